@@ -1,0 +1,46 @@
+"""What all tests share: servers that start once and are stopped when the tests end."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests import servers
+from tests.servers import Postgres, Server, start_postgres, start_redis, start_server
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """`manage.py serve`, for tests that leave no trace others could trip over."""
+    with start_server("uvicorn", tmp_path_factory.mktemp("uvicorn")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def daphne_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with start_server("daphne", tmp_path_factory.mktemp("daphne")) as server:
+        yield server
+
+
+@pytest.fixture(params=["server", "daphne_server"], ids=["uvicorn", "daphne"])
+def any_server(request: pytest.FixtureRequest) -> Server:
+    """Each test that takes it runs on uvicorn and on daphne."""
+    running: Server = request.getfixturevalue(request.param)
+    return running
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with start_redis(tmp_path_factory.mktemp("redis")) as redis:
+        yield servers.redis_url(redis)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    with start_postgres(tmp_path_factory.mktemp("postgres")) as postgres:
+        yield postgres
+
+
+@pytest.fixture(scope="module")
+def postgres_url(postgres: Postgres) -> str:
+    """A database of this module's own, still empty."""
+    return postgres.database()

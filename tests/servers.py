@@ -1,0 +1,392 @@
+"""Real servers for the tests: ours on three ASGI servers, Redis and PostgreSQL.
+
+Each has a port, a directory and keys of its own, so that tests run side by side. Nothing here
+imports the project: a test sees the server as its clients do. `token` signs with PyJWT itself,
+so that a mistake in our own issuer cannot hide one in our verifier.
+"""
+
+from __future__ import annotations
+
+import atexit
+import base64
+import contextlib
+import functools
+import glob
+import http.client
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import jwt
+import psycopg
+
+ROOT = Path(__file__).resolve().parent.parent
+START_SECONDS = 20
+STOP_SECONDS = 20
+ASGI_SERVERS = {
+    "uvicorn": ["manage.py", "serve", "--port", "{port}"],
+    "daphne": ["-m", "daphne", "-b", "127.0.0.1", "-p", "{port}", "chatsite.asgi:application"],
+    "runserver": ["manage.py", "runserver", "--noreload", "127.0.0.1:{port}"],
+}
+
+
+class StartError(Exception):
+    """A server that did not come up; the message ends with its log."""
+
+
+def free_port() -> int:
+    """A port that nothing listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def run_as(user: str | None) -> dict[str, Any]:
+    """The arguments with which `subprocess` runs something as `user`; None: as ourselves."""
+    if user is None:
+        return {}
+    return {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []}
+
+
+@dataclass
+class Program:
+    """A process of ours that is stopped at the latest when the tests end.
+
+    `user` is whom it runs as, where that is not ourselves.
+    """
+
+    command: list[str]
+    port: int
+    log: Path
+    env: dict[str, str] = field(default_factory=lambda: dict(os.environ))
+    cwd: Path = ROOT
+    user: str | None = None
+    _process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def start(self, answers: Callable[[], bool]) -> None:
+        """Starts it and waits until `answers()`; StartError after 20 s or when it has ended."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self.command,
+                cwd=self.cwd,
+                env=self.env,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                **run_as(self.user),
+            )
+        _started.add(self._process)
+        deadline = time.monotonic() + START_SECONDS
+        while not answers():
+            if self._ended_within(0.03) or time.monotonic() > deadline:
+                self.kill()
+                raise StartError(f"{self.command} did not come up:\n{self.log.read_text()}")
+
+    def stop(self, signum: int = signal.SIGTERM) -> int:
+        """Asks it to end and returns its exit code (negative: the signal that ended it)."""
+        assert self._process is not None
+        if self.running:
+            self._process.send_signal(signum)
+        try:
+            return self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
+        finally:
+            _started.discard(self._process)
+
+    def kill(self) -> None:
+        """Ends it at once, with SIGKILL."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+        _started.discard(self._process)
+
+    def _ended_within(self, seconds: float) -> bool:
+        assert self._process is not None
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)
+        return self._process.poll() is not None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.running:
+            self.stop()
+
+
+@dataclass
+class Server(Program):
+    """The chat server, as one of ASGI_SERVERS runs it."""
+
+    kind: str = "uvicorn"
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def ws_url(self) -> str:
+        return f"ws://127.0.0.1:{self.port}/v1"
+
+    def restart(self) -> None:
+        """Starts it again on its port and its database; ends it first where it runs."""
+        if self.running:
+            self.stop()
+        self.start(self.healthy)
+
+    def healthy(self) -> bool:
+        """Whether it answers at all (protocol.md section 1: GET /healthz)."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        try:
+            connection.request("GET", "/healthz")
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+
+def server_environment(directory: Path, **changes: str) -> dict[str, str]:
+    """What a server needs: fresh keys and its own SQLite file, with `changes` on top.
+
+    What a developer's `.env` may say is overruled: a variable that is set but empty counts as
+    not set.
+    """
+    dotenv = ROOT / ".env"
+    names = (
+        [line.partition("=")[0] for line in dotenv.read_text().splitlines()]
+        if (dotenv.exists())
+        else []
+    )
+    return {
+        **os.environ,
+        **{name: "" for name in names if name.isidentifier()},
+        "DJANGO_SETTINGS_MODULE": "chatsite.settings",
+        "DEBUG": "true",
+        "PYTHONUNBUFFERED": "1",
+        "SECRET_KEY": secrets.token_urlsafe(48),
+        "SIGNING_KEY_1_METHOD": "HS256",
+        "SIGNING_KEY_1_ENCODED": base64.b64encode(secrets.token_bytes(64)).decode(),
+        "API_SECRET_KEY_1": secrets.token_urlsafe(32),
+        "API_SECRET_KEY_2": secrets.token_urlsafe(32),
+        "DATABASE_URL": f"sqlite:///{directory / 'db.sqlite3'}",
+        **changes,
+    }
+
+
+def manage(env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs manage.py as `env` says; its output is in `.stdout` and `.stderr`."""
+    return subprocess.run(
+        [sys.executable, "manage.py", *arguments],
+        cwd=ROOT,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def start_server(kind: str, directory: Path, *, port: int | None = None, **env: str) -> Server:
+    """A migrated server that answers; `env` adds to or overrules its environment.
+
+    The caller stops it, or uses it in a `with` statement. StartError where it does not come up.
+    """
+    environment = server_environment(directory, **env)
+    _migrate(environment["DATABASE_URL"], directory)
+    for attempt in range(3):
+        chosen = port or free_port()
+        command = [part.format(port=chosen) for part in ASGI_SERVERS[kind]]
+        server = Server(
+            [sys.executable, *command],
+            chosen,
+            directory / f"{kind}-{chosen}.log",
+            environment,
+            kind=kind,
+        )
+        try:
+            server.start(server.healthy)
+            return server
+        except StartError as error:
+            # Between our asking for a free port and the server's binding it, another took it.
+            if port or attempt == 2 or "in use" not in str(error):
+                raise
+    raise AssertionError("unreachable")
+
+
+def token(server: Server, **claims: Any) -> str:
+    """A JWT signed with the server's first key; by default a connect token for five minutes.
+
+    A claim given as None is left out.
+    """
+    payload = {"exp": time.time() + 300, "scope": "connect", **claims}
+    payload = {name: value for name, value in payload.items() if value is not None}
+    key = base64.b64decode(server.env["SIGNING_KEY_1_ENCODED"])
+    key_id = server.env.get("SIGNING_KEY_1_ID")
+    headers = {"kid": key_id} if key_id else None
+    return jwt.encode(payload, key, server.env["SIGNING_KEY_1_METHOD"], headers=headers)
+
+
+def start_redis(directory: Path, port: int | None = None) -> Program:
+    """A Redis without persistence on a port of its own; `redis_url(program)` is its address."""
+    chosen = port or free_port()
+    redis = Program(
+        [
+            *[_program("redis-server"), "--port", str(chosen), "--bind", "127.0.0.1"],
+            *["--save", "", "--appendonly", "no", "--dir", str(directory)],
+        ],
+        chosen,
+        directory / f"redis-{chosen}.log",
+    )
+    redis.start(functools.partial(_pongs, chosen))
+    return redis
+
+
+def redis_url(redis: Program) -> str:
+    return f"redis://127.0.0.1:{redis.port}/0"
+
+
+@dataclass
+class Postgres(Program):
+    """A PostgreSQL cluster of its own."""
+
+    def database(self) -> str:
+        """The address of a new, empty database."""
+        name = f"test_{secrets.token_hex(6)}"
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        return self.url(name)
+
+    def url(self, name: str) -> str:
+        return f"postgres://postgres@127.0.0.1:{self.port}/{name}"
+
+    def ready(self) -> bool:
+        try:
+            psycopg.connect(self.url("postgres"), connect_timeout=5).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+
+def start_postgres(directory: Path) -> Postgres:
+    """A fresh PostgreSQL; its log is in `directory`, its rows are gone with the test session.
+
+    PostgreSQL refuses to run as root, so that root runs it as `nobody`, in a directory of its
+    own, since those that pytest makes are closed to others. Its default collation is a
+    language's, where the system has one: an order by code point must be asked for.
+    """
+    data = Path(tempfile.mkdtemp(prefix="chatsite-postgres-"))
+    atexit.register(shutil.rmtree, data, ignore_errors=True)
+    user = "nobody" if os.geteuid() == 0 else None
+    if user:
+        shutil.chown(data, user)
+    log = directory / "postgres.log"
+    with log.open("ab") as output:
+        subprocess.run(
+            [
+                *[_program("initdb"), "-D", str(data / "rows"), "-U", "postgres", "-A", "trust"],
+                *["--encoding=UTF8", "--locale=C", "--no-sync"],
+                *["--locale-provider=icu", "--icu-locale=en-US"],
+            ],
+            cwd=data,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            **run_as(user),
+            check=True,
+        )
+    port = free_port()
+    options = {
+        "unix_socket_directories": data,
+        "fsync": "off",
+        "full_page_writes": "off",
+        "max_connections": 200,
+    }
+    postgres = Postgres(
+        [
+            *[_program("postgres"), "-D", str(data / "rows"), "-h", "127.0.0.1", "-p", str(port)],
+            *[part for name, value in options.items() for part in ("-c", f"{name}={value}")],
+        ],
+        port,
+        log,
+        cwd=data,
+        user=user,
+    )
+    postgres.start(postgres.ready)
+    return postgres
+
+
+_started: set[subprocess.Popen[bytes]] = set()
+
+
+@atexit.register
+def _kill_what_still_runs() -> None:
+    for process in _started:
+        process.kill()
+
+
+def _program(name: str) -> str:
+    found = [shutil.which(name), *sorted(glob.glob(f"/usr/lib/postgresql/*/bin/{name}"))]
+    path = next((path for path in reversed(found) if path), None)
+    if path is None:
+        package = "redis-server" if name == "redis-server" else "postgresql"
+        raise StartError(f"{name} is missing: apt-get install {package}")
+    return path
+
+
+def _pongs(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+            connection.sendall(b"PING\r\n")
+            return connection.recv(16).startswith(b"+PONG")
+    except OSError:
+        return False
+
+
+def _migrate(database_url: str, directory: Path) -> None:
+    """Brings the database up to date; a new SQLite file is a copy of one that already is."""
+    path = Path(database_url.removeprefix("sqlite:///"))
+    if str(path) == database_url:
+        _migrate_database(database_url, directory)
+    elif not path.exists():
+        shutil.copyfile(_migrated_file(), path)
+
+
+@functools.cache
+def _migrated_file() -> Path:
+    directory = Path(tempfile.mkdtemp(prefix="chatsite-migrated-"))
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    path = directory / "db.sqlite3"
+    _migrate_database(f"sqlite:///{path}", directory)
+    return path
+
+
+@functools.cache
+def _migrate_database(database_url: str, directory: Path) -> None:
+    outcome = manage(
+        server_environment(directory, DATABASE_URL=database_url), "migrate", "--no-input"
+    )
+    if outcome.returncode:
+        raise StartError(f"manage.py migrate failed:\n{outcome.stdout}{outcome.stderr}")
