@@ -1,0 +1,80 @@
+from datetime import datetime
+from typing import Self
+
+from django.db import models
+
+from .channels import Channel
+from .fields import CodePointField
+
+
+class Node(models.Model):
+    """A server process, as the others see it: alive while its lease lasts."""
+
+    id = CodePointField(max_length=26, primary_key=True)
+    host = models.CharField(max_length=255)
+    pid = models.IntegerField()
+    version = models.CharField(max_length=32)
+    started_at = models.DateTimeField()
+    lease_until = models.DateTimeField()
+
+    class Meta:
+        ordering = ("started_at",)
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.pid}"
+
+
+class ConnectionQuerySet(models.QuerySet["Connection"]):
+    def live(self, now: datetime) -> Self:
+        """Those that have not reached their maximum age at `now`."""
+        return self.filter(expires_at__gt=now)
+
+
+class Connection(models.Model):
+    """An open WebSocket, held by one node. Its secret is kept only as a hash."""
+
+    id = CodePointField(max_length=32, primary_key=True)
+    node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="connections")
+    secret_hash = models.CharField(max_length=64)
+    claims = models.TextField(help_text="The payload of its connect token, raw JSON.")
+    uid = CodePointField(max_length=128, null=True)  # noqa: DJ001 - null: no uid, "" is one
+    umd = models.TextField(default="null", help_text="Raw JSON.")
+    address = models.CharField(max_length=64, blank=True)
+    user_agent = models.CharField(max_length=256, blank=True)
+    connected_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+
+    objects = ConnectionQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("connected_at",)
+
+    def __str__(self) -> str:
+        return self.id
+
+
+class Subscription(models.Model):
+    """A connection's subscription to a channel, with where the channel stood when it began."""
+
+    connection = models.ForeignKey(
+        Connection, on_delete=models.CASCADE, related_name="subscriptions", db_index=False
+    )
+    channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="subscriptions")
+    claims = models.TextField(
+        blank=True, help_text="The payload of its subscribe token, raw JSON; empty: none."
+    )
+    head_id = CodePointField(
+        max_length=26, blank=True, help_text="The channel's last message id when it began."
+    )
+    subscribed_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ("id",)
+        constraints = (
+            models.UniqueConstraint(
+                fields=("connection", "channel"), name="chat_subscription_once"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.connection_id} in {self.channel_id}"
