@@ -1,70 +1,139 @@
 """The site's settings: the only reader of the environment and of `.env`.
 
-Importing this module writes nothing and never raises: what is missing or malformed is said by
-system checks (`tokens/checks.py`, `chat/checks.py`), in words, at the moment it matters.
+Importing this module writes nothing and never raises: a malformed value gives its default and an
+entry in ENVIRONMENT_ERRORS; system checks (`chat/checks.py`, `tokens/checks.py`) say what is
+missing or malformed, in words, at the moment it matters.
 """
 
+import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import environ
 from django.utils.csp import CSP
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-env = environ.Env()
-env.read_env(BASE_DIR / ".env")
+# Variable -> what it should have been. Only what it should be: its value may be a secret.
+ENVIRONMENT_ERRORS: dict[str, str] = {}
 
-# --- what runs ------------------------------------------------------------------------------
-DEBUG: bool = env.bool("DEBUG", False)
-DEMO: bool = env.bool("DEMO", DEBUG)
-SECRET_KEY: str = env.str("SECRET_KEY", "")
-ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=["*"] if DEBUG else [])
-CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
-ALLOWED_ORIGINS: list[str] = env.list("ALLOWED_ORIGINS", default=["*"])
+if (BASE_DIR / ".env").exists():
+    try:
+        environ.Env.read_env(BASE_DIR / ".env")
+    except UnicodeDecodeError:
+        ENVIRONMENT_ERRORS[".env"] = "UTF-8 text"
 
-# --- tokens (protocol.md section 3) ---------------------------------------------------------
-SIGNING_KEY_1_METHOD: str = env.str("SIGNING_KEY_1_METHOD", "")
-SIGNING_KEY_1_ID: str = env.str("SIGNING_KEY_1_ID", "")
-SIGNING_KEY_1_ENCODED: str = env.str("SIGNING_KEY_1_ENCODED", "")
-SIGNING_KEY_2_METHOD: str = env.str("SIGNING_KEY_2_METHOD", "")
-SIGNING_KEY_2_ID: str = env.str("SIGNING_KEY_2_ID", "")
-SIGNING_KEY_2_ENCODED: str = env.str("SIGNING_KEY_2_ENCODED", "")
-ISSUER_PRIVATE_KEY_ENCODED: str = env.str("ISSUER_PRIVATE_KEY_ENCODED", "")
-TOKEN_AUDIENCE: str = env.str("TOKEN_AUDIENCE", "")
-TOKEN_ISSUER: str = env.str("TOKEN_ISSUER", "")
-TOKEN_LEEWAY_SECONDS: float = env.float("TOKEN_LEEWAY_SECONDS", 0.0)
-API_SECRET_KEY_1: str = env.str("API_SECRET_KEY_1", "")
-API_SECRET_KEY_2: str = env.str("API_SECRET_KEY_2", "")
 
-# --- limits ---------------------------------------------------------------------------------
-CONNECTION_MAX_SECONDS: int = env.int("CONNECTION_MAX_SECONDS", 7200)
-CONNECTION_IDLE_SECONDS: int = env.int("CONNECTION_IDLE_SECONDS", 600)
-KEEP_ALIVE_SECONDS: int = env.int("KEEP_ALIVE_SECONDS", 570)
-NODE_LEASE_SECONDS: int = env.int("NODE_LEASE_SECONDS", 15)
-CLIENT_FRAMES_PER_SECOND: int = env.int("CLIENT_FRAMES_PER_SECOND", 100)
-CONNECTIONS_PER_ADDRESS: int = env.int("CONNECTIONS_PER_ADDRESS", 0)
+def _read[T](name: str, default: T, parse: Callable[[str], T], expected: str) -> T:
+    """The variable, parsed; `default` where it is absent, blank or malformed."""
+    text = os.environ.get(name, "").strip()
+    try:
+        return parse(text) if text else default
+    except (KeyError, ValueError):
+        ENVIRONMENT_ERRORS[name] = expected
+        return default
 
-# --- where things are kept ------------------------------------------------------------------
-REDIS_URL: str = env.str("REDIS_URL", "")
-DATABASES = {
-    "default": env.db_url("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'db.sqlite3'}"),
-}
-if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+
+def text(name: str) -> str:
+    return os.environ.get(name, "").strip()
+
+
+def flag(name: str, default: bool) -> bool:
+    words = {**dict.fromkeys(("true", "yes", "on", "1"), True)}
+    words |= dict.fromkeys(("false", "no", "off", "0"), False)
+    return _read(name, default, lambda value: words[value.lower()], "true or false")
+
+
+def number(name: str, default: int, least: int) -> int:
+    def parse(value: str) -> int:
+        if (parsed := int(value)) < least:
+            raise ValueError(name)
+        return parsed
+
+    return _read(name, default, parse, f"a whole number from {least} up")
+
+
+def words(name: str, default: list[str]) -> list[str]:
+    return [word.strip() for word in text(name).split(",") if word.strip()] or default
+
+
+def address(name: str, schemes: tuple[str, ...]) -> str:
+    def parse(value: str) -> str:
+        if value.partition("://")[0] not in schemes:
+            raise ValueError(name)
+        return value
+
+    return _read(name, "", parse, f"an address that begins with {' or '.join(schemes)}://")
+
+
+def database() -> dict[str, Any]:
+    """DATABASE_URL as Django wants it, with what the server needs of each engine."""
+    beside = f"sqlite:///{BASE_DIR / 'db.sqlite3'}"
+
+    def parse(value: str) -> dict[str, Any]:
+        config: dict[str, Any] = environ.Env.db_url_config(value)
+        options = config.get("OPTIONS", {})
+        return config | ENGINES[value.partition(":")[0]](options)
+
+    expected = "an address that begins with sqlite:///, postgres:// or postgresql://"
+    return _read("DATABASE_URL", parse(beside), parse, expected)
+
+
+def _sqlite(options: dict[str, Any]) -> dict[str, Any]:
     # WAL lets readers work beside the writer; FULL keeps an acknowledged message through a power
     # cut, and group commit makes it cheap. IMMEDIATE: a transaction that will write says so first.
-    DATABASES["default"]["OPTIONS"] = {
+    options |= {
         "transaction_mode": "IMMEDIATE",
         "timeout": 5,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
     }
-else:
-    # A small pool for the threads that read; waits 2 s at most, and never hands out a dead one.
-    DATABASES["default"]["OPTIONS"] = {
-        "pool": {"min_size": 1, "max_size": 8, "timeout": 2},
-    }
-    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+    return {"OPTIONS": options}
 
-CHANNEL_LAYERS = {
+
+def _postgresql(options: dict[str, Any]) -> dict[str, Any]:
+    # A small pool for the threads that read; waits 2 s at most, and never hands out a dead one.
+    options |= {"pool": {"min_size": 1, "max_size": 8, "timeout": 2}, "connect_timeout": 2}
+    return {"OPTIONS": options, "CONN_HEALTH_CHECKS": True}
+
+
+ENGINES = {"sqlite": _sqlite, "postgres": _postgresql, "postgresql": _postgresql}
+
+# --- what runs ------------------------------------------------------------------------------
+DEBUG: bool = flag("DEBUG", False)
+DEMO: bool = flag("DEMO", DEBUG)
+HTTPS: bool = flag("HTTPS", not DEBUG)
+SECRET_KEY: str = text("SECRET_KEY")
+ALLOWED_HOSTS: list[str] = words("ALLOWED_HOSTS", ["*"] if DEBUG else [])
+CSRF_TRUSTED_ORIGINS: list[str] = words("CSRF_TRUSTED_ORIGINS", [])
+ALLOWED_ORIGINS: list[str] = words("ALLOWED_ORIGINS", ["*"])
+
+# --- tokens (protocol.md section 3) ---------------------------------------------------------
+SIGNING_KEY_1_METHOD: str = text("SIGNING_KEY_1_METHOD")
+SIGNING_KEY_1_ID: str = text("SIGNING_KEY_1_ID")
+SIGNING_KEY_1_ENCODED: str = text("SIGNING_KEY_1_ENCODED")
+SIGNING_KEY_2_METHOD: str = text("SIGNING_KEY_2_METHOD")
+SIGNING_KEY_2_ID: str = text("SIGNING_KEY_2_ID")
+SIGNING_KEY_2_ENCODED: str = text("SIGNING_KEY_2_ENCODED")
+ISSUER_PRIVATE_KEY_ENCODED: str = text("ISSUER_PRIVATE_KEY_ENCODED")
+TOKEN_AUDIENCE: str = text("TOKEN_AUDIENCE")
+TOKEN_ISSUER: str = text("TOKEN_ISSUER")
+TOKEN_LEEWAY_SECONDS: int = number("TOKEN_LEEWAY_SECONDS", 0, least=0)
+API_SECRET_KEY_1: str = text("API_SECRET_KEY_1")
+API_SECRET_KEY_2: str = text("API_SECRET_KEY_2")
+
+# --- limits ---------------------------------------------------------------------------------
+CONNECTION_MAX_SECONDS: int = number("CONNECTION_MAX_SECONDS", 7200, least=1)
+CONNECTION_IDLE_SECONDS: int = number("CONNECTION_IDLE_SECONDS", 600, least=1)
+KEEP_ALIVE_SECONDS: int = number("KEEP_ALIVE_SECONDS", 570, least=1)
+NODE_LEASE_SECONDS: int = number("NODE_LEASE_SECONDS", 15, least=1)
+CLIENT_FRAMES_PER_SECOND: int = number("CLIENT_FRAMES_PER_SECOND", 100, least=0)
+CONNECTIONS_PER_ADDRESS: int = number("CONNECTIONS_PER_ADDRESS", 0, least=0)
+
+# --- where things are kept ------------------------------------------------------------------
+DATABASES = {"default": database()}
+REDIS_URL: str = address("REDIS_URL", ("redis", "rediss", "unix"))
+CHANNEL_LAYERS: dict[str, dict[str, Any]] = {
     "default": (
         {
             "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
@@ -92,7 +161,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "chatsite.staticfiles.StaticFilesMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -134,10 +203,35 @@ USE_TZ = True
 APPEND_SLASH = True
 
 STATIC_URL = "/static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
+STATIC_ROOT = Path(text("STATIC_ROOT") or BASE_DIR / "staticfiles")
 STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": (
+            "django.contrib.staticfiles.storage.StaticFilesStorage"
+            if DEBUG
+            else "chatsite.staticfiles.ModuleManifestStorage"
+        ),
+    },
+}
 WHITENOISE_USE_FINDERS = DEBUG
 WHITENOISE_AUTOREFRESH = DEBUG
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"()": "chatsite.logs.SecretFreeFormatter"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"handlers": ["console"], "level": "INFO"},
+    "loggers": {
+        "django": {"level": "INFO"},
+        # Its handler and uvicorn's own would print what the root's prints.
+        "django.server": {"level": "INFO", "propagate": True},
+        # A line for each opening and closing of a WebSocket, beside the access log's.
+        "websockets": {"level": "WARNING"},
+    },
+}
 
 # --- who may call from where ----------------------------------------------------------------
 CORS_ALLOW_ALL_ORIGINS: bool = "*" in ALLOWED_ORIGINS
@@ -157,3 +251,12 @@ SECURE_CSP = {
     "base-uri": [CSP.NONE],
 }
 X_FRAME_OPTIONS = "DENY"
+
+if HTTPS:
+    SECURE_SSL_REDIRECT = True
+    SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]  # asked from inside, without TLS
+    SECURE_HSTS_SECONDS = 30 * 24 * 3600
+    SESSION_COOKIE_SECURE = True
+    CSRF_COOKIE_SECURE = True
+# Whether HSTS holds for other hosts of the domain is for the domain's owner to say.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]

@@ -49,7 +49,8 @@ def free_port() -> int:
     """A port that nothing listens on at this moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def run_as(user: str | None) -> dict[str, Any]:
@@ -175,14 +176,11 @@ def server_environment(directory: Path, **changes: str) -> dict[str, str]:
     not set.
     """
     dotenv = ROOT / ".env"
-    names = (
-        [line.partition("=")[0] for line in dotenv.read_text().splitlines()]
-        if (dotenv.exists())
-        else []
-    )
+    lines = dotenv.read_text().splitlines() if dotenv.exists() else []
+    blank = {line.partition("=")[0]: "" for line in lines if "=" in line}
     return {
         **os.environ,
-        **{name: "" for name in names if name.isidentifier()},
+        **blank,
         "DJANGO_SETTINGS_MODULE": "chatsite.settings",
         "DEBUG": "true",
         "PYTHONUNBUFFERED": "1",

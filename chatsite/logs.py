@@ -1,0 +1,17 @@
+"""How log lines look. No token, secret or query string is written, whoever logs it."""
+
+import logging
+import re
+
+# A query string (tokens and connection secrets travel in it), or a JWT on its own.
+SECRETS = re.compile(r"\?[^\s\"'<>]*=[^\s\"'<>]*|eyJ[\w-]{5,}\.[\w-]+\.[\w-]*")
+
+
+class SecretFreeFormatter(logging.Formatter):
+    """Time, level, logger and message; also a traceback is searched for secrets."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        return SECRETS.sub("", super().format(record))
