@@ -1,3 +1,5 @@
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from tokens.views import tokens
+
+urlpatterns = [path("tokens", tokens, name="tokens")]

@@ -1,0 +1,99 @@
+"""System checks: keys that are missing, malformed or weak, each in one sentence with a way on.
+
+Missing keys fail `check --deploy` and `serve`, not `makemigrations` on a fresh checkout; a key that
+is there but wrong always fails.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core.exceptions import ImproperlyConfigured
+
+from tokens.keys import METHODS, Key, KeyProblem, load_signing, load_verifying
+from tokens.signing import KeySettings, token_settings
+
+MIN_API_KEY_LENGTH = 32
+SETUP_HINT = "Run `make setup` for development keys, or set it in the environment."
+
+
+def key_problems() -> list[str]:
+    """Why this site cannot serve, one sentence each; empty when it can."""
+    return [*_missing(), *_wrong()]
+
+
+@register(Tags.security)
+def check_stated_keys(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    errors: list[CheckMessage] = [Error(problem, id="tokens.E001") for problem in _wrong()]
+    return [*errors, *_short_api_keys()]
+
+
+@register(Tags.security, deploy=True)
+def check_missing_keys(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    return [Error(problem, id="tokens.E002") for problem in _missing()]
+
+
+def _missing() -> Iterator[str]:
+    """What nobody has set yet."""
+    if not _has_secret_key():
+        yield f"SECRET_KEY is empty. {SETUP_HINT}"
+    if not any(key.present for key in token_settings().keys):
+        yield f"SIGNING_KEY_1_METHOD and SIGNING_KEY_1_ENCODED are empty. {SETUP_HINT}"
+    if not (settings.API_SECRET_KEY_1 or settings.API_SECRET_KEY_2):
+        yield f"API_SECRET_KEY_1 is empty. {SETUP_HINT}"
+
+
+def _wrong() -> Iterator[str]:
+    """What is set and cannot work."""
+    configured = token_settings()
+    for number, key in enumerate(configured.keys, start=1):
+        if key.present:
+            yield from _problems(number, key)
+    if settings.DEMO and any(key.present for key in configured.keys):
+        yield from _demo_problems(configured.keys[0], configured.private_key)
+
+
+def _problems(number: int, key: KeySettings) -> Iterator[str]:
+    prefix = f"SIGNING_KEY_{number}"
+    if key.method not in METHODS:
+        yield f"{prefix}_METHOD must be one of {', '.join(METHODS)}. {SETUP_HINT}"
+    elif not key.encoded:
+        yield f"{prefix}_ENCODED is empty, but {prefix}_METHOD is set. {SETUP_HINT}"
+    else:
+        try:
+            load_verifying(*key)
+        except KeyProblem as problem:
+            yield f"{prefix}_ENCODED {problem}. {SETUP_HINT}"
+
+
+def _demo_problems(first: KeySettings, private_key: str) -> Iterator[str]:
+    """The demo issues its own tokens, with key 1."""
+    if not first.present:
+        yield "SIGNING_KEY_1_METHOD is empty, but the demo (DEMO) signs with key 1. " + SETUP_HINT
+        return
+    try:
+        key: Key = load_verifying(*first)
+    except KeyProblem:
+        return
+    try:
+        load_signing(key, private_key)
+    except KeyProblem as problem:
+        yield f"ISSUER_PRIVATE_KEY_ENCODED {problem}; set it, or switch the demo off (DEMO=false)."
+
+
+def _short_api_keys() -> Iterator[CheckMessage]:
+    for name in ("API_SECRET_KEY_1", "API_SECRET_KEY_2"):
+        length = len(getattr(settings, name))
+        if 0 < length < MIN_API_KEY_LENGTH:
+            yield Warning(
+                f"{name} has {length} characters; use at least {MIN_API_KEY_LENGTH}, at random.",
+                id="tokens.W001",
+            )
+
+
+def _has_secret_key() -> bool:
+    try:
+        return bool(settings.SECRET_KEY)
+    except ImproperlyConfigured:
+        return False

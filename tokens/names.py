@@ -1,0 +1,64 @@
+"""What a channel, event, storage key, uid and reaction may look like (protocol.md section 2).
+
+Pure: decides about one string at a time. Lengths are in characters (code points) unless a name
+says bytes. NUL and lone surrogates are never valid: neither the database nor UTF-8 can hold them.
+"""
+
+import re
+
+MAX_CHANNEL_NAME_LENGTH = 256
+MAX_EVENT_NAME_LENGTH = 128
+MAX_STORAGE_KEY_LENGTH = 128
+MAX_UID_LENGTH = 128
+MAX_UMD_BYTES = 1024
+MAX_DATA_BYTES = 32 * 1024
+MAX_REACTION_BYTES = 100
+MAX_STORE_SECONDS = 3_155_695_200
+MAX_TOKEN_BYTES = 64 * 1024
+
+PRESENCE_PREFIX = "presence."
+RESERVED_EVENT_PREFIX = "hotsock."
+
+# `\s` of a text pattern is any Unicode whitespace; `\ud800-\udfff` are the lone surrogates.
+_UNSTORABLE = r"\x00\ud800-\udfff"
+_NAME = rf"[^*#,\s{_UNSTORABLE}]"
+
+_channel_name = re.compile(rf"{_NAME}{{1,{MAX_CHANNEL_NAME_LENGTH}}}").fullmatch
+_storage_key = re.compile(rf"{_NAME}{{1,{MAX_STORAGE_KEY_LENGTH}}}").fullmatch
+_event_name = re.compile(
+    rf"(?!{re.escape(RESERVED_EVENT_PREFIX)}|#)[^*{_UNSTORABLE}]{{1,{MAX_EVENT_NAME_LENGTH}}}"
+).fullmatch
+_uid = re.compile(rf"[^{_UNSTORABLE}]{{0,{MAX_UID_LENGTH}}}").fullmatch
+_reaction = re.compile(rf"(?!\s*\Z)[^#{_UNSTORABLE}]{{1,{MAX_REACTION_BYTES}}}").fullmatch
+_unstorable = re.compile(rf"[{_UNSTORABLE}]").search
+
+
+def is_storable(text: str) -> bool:
+    """Whether PostgreSQL and UTF-8 can hold `text`: no NUL, no lone surrogate."""
+    return _unstorable(text) is None
+
+
+def is_channel_name(name: str) -> bool:
+    return _channel_name(name) is not None
+
+
+def is_event_name(name: str) -> bool:
+    """Whether a client or the server API may publish under `name`."""
+    return _event_name(name) is not None
+
+
+def is_storage_key(key: str) -> bool:
+    return _storage_key(key) is not None
+
+
+def is_uid(uid: str) -> bool:
+    """Whether a token may carry `uid`; an empty one is a uid that binds and joins nothing."""
+    return _uid(uid) is not None
+
+
+def is_reaction(reaction: str) -> bool:
+    return _reaction(reaction) is not None and len(reaction.encode()) <= MAX_REACTION_BYTES
+
+
+def is_presence(channel: str) -> bool:
+    return channel.startswith(PRESENCE_PREFIX)

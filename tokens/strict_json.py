@@ -1,0 +1,90 @@
+"""RFC 8259 and nothing else (protocol.md section 2): stricter than the standard library.
+
+Pure. Refused: duplicate keys, NaN and Infinity, numbers beyond a double's range, NUL and lone
+surrogates in any string, values nested too deep, any encoding but UTF-8.
+"""
+
+import json
+import math
+from typing import Any, NoReturn
+
+from tokens.names import is_storable
+
+# Containers within the outermost one, so that a claim may use all 100 levels of section 2.
+MAX_DEPTH = 100
+
+
+class JsonError(ValueError):
+    """Text that is refused; its text says why in a few words, without quoting the text."""
+
+
+def loads(document: bytes) -> Any:
+    """Parse one JSON document. Raises `JsonError`."""
+    try:
+        text = document.decode()
+        value = json.loads(
+            text,
+            object_pairs_hook=_unique,
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+        )
+    except JsonError:
+        raise
+    except UnicodeDecodeError:
+        raise JsonError("is not UTF-8") from None
+    except RecursionError:
+        raise JsonError("is nested too deep") from None
+    except ValueError:
+        raise JsonError("is not JSON") from None
+    _inspect(value)
+    return value
+
+
+def dumps(value: Any) -> str:
+    """Compact text with exact code points; `value` comes from `loads` or is as clean."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise JsonError("holds the same key twice in one object")
+    return members
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise JsonError(f"holds {name}, which is not JSON")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise JsonError("holds a number out of range")
+    return number
+
+
+def _inspect(value: Any) -> None:
+    """Walk level by level: depth is then a count, whatever the document's shape."""
+    level = [value]
+    for _ in range(MAX_DEPTH + 2):
+        level = [child for container in level for child in _children(container)]
+        if not level:
+            return
+    raise JsonError(f"is nested deeper than {MAX_DEPTH} levels")
+
+
+def _children(value: Any) -> list[Any]:
+    if isinstance(value, str):
+        _require_storable(value)
+    elif isinstance(value, dict):
+        for key in value:
+            _require_storable(key)
+        return list(value.values())
+    elif isinstance(value, list):
+        return value
+    return []
+
+
+def _require_storable(text: str) -> None:
+    if not is_storable(text):
+        raise JsonError("holds NUL or a lone surrogate in a string")
