@@ -15,7 +15,8 @@ from tokens.keys import METHODS, Key, KeyProblem, load_signing, load_verifying
 from tokens.signing import KeySettings, token_settings
 
 MIN_API_KEY_LENGTH = 32
-SETUP_HINT = "Run `make setup` for development keys, or set it in the environment."
+SET_IT = "Run `make setup` for development keys, or set it in the environment."
+CORRECT_IT = "Correct it in `.env` or in the environment."
 
 
 def key_problems() -> list[str]:
@@ -37,11 +38,11 @@ def check_missing_keys(app_configs: Sequence[Any] | None, **kwargs: Any) -> list
 def _missing() -> Iterator[str]:
     """What nobody has set yet."""
     if not _has_secret_key():
-        yield f"SECRET_KEY is empty. {SETUP_HINT}"
+        yield f"SECRET_KEY is empty. {SET_IT}"
     if not any(key.present for key in token_settings().keys):
-        yield f"SIGNING_KEY_1_METHOD and SIGNING_KEY_1_ENCODED are empty. {SETUP_HINT}"
+        yield f"SIGNING_KEY_1_METHOD and SIGNING_KEY_1_ENCODED are empty. {SET_IT}"
     if not (settings.API_SECRET_KEY_1 or settings.API_SECRET_KEY_2):
-        yield f"API_SECRET_KEY_1 is empty. {SETUP_HINT}"
+        yield f"API_SECRET_KEY_1 is empty. {SET_IT}"
 
 
 def _wrong() -> Iterator[str]:
@@ -57,20 +58,20 @@ def _wrong() -> Iterator[str]:
 def _problems(number: int, key: KeySettings) -> Iterator[str]:
     prefix = f"SIGNING_KEY_{number}"
     if key.method not in METHODS:
-        yield f"{prefix}_METHOD must be one of {', '.join(METHODS)}. {SETUP_HINT}"
+        yield f"{prefix}_METHOD must be one of {', '.join(METHODS)}. {CORRECT_IT}"
     elif not key.encoded:
-        yield f"{prefix}_ENCODED is empty, but {prefix}_METHOD is set. {SETUP_HINT}"
+        yield f"{prefix}_ENCODED is empty, but {prefix}_METHOD is set. {CORRECT_IT}"
     else:
         try:
             load_verifying(*key)
         except KeyProblem as problem:
-            yield f"{prefix}_ENCODED {problem}. {SETUP_HINT}"
+            yield f"{prefix}_ENCODED {problem}. {CORRECT_IT}"
 
 
 def _demo_problems(first: KeySettings, private_key: str) -> Iterator[str]:
     """The demo issues its own tokens, with key 1."""
     if not first.present:
-        yield "SIGNING_KEY_1_METHOD is empty, but the demo (DEMO) signs with key 1. " + SETUP_HINT
+        yield "SIGNING_KEY_1_METHOD is empty, but the demo (DEMO) signs with key 1. " + SET_IT
         return
     try:
         key: Key = load_verifying(*first)

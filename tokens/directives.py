@@ -12,8 +12,9 @@ from tokens import names, strict_json
 
 SCOPES = frozenset({"connect", "subscribe", "umd"})
 
-# 9999-12-31T23:59:59Z: later instants mean this one, so that each can become a datetime or a ULID.
-MAX_INSTANT = 253_402_300_799.0
+# 9999-01-01T00:00:00Z: later instants mean this one, so that each, and a leeway more, can become a
+# datetime or a ULID.
+MAX_INSTANT = 253_370_764_800.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,6 @@ class Pattern:
     cost: int = 0
 
 
-@lru_cache(maxsize=1024)
 def compile_pattern(key: str) -> Pattern:
     """Compile a key; `matches` expects valid names (`tokens.names`). Raises `PatternError`."""
     if key.startswith(REGEX_PREFIX):
@@ -72,6 +71,7 @@ def _wildcard(key: str) -> Pattern:
     return Pattern(key, Kind.WILDCARD, (Kind.WILDCARD, -literals), matches)
 
 
+@lru_cache(maxsize=1024)
 def _regex(key: str) -> Pattern:
     try:
         compiled = re2.compile(key.removeprefix(REGEX_PREFIX).encode(), _regex_options())

@@ -6,6 +6,7 @@ the one that a key is configured for. Tokens and key material never get into err
 
 import re
 import threading
+from base64 import urlsafe_b64decode
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -208,7 +209,7 @@ def _header(token: str) -> tuple[str, str | None]:
     """The header's alg and kid, once nothing else in it stands against the token."""
     encoded = token.partition(".")[0]
     try:
-        header = strict_json.loads(jwt.utils.base64url_decode(encoded))
+        header = strict_json.loads(urlsafe_b64decode(f"{encoded}=="))
     except strict_json.JsonError as error:
         raise TokenError("header", str(error)) from None
     except ValueError:

@@ -1,5 +1,6 @@
 """`manage.py issue_token '{"scope": "connect", "uid": "jim"}'`: print a signed token."""
 
+import os
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
@@ -21,7 +22,11 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            claims = strict_json.loads(options["claims"].encode())
+            claims = strict_json.loads(os.fsencode(options["claims"]))
+            if not isinstance(claims, dict):
+                raise CommandError("The claims must be a JSON object.")
             self.stdout.write(issue(claims, lifetime=options["lifetime"]))
-        except (strict_json.JsonError, TokenError, ImproperlyConfigured) as error:
+        except strict_json.JsonError as error:
+            raise CommandError(f"The text {error}.") from None
+        except (TokenError, ImproperlyConfigured) as error:
             raise CommandError(str(error)) from None
