@@ -2,6 +2,7 @@ from datetime import datetime
 from typing import Self
 
 from django.db import models
+from django.db.models.functions import Now
 
 from .channels import Channel
 from .fields import CodePointField
@@ -25,9 +26,9 @@ class Node(models.Model):
 
 
 class ConnectionQuerySet(models.QuerySet["Connection"]):
-    def live(self, now: datetime) -> Self:
-        """Those that have not reached their maximum age at `now`."""
-        return self.filter(expires_at__gt=now)
+    def live(self, now: datetime | None = None) -> Self:
+        """Those below their maximum age; None: by the database's clock."""
+        return self.filter(expires_at__gt=now or Now())
 
 
 class Connection(models.Model):
@@ -37,7 +38,7 @@ class Connection(models.Model):
     node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="connections")
     secret_hash = models.CharField(max_length=64)
     claims = models.TextField(help_text="The payload of its connect token, raw JSON.")
-    uid = CodePointField(max_length=128, null=True)  # noqa: DJ001 - null: no uid, "" is one
+    uid = CodePointField(max_length=128, null=True)  # type: ignore[misc]
     umd = models.TextField(default="null", help_text="Raw JSON.")
     address = models.CharField(max_length=64, blank=True)
     user_agent = models.CharField(max_length=256, blank=True)

@@ -3,15 +3,16 @@ from typing import Self
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 
 from .channels import Channel
 from .fields import CodePointField
 
 
 class MessageQuerySet(models.QuerySet["Message"]):
-    def live(self, now: datetime) -> Self:
-        """Those that have not expired at `now`, whether purged yet or not."""
-        return self.filter(Q(expires_at__isnull=True) | Q(expires_at__gt=now))
+    def live(self, now: datetime | None = None) -> Self:
+        """Those that have not expired, whether purged yet or not; None: by the database's clock."""
+        return self.filter(Q(expires_at__isnull=True) | Q(expires_at__gt=now or Now()))
 
     def after(self, id: str) -> Self:
         """Those whose id is greater: later in their channel."""
@@ -31,7 +32,7 @@ class Message(models.Model):
     number = models.BigIntegerField()
     event = CodePointField(max_length=128)
     data = models.TextField(help_text="The raw JSON that the client sent.")
-    uid = CodePointField(max_length=128, null=True)  # noqa: DJ001 - null: no uid, "" is one
+    uid = CodePointField(max_length=128, null=True)  # type: ignore[misc]
     umd = models.TextField(default="null", help_text="Raw JSON.")
     by_server = models.BooleanField(
         default=False, help_text="Published by the server's API: has no meta."
@@ -72,9 +73,7 @@ class Reaction(models.Model):
     message = models.ForeignKey(
         Message, on_delete=models.CASCADE, related_name="reactions", db_index=False
     )
-    channel = models.ForeignKey(
-        Channel, on_delete=models.CASCADE, related_name="+", db_index=False
-    )
+    channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="+", db_index=False)
     number = models.BigIntegerField()
     uid = CodePointField(max_length=128)
     umd = models.TextField(default="null", help_text="Raw JSON.")

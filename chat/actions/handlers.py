@@ -1,0 +1,41 @@
+"""Which verb answers which command over a WebSocket: the table HANDLERS."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from chat.delivery.live import LiveConnection
+from chat.node import Node
+from chat.protocol import commands, events
+
+from .messages import publish
+from .reactions import react
+from .subscriptions import subscribe, unsubscribe
+
+Handler = Callable[[Node, LiveConnection, Any], Awaitable[None]]
+
+
+async def _publish(node: Node, connection: LiveConnection, command: commands.Publish) -> None:
+    await publish(node, connection.session, command)
+
+
+async def _react(node: Node, connection: LiveConnection, command: commands.React) -> None:
+    await react(node, connection.session, command)
+
+
+async def _pong(node: Node, connection: LiveConnection, command: commands.Ping) -> None:
+    connection.outbox.push(events.PONG)
+
+
+async def _nothing(node: Node, connection: LiveConnection, command: commands.Command) -> None:
+    """Hearing it was all: any frame shows that its connection is alive."""
+
+
+HANDLERS: dict[type[commands.Command], Handler] = {
+    commands.Publish: _publish,
+    commands.React: _react,
+    commands.Subscribe: subscribe,
+    commands.Unsubscribe: unsubscribe,
+    commands.Ping: _pong,
+    commands.Pong: _nothing,
+    commands.Heartbeat: _nothing,
+}

@@ -1,0 +1,75 @@
+"""Publishing: one verb for every door (protocol.md section 8)."""
+
+import time
+from dataclasses import dataclass
+
+from chat.delivery.changes import Passing
+from chat.delivery.operations import StoreMessage
+from chat.node import Node
+from chat.protocol import events, ids
+from chat.protocol.commands import Publish
+from chat.protocol.session import Sender, Session
+from tokens.permissions import MessageRights
+
+
+@dataclass(slots=True, frozen=True)
+class Published:
+    """The real name of the channel, the event and the message's id."""
+
+    channel: str
+    event: str
+    id: str
+
+
+async def publish(node: Node, session: Session, command: Publish) -> Published:
+    """Publishes what `session` may publish; a stored message is committed before anyone sees it.
+
+    Raises ProtocolError: NOT_SUBSCRIBED, PUBLISH_PERMISSION_DENIED, SERVICE_UNAVAILABLE.
+    """
+    channel = session.real_name(command.channel)
+    rights, sender = session.may_publish(channel, command.event)
+    if rights.store:
+        id = await _store(node, session, channel, command, rights, sender)
+    else:
+        id = _pass_on(node, session, channel, command, rights, sender)
+    return Published(channel, command.event, id)
+
+
+async def _store(
+    node: Node,
+    session: Session,
+    channel: str,
+    command: Publish,
+    rights: MessageRights,
+    sender: Sender,
+) -> str:
+    operation = StoreMessage(
+        channel=channel,
+        event=command.event,
+        data=command.data,
+        uid=sender.uid,
+        umd=sender.umd,
+        meta=sender.meta,
+        store=rights.store,
+        origin=session.connection_id,
+        echo=rights.echo,
+    )
+    id: str = await node.writer.submit(operation)
+    if operation.change is not None:
+        session.remember(channel, operation.change.number)
+    return id
+
+
+def _pass_on(
+    node: Node,
+    session: Session,
+    channel: str,
+    command: Publish,
+    rights: MessageRights,
+    sender: Sender,
+) -> str:
+    id = ids.new_id(int(time.time() * 1000))
+    event = events.message(id, command.event, channel, command.data, sender.meta)
+    follows = session.last_number(channel)
+    node.hub.announce(Passing(channel, follows, event, session.connection_id, rights.echo))
+    return id

@@ -1,0 +1,58 @@
+"""Reacting to stored messages (protocol.md section 9)."""
+
+from chat.delivery.operations import SetReaction, message_not_found
+from chat.delivery.reader import read
+from chat.models import Message, Reaction
+from chat.node import Node
+from chat.protocol.commands import React
+from chat.protocol.session import Session, needs_uid, window_start
+
+
+async def react(node: Node, session: Session, command: React) -> None:
+    """Adds or removes a reaction; one that changes nothing is told to nobody.
+
+    Raises ProtocolError: NOT_SUBSCRIBED, REACT_PERMISSION_DENIED, MESSAGE_NOT_FOUND,
+    SERVICE_UNAVAILABLE.
+    """
+    subscription = session.subscription(session.real_name(command.channel))
+    uid = needs_uid(subscription)
+    event = await read(_event_of, subscription.channel, command.message_id)
+    session.may_react(subscription, event, command.reaction)
+    operation = SetReaction(
+        channel=subscription.channel,
+        message_id=command.message_id,
+        uid=uid,
+        umd=subscription.umd,
+        meta=subscription.meta,
+        reaction=command.reaction,
+        action=command.action,
+        origin=session.connection_id,
+        echo=session.echoes_reactions(subscription),
+    )
+    await node.writer.submit(operation)
+    if operation.change is not None:
+        session.remember(subscription.channel, operation.change.number)
+
+
+def _event_of(channel: str, message_id: str, after: str = "") -> str:
+    """The event of a live message of this channel; raises MESSAGE_NOT_FOUND."""
+    live = Message.objects.live().after(after)
+    found = live.filter(id=message_id, channel__name=channel).values_list("event", flat=True)
+    event = found.first()
+    if event is None:
+        raise message_not_found()
+    return event
+
+
+async def list_reactions(session: Session, channel: str, message_id: str) -> list[Reaction]:
+    """The reactions to one message inside the caller's history window, oldest first.
+
+    Raises ProtocolError: NOT_SUBSCRIBED, MESSAGE_NOT_FOUND, SERVICE_UNAVAILABLE.
+    """
+    subscription = session.subscription(session.real_name(channel))
+    return await read(_reactions_to, subscription.channel, message_id, window_start(subscription))
+
+
+def _reactions_to(channel: str, message_id: str, after: str) -> list[Reaction]:
+    _event_of(channel, message_id, after)
+    return list(Reaction.objects.standing().filter(message_id=message_id).order_by("number"))

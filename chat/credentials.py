@@ -1,0 +1,50 @@
+"""Who calls the client HTTP API: a connection, by its id and its secret.
+
+protocol.md section 14: they work in every process, so they are looked up in the database.
+"""
+
+import hmac
+from functools import lru_cache
+
+from chat.actions.connections import secret_hash
+from chat.delivery.reader import read
+from chat.models import Connection, Subscription
+from chat.protocol.errors import ErrorCode, ProtocolError
+from chat.protocol.session import Session
+from tokens.claims import Claims, parse_claims
+
+NO_HASH = "0" * 64  # compared with where there is no such connection: it takes as long
+
+
+async def session_of(connection_id: str, secret: str) -> Session:
+    """The session of an open connection, whichever process holds it.
+
+    Raises ProtocolError: INVALID_CONNECTION (wrong id or secret, or it has ended),
+    SERVICE_UNAVAILABLE.
+    """
+    return await read(_session_of, connection_id, secret)
+
+
+def _session_of(connection_id: str, secret: str) -> Session:
+    row = Connection.objects.live().filter(id=connection_id).first() if connection_id else None
+    known = row.secret_hash if row else NO_HASH
+    if not hmac.compare_digest(known, secret_hash(secret)) or row is None:
+        raise ProtocolError(
+            ErrorCode.INVALID_CONNECTION,
+            "connectionId and connectionSecret are not those of an open connection.",
+        )
+    session = Session(row.id, _claims(row.claims, "connect"))
+    for subscription in row.subscriptions.select_related("channel"):
+        _resume(session, subscription)
+    return session
+
+
+def _resume(session: Session, row: Subscription) -> None:
+    claims = _claims(row.claims, "subscribe") if row.claims else None
+    session.resume(row.channel.name, claims, row.head_id)
+
+
+@lru_cache(maxsize=4096)
+def _claims(payload: str, scope: str) -> Claims:
+    """Claims that were accepted before; the same text gives the same object."""
+    return parse_claims(payload.encode(), scope=scope)

@@ -1,0 +1,51 @@
+"""What is announced: a durable change with its place in its channel's order, or a passing message.
+
+Only shapes here. `follows` is the number of the change that must be delivered first.
+"""
+
+import sys
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+from chat.protocol.events import Event
+
+EVERY_HEAD: Final = sys.maxsize
+
+
+@dataclass(slots=True, frozen=True)
+class Change:
+    """A committed change. `previous` and `number` are its channel's numbers before and after.
+
+    `origin` is the connection that caused it, None where none did; it gets the event only with
+    `echo`.
+    """
+
+    channel: str
+    previous: int
+    number: int
+    event: Event
+    origin: str | None = None
+    echo: bool = False
+
+    @property
+    def follows(self) -> int:
+        return self.previous
+
+    @property
+    def place(self) -> int:
+        """A subscriber gets it where this is above the head at which it subscribed."""
+        return self.number
+
+
+@dataclass(slots=True, frozen=True)
+class Passing:
+    """A message that is not stored. `follows` is the number of the last change that its sender
+    caused in the channel, behind which it stays (design.md section 3, P4)."""
+
+    place: ClassVar[int] = EVERY_HEAD
+
+    channel: str
+    follows: int
+    event: Event
+    origin: str | None = None
+    echo: bool = False

@@ -1,0 +1,39 @@
+"""Who listens to what in this process; an announcement goes in, every subscriber's outbox gets it.
+
+Plain dictionaries on the event loop: nothing here waits, and nothing here writes.
+"""
+
+from .changes import Change, Passing
+from .feed import Feed, ReadChanges, Subscriber
+
+
+class Hub:
+    def __init__(self, read_changes: ReadChanges) -> None:
+        self._read_changes = read_changes
+        self._feeds: dict[str, Feed] = {}
+
+    def join(self, channel: str, subscriber: Subscriber) -> None:
+        """Registers it; until `settle`, what it is to get is held back."""
+        feed = self._feeds.get(channel)
+        if feed is None:
+            feed = self._feeds[channel] = Feed(channel, self._read_changes)
+        feed.subscribers[subscriber.connection_id] = subscriber
+
+    def settle(self, channel: str, subscriber: Subscriber, head: int) -> None:
+        """From now on it gets everything above `head`, beginning with what was held back."""
+        self._feeds[channel].start(head)
+        subscriber.release(head)
+
+    def leave(self, channel: str, connection_id: str) -> None:
+        feed = self._feeds.get(channel)
+        if feed is None:
+            return
+        feed.subscribers.pop(connection_id, None)
+        if not feed.subscribers:
+            feed.close()
+            del self._feeds[channel]
+
+    def announce(self, item: Change | Passing) -> None:
+        feed = self._feeds.get(item.channel)
+        if feed is not None:
+            feed.receive(item)

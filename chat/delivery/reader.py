@@ -1,0 +1,38 @@
+"""Reads beside the event loop, in a small pool of threads of their own.
+
+Django's async ORM runs every query of a process in one thread (design.md section 4, "Database
+from async code"). A connection is given back after each job, else a pool of them runs dry.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Final
+
+from django.db import DatabaseError, connection
+
+from chat.protocol.errors import ErrorCode, ProtocolError
+
+THREADS: Final = 6
+
+_threads = ThreadPoolExecutor(THREADS, thread_name_prefix="reader")
+
+
+async def read[**P, T](query: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """What `query` returns; raises SERVICE_UNAVAILABLE where the database does not answer."""
+    job = partial(_run, query, *args, **kwargs)
+    return await asyncio.get_running_loop().run_in_executor(_threads, job)
+
+
+def _run[**P, T](query: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    try:
+        return query(*args, **kwargs)
+    except DatabaseError as error:
+        connection.close()
+        raise ProtocolError(
+            ErrorCode.SERVICE_UNAVAILABLE, "The database does not answer; try again."
+        ) from error
+    finally:
+        if connection.vendor == "postgresql":  # SQLite's own costs more to open than to keep
+            connection.close()

@@ -1,0 +1,94 @@
+"""Group commit: whatever waits becomes one transaction, and is announced once it is committed.
+
+Every write of the running server goes through here (design.md section 4, "Store, then
+announce"). While one batch commits the next one gathers: latency is one commit, throughput is
+many operations a commit. It never lingers for more.
+"""
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+
+from django.db import connection
+
+from chat.protocol.errors import ProtocolError
+
+from .changes import Change
+from .commit import Outcome, commit
+from .operations import Operation
+
+MAX_BATCH: Final = 500
+
+Pending = tuple[Operation, "asyncio.Future[Any]"]
+
+
+class Writer:
+    """A queue, and the thread that empties it into the database.
+
+    `announce` is called on the event loop for each committed change, in the order of the commit,
+    before anyone who waits for an operation learns of it.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, announce: Callable[[Change], None]) -> None:
+        self._loop = loop
+        self._announce = announce
+        self._queue: queue.SimpleQueue[Pending | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    async def submit(self, operation: Operation) -> Any:
+        """What the operation gives, once it is committed and announced.
+
+        Raises the ProtocolError with which it was refused: SERVICE_UNAVAILABLE where the database
+        did not take it. Being cancelled does not undo it.
+        """
+        return await self.post(operation)
+
+    def post(self, operation: Operation) -> "asyncio.Future[Any]":
+        """As `submit`, for those who do not wait."""
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self._queue.put((operation, future))
+        return future
+
+    async def stop(self) -> None:
+        """Returns when all that was submitted before is committed and the thread has ended."""
+        self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    def _run(self) -> None:
+        try:
+            while batch := self._gather():
+                outcomes = commit([operation for operation, _ in batch])
+                self._loop.call_soon_threadsafe(self._settle, batch, outcomes)
+        finally:
+            connection.close()
+
+    def _gather(self) -> list[Pending]:
+        """All that waits, up to MAX_BATCH; waits for the first. Empty: it is time to end."""
+        first = self._queue.get()
+        if first is None:
+            return []
+        batch = [first]
+        while len(batch) < MAX_BATCH and not self._queue.empty():
+            following = self._queue.get()
+            if following is None:
+                self._queue.put(None)
+                break
+            batch.append(following)
+        return batch
+
+    def _settle(self, batch: list[Pending], outcomes: list[Outcome]) -> None:
+        for (operation, future), outcome in zip(batch, outcomes, strict=True):
+            refused = isinstance(outcome, ProtocolError)
+            if not refused and operation.announced is not None:
+                self._announce(operation.announced)
+            if future.done():  # its caller is gone
+                continue
+            if refused:
+                future.set_exception(outcome)
+            else:
+                future.set_result(outcome)

@@ -1,0 +1,166 @@
+"""This process as the others see it, and what it holds: its writer, its hub, its connections.
+
+Starts with lifespan or, where the server speaks none (daphne), with the first use.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import time
+from collections import Counter
+from collections.abc import Coroutine
+from typing import Any, Final
+
+from django.conf import settings
+
+from chat.delivery.catchup import read_changes
+from chat.delivery.hub import Hub
+from chat.delivery.leases import LEASE_SHARE, RegisterNode, RemoveNode, RenewLease
+from chat.delivery.live import LiveConnection
+from chat.delivery.reader import read
+from chat.delivery.writer import Writer
+from chat.models import Node as NodeRow
+from chat.protocol import ids
+from chat.protocol.errors import CloseCode, ProtocolError
+
+log = logging.getLogger("chat.node")
+
+VERSION: Final = "0.1.0"
+DRAIN_SECONDS: Final = 1.0
+TICK_SECONDS: Final = 1.0
+
+
+class Node:
+    """One per process and event loop; `current()` gives it, started."""
+
+    def __init__(self) -> None:
+        self.id = ids.new_id(int(time.time() * 1000))
+        self.hub = Hub(read_changes)
+        self.writer = Writer(asyncio.get_running_loop(), self.hub.announce)
+        self.connections: dict[str, LiveConnection] = {}
+        self.draining = False
+        self._addresses: Counter[str] = Counter()
+        self._outlasting: set[asyncio.Task[None]] = set()
+        self._lease_seconds = settings.NODE_LEASE_SECONDS * LEASE_SHARE
+        self._renewed = 0.0
+        self._ticking: asyncio.Task[None] | None = None
+
+    # --- life -------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Registers this process; raises SERVICE_UNAVAILABLE where the database is away."""
+        self.writer.start()
+        host = socket.gethostname()
+        dead = await read(_ended_on, host)
+        await self.writer.submit(
+            RegisterNode(self.id, host, os.getpid(), VERSION, self._lease_seconds, dead)
+        )
+        self._renewed = time.monotonic()
+        self._ticking = asyncio.create_task(self._tick_for_ever())
+
+    async def drain(self) -> None:
+        """Closes every connection with 1012, over about a second: all who come back at once
+        would come back at once (protocol.md section 6)."""
+        self.draining = True
+        held = list(self.connections.values())
+        pause = DRAIN_SECONDS / max(len(held), 10)
+        for connection in held:
+            connection.outbox.close(CloseCode.RESTARTING)
+            await asyncio.sleep(pause)
+
+    async def stop(self) -> None:
+        """Removes this process's rows and ends its writer; what was submitted is committed."""
+        self.draining = True
+        if self._ticking is not None:
+            self._ticking.cancel()
+        if self._outlasting:
+            await asyncio.wait(self._outlasting)
+        with contextlib.suppress(ProtocolError):  # its lease runs out, and others remove it
+            await self.writer.submit(RemoveNode(self.id))
+        await self.writer.stop()
+
+    # --- what it holds ----------------------------------------------------------------------
+
+    def add(self, connection: LiveConnection) -> None:
+        self.connections[connection.id] = connection
+        self._addresses[connection.address] += 1
+
+    def remove(self, connection: LiveConnection) -> None:
+        if self.connections.pop(connection.id, None) is None:
+            return
+        self._addresses[connection.address] -= 1
+        if not self._addresses[connection.address]:
+            del self._addresses[connection.address]
+
+    def count_from(self, address: str) -> int:
+        """How many connections of this process come from an address."""
+        return self._addresses[address]
+
+    async def outlast(self, work: Coroutine[Any, Any, None]) -> None:
+        """Waits for `work`, and lets it finish where its caller is cancelled meanwhile: an abrupt
+        close cancels (design.md section 4, "Clean-up")."""
+        task = asyncio.create_task(work)
+        self._outlasting.add(task)
+        task.add_done_callback(self._outlasting.discard)
+        await asyncio.shield(task)
+
+    # --- what recurs ------------------------------------------------------------------------
+
+    async def _tick_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            for connection in list(self.connections.values()):
+                connection.outbox.stalled()
+            if time.monotonic() - self._renewed >= settings.NODE_LEASE_SECONDS / 5:
+                await self._renew()
+
+    async def _renew(self) -> None:
+        self._renewed = time.monotonic()
+        try:
+            await self.writer.submit(RenewLease(self.id, self._lease_seconds))
+        except ProtocolError as error:
+            log.warning("The lease could not be renewed: %s", error.message)
+
+
+def _ended_on(host: str) -> tuple[str, ...]:
+    """Nodes of this machine whose process is gone: no need to wait for their lease."""
+    rows = NodeRow.objects.filter(host=host).values_list("id", "pid")
+    return tuple(id for id, pid in rows if pid == os.getpid() or not _runs(pid))
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+_nodes: dict[asyncio.AbstractEventLoop, asyncio.Task[Node]] = {}
+
+
+async def current() -> Node:
+    """This process's node, started; raises SERVICE_UNAVAILABLE where it cannot start yet."""
+    loop = asyncio.get_running_loop()
+    starting = _nodes.get(loop)
+    if starting is None or (starting.done() and starting.exception() is not None):
+        starting = _nodes[loop] = loop.create_task(_started())
+    return await asyncio.shield(starting)
+
+
+async def _started() -> Node:
+    node = Node()
+    await node.start()
+    return node
+
+
+def running() -> Node | None:
+    """This process's node where one has started."""
+    starting = _nodes.get(asyncio.get_running_loop())
+    if starting is None or not starting.done() or starting.exception() is not None:
+        return None
+    return starting.result()

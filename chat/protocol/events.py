@@ -1,0 +1,120 @@
+"""What the server can say (protocol.md sections 6 to 9 and 17), encoded once. No Django here.
+
+Raw JSON that a client sent (`data`, `umd`) is spliced in as it came: decoding and encoding it
+again would turn 2^64 into 1.8446744073709552e+19 (design.md section 4).
+"""
+
+from datetime import UTC, datetime
+from typing import Final
+
+from msgspec import json
+
+from .errors import ErrorCode
+
+REACTION_EVENTS: Final = {
+    "add": b"hotsock.messageReactionAdded",
+    "remove": b"hotsock.messageReactionRemoved",
+}
+
+
+class Event:
+    """One encoded frame, shared by all who get it."""
+
+    __slots__ = ("_text", "payload")
+
+    def __init__(self, payload: bytes) -> None:
+        self.payload = payload
+        self._text: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The frame as text, decoded once, for servers that take no bytes."""
+        if self._text is None:
+            self._text = self.payload.decode()
+        return self._text
+
+
+quote = json.encode
+
+
+def meta(uid: str | None, umd: str) -> bytes:
+    """`{"uid":…,"umd":…}`; `umd` is JSON text."""
+    return b'{"uid":%b,"umd":%b}' % (quote(uid), umd.encode())
+
+
+def instant(moment: datetime) -> str:
+    """ISO 8601 in UTC to the second, as `connectionExpiresAt` is written."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def connected(connection_id: str, secret: str, expires_at: datetime, meta: bytes) -> Event:
+    return Event(
+        b'{"event":"hotsock.connected","data":{"connectionId":%b,"connectionExpiresAt":"%b",'
+        b'"connectionSecret":%b},"meta":%b}'
+        % (quote(connection_id), instant(expires_at).encode(), quote(secret), meta)
+    )
+
+
+def _subscription(event: bytes, channel: str, data: bytes, meta: bytes, alias: str | None) -> Event:
+    if alias is not None:
+        meta = b'%b,"channelAlias":%b}' % (meta[:-1], quote(alias))
+    return Event(
+        b'{"event":"%b","channel":%b,"data":%b,"meta":%b}' % (event, quote(channel), data, meta)
+    )
+
+
+def subscribed(channel: str, meta: bytes, alias: str | None, *, auto: bool = False) -> Event:
+    data = b'{"autoSubscribed":true}' if auto else b"{}"
+    return _subscription(b"hotsock.subscribed", channel, data, meta, alias)
+
+
+def unsubscribed(channel: str, meta: bytes, alias: str | None) -> Event:
+    return _subscription(b"hotsock.unsubscribed", channel, b"{}", meta, alias)
+
+
+PONG: Final = Event(b'{"event":"hotsock.pong","data":"{}"}')
+
+
+def message_json(id: str, event: str, channel: str, data: bytes, meta: bytes | None) -> bytes:
+    """A message as it travels and as history lists it; `meta` None: the server published it."""
+    tail = b"" if meta is None else b',"meta":' + meta
+    return b'{"id":"%b","event":%b,"channel":%b,"data":%b%b}' % (
+        id.encode(),
+        quote(event),
+        quote(channel),
+        data,
+        tail,
+    )
+
+
+def message(id: str, event: str, channel: str, data: bytes, meta: bytes | None) -> Event:
+    return Event(message_json(id, event, channel, data, meta))
+
+
+def reaction(
+    id: str, channel: str, message_id: str, reaction: str, action: str, meta: bytes
+) -> Event:
+    """A reaction added or removed; `id` names this change, `message_id` what was reacted to."""
+    return Event(
+        b'{"id":"%b","event":"%b","channel":%b,'
+        b'"data":{"messageId":"%b","reaction":%b,"action":"%b"},"meta":%b}'
+        % (
+            id.encode(),
+            REACTION_EVENTS[action],
+            quote(channel),
+            message_id.encode(),
+            quote(reaction),
+            action.encode(),
+            meta,
+        )
+    )
+
+
+def error(code: ErrorCode, message: str, event: str | None, channel: str | None) -> Event:
+    """`hotsock.error`; `event` and `channel` as the client sent them, where it sent any."""
+    where = b"" if channel is None else b'"channel":%b,' % quote(channel)
+    failed = b"" if event is None else b',"event":%b' % quote(event)
+    return Event(
+        b'{"event":"hotsock.error",%b"error":{"code":"%b","message":%b%b}}'
+        % (where, code.encode(), quote(message), failed)
+    )

@@ -1,0 +1,28 @@
+"""How fast one connection may send: a token bucket. No clock of its own here."""
+
+from typing import Final
+
+BURST_SECONDS: Final = 10.0
+CLOSE_AFTER_SECONDS: Final = 1.0
+
+
+class Rate:
+    """Allows `per_second` frames in the mean, ten times that at once; 0: no limit.
+
+    A connection that sends at most five times `per_second` frames in any 10 s is never limited
+    (protocol.md section 17: 500 frames with the default of 100).
+    """
+
+    __slots__ = ("_full_at", "_interval")
+
+    def __init__(self, per_second: int) -> None:
+        self._interval = 1 / per_second if per_second else 0.0
+        self._full_at = 0.0  # when the bucket will be full again, by the caller's clock
+
+    def allows(self, now: float) -> bool:
+        """Counts a frame at `now` (seconds of any steady clock), or refuses it."""
+        full_at = max(self._full_at, now) + self._interval
+        if full_at - now > BURST_SECONDS:
+            return False
+        self._full_at = full_at
+        return True

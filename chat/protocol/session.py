@@ -1,0 +1,204 @@
+"""One connection's state: who it is, what it is subscribed to, what it may do.
+
+Decides; never acts. No Django, no I/O, no clock here. Each `may_…` answers what the act needs to
+know, or raises the ProtocolError that its sender is told (protocol.md sections 5, 7 to 9).
+"""
+
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from tokens.claims import Claims
+from tokens.names import is_presence
+from tokens.permissions import Grants, MessageRights, grants
+
+from . import events, ids
+from .commands import Subscribe
+from .errors import ErrorCode, ProtocolError
+
+NOTHING: Final = "null"  # an absent umd, as JSON text
+MAX_REMEMBERED: Final = 1024
+
+
+class Sender(Protocol):
+    """Who a message is from: a subscription where there is one, else the connection."""
+
+    uid: str | None
+    umd: str
+    meta: bytes
+
+
+@dataclass(slots=True, eq=False)
+class Subscription:
+    """A subscription as granted; `head_id` is the channel's last message id when it began."""
+
+    channel: str
+    grants: Grants
+    uid: str | None
+    umd: str
+    alias: str | None
+    claims: Claims | None  # of its subscribe token
+    meta: bytes
+    head_id: str = ""
+
+
+class Session:
+    __slots__ = (
+        "_last_numbers",
+        "claims",
+        "connection_id",
+        "grants",
+        "meta",
+        "subscriptions",
+        "uid",
+        "umd",
+    )
+
+    def __init__(self, connection_id: str, claims: Claims) -> None:
+        self.connection_id = connection_id
+        self.claims = claims
+        self.grants = grants(claims)
+        self.uid = claims.uid
+        self.umd = claims.umd
+        self.meta = events.meta(self.uid, self.umd)
+        self.subscriptions: dict[str, Subscription] = {}
+        self._last_numbers: dict[str, int] | None = None
+
+    # --- names ------------------------------------------------------------------------------
+
+    def real_name(self, name: str) -> str:
+        """The channel that a name sent by the client means: itself, or what it is an alias of."""
+        if name in self.subscriptions or self.grants.names(name):
+            return name
+        for subscription in self.subscriptions.values():
+            if subscription.alias == name:
+                return subscription.channel
+        return self.grants.real_name(name)
+
+    def subscription(self, name: str) -> Subscription:
+        """The live subscription to a channel; raises NOT_SUBSCRIBED."""
+        subscription = self.subscriptions.get(name)
+        if subscription is None:
+            subscription = self.subscriptions.get(self.real_name(name))
+        if subscription is None:
+            raise ProtocolError(ErrorCode.NOT_SUBSCRIBED, "You are not subscribed to this channel.")
+        return subscription
+
+    # --- subscribing ------------------------------------------------------------------------
+
+    def is_bound(self, claims: Claims) -> bool:
+        """Whether a subscribe token was made for this connection (protocol.md section 7)."""
+        if claims.connection_id is not None:
+            return claims.connection_id == self.connection_id
+        return bool(claims.uid) and claims.uid == self.uid
+
+    def may_subscribe(self, command: Subscribe, claims: Claims | None) -> Subscription:
+        """What subscribing would grant; `claims` are those of the subscribe token, verified."""
+        if claims is not None and not self.is_bound(claims):
+            raise ProtocolError(
+                ErrorCode.INVALID_SUBSCRIBE_TOKEN,
+                "data.token must carry this connection's connectionId or its uid.",
+            )
+        granted = grants(self.claims, claims)
+        channel = granted.real_name(command.channel)
+        self._refuse_second(channel)
+        subscription = self._granted(channel, granted, claims)
+        if is_presence(channel) and not subscription.uid:
+            raise ProtocolError(
+                ErrorCode.PRESENCE_CHANNEL_USER_ID_REQUIRED,
+                "A presence channel needs a token with a uid.",
+            )
+        return subscription
+
+    def _refuse_second(self, channel: str) -> None:
+        if channel in self.subscriptions:
+            raise ProtocolError(
+                ErrorCode.ALREADY_SUBSCRIBED,
+                "You are subscribed to this channel already.",
+                channel=channel,
+            )
+
+    def _granted(self, channel: str, granted: Grants, claims: Claims | None) -> Subscription:
+        rights = granted.channel(channel)
+        if not rights.subscribe:
+            raise ProtocolError(
+                ErrorCode.SUBSCRIBE_PERMISSION_DENIED, "You may not subscribe to this channel."
+            )
+        uid, umd = self.uid, self.umd
+        if claims is not None:
+            uid = uid if claims.uid is None else claims.uid
+            umd = umd if claims.umd == NOTHING else claims.umd
+        meta = events.meta(uid, umd)
+        return Subscription(channel, granted, uid, umd, rights.alias, claims, meta)
+
+    def resume(self, channel: str, claims: Claims | None, head_id: str) -> None:
+        """Takes up a subscription that was granted before, as its row tells."""
+        subscription = self._granted(channel, grants(self.claims, claims), claims)
+        subscription.head_id = head_id
+        self.subscriptions[channel] = subscription
+
+    # --- publishing -------------------------------------------------------------------------
+
+    def may_publish(self, channel: str, event: str) -> tuple[MessageRights, Sender]:
+        """The rights under which a message is published, and as whose."""
+        subscription = self.subscriptions.get(channel)
+        if subscription is None:
+            return self._may_broadcast(channel, event), self
+        rights = subscription.grants.message(channel, event)
+        if not (rights.publish or rights.broadcast):
+            raise _denied_publish()
+        return rights, subscription
+
+    def _may_broadcast(self, channel: str, event: str) -> MessageRights:
+        rights = self.grants.message(channel, event)
+        if rights.broadcast:
+            return rights
+        if rights.publish:
+            raise ProtocolError(
+                ErrorCode.NOT_SUBSCRIBED, "Subscribe to this channel before publishing to it."
+            )
+        raise _denied_publish()
+
+    def remember(self, channel: str, number: int) -> None:
+        """The number of the last change that this connection caused in a channel."""
+        if self._last_numbers is None or len(self._last_numbers) >= MAX_REMEMBERED:
+            self._last_numbers = {}
+        self._last_numbers[channel] = number
+
+    def last_number(self, channel: str) -> int:
+        """What its next passing message in the channel must stay behind (promise P4)."""
+        return self._last_numbers.get(channel, 0) if self._last_numbers else 0
+
+    # --- reacting ---------------------------------------------------------------------------
+
+    def may_react(self, subscription: Subscription, event: str, reaction: str) -> None:
+        """Raises unless this reaction is allowed on messages of this event."""
+        allowed = subscription.grants.message(subscription.channel, event).react
+        if allowed is not True and reaction not in allowed:
+            raise ProtocolError(
+                ErrorCode.REACT_PERMISSION_DENIED,
+                "You may not put this reaction on this message.",
+            )
+
+    def echoes_reactions(self, subscription: Subscription) -> bool:
+        """Whether its own reactions come back to it (protocol.md section 9)."""
+        rights = subscription.grants.message(subscription.channel, "hotsock.messageReaction")
+        return rights.echo
+
+
+def needs_uid(subscription: Subscription) -> str:
+    """The uid that reacts; raises REACT_PERMISSION_DENIED where there is none."""
+    if not subscription.uid:
+        raise ProtocolError(ErrorCode.REACT_PERMISSION_DENIED, "Reacting needs a token with a uid.")
+    return subscription.uid
+
+
+def window_start(subscription: Subscription) -> str:
+    """History reaches back to the ids above this one (protocol.md section 8)."""
+    start = subscription.grants.channel(subscription.channel).history_start
+    return subscription.head_id if start is None else ids.before_instant(start)
+
+
+def _denied_publish() -> ProtocolError:
+    return ProtocolError(
+        ErrorCode.PUBLISH_PERMISSION_DENIED, "You may not publish this event on this channel."
+    )
