@@ -172,7 +172,7 @@ def _verifier(configured: TokenSettings) -> _Verifier:
 def _signing_key(configured: TokenSettings) -> Key:
     first = configured.keys[0]
     if not first.present:
-        raise ImproperlyConfigured("SIGNING_KEY_1_METHOD and SIGNING_KEY_1_ENCODED are empty.")
+        raise ImproperlyConfigured("Signing key 1 is not set: `make setup` writes one.")
     try:
         return load_signing(load_verifying(*first), configured.private_key)
     except KeyProblem as problem:
