@@ -1,0 +1,157 @@
+// The client as applications see it, with what each call promises. Checks what it is given, and
+// hands it on.
+
+import { Binding } from "./bindings.js";
+import { Channel } from "./channel.js";
+import { Core } from "./core.js";
+import { encode } from "./frames.js";
+import { checkBinding, checkName, readAddress, readOptions } from "./options.js";
+
+export class HotsockClient {
+  #core;
+  #channels = new Map();
+
+  /**
+   * @param {string | URL} url of the WebSocket, such as "wss://chat.example.org/v1"
+   * @param {import("./options.js").Options} options
+   * @throws {TypeError} for a mistake in either; names the field
+   */
+  constructor(url, options) {
+    this.#core = new Core(readAddress(url), readOptions(options));
+  }
+
+  /** @returns {import("./states.js").ConnectionState} */
+  get state() {
+    return this.#core.connection.state;
+  }
+
+  /**
+   * The credentials for the client HTTP API; null while not connected.
+   * @returns {?{connectionId: string, connectionSecret: string, connectionExpiresAt: string}}
+   */
+  get activeConnection() {
+    return this.#core.connection.active;
+  }
+
+  /**
+   * Calls back with each frame of that event. With a channel: with that channel's frames; the
+   * channel's first binding subscribes to it, also after every reconnecting. Without: with frames
+   * of every channel and of none, such as `hotsock.connected`; this subscribes to nothing.
+   *
+   * Nothing is repeated for a binding that comes late: who binds `hotsock.subscribed` after it was
+   * received hears the next one, and looks at `channel.subscribed` and `channel.uid` meanwhile (at
+   * `activeConnection` for `hotsock.connected`).
+   *
+   * Without a channel, these are the client's own events: `@@connect` (the WebSocket's event),
+   * `@@disconnect` (close event, one for each `@@connect`), `@@message` (MessageEvent, all that is
+   * received), `@@messageSent` (string, all that is sent) and `@@error` (ClientError; what the
+   * server refuses comes as `hotsock.error`). A RegExp never matches them.
+   *
+   * What a callback throws is logged and goes to `@@error`; the others run all the same.
+   *
+   * @param {string | RegExp} event
+   * @param {function(import("./frames.js").Frame): void} callback
+   * @param {object} [options]
+   * @param {string} [options.channel] its name or alias
+   * @param {function({channel: string, connectionId: string}): (string | Promise<string>)}
+   *   [options.subscribeTokenFn] becomes the channel's
+   * @returns {Binding}
+   * @throws {TypeError}
+   */
+  bind(event, callback, { channel, subscribeTokenFn } = {}) {
+    checkBinding(event, callback, subscribeTokenFn);
+    const target = channel === undefined ? null : this.channels(channel);
+    const binding = new Binding(event, callback, target, () => this.#end(binding));
+    if (this.#core.isTerminated("bind")) return binding;
+    this.#core.bindings.add(binding);
+    if (target && subscribeTokenFn) target.subscribeTokenFn = subscribeTokenFn;
+    this.#core.bound(binding);
+    return binding;
+  }
+
+  /**
+   * Ends the bindings of that event (a RegExp: of an equal one): with a channel that channel's,
+   * without one those without. A channel's last binding unsubscribes.
+   * @param {string | RegExp} [event] left out: of all events
+   * @param {{channel?: string}} [options]
+   */
+  unbind(event, { channel } = {}) {
+    if (this.#core.bindings.removeMatching(event, channel)) this.#core.released(channel);
+  }
+
+  /** Ends all bindings, also of the client's own events; unsubscribes from all channels. */
+  clearBindings() {
+    const names = [...this.#channels.keys()].filter((name) => this.#core.bindings.has(name));
+    this.#core.bindings.clear();
+    for (const name of names) this.#core.released(name);
+  }
+
+  /**
+   * @param {string} name or alias
+   * @returns {Channel} always the same one for a name; this alone subscribes to nothing
+   * @throws {TypeError}
+   */
+  channels(name) {
+    checkName("channel", name);
+    if (!this.#channels.has(name)) {
+      this.#channels.set(name, new Channel(this, this.#core.subscriptions.named(name)));
+    }
+    return this.#channels.get(name);
+  }
+
+  /**
+   * Sends a message, or one of the `hotsock.` events that clients may send (protocol.md section 7).
+   * Until the client is connected, and for a channel with bindings until it is subscribed, it waits
+   * with those before it, also through reconnecting and suspend(); beyond 256 waiting, it goes to
+   * `@@error` as `QUEUE_FULL`. Where the channel refuses us, as `SUBSCRIBE_REFUSED`. Sent at most
+   * once: what a breaking connection swallows is lost; where that matters, look for the echo.
+   * @param {string} event
+   * @param {object} [options]
+   * @param {string} [options.channel] name or alias
+   * @param {unknown} [options.data] any JSON, up to 32 KiB; undefined: none
+   * @param {string} [options.key] a storage key
+   * @param {string} [options.scheduleExpression]
+   * @param {string} [options.scheduleExpressionTimezone]
+   * @throws {TypeError} for a name that is no string, and for data that JSON cannot express
+   */
+  sendMessage(event, { channel, data, key, ...schedule } = {}) {
+    checkName("event", event);
+    if (channel !== undefined) checkName("channel", channel);
+    const { scheduleExpression, scheduleExpressionTimezone } = schedule;
+    const frame = { event, channel, data, key, scheduleExpression, scheduleExpressionTimezone };
+    this.#send("sendMessage", { text: encode(frame), channel, event, data });
+  }
+
+  /**
+   * Sends the text as it is. Waits until the client is connected, but for no subscription.
+   * @param {string} text a client frame
+   * @throws {TypeError}
+   */
+  sendRawMessage(text) {
+    if (typeof text !== "string") throw new TypeError("a raw message must be a string");
+    this.#send("sendRawMessage", { text });
+  }
+
+  /** Closes the connection and keeps it closed; bindings and waiting messages stay. */
+  suspend() {
+    this.#core.connection.close("suspended");
+  }
+
+  /** Connects: after suspend(), after a stop for lack of a token, or without waiting any longer. */
+  resume() {
+    this.#core.connection.connect("resume");
+  }
+
+  /** Closes the connection for ever, drops bindings and waiting messages. */
+  terminate() {
+    this.#core.terminate();
+  }
+
+  #send(call, message) {
+    if (!this.#core.isTerminated(call)) this.#core.send(message);
+  }
+
+  #end(binding) {
+    if (this.#core.bindings.remove(binding)) this.#core.released(binding.channel?.name);
+  }
+}

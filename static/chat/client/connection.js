@@ -1,0 +1,142 @@
+// A client's connection through all its sockets: asks for a token, opens a socket, and begins again
+// after each end. Knows nothing of channels and messages. A transition is complete before anyone is
+// told of it, so that a callback may call back.
+
+import { Backoff } from "./backoff.js";
+import { ClientError, ErrorCode } from "./errors.js";
+import { Socket } from "./socket.js";
+import { CONNECTS_FROM } from "./states.js";
+import { TokenRequest } from "./token.js";
+
+const STABLE_MS = 10_000; // only a connection that lasted makes earlier failures forgotten
+
+// Try again later, revoked, reads too slowly, sends too fast (protocol.md section 17): the server
+// refuses whoever returns from these at once (section 6.9). After any other close, at once is right.
+const UNHURRIED_CLOSES = new Set([1013, 4403, 4410, 4429]);
+
+export class Connection {
+  #address;
+  #options;
+  #listener;
+  #state = "idle";
+  #tokenRequest = new TokenRequest();
+  #socket = null;
+  #active = null;
+  #timer; // while waiting: the next try; while connected: until stable
+  #backoff = new Backoff();
+  #tokenBackoff;
+
+  /**
+   * @param {URL} address
+   * @param {import("./options.js").Options} options
+   * @param {object} listener a SocketListener (`ended`: of sockets that had opened) that also has
+   *   `stopped(ClientError)`
+   */
+  constructor(address, options, listener) {
+    this.#address = address;
+    this.#options = options;
+    this.#listener = listener;
+    this.#tokenBackoff = new Backoff(options.connectTokenFnMaxAttempts);
+  }
+
+  /** @returns {import("./states.js").ConnectionState} */
+  get state() {
+    return this.#state;
+  }
+
+  get active() {
+    return this.#active;
+  }
+
+  get writable() {
+    return this.#socket?.writable ?? false;
+  }
+
+  /** @returns {boolean} whether the text was sent */
+  send(text) {
+    return this.#socket?.send(text) ?? false;
+  }
+
+  /** @param {"need" | "retry" | "wakeup" | "resume"} cause */
+  connect(cause) {
+    if (!CONNECTS_FROM[cause].has(this.#state)) return;
+    if (cause === "resume") this.#tokenBackoff.reset();
+    this.#enter("connecting");
+    this.#tokenRequest.start(
+      this.#options.connectTokenFn,
+      undefined,
+      (token) => this.#openSocket(token),
+      (error) => this.#tokenFailed(error),
+    );
+  }
+
+  /** The network is back or somebody looks: no more waiting, and no trust in a silent socket. */
+  wake() {
+    this.connect("wakeup");
+    this.#socket?.probe();
+  }
+
+  /** @param {"suspended" | "terminated"} state */
+  close(state) {
+    if (this.#state === state || this.#state === "terminated") return;
+    const socket = this.#socket;
+    this.#enter(state);
+    socket?.abandon();
+    if (socket?.opened) {
+      this.#listener.ended({ type: "close", code: 1000, reason: state, wasClean: true });
+    }
+  }
+
+  #enter(state) {
+    clearTimeout(this.#timer);
+    this.#state = state;
+    this.#tokenRequest.abandon();
+    this.#socket = null;
+    this.#active = null;
+  }
+
+  #retryIn(delay) {
+    this.#enter("waiting");
+    this.#timer = setTimeout(() => this.connect("retry"), delay);
+  }
+
+  #tokenFailed(cause) {
+    const delay = this.#tokenBackoff.next();
+    if (delay !== null) return this.#retryIn(delay);
+    this.#enter("stopped");
+    const message = "connectTokenFn gave no token; resume() tries again";
+    this.#listener.stopped(new ClientError(ErrorCode.CONNECT_TOKEN_FAILED, message, { cause }));
+  }
+
+  #openSocket(token) {
+    this.#tokenBackoff.reset();
+    const address = new URL(this.#address);
+    address.searchParams.set("token", token);
+    const listener = {
+      ...this.#listener,
+      established: (active) => this.#established(active),
+      ended: (event) => this.#ended(event),
+    };
+    try {
+      this.#socket = new Socket(address.href, this.#options.heartbeatIntervalSeconds, listener);
+    } catch (cause) {
+      this.#retryIn(this.#backoff.next());
+      const message = "the WebSocket could not be made";
+      this.#listener.failed(new ClientError(ErrorCode.SOCKET_FAILED, message, { cause }));
+    }
+  }
+
+  #established(active) {
+    this.#state = "connected";
+    this.#active = Object.freeze(active);
+    this.#timer = setTimeout(() => this.#backoff.reset(), STABLE_MS);
+    this.#listener.established();
+  }
+
+  #ended(event) {
+    const { opened } = this.#socket;
+    const atOnce = this.#state === "connected" && !UNHURRIED_CLOSES.has(event.code);
+    this.#retryIn(this.#backoff.next({ atOnce }));
+    if (opened) this.#listener.ended(event);
+  }
+}

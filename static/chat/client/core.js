@@ -1,0 +1,137 @@
+// Wires connection, subscriptions, outbox and bindings together: what one of them says, the others
+// hear. The state is theirs.
+
+import { Bindings } from "./bindings.js";
+import { call } from "./callback.js";
+import { Connection } from "./connection.js";
+import { ClientError, ErrorCode } from "./errors.js";
+import { Logger } from "./logger.js";
+import { Outbox } from "./outbox.js";
+import { Subscriptions } from "./subscriptions.js";
+import { listenForWakeups } from "./wakeups.js";
+
+export class Core {
+  connection;
+  subscriptions;
+  bindings = new Bindings((error) => this.report(error));
+  #outbox;
+  #logger;
+  #tokenErrorFn;
+  #stopListening;
+
+  /**
+   * @param {URL} address
+   * @param {import("./options.js").Options} options
+   */
+  constructor(address, options) {
+    this.#logger = new Logger(options.logLevel);
+    this.#tokenErrorFn = options.connectTokenErrorFn;
+    this.connection = new Connection(address, options, this.#connectionListener());
+    this.subscriptions = new Subscriptions({
+      isBound: (name) => this.bindings.has(name),
+      connectionId: () => this.connection.active?.connectionId,
+      send: (text) => this.connection.send(text),
+      flush: () => this.#outbox.flush(),
+      drop: (name) => this.#drop(name),
+      report: (error) => this.report(error),
+    });
+    this.#outbox = new Outbox({
+      isWritable: () => this.connection.writable,
+      send: (text) => this.connection.send(text),
+      mustWait: (name) => this.subscriptions.isAwaited(name),
+    });
+    this.#stopListening = listenForWakeups(() => this.connection.wake());
+    if (!options.lazyConnection) this.connection.connect("need");
+  }
+
+  /** A binding was added. */
+  bound({ channel }) {
+    if (channel === null) return;
+    this.subscriptions.named(channel.name).bound();
+    this.connection.connect("need");
+  }
+
+  /** Bindings may have been removed. */
+  released(channelName) {
+    if (channelName === undefined || this.bindings.has(channelName)) return;
+    this.subscriptions.named(channelName).released();
+  }
+
+  /** @param {import("./outbox.js").Message} message */
+  send(message) {
+    this.connection.connect("need");
+    if (!this.#outbox.add(message)) this.#lose(message, ErrorCode.QUEUE_FULL, "too much waits");
+  }
+
+  terminate() {
+    this.connection.close("terminated");
+    this.bindings.clear();
+    this.#outbox.clear();
+    this.#stopListening();
+  }
+
+  /** To the log and to `@@error`, but for the failure of a callback that was bound to that. */
+  report(error) {
+    const isCallback = error.code === ErrorCode.CALLBACK_FAILED;
+    this.#logger[isCallback ? "error" : "warn"](error.code, error.message, error.cause ?? "");
+    if (!isCallback || error.event !== "@@error") this.bindings.emit("@@error", error);
+  }
+
+  /** Whether it is too late for a call; says so, since nothing else would. */
+  isTerminated(name) {
+    const isTerminated = this.connection.state === "terminated";
+    if (isTerminated) this.#logger.warn(`${name}() does nothing: the client was terminated`);
+    return isTerminated;
+  }
+
+  #connectionListener() {
+    const emit = (event) => (value) => this.bindings.emit(event, value);
+    return {
+      opened: emit("@@connect"),
+      received: emit("@@message"),
+      sent: emit("@@messageSent"),
+      failed: (error) => this.report(error),
+      established: () => this.#established(),
+      frame: (frame) => this.#received(frame),
+      ended: (event) => this.#ended(event),
+      stopped: (error) => this.#stopped(error),
+    };
+  }
+
+  #established() {
+    this.#logger.info("connected");
+    this.subscriptions.connected();
+    this.#outbox.flush();
+  }
+
+  #received(frame) {
+    this.#logger.debug("received", frame.event, frame.channel ?? "");
+    this.subscriptions.receive(frame);
+    this.bindings.dispatch(frame, this.subscriptions.namesOf(frame.channel));
+  }
+
+  #ended(event) {
+    this.#logger.info("disconnected", event.code, event.reason);
+    this.subscriptions.disconnected();
+    this.bindings.emit("@@disconnect", event);
+  }
+
+  #stopped(error) {
+    call(this.#tokenErrorFn, error, (cause) => {
+      const details = { cause, event: "connectTokenErrorFn" };
+      this.report(new ClientError(ErrorCode.CALLBACK_FAILED, "connectTokenErrorFn failed", details));
+    });
+    this.report(error);
+  }
+
+  #drop(channelName) {
+    for (const message of this.#outbox.drop(channelName)) {
+      this.#lose(message, ErrorCode.SUBSCRIBE_REFUSED, "the channel refused us");
+    }
+  }
+
+  #lose({ channel, event, data }, code, why) {
+    const details = { channel, event, data };
+    this.report(new ClientError(code, `a message was dropped: ${why}`, details));
+  }
+}

@@ -1,0 +1,46 @@
+// Text <-> frame (protocol.md sections 6 and 7). Whatever the server sends is taken as hostile
+// until it has the shape of a frame; what the fields hold is for the reader of that field.
+
+/**
+ * @typedef {object} Frame what callbacks receive
+ * @property {string} event
+ * @property {string} [channel] the real name, also where the client uses an alias
+ * @property {unknown} [data] any JSON
+ * @property {{uid: ?string, umd: unknown}} [meta] who sent it; absent on messages of the server API
+ * @property {string} [id] of messages; a ULID
+ * @property {{code: string, message: string, event: string}} [error] on `hotsock.error`
+ */
+
+export const HEARTBEAT = encode({ event: "hotsock.heartbeat" });
+export const PING = encode({ event: "hotsock.ping" });
+
+/** @returns {string} without the fields that are undefined */
+export function encode(frame) {
+  return JSON.stringify(frame);
+}
+
+/**
+ * @param {unknown} text
+ * @returns {?Frame} null for what is no frame
+ */
+export function decode(text) {
+  const frame = typeof text === "string" ? parse(text) : null;
+  return isObject(frame) && typeof frame.event === "string" && isName(frame.channel) ? frame : null;
+}
+
+/** Whether value has fields that can be read. */
+export function isObject(value) {
+  return typeof value === "object" && value !== null;
+}
+
+function isName(channel) {
+  return channel === undefined || channel === null || typeof channel === "string";
+}
+
+function parse(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}

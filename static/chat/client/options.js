@@ -1,0 +1,82 @@
+// What the constructor accepts, checked once: a mistake is a TypeError that names its field.
+
+import { LOG_LEVELS } from "./logger.js";
+
+const MAX_HEARTBEAT_SECONDS = 600; // the longest that a token can ask for (protocol.md section 4)
+
+/**
+ * @typedef {object} Options
+ * @property {function(): (string | Promise<string>)} connectTokenFn gives a connect token; called
+ *   before each attempt to connect, so the token may be short-lived and for a single use
+ * @property {number} [connectTokenFnMaxAttempts] 1 or more, Infinity too; 2 by default. How many
+ *   times in a row connectTokenFn may throw, reject, give no string or take more than 30 s. After
+ *   that the client is `stopped` until resume(). Where the server that connects and the one that
+ *   gives tokens go down together, Infinity is right
+ * @property {function(Error): void} [connectTokenErrorFn] called when the client stops; `cause`
+ *   holds what connectTokenFn threw
+ * @property {number} [heartbeatIntervalSeconds] 1 to 600; absent or 0: no heartbeats. At or below
+ *   the token's `heartbeatTimeout`. Each is sent up to a tenth earlier, never later
+ * @property {boolean} [lazyConnection] connect with the first bind of a channel, message sent or
+ *   resume(); by default at once
+ * @property {import("./logger.js").LogLevel} [logLevel] "warn" by default
+ */
+
+const isFunction = (value) => typeof value === "function";
+
+const FIELDS = {
+  connectTokenFn: [undefined, isFunction, "a function"],
+  connectTokenFnMaxAttempts: [
+    2,
+    (value) => value === Infinity || (Number.isInteger(value) && value >= 1),
+    "an integer of 1 or more, or Infinity",
+  ],
+  connectTokenErrorFn: [() => {}, isFunction, "a function"],
+  heartbeatIntervalSeconds: [
+    0,
+    (value) => value === 0 || (value >= 1 && value <= MAX_HEARTBEAT_SECONDS),
+    "a number from 1 to 600, or 0 for none",
+  ],
+  lazyConnection: [false, (value) => typeof value === "boolean", "true or false"],
+  logLevel: ["warn", (value) => LOG_LEVELS.includes(value), `one of ${LOG_LEVELS.join(", ")}`],
+};
+
+/**
+ * @param {Partial<Options>} given null counts as absent; unknown fields are ignored
+ * @returns {Options} complete
+ * @throws {TypeError}
+ */
+export function readOptions(given) {
+  const read = ([name, [byDefault, isValid, expected]]) => {
+    const value = given?.[name] ?? byDefault;
+    if (!isValid(value)) throw new TypeError(`${name} must be ${expected}`);
+    return [name, value];
+  };
+  return Object.fromEntries(Object.entries(FIELDS).map(read));
+}
+
+/**
+ * @param {string | URL} url of the WebSocket; on a page it may be relative to it
+ * @returns {URL} ws: or wss:
+ * @throws {TypeError}
+ */
+export function readAddress(url) {
+  const address = new URL(url, globalThis.location?.href);
+  address.protocol = address.protocol.replace(/^http/, "ws");
+  address.hash = ""; // a WebSocket's URL may have none
+  if (/^wss?:$/.test(address.protocol)) return address;
+  throw new TypeError(`url must be a ws: or wss: address, not ${address.protocol}`);
+}
+
+/** @throws {TypeError} that calls the value by its label */
+export function checkName(label, value) {
+  if (typeof value === "string" && value !== "") return;
+  throw new TypeError(`${label} must be a string that is not empty`);
+}
+
+/** @throws {TypeError} */
+export function checkBinding(event, callback, subscribeTokenFn) {
+  if (!(event instanceof RegExp)) checkName("event", event);
+  if (!isFunction(callback)) throw new TypeError("the callback must be a function");
+  if (subscribeTokenFn === undefined || isFunction(subscribeTokenFn)) return;
+  throw new TypeError("subscribeTokenFn must be a function");
+}

@@ -1,0 +1,168 @@
+// One channel's subscription: keeps what is subscribed equal to what is bound. One request is under
+// way at most; its answer is compared with what is wanted by then.
+
+import { Backoff } from "./backoff.js";
+import { ClientError, ErrorCode } from "./errors.js";
+import { encode } from "./frames.js";
+import { Membership } from "./membership.js";
+import { SUBSCRIBING } from "./states.js";
+import { TokenRequest } from "./token.js";
+
+const MAX_TOKEN_ATTEMPTS = 3; // to get a subscribe token that the server accepts
+
+// Refusals after which asking again makes sense, and how (protocol.md section 17).
+const TRIES_AGAIN = new Map([
+  ["INVALID_SUBSCRIBE_TOKEN", "withAnotherToken"],
+  ["RATE_LIMITED", "later"],
+  ["SERVICE_UNAVAILABLE", "later"],
+]);
+
+let requests = 0;
+
+export class Subscription {
+  /** @type {import("./states.js").SubscriptionState} */
+  status = "none";
+  requestNumber = 0; // the later the request, the higher
+  membership = new Membership();
+  subscribeTokenFn = null;
+  #calls;
+  #tokenRequest = new TokenRequest();
+  #timer;
+  #backoffs = { withAnotherToken: new Backoff(MAX_TOKEN_ATTEMPTS), later: new Backoff() };
+
+  /**
+   * @param {string} name
+   * @param {object} calls
+   * @param {function(string): boolean} calls.isBound
+   * @param {function(): (string | undefined)} calls.connectionId undefined: not connected
+   * @param {function(string): void} calls.send
+   * @param {function(): void} calls.flush sends the messages that need wait no longer
+   * @param {function(string): void} calls.drop reports and forgets the messages for a channel
+   * @param {function(ClientError): void} calls.report
+   */
+  constructor(name, calls) {
+    this.name = name;
+    this.#calls = calls;
+  }
+
+  /** Whether a message for the channel should wait. */
+  get isAwaited() {
+    return SUBSCRIBING.has(this.status) && this.#isBound;
+  }
+
+  get #isBound() {
+    return this.#calls.isBound(this.name);
+  }
+
+  connected() {
+    this.#startAfresh();
+  }
+
+  disconnected() {
+    this.#enter("none");
+  }
+
+  /** Somebody bound to the channel. */
+  bound() {
+    if (this.status === "none" || this.status === "refused") this.#startAfresh();
+  }
+
+  /** The last binding has gone. */
+  released() {
+    if (this.status === "subscribed") this.#leave();
+    else if (this.status === "preparing" || this.status === "refused") this.#enter("none");
+    this.#calls.flush();
+  }
+
+  /** The server says that we are subscribed, for whatever reason. */
+  confirmed() {
+    if (this.status === "leaving") return; // said before the server saw our request
+    const isAnswer = this.status === "pending"; // else the token or the application asked for it
+    this.#enter("subscribed");
+    this.#calls.flush();
+    if (isAnswer && this.status === "subscribed" && !this.#isBound) this.#leave();
+  }
+
+  /** The server says that we are not, or no longer. */
+  ended() {
+    if (this.status === "pending") return; // said before the server saw our request
+    this.membership = new Membership();
+    this.#startAfresh();
+  }
+
+  /** `NOT_SUBSCRIBED`: we took it for granted, or wanted to end what was not there. */
+  missed() {
+    if (this.status === "subscribed" || this.status === "leaving") this.ended();
+  }
+
+  /** The server did not unsubscribe us. */
+  kept() {
+    if (this.status === "leaving") this.#enter("subscribed");
+  }
+
+  /** The server did not subscribe us; one of the codes of protocol.md section 17. */
+  refused(code) {
+    if (this.status !== "pending") return;
+    const how = TRIES_AGAIN.get(code);
+    const canAsk = how === "later" || (how === "withAnotherToken" && this.subscribeTokenFn);
+    if (!canAsk || !this.#tryAgain(how)) this.#refuse();
+  }
+
+  #enter(status) {
+    clearTimeout(this.#timer);
+    this.#tokenRequest.abandon();
+    this.status = status;
+  }
+
+  #startAfresh() {
+    this.#enter("none");
+    for (const backoff of Object.values(this.#backoffs)) backoff.reset();
+    this.#prepare();
+  }
+
+  #prepare() {
+    const connectionId = this.#calls.connectionId();
+    if (connectionId === undefined || !this.#isBound) return;
+    if (!this.subscribeTokenFn) return this.#request();
+    this.#enter("preparing");
+    this.#tokenRequest.start(
+      this.subscribeTokenFn,
+      { channel: this.name, connectionId },
+      (token) => this.#request({ token }),
+      (error) => this.#tokenFailed(error),
+    );
+  }
+
+  #request(data) {
+    this.#enter("pending");
+    this.requestNumber = ++requests;
+    this.#calls.send(encode({ event: "hotsock.subscribe", channel: this.name, data }));
+  }
+
+  #leave() {
+    this.#enter("leaving");
+    this.#calls.send(encode({ event: "hotsock.unsubscribe", channel: this.name }));
+  }
+
+  #tokenFailed(cause) {
+    if (this.#tryAgain("withAnotherToken")) return;
+    const details = { cause, channel: this.name };
+    const message = "subscribeTokenFn gave no token";
+    this.#calls.report(new ClientError(ErrorCode.SUBSCRIBE_TOKEN_FAILED, message, details));
+    this.#refuse();
+  }
+
+  #refuse() {
+    this.#enter("refused");
+    this.#calls.drop(this.name);
+  }
+
+  /** @returns {boolean} false: it was tried often enough */
+  #tryAgain(how) {
+    const delay = this.#backoffs[how].next();
+    if (delay === null) return false;
+    this.#enter("preparing");
+    this.#timer = setTimeout(() => this.#prepare(), delay);
+    return true;
+  }
+}

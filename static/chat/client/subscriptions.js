@@ -1,0 +1,108 @@
+// All channels that the application has named, and which of them a frame is about. The server
+// speaks of real names, the application perhaps of an alias (protocol.md section 5).
+
+import { isObject } from "./frames.js";
+import { Subscription } from "./subscription.js";
+
+export class Subscriptions {
+  #calls;
+  #byName = new Map();
+  #byRealName = new Map(); // of those with an alias, on this connection
+
+  #readers = new Map([
+    ["hotsock.subscribed", (frame) => this.#subscribed(frame)],
+    ["hotsock.unsubscribed", ({ channel }) => this.#each(channel, (one) => one.ended())],
+    ["hotsock.umdUpdated", (frame) => this.#each(frame.channel, (one) => one.membership.readSelf(frame))],
+    ["hotsock.memberAdded", (frame) => this.#membersChanged(frame)],
+    ["hotsock.memberUpdated", (frame) => this.#membersChanged(frame)],
+    ["hotsock.memberRemoved", (frame) => this.#membersChanged(frame)],
+    ["hotsock.error", (frame) => this.#failed(frame)],
+  ]);
+
+  /** @param {object} calls as of Subscription */
+  constructor(calls) {
+    this.#calls = calls;
+  }
+
+  /** @returns {Subscription} the one of that name, made where there is none */
+  named(name) {
+    const known = this.#byName.get(name);
+    if (known) return known;
+    const made = new Subscription(name, this.#calls);
+    this.#byName.set(name, made);
+    return made;
+  }
+
+  /** @returns {boolean} whether a message for the channel should wait for its subscription */
+  isAwaited(name) {
+    return this.#byName.get(name)?.isAwaited ?? false;
+  }
+
+  /** @returns {string[]} what a channel may be called in bindings */
+  namesOf(realName) {
+    return this.#known(realName).map(({ name }) => name);
+  }
+
+  connected() {
+    for (const one of this.#byName.values()) one.connected();
+  }
+
+  disconnected() {
+    this.#byRealName.clear();
+    for (const one of this.#byName.values()) one.disconnected();
+  }
+
+  /** @param {import("./frames.js").Frame} frame any */
+  receive(frame) {
+    this.#readers.get(frame.event)?.(frame);
+  }
+
+  #known(realName) {
+    const found = [this.#byName.get(realName), this.#byRealName.get(realName)];
+    return found.filter((one) => one !== undefined);
+  }
+
+  #each(realName, act) {
+    for (const one of this.#known(realName)) act(one);
+  }
+
+  #subscribed(frame) {
+    const { channel, meta } = frame;
+    if (isObject(meta)) this.#learn(channel, this.#byName.get(meta.channelAlias));
+    this.#each(channel, (one) => {
+      one.membership.readSelf(frame);
+      one.membership.readMembers(frame);
+      one.confirmed();
+    });
+  }
+
+  #membersChanged(frame) {
+    this.#each(frame.channel, (one) => one.membership.readMembers(frame));
+  }
+
+  // `hotsock.error` names the channel as we did (protocol.md section 17), but for one code.
+  #failed({ channel, error }) {
+    if (!isObject(error)) return;
+    const one = this.#byName.get(channel);
+    if (error.code === "ALREADY_SUBSCRIBED") this.#alreadySubscribed(channel);
+    else if (error.event === "hotsock.subscribe") one?.refused(error.code);
+    else if (error.code === "NOT_SUBSCRIBED") one?.missed();
+    else if (error.event === "hotsock.unsubscribe") one?.kept();
+  }
+
+  // Carries the real name. One that we never heard belongs to an alias: that of the oldest request,
+  // since requests are answered in their order (section 6.8).
+  #alreadySubscribed(channel) {
+    if (this.#known(channel).length === 0) this.#learn(channel, this.#oldestPending());
+    this.#each(channel, (one) => one.confirmed());
+  }
+
+  #oldestPending() {
+    const pending = [...this.#byName.values()].filter(({ status }) => status === "pending");
+    return pending.toSorted((one, other) => one.requestNumber - other.requestNumber)[0];
+  }
+
+  #learn(realName, one) {
+    if (one && one.name !== realName) this.#byRealName.set(realName, one);
+  }
+}

@@ -1,0 +1,41 @@
+// Asks the application for a token. Its function may be slow, fail or give nonsense: here all of
+// that is one failure.
+
+const TOKEN_TIMEOUT_MS = 30_000; // a fetch may hang for minutes
+
+/** One request at a time: the answer to one that was abandoned or replaced reaches nobody. */
+export class TokenRequest {
+  #current = null;
+
+  /**
+   * @param {function(object=): (string | Promise<string>)} tokenFn
+   * @param {object | undefined} details its argument
+   * @param {function(string): void} given
+   * @param {function(unknown): void} failed with what tokenFn threw, or an Error that says what
+   *   was wrong with its answer
+   */
+  start(tokenFn, details, given, failed) {
+    const request = (this.#current = {});
+    const ifCurrent = (act) => (outcome) => request === this.#current && act(outcome);
+    ask(tokenFn, details).then(ifCurrent(given), ifCurrent(failed));
+  }
+
+  abandon() {
+    this.#current = null;
+  }
+}
+
+async function ask(tokenFn, details) {
+  // Not in the caller's own turn: whoever constructs a client has no client yet to refer to.
+  const token = await inTime(Promise.resolve().then(() => tokenFn(details)));
+  if (typeof token === "string" && token !== "") return token;
+  throw new TypeError(`a token is a string that is not empty, not ${JSON.stringify(token)}`);
+}
+
+function inTime(answer) {
+  let timer;
+  const lateness = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error("no token within 30 s")), TOKEN_TIMEOUT_MS);
+  });
+  return Promise.race([answer, lateness]).finally(() => clearTimeout(timer));
+}
