@@ -13,6 +13,9 @@ from tokens import directives, strict_json
 from tokens.directives import Rule
 from tokens.patterns import Kind, Pattern, PatternError, compile_pattern
 
+# Characters of a value that a sentence quotes.
+_SHOWN = 60
+
 # Instructions of all regular expressions of one token: as many compile in about 20 ms.
 MAX_REGEX_COST = 100_000
 
@@ -234,6 +237,7 @@ def _rendered(path: tuple[str, ...]) -> str:
 
 
 def _shown(value: Any) -> str:
-    """At most about 60 characters of `value` as JSON: it goes into logs and error frames."""
-    text = strict_json.dumps(value)
-    return text if len(text) <= 60 else f"{text[:60]}…"
+    """At most about 60 characters of `value` as JSON, all printable: it goes into logs."""
+    begin = strict_json.dumps(value)[: _SHOWN + 1]
+    text = "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in begin)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
