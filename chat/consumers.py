@@ -51,7 +51,9 @@ class ChatConsumer(AsyncConsumer):
             await handshake.refuse(scope, send, refusal)
             return
         outbox = Outbox(handshake.sender(scope, send), _canceller())
-        self.connection = LiveConnection(opened.session, outbox, handshake.address_of(scope))
+        ends_at = time.monotonic() + settings.CONNECTION_MAX_SECONDS
+        address = handshake.address_of(scope)
+        self.connection = LiveConnection(opened.session, outbox, address, ends_at)
         try:
             await send({"type": "websocket.accept"})
             await self._run(opened, receive)

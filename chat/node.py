@@ -19,7 +19,7 @@ from chat.delivery.catchup import read_changes
 from chat.delivery.hub import Hub
 from chat.delivery.leases import LEASE_SHARE, RegisterNode, RemoveNode, RenewLease
 from chat.delivery.live import LiveConnection
-from chat.delivery.reader import read
+from chat.delivery.reader import close_pool, read
 from chat.delivery.writer import Writer
 from chat.models import Node as NodeRow
 from chat.protocol import ids
@@ -80,6 +80,7 @@ class Node:
         with contextlib.suppress(ProtocolError):  # its lease runs out, and others remove it
             await self.writer.submit(RemoveNode(self.id))
         await self.writer.stop()
+        close_pool()
 
     # --- what it holds ----------------------------------------------------------------------
 
@@ -113,8 +114,17 @@ class Node:
             await asyncio.sleep(TICK_SECONDS)
             for connection in list(self.connections.values()):
                 connection.outbox.stalled()
+            self._end_expired()
             if time.monotonic() - self._renewed >= settings.NODE_LEASE_SECONDS / 5:
                 await self._renew()
+
+    def _end_expired(self) -> None:
+        """Closes connections of the maximum age; all have the same, so the oldest come first."""
+        now = time.monotonic()
+        for connection in self.connections.values():
+            if connection.ends_at > now:
+                break
+            connection.outbox.close(CloseCode.GOING_AWAY)
 
     async def _renew(self) -> None:
         self._renewed = time.monotonic()

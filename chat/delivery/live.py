@@ -12,7 +12,8 @@ from .outbox import Outbox
 class LiveConnection:
     session: Session
     outbox: Outbox
-    address: str = ""
+    address: str
+    ends_at: float  # by the process's steady clock, in seconds
 
     @property
     def id(self) -> str:
