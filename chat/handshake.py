@@ -17,6 +17,7 @@ log = logging.getLogger("chat.handshake")
 
 Scope = dict[str, Any]
 Send = Callable[[Any], Awaitable[None]]
+STATUS = {ErrorCode.SERVICE_UNAVAILABLE: 503, ErrorCode.RATE_LIMITED: 429}  # others: 401
 
 
 class Refusal(Exception):
@@ -42,9 +43,8 @@ async def open(scope: Scope) -> tuple[nodes.Node, Opened]:
         raise _unauthorized() from None
     except ProtocolError as error:
         log.warning("A connection from %s was refused: %s", address, error.message)
-        if error.code is ErrorCode.SERVICE_UNAVAILABLE:
-            raise Refusal(503, error.code, error.message) from None
-        raise _unauthorized() from None
+        status = STATUS.get(error.code)
+        raise (Refusal(status, error.code, error.message) if status else _unauthorized()) from None
 
 
 def _check_room(node: nodes.Node, scope: Scope, address: str) -> None:

@@ -24,12 +24,17 @@ from chat.delivery.writer import Writer
 from chat.models import Node as NodeRow
 from chat.protocol import ids
 from chat.protocol.errors import CloseCode, ProtocolError
+from chat.protocol.rate import Rates
 
 log = logging.getLogger("chat.node")
 
 VERSION: Final = "0.1.0"
 DRAIN_SECONDS: Final = 1.0
 TICK_SECONDS: Final = 1.0
+BAR_SECONDS: Final = 1.0
+
+Person = tuple[str, str | None]
+"""Address and uid: of those behind one address only the one is meant."""
 
 
 class Node:
@@ -41,6 +46,8 @@ class Node:
         self.writer = Writer(asyncio.get_running_loop(), self.hub.announce)
         self.connections: dict[str, LiveConnection] = {}
         self.draining = False
+        self.call_rates = Rates()  # of the client HTTP API, by connection id
+        self._barred: dict[Person, float] = {}
         self._addresses: Counter[str] = Counter()
         self._outlasting: set[asyncio.Task[None]] = set()
         self._lease_seconds = settings.NODE_LEASE_SECONDS * LEASE_SHARE
@@ -99,6 +106,14 @@ class Node:
         """How many connections of this process come from an address."""
         return self._addresses[address]
 
+    def bar(self, connection: LiveConnection) -> None:
+        """Who was closed for sending too fast or reading too slowly is refused for a moment, so
+        that its client slows down (protocol.md section 6)."""
+        self._barred[connection.address, connection.session.uid] = time.monotonic() + BAR_SECONDS
+
+    def is_barred(self, person: Person) -> bool:
+        return self._barred.get(person, 0.0) > time.monotonic()
+
     async def outlast(self, work: Coroutine[Any, Any, None]) -> None:
         """Waits for `work`, and lets it finish where its caller is cancelled meanwhile: an abrupt
         close cancels (design.md section 4, "Clean-up")."""
@@ -115,6 +130,7 @@ class Node:
             for connection in list(self.connections.values()):
                 connection.outbox.stalled()
             self._end_expired()
+            self._forget_barred()
             if time.monotonic() - self._renewed >= settings.NODE_LEASE_SECONDS / 5:
                 await self._renew()
 
@@ -125,6 +141,10 @@ class Node:
             if connection.ends_at > now:
                 break
             connection.outbox.close(CloseCode.GOING_AWAY)
+
+    def _forget_barred(self) -> None:
+        now = time.monotonic()
+        self._barred = {person: until for person, until in self._barred.items() if until > now}
 
     async def _renew(self) -> None:
         self._renewed = time.monotonic()

@@ -3,6 +3,7 @@
 Parses and answers; the verbs act. Bodies are JSON whatever their Content-Type says.
 """
 
+import time
 from typing import Final
 
 from django.conf import settings
@@ -46,10 +47,14 @@ async def _operate(request: HttpRequest, operation: str) -> HttpResponse:
         response = refusal(invalid("Use POST."), status=405)
         response["Allow"] = "POST, OPTIONS"
         return response
+    limit = settings.CLIENT_FRAMES_PER_SECOND
     session = await session_of(
         request.GET.get("connectionId", ""), request.GET.get("connectionSecret", "")
     )
-    answer = await act(await node.current(), session, _body(request))
+    here = await node.current()
+    if not here.call_rates.of(session.connection_id, limit).allows(time.monotonic()):
+        raise ProtocolError(ErrorCode.RATE_LIMITED, f"More than {limit} calls a second.")
+    answer = await act(here, session, _body(request))
     return HttpResponse(answer.body, status=answer.status, content_type=JSON)
 
 

@@ -14,11 +14,13 @@ from django.conf import settings
 from chat.delivery.live import LiveConnection
 from chat.delivery.operations import CloseConnection, OpenConnection, SingleUse
 from chat.node import Node
+from chat.protocol.errors import CloseCode, ErrorCode, ProtocolError
 from chat.protocol.session import Session
 from tokens.claims import Claims
 from tokens.models import UsedToken
 from tokens.signing import verify
 
+ABUSE: Final = frozenset({CloseCode.TOO_SLOW, CloseCode.TOO_FAST})
 ID_BYTES: Final = 11
 SECRET_BYTES: Final = 24  # 192 bits; the contract asks for 120
 MAX_ADDRESS_LENGTH: Final = 64
@@ -36,10 +38,13 @@ class Opened:
 async def open_connection(node: Node, token: str, address: str, user_agent: str) -> Opened:
     """Verifies a connect token and registers its connection.
 
-    Raises TokenError where the token is refused, ProtocolError where it was used before or the
-    database did not take the connection.
+    Raises TokenError where the token is refused, ProtocolError where it was used before, where
+    its bearer must wait (RATE_LIMITED), or where the database did not take the connection
+    (SERVICE_UNAVAILABLE).
     """
     claims = verify(token, scope="connect", now=time.time())
+    if node.is_barred((address, claims.uid)):
+        raise ProtocolError(ErrorCode.RATE_LIMITED, "Too soon after too much; try again later.")
     session = Session(urlsafe_b64encode(secrets.token_bytes(ID_BYTES)).decode(), claims)
     secret = secrets.token_urlsafe(SECRET_BYTES)
     operation = OpenConnection(
@@ -65,6 +70,8 @@ async def open_connection(node: Node, token: str, address: str, user_agent: str)
 async def close_connection(node: Node, connection: LiveConnection) -> None:
     """Ends its subscriptions here and in the database, whatever state it was in."""
     node.remove(connection)
+    if connection.outbox.close_code in ABUSE:
+        node.bar(connection)
     for channel in connection.session.subscriptions:
         node.hub.leave(channel, connection.id)
     await node.writer.submit(CloseConnection(connection.id))

@@ -15,6 +15,7 @@ REACTION_EVENTS: Final = {
     "add": b"hotsock.messageReactionAdded",
     "remove": b"hotsock.messageReactionRemoved",
 }
+MAX_ECHOED: Final = 512  # characters of a client's own name that come back in an error
 
 
 class Event:
@@ -111,9 +112,10 @@ def reaction(
 
 
 def error(code: ErrorCode, message: str, event: str | None, channel: str | None) -> Event:
-    """`hotsock.error`; `event` and `channel` as the client sent them, where it sent any."""
-    where = b"" if channel is None else b'"channel":%b,' % quote(channel)
-    failed = b"" if event is None else b',"event":%b' % quote(event)
+    """`hotsock.error`; `event` and `channel` as the client sent them, where it sent any, but for
+    what is too long to be a name."""
+    where = b"" if channel is None else b'"channel":%b,' % quote(channel[:MAX_ECHOED])
+    failed = b"" if event is None else b',"event":%b' % quote(event[:MAX_ECHOED])
     return Event(
         b'{"event":"hotsock.error",%b"error":{"code":"%b","message":%b%b}}'
         % (where, code.encode(), quote(message), failed)

@@ -1,9 +1,10 @@
 """How fast one connection may send: a token bucket. No clock of its own here."""
 
+from collections import OrderedDict
 from typing import Final
 
 BURST_SECONDS: Final = 10.0
-CLOSE_AFTER_SECONDS: Final = 1.0
+MAX_REMEMBERED: Final = 10_000
 
 
 class Rate:
@@ -26,3 +27,17 @@ class Rate:
             return False
         self._full_at = full_at
         return True
+
+
+class Rates:
+    """A Rate for each of the names that were seen last, MAX_REMEMBERED of them at most."""
+
+    def __init__(self) -> None:
+        self._rates: OrderedDict[str, Rate] = OrderedDict()
+
+    def of(self, name: str, per_second: int) -> Rate:
+        rate = self._rates.pop(name, None) or Rate(per_second)
+        self._rates[name] = rate
+        if len(self._rates) > MAX_REMEMBERED:
+            self._rates.popitem(last=False)
+        return rate
