@@ -1,24 +1,222 @@
-"""How uvicorn runs here: its limits, its log, its shutdown (design.md section 5)."""
+"""How uvicorn runs here: its limits, its manners and its shutdown (design.md section 5).
 
+What a connection means is not known here: a frame goes to `chatsite.asgi`, bytes to the socket.
+"""
+
+import asyncio
+import logging
 import os
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, Final
 
-# Tokens travel in the query (protocol.md section 3: up to 64 KiB each). Read at import.
-os.environ.setdefault("WEBSOCKETS_MAX_LINE_LENGTH", "131072")
+# Tokens travel in the query and may have 64 KiB (protocol.md section 3); websockets reads this when
+# it is imported.
+os.environ["WEBSOCKETS_MAX_LINE_LENGTH"] = "131072"
 
+import h11
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Close, CloseCode
+
+# Beside the access log, a line each for opening and closing says nothing new.
+websocket_log = logging.getLogger("websockets")
+
+REQUEST_BYTES: Final = 128 * 1024
+FRAME_BYTES: Final = 128 * 1024
+HANDSHAKE_SECONDS: Final = 10
+PING_SECONDS: Final = 10
+UNACKNOWLEDGED_SECONDS: Final = 30
+CLOSE_SECONDS: Final = 2
+"""How long a client that was sent a close frame may take to go."""
+GRACE_SECONDS: Final = 3
+EXIT_SECONDS: Final = 10
+SWITCH_SECONDS: Final = 0.0005
+"""How long a busy thread holds the interpreter while the event loop waits (design.md section 4)."""
 
 
-def run(host: str, port: int) -> None:
-    uvicorn.run(
+class HttpConnection(H11Protocol):
+    """uvicorn's HTTP, but a client that does not finish its request's head is closed."""
+
+    timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.conn.their_state is not h11.IDLE:
+            self._stop_watching()
+        elif self.timer is None:
+            self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_watching()
+        super().connection_lost(exc)
+
+    def _watch(self) -> None:
+        self.timer = self.loop.call_later(HANDSHAKE_SECONDS, self.transport.close)
+
+    def _stop_watching(self) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
+
+class WebSocket(WebSocketsSansIOProtocol):
+    """uvicorn's WebSocket, but every client learns how its connection ended.
+
+    Left to uvicorn, an oversize frame or a shutdown closes the TCP connection while bytes of the
+    client's are unread: the kernel answers with a reset, and the close frame is lost.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.close_timeout = CLOSE_SECONDS
+        self.conn.logger = websocket_log
+        self.timer = self.loop.call_later(HANDSHAKE_SECONDS, self._give_up_handshake)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.timer.cancel()
+        super().connection_lost(exc)
+
+    def start_keepalive(self) -> None:
+        self.timer.cancel()  # called when the handshake is complete
+        super().start_keepalive()
+
+    def data_received(self, data: bytes) -> None:
+        if self.conn.parser_exc is not None:
+            return  # the rest of what was refused
+        self.conn.receive_data(data)
+        self.handle_events()  # also those frames of `data` that came before a refused one
+        if self.conn.parser_exc is not None:
+            self.handle_parser_exception()
+        elif self.conn.handshake_exc is not None:
+            self._flush()
+            self.transport.close()
+
+    def handle_parser_exception(self) -> None:
+        """The library has refused a frame: sends its close frame and reads on, into nothing."""
+        self._await_close()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+
+    def shutdown(self) -> None:
+        """The server ends: 1012, unless another close is under way."""
+        self.stop_keepalive()
+        if not self.handshake_complete:
+            self._refuse(503)
+        elif not self.close_sent and not self.transport.is_closing():
+            self.conn.send_close(CloseCode.SERVICE_RESTART)
+            self._await_close()
+
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        if self.initial_response is not None:
+            # An answer in HTTP completes the handshake too; uvicorn would log an error for it.
+            self.handshake_complete = self.close_sent
+
+    def _await_close(self) -> None:
+        sent = self.conn.close_sent or Close(CloseCode.ABNORMAL_CLOSURE, "")
+        self.queue.put_nowait(
+            {"type": "websocket.disconnect", "code": sent.code, "reason": sent.reason}
+        )
+        self._flush()
+        self.close_sent = True
+        if self.read_paused:
+            self.read_paused = False
+            self.transport.resume_reading()
+        if self.close_timer is None:
+            self.close_timer = self.loop.call_later(self.close_timeout, self.transport.close)
+
+    def _give_up_handshake(self) -> None:
+        if not self.handshake_complete:
+            self._refuse(503)
+
+    def _refuse(self, status: int) -> None:
+        self.conn.send_response(self.conn.reject(status, ""))
+        self._flush()
+        self.handshake_complete = self.close_sent = self.disconnected = True
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": 1006})
+        self.transport.close()
+
+    def _flush(self) -> None:
+        self.transport.write(b"".join(self.conn.data_to_send()))
+
+
+class Server(uvicorn.Server):
+    """Ends in order when asked once, within EXIT_SECONDS; at once when asked again."""
+
+    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._say_started = started
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self.should_exit:
+            os._exit(128 + sig)
+        super().handle_exit(sig, frame)
+        last_resort = threading.Timer(EXIT_SECONDS, os._exit, [128 + sig])
+        last_resort.daemon = True
+        last_resort.start()
+
+    async def _serve(self, sockets: list[socket.socket] | None = None) -> None:
+        await super()._serve(sockets)
+        self._captured_signals.clear()  # uvicorn would raise them again: an exit code of -15
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._say_started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        await drain()
+        await super().shutdown(sockets)
+
+
+async def drain() -> None:
+    """What is done between the last handshake and uvicorn's own closing of what is still open."""
+    from chat import node
+
+    running = node.running()
+    if running is not None:
+        await running.drain()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; raises OSError, with a message to show, where there can be none."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.create_server((host, port), family=family)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; accepted sockets inherit it
+        milliseconds = UNACKNOWLEDGED_SECONDS * 1000
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+    return listening
+
+
+def run(listening: socket.socket, trusted_proxies: str, started: Callable[[], None]) -> None:
+    """Serves until SIGINT or SIGTERM. Calls `started` once requests are answered.
+
+    `trusted_proxies`: addresses whose X-Forwarded-For and -Proto headers are believed.
+    """
+    sys.setswitchinterval(SWITCH_SECONDS)
+    config = uvicorn.Config(
         "chatsite.asgi:application",
-        host=host,
-        port=port,
-        ws="websockets-sansio",
-        ws_max_size=131072,
+        http=HttpConnection,
+        h11_max_incomplete_event_size=REQUEST_BYTES,
+        ws=WebSocket,
+        ws_max_size=FRAME_BYTES,
         ws_per_message_deflate=False,
-        ws_ping_interval=10,
-        ws_ping_timeout=10,
-        h11_max_incomplete_event_size=131072,
+        ws_ping_interval=PING_SECONDS,
+        ws_ping_timeout=PING_SECONDS,
+        log_config=None,
         server_header=False,
-        timeout_graceful_shutdown=8,
+        forwarded_allow_ips=trusted_proxies,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        workers=1,
     )
+    Server(config, started).run([listening])

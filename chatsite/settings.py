@@ -107,6 +107,7 @@ SECRET_KEY: str = text("SECRET_KEY")
 ALLOWED_HOSTS: list[str] = words("ALLOWED_HOSTS", ["*"] if DEBUG else [])
 CSRF_TRUSTED_ORIGINS: list[str] = words("CSRF_TRUSTED_ORIGINS", [])
 ALLOWED_ORIGINS: list[str] = words("ALLOWED_ORIGINS", ["*"])
+FORWARDED_ALLOW_IPS: str = text("FORWARDED_ALLOW_IPS") or "127.0.0.1,::1"
 
 # --- tokens (protocol.md section 3) ---------------------------------------------------------
 SIGNING_KEY_1_METHOD: str = text("SIGNING_KEY_1_METHOD")

@@ -1,18 +1,75 @@
-"""`manage.py serve`: runs the server as it must be run (design.md section 5)."""
+"""`manage.py serve`: runs the server as it must be run, or says in a sentence why it cannot."""
 
+import errno
+import socket
+import sys
 from argparse import ArgumentParser
 
-from django.core.management.base import BaseCommand
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
 
-from chat import server
+from chat import checks, server
+from tokens.checks import key_problems
+
+HINTS = {
+    errno.EADDRINUSE: "another program listens there; choose another with --port (make run PORT=…)",
+    errno.EACCES: "this user may not; ports from 1024 up are free to all",
+}
 
 
 class Command(BaseCommand):
-    help = "Runs the chat server with uvicorn."
+    help = "Serves the chat with uvicorn."
+    requires_system_checks = ()  # those that matter here are said in plain sentences below
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--host", default="127.0.0.1")
-        parser.add_argument("--port", type=int, default=8000)
+        parser.add_argument("--host", default="127.0.0.1", help="address (default: 127.0.0.1)")
+        parser.add_argument("--port", default="8000", help="port (default: 8000)")
+        parser.add_argument("--migrate", action="store_true", help="migrate the database first")
 
-    def handle(self, *args: object, host: str, port: int, **options: object) -> None:
-        server.run(host, port)
+    def handle(self, *args: object, host: str, port: str, migrate: bool, **options: object) -> None:
+        _refuse(checks.environment_problems() + key_problems() + checks.deployment_problems())
+        listening = _listen(host, port)
+        if migrate:
+            _migrate()
+        _refuse(checks.database_problems())
+        server.run(listening, settings.FORWARDED_ALLOW_IPS, lambda: self._welcome(listening))
+
+    def _welcome(self, listening: socket.socket) -> None:
+        host, port = listening.getsockname()[:2]
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}.get(host, host)  # noqa: S104
+        address = f"http://{host}:{port}/"
+        page = f"The chat page:  {address}\n" if settings.DEMO else ""
+        self.stdout.write(
+            f"{page}The admin:      {address}admin/\n"
+            f"An admin user:  {_python()} manage.py createsuperuser\n"
+            "Ctrl-C ends the server."
+        )
+        self.stdout.flush()
+
+
+def _python() -> str:
+    return sys.executable.removeprefix(f"{settings.BASE_DIR}/")
+
+
+def _refuse(problems: list[str]) -> None:
+    if problems:
+        raise CommandError("\n".join(problems))
+
+
+def _listen(host: str, port: str) -> socket.socket:
+    if not (port.isascii() and port.isdigit() and int(port) < 65536):
+        raise CommandError(f"The port must be a number from 0 to 65535, not {port!r}.")
+    try:
+        return server.listen(host, int(port))
+    except OSError as error:
+        reason = HINTS.get(error.errno or 0, error.strerror)
+        raise CommandError(f"Cannot listen on {host}, port {port}: {reason}.") from None
+
+
+def _migrate() -> None:
+    try:
+        call_command("migrate", interactive=False, verbosity=0)
+    except DatabaseError as error:
+        raise CommandError(f"The database cannot be migrated: {error}.") from None

@@ -1,0 +1,52 @@
+"""What keeps this installation from running as configured, in sentences.
+
+`manage.py check` and `manage.py serve` say the same ones. Checks of keys: `tokens/checks.py`.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from django.apps import AppConfig
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, register
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+
+
+def environment_problems() -> list[str]:
+    """One sentence for each variable that is malformed; its value, maybe a secret, is not in it."""
+    return [f"{name} must be {expected}." for name, expected in settings.ENVIRONMENT_ERRORS.items()]
+
+
+def deployment_problems() -> list[str]:
+    """What must be there when DEBUG is off."""
+    if settings.DEBUG:
+        return []
+    manifest = Path(settings.STATIC_ROOT) / "staticfiles.json"
+    present = {
+        "ALLOWED_HOSTS must name the hosts that this server answers for.": settings.ALLOWED_HOSTS,
+        "Static files are not collected: run `manage.py collectstatic --no-input`.": (
+            manifest.exists()
+        ),
+    }
+    return [problem for problem, found in present.items() if not found]
+
+
+def database_problems() -> list[str]:
+    """Whether the database answers and is migrated. Opens a connection and closes it."""
+    try:
+        executor = MigrationExecutor(connection)
+        pending = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    except DatabaseError as error:
+        return [f"The database cannot be used: {' '.join(str(error).split())}."]
+    finally:
+        connection.close()
+    return ["The database is not up to date: run `manage.py migrate`."] if pending else []
+
+
+@register(Tags.compatibility)
+def environment(
+    app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    return [Error(problem, id="chat.E001") for problem in environment_problems()]
