@@ -1,0 +1,96 @@
+// The page around the two windows: which session they are in, New chat, Copy link, How it works.
+
+import { HotsockClient } from "../../client/index.js";
+import { Api, ApiError } from "../model/api.js";
+import { keepSession, wantedSession } from "../model/session.js";
+import { LINK_NOT_VALID } from "../model/words.js";
+import { copyText } from "./clipboard.js";
+
+const TOAST_MS = 6000;
+
+export class ChatDemo extends HTMLElement {
+  #api = new Api(location.href);
+  #session = null;
+  #opening = 0; // counts: only the last one asked for may open
+  #toastTimer;
+
+  #actions = {
+    copy: () => this.#copyLink(),
+    new: () => this.#newChat(),
+    how: () => this.querySelector("dialog").showModal(),
+  };
+
+  connectedCallback() {
+    for (const button of this.querySelectorAll(".bar [data-action]")) {
+      button.addEventListener("click", () => this.#actions[button.dataset.action]());
+    }
+    this.addEventListener("trouble", ({ detail }) => this.#say(detail));
+    this.addEventListener("news", ({ target, detail }) => this.#tabs.count(target.uid, detail));
+    this.addEventListener("reopen", () => this.#openWanted());
+    addEventListener("hashchange", () => this.#openWanted());
+    this.#openWanted();
+  }
+
+  get #windows() {
+    return this.querySelectorAll("chat-window");
+  }
+
+  get #tabs() {
+    return this.querySelector("window-tabs");
+  }
+
+  /** The session that the address asks for; where that is none, the server makes one. */
+  async #openWanted() {
+    const wanted = wantedSession();
+    if (this.#session && wanted === this.#session.id) return keepSession(wanted);
+    for (const each of this.#windows) each.close();
+    this.#session = null;
+    const session = await this.#ask(wanted, (words) => {
+      for (const each of this.#windows) each.fail(words);
+    });
+    if (session && wanted && session.id !== wanted) this.#say(LINK_NOT_VALID);
+  }
+
+  async #newChat() {
+    const session = await this.#ask(undefined, (words) => this.#say(`No new chat: ${words}`));
+    if (session) this.#say("This is a new chat. The Back button leads to the one before.");
+  }
+
+  async #ask(wanted, failed) {
+    const turn = ++this.#opening;
+    try {
+      const session = await this.#api.session(wanted);
+      if (turn !== this.#opening) return null;
+      this.#open(session);
+      return session;
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      if (turn === this.#opening) failed(error.message);
+      return null;
+    }
+  }
+
+  #open(session) {
+    keepSession(session.id, this.#session !== null);
+    this.#session = session;
+    this.querySelector(".session").hidden = false;
+    this.querySelector(".session code").textContent = session.id;
+    this.#tabs.reset();
+    for (const each of this.#windows) each.open(session, this.#api, createClient);
+  }
+
+  async #copyLink() {
+    const isCopied = await copyText(location.href);
+    if (isCopied) this.#say("The link is copied. Whoever opens it is in this chat.");
+    else this.#say("This browser does not let the page copy. The link is this page’s address.");
+  }
+
+  #say(words) {
+    const toast = this.querySelector(".toast");
+    clearTimeout(this.#toastTimer);
+    toast.textContent = words;
+    this.#toastTimer = setTimeout(() => toast.replaceChildren(), TOAST_MS);
+  }
+}
+
+const createClient = (options) => new HotsockClient(new URL("/v1", location.href), options);

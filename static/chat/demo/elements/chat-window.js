@@ -1,0 +1,115 @@
+// One person's window: shows what the conversation says, and tells it what the person does.
+// Events, which bubble: "news" (detail: how many messages of others arrived), "trouble" (detail: a
+// sentence), "reopen" (there is no session to try again with).
+
+import { Connection } from "../model/connection.js";
+import { Conversation } from "../model/conversation.js";
+import { namesOf } from "../model/people.js";
+import { Kept, ofTab } from "../model/storage.js";
+import { PHASES } from "../model/words.js";
+
+export class ChatWindow extends HTMLElement {
+  #conversation = null;
+
+  connectedCallback() {
+    this.addEventListener("click", ({ target }) => this.#clicked(target));
+    this.#log.addEventListener("react", ({ detail: { entry, reaction } }) =>
+      this.#conversation.react(entry, reaction),
+    );
+    this.#composer.addEventListener("send", ({ detail }) => this.#send(detail));
+    this.#composer.addEventListener("typed", ({ detail }) => this.#conversation.typed(detail));
+    for (const type of ["online", "offline"]) addEventListener(type, () => this.#showPhase());
+  }
+
+  get uid() {
+    return this.dataset.uid;
+  }
+
+  open({ id, channel }, api, createClient) {
+    this.close();
+    const connection = new Connection({
+      channel,
+      token: () => api.token(id, this.uid),
+      createClient,
+    });
+    const kept = new Kept(ofTab, `hotsock-chat-outbox:${id}:${this.uid}`);
+    const conversation = new Conversation({ uid: this.uid, channel, api, connection, kept });
+    this.#conversation = conversation;
+    this.#listen(conversation);
+    this.#composer.open(new Kept(ofTab, `hotsock-chat-draft:${id}:${this.uid}`));
+    this.#log.open(conversation, this.uid);
+    this.#showPhase();
+  }
+
+  close() {
+    this.#conversation?.close();
+    this.#conversation = null;
+    this.#log.close();
+    this.#composer.close();
+    this.#show("connecting");
+    this.#showTyping([]);
+  }
+
+  /** There is no session, for the reason that the words tell. */
+  fail(words) {
+    this.#show("failed", words);
+  }
+
+  get #log() {
+    return this.querySelector("message-log");
+  }
+
+  get #composer() {
+    return this.querySelector("message-composer");
+  }
+
+  #listen(conversation) {
+    const on = (type, act) =>
+      conversation.addEventListener(type, ({ detail }) => {
+        if (conversation === this.#conversation) act(detail);
+      });
+    on("phase", () => this.#showPhase());
+    on("typing", () => this.#showTyping(conversation.typingUids));
+    on("trouble", (words) => this.#tell("trouble", words));
+    on("entries", ({ added, news }) => news && this.#countNews(added));
+  }
+
+  #send(text) {
+    this.#conversation.sending.send(text);
+    this.#log.toEnd();
+  }
+
+  #clicked(target) {
+    if (!target.closest('[data-action="retry"]')) return;
+    if (this.#conversation) this.#conversation.retry();
+    else this.#tell("reopen");
+  }
+
+  #showPhase() {
+    if (this.#conversation) this.#show(this.#conversation.phase, this.#conversation.notice);
+  }
+
+  #show(phase, notice) {
+    this.dataset.phase = phase;
+    this.querySelector(".state-word").textContent = PHASES[phase];
+    this.querySelector(".notice").hidden = !notice;
+    this.querySelector(".notice p").textContent = notice ?? "";
+  }
+
+  #showTyping(uids) {
+    const line = this.querySelector(".typing");
+    line.toggleAttribute("data-shown", uids.length > 0);
+    if (!uids.length) return;
+    const verb = uids.length === 1 ? "is" : "are";
+    line.querySelector(".typing-words").textContent = `${namesOf(uids)} ${verb} typing…`;
+  }
+
+  #countNews(added) {
+    const ofOthers = added.filter(({ uid }) => uid !== this.uid).length;
+    if (ofOthers) this.#tell("news", ofOthers);
+  }
+
+  #tell(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail, bubbles: true }));
+  }
+}

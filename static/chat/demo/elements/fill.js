@@ -1,0 +1,13 @@
+// A copy of a template of the page, with texts in it.
+
+/**
+ * @param {string} id of the template; it holds one element
+ * @param {Object<string, string>} texts by selector
+ */
+export function fill(id, texts) {
+  const element = document.getElementById(id).content.firstElementChild.cloneNode(true);
+  for (const [selector, text] of Object.entries(texts)) {
+    element.querySelector(selector).textContent = text;
+  }
+  return element;
+}

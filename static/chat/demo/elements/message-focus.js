@@ -1,0 +1,138 @@
+// Which message the reader is at, by pointer, finger or keyboard: there the reactions are offered.
+// One message at a time is in the tab order, the arrow keys go to the others.
+
+const HOVER_MS = 100; // a pointer that only passes by opens nothing
+const LONG_PRESS_MS = 450;
+
+const KEYS = {
+  ArrowUp: (item) => item.previousElementSibling,
+  ArrowDown: (item) => item.nextElementSibling,
+  Home: (item) => item.parentElement.firstElementChild,
+  End: (item) => item.parentElement.lastElementChild,
+};
+
+export class MessageFocus {
+  #content;
+  #on;
+  #list;
+  #current = null; // the message in the tab order
+  #dismissed = null; // its reactions stay closed until the reader leaves and comes back
+  #timer;
+
+  /** `on`: {show(item), hide()} */
+  constructor(content, on) {
+    this.#content = content;
+    this.#on = on;
+    this.#list = content.querySelector(".messages");
+    const listen = (type, act) => content.addEventListener(type, act);
+    listen("pointerover", (event) => this.#over(event));
+    listen("pointerleave", () => this.#leave());
+    listen("pointerdown", (event) => this.#press(event));
+    for (const type of ["pointerup", "pointercancel"]) listen(type, () => this.#wait(null));
+    listen("focusin", ({ target }) => this.#focused(target));
+    listen("focusout", ({ relatedTarget }) => this.#blurred(relatedTarget));
+    listen("click", ({ target }) => this.#clicked(target));
+    listen("keydown", (event) => this.#key(event));
+  }
+
+  /** The list changed: some message is in the tab order, at first the last one. */
+  settle() {
+    if (!this.#current?.isConnected) this.#makeCurrent(this.#list.lastElementChild);
+  }
+
+  /** The reader is done with the reactions of this message. */
+  dismiss() {
+    this.#dismissed = this.#current;
+    if (this.#picker.contains(document.activeElement)) this.#current?.focus();
+    this.#on.hide();
+  }
+
+  get #picker() {
+    return this.#content.querySelector("reaction-picker");
+  }
+
+  #over({ target, pointerType }) {
+    if (pointerType !== "mouse" || this.#picker.contains(target)) return;
+    const item = this.#itemOf(target);
+    if (item !== this.#dismissed) this.#dismissed = null;
+    this.#wait(() => (item ? this.#offer(item) : this.#on.hide()), HOVER_MS);
+  }
+
+  #leave() {
+    this.#dismissed = null;
+    this.#wait(null);
+    if (!this.#holdsFocus) this.#on.hide();
+  }
+
+  #press({ target, pointerType }) {
+    const item = pointerType === "touch" && this.#itemOf(target);
+    if (item) this.#wait(() => item.focus(), LONG_PRESS_MS);
+  }
+
+  #focused(target) {
+    const item = this.#itemOf(target);
+    if (!item) return;
+    this.#makeCurrent(item);
+    if (target === item) this.#offer(item);
+  }
+
+  #blurred(next) {
+    if (next && this.#content.contains(next)) return;
+    this.#dismissed = null;
+    this.#on.hide();
+  }
+
+  #clicked(target) {
+    const item = this.#itemOf(target);
+    if (!item || target.closest("button")) return;
+    this.#dismissed = null;
+    this.#offer(item);
+  }
+
+  #key(event) {
+    const item = this.#itemOf(event.target);
+    const next = item && KEYS[event.key]?.(item);
+    if (event.key === "Escape") this.dismiss();
+    else if (event.key === "Enter" && event.target === item) this.#enterPicker(item);
+    else if (next) next.focus();
+    else return;
+    event.preventDefault();
+  }
+
+  #enterPicker(item) {
+    this.#dismissed = null;
+    this.#offer(item);
+    this.#picker.querySelector("button").focus();
+  }
+
+  #offer(item) {
+    if (item === this.#dismissed) return;
+    this.#makeCurrent(item);
+    this.#on.show(item);
+  }
+
+  #makeCurrent(item) {
+    this.#setTabIndex(this.#current, -1);
+    this.#current = item;
+    this.#setTabIndex(item, 0);
+  }
+
+  #setTabIndex(item, tabIndex) {
+    for (const each of item ? [item, ...item.querySelectorAll(".chip")] : []) {
+      each.tabIndex = tabIndex;
+    }
+  }
+
+  get #holdsFocus() {
+    return this.#content.contains(document.activeElement);
+  }
+
+  #itemOf(target) {
+    return target.closest(".messages > .message");
+  }
+
+  #wait(act, milliseconds) {
+    clearTimeout(this.#timer);
+    if (act) this.#timer = setTimeout(act, milliseconds);
+  }
+}

@@ -1,0 +1,122 @@
+// The list of messages in the order of their ids: puts in what is new where it belongs, and keeps
+// runs of one sender together. Text only ever becomes a text node.
+
+import { decodeTime } from "../../client/index.js";
+import { nameOf, namesOf } from "../model/people.js";
+import { fill } from "./fill.js";
+
+const RUN_MS = 5 * 60_000; // a longer pause begins a new run, with its own time
+const DAY_MS = 24 * 60 * 60_000;
+const CLOCK = { hour: "2-digit", minute: "2-digit" };
+const timeOfDay = new Intl.DateTimeFormat(undefined, CLOCK);
+const dayAndTime = new Intl.DateTimeFormat(undefined, { ...CLOCK, weekday: "short" });
+const fullTime = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
+const NAMES = { "❤️": "Heart", "👍": "Thumbs up", "👎": "Thumbs down", "😂": "Laughter" };
+
+export class MessageList {
+  own; // the uid whose messages stand at the right
+  #list;
+  #items = new Map(); // message id -> li
+  #entries = new WeakMap(); // li -> entry
+
+  constructor(list) {
+    this.#list = list;
+  }
+
+  entryOf(item) {
+    return this.#entries.get(item);
+  }
+
+  clear() {
+    this.#items.clear();
+    this.#list.replaceChildren();
+  }
+
+  /** `entries`: all of them in order, with `added` among them, most often at the end. */
+  insert(added, entries) {
+    const waiting = new Set(added);
+    let next = null;
+    for (let index = entries.length - 1; waiting.size > 0; index -= 1) {
+      const entry = entries[index];
+      if (waiting.delete(entry)) this.#list.insertBefore(this.#make(entry), next);
+      next = this.#items.get(entry.id);
+    }
+    for (const { id } of added) this.#markRuns(this.#items.get(id));
+  }
+
+  /** Its reactions changed. */
+  update(entry) {
+    const item = this.#items.get(entry.id);
+    const chips = item.querySelector(".chips");
+    const focused = chips.contains(document.activeElement) && document.activeElement.dataset;
+    chips.replaceChildren(...[...entry.reactions].map((each) => this.#chip(item, ...each)));
+    if (focused) this.#refocus(item, focused.reaction);
+  }
+
+  #make(entry) {
+    const item = fill("message-template", {
+      ".sender": nameOf(entry.uid),
+      ".disc": nameOf(entry.uid).slice(0, 1).toUpperCase(),
+      ".bubble": entry.text,
+    });
+    item.classList.toggle("own", entry.uid === this.own);
+    item.dataset.sender = entry.uid;
+    showTime(item.querySelector("time"), timeOf(entry));
+    this.#items.set(entry.id, item);
+    this.#entries.set(item, entry);
+    if (entry.reactions.size) this.update(entry);
+    return item;
+  }
+
+  #chip(item, reaction, uids) {
+    const chip = fill("chip-template", {
+      ".chip-emoji": reaction,
+      ".chip-count": uids.size > 1 ? String(uids.size) : "",
+    });
+    chip.dataset.reaction = reaction;
+    chip.title = namesOf(uids);
+    chip.tabIndex = item.tabIndex;
+    chip.setAttribute("aria-pressed", String(uids.has(this.own)));
+    chip.setAttribute("aria-label", `${NAMES[reaction] ?? reaction}: ${namesOf(uids)}`);
+    return chip;
+  }
+
+  /** The chip that had the focus is there anew, or is gone: then its message has it. */
+  #refocus(item, reaction) {
+    const same = [...item.querySelectorAll(".chip")].find((chip) => chip.dataset.reaction === reaction);
+    (same ?? item).focus();
+  }
+
+  #markRuns(item) {
+    for (const each of [item, item.nextElementSibling]) {
+      if (each) each.classList.toggle("first", !this.#isRun(each.previousElementSibling, each));
+    }
+    for (const each of [item.previousElementSibling, item]) {
+      if (each) each.classList.toggle("last", !this.#isRun(each, each.nextElementSibling));
+    }
+  }
+
+  #isRun(before, item) {
+    if (!before || !item) return false;
+    const [one, other] = [this.entryOf(before), this.entryOf(item)];
+    return one.uid === other.uid && !(timeOf(other) - timeOf(one) > RUN_MS);
+  }
+}
+
+/** NaN for the id of a foreign server that is no ULID: the message is shown without a time. */
+function timeOf({ id }) {
+  try {
+    return decodeTime(id);
+  } catch (error) {
+    if (error instanceof TypeError) return NaN;
+    throw error;
+  }
+}
+
+function showTime(element, time) {
+  if (Number.isNaN(time)) return element.remove();
+  const isToday = Date.now() - time < DAY_MS && new Date(time).getDay() === new Date().getDay();
+  element.textContent = (isToday ? timeOfDay : dayAndTime).format(time);
+  element.title = fullTime.format(time);
+  element.dateTime = new Date(time).toISOString();
+}

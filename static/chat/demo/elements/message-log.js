@@ -1,0 +1,125 @@
+// The messages of one conversation, those that wait below them, and the reactions to pick from.
+// Shows what has changed once a frame, however much that is. Event: "react" (detail: {entry,
+// reaction}).
+
+import { activeOf } from "../model/reactions.js";
+import { MessageFocus } from "./message-focus.js";
+import { MessageList } from "./message-list.js";
+import { renderPending } from "./pending-list.js";
+import { StickyScroll } from "./sticky-scroll.js";
+
+export class MessageLog extends HTMLElement {
+  #conversation = null;
+  #uid;
+  #list;
+  #scroll;
+  #focus;
+  #picker;
+  #added = [];
+  #reacted = new Set();
+  #frame = 0;
+
+  connectedCallback() {
+    this.#list = new MessageList(this.querySelector(".messages"));
+    this.#scroll = new StickyScroll(this.querySelector(".scroller"), this.querySelector(".newer"));
+    this.#picker = this.querySelector("reaction-picker");
+    this.#focus = new MessageFocus(this.querySelector(".content"), {
+      show: (item) => this.#showPicker(item),
+      hide: () => this.#picker.hide(),
+    });
+    this.#picker.addEventListener("pick", ({ detail }) => this.#picked(detail));
+    this.querySelector(".content").addEventListener("click", ({ target }) => this.#clicked(target));
+  }
+
+  open(conversation, uid) {
+    this.close();
+    this.#conversation = conversation;
+    this.#uid = uid;
+    this.#list.own = uid;
+    const on = (type, act) =>
+      conversation.addEventListener(type, ({ detail }) => {
+        act(detail);
+        this.#schedule();
+      });
+    on("entries", ({ added }) => this.#added.push(...added));
+    on("reactions", (entry) => this.#reacted.add(entry));
+    on("outbox", () => {});
+    on("history", () => {});
+    this.#schedule();
+  }
+
+  close() {
+    this.#conversation = null;
+    this.#added = [];
+    this.#reacted.clear();
+    this.#picker.hide();
+    this.#list.clear();
+    renderPending(this.querySelector(".pending"), []);
+    this.#showPlaceholder("loading");
+  }
+
+  /** Whoever sends wants to see it. */
+  toEnd() {
+    this.#scroll.stick();
+  }
+
+  #schedule() {
+    this.#frame ||= requestAnimationFrame(() => {
+      this.#frame = 0;
+      if (this.#conversation) this.#render();
+    });
+  }
+
+  #render() {
+    const { timeline, sending, history } = this.#conversation;
+    this.#list.insert(this.#added, timeline.entries);
+    for (const entry of this.#reacted) this.#list.update(entry);
+    renderPending(this.querySelector(".pending"), sending.outbox.items);
+    this.#showPlaceholder(placeholderFor(timeline.entries, sending.outbox.items, history));
+    this.#scroll.settle(this.#added.filter(({ uid }) => uid !== this.#uid).length);
+    this.#focus.settle();
+    this.#added = [];
+    this.#reacted.clear();
+  }
+
+  #showPlaceholder(state) {
+    for (const each of this.querySelectorAll(".placeholder")) {
+      each.hidden = each.dataset.state !== state;
+    }
+    this.querySelector(".log").setAttribute("aria-busy", String(state === "loading"));
+  }
+
+  #showPicker(item) {
+    const entry = this.#list.entryOf(item);
+    this.#picker.show(item, activeOf(entry, this.#uid), this.querySelector(".scroller"));
+  }
+
+  #picked({ item, reaction }) {
+    this.#react(item, reaction);
+    this.#focus.dismiss();
+  }
+
+  #clicked(target) {
+    const chip = target.closest(".chip");
+    if (chip) this.#react(chip.closest(".message"), chip.dataset.reaction);
+    const button = target.closest(".pending [data-action]");
+    if (button) this.#decide(button);
+  }
+
+  #react(item, reaction) {
+    const detail = { entry: this.#list.entryOf(item), reaction };
+    this.dispatchEvent(new CustomEvent("react", { detail }));
+  }
+
+  #decide({ dataset: { action, key } }) {
+    const { sending } = this.#conversation;
+    if (action === "again") sending.again(Number(key));
+    if (action === "drop") sending.outbox.drop(Number(key));
+  }
+}
+
+function placeholderFor(entries, waiting, history) {
+  if (history === "failed") return "failed";
+  if (entries.length || waiting.length) return null;
+  return history === "loading" ? "loading" : "empty";
+}

@@ -1,0 +1,70 @@
+// On a narrow page one window at a time, with a tab for each; on a wide one both, and no tabs.
+// Event: "shown" (detail: uid).
+
+const NARROW = matchMedia("(width < 700px)");
+const STEPS = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
+
+export class WindowTabs extends HTMLElement {
+  #tabs;
+  #shown;
+  #unread = new Map();
+
+  connectedCallback() {
+    this.#tabs = [...this.querySelectorAll('[role="tab"]')];
+    this.#shown = this.#tabs[0].dataset.uid;
+    this.addEventListener("click", ({ target }) => this.#choose(target.closest(".tab")));
+    this.addEventListener("keydown", (event) => this.#key(event));
+    NARROW.addEventListener("change", () => this.#render());
+    this.#render();
+  }
+
+  /** News in a window that is hidden are counted on its tab. */
+  count(uid, news) {
+    if (!NARROW.matches || uid === this.#shown) return;
+    this.#unread.set(uid, (this.#unread.get(uid) ?? 0) + news);
+    this.#render();
+  }
+
+  reset() {
+    this.#unread.clear();
+    this.#render();
+  }
+
+  #choose(tab) {
+    if (!tab) return;
+    this.#shown = tab.dataset.uid;
+    this.#unread.delete(this.#shown);
+    this.#render();
+    this.dispatchEvent(new CustomEvent("shown", { detail: this.#shown }));
+  }
+
+  #key(event) {
+    const at = this.#tabs.findIndex((tab) => tab.dataset.uid === this.#shown);
+    const last = this.#tabs.length - 1;
+    const to = { ...{ Home: 0, End: last }, ...stepsFrom(at, this.#tabs.length) }[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    this.#choose(this.#tabs[to]);
+    this.#tabs[to].focus();
+  }
+
+  #render() {
+    for (const tab of this.#tabs) this.#renderTab(tab, tab.dataset.uid === this.#shown);
+  }
+
+  #renderTab(tab, isShown) {
+    const unread = this.#unread.get(tab.dataset.uid) ?? 0;
+    tab.setAttribute("aria-selected", String(isShown));
+    tab.tabIndex = isShown ? 0 : -1;
+    tab.querySelector(".badge").hidden = unread === 0;
+    tab.querySelector(".badge-count").textContent = unread > 99 ? "99+" : String(unread);
+    const panel = document.getElementById(tab.getAttribute("aria-controls"));
+    panel.hidden = NARROW.matches && !isShown;
+    panel.setAttribute("role", NARROW.matches ? "tabpanel" : "region");
+  }
+}
+
+function stepsFrom(at, length) {
+  const wrapped = (step) => (at + step + length) % length;
+  return Object.fromEntries(Object.entries(STEPS).map(([key, step]) => [key, wrapped(step)]));
+}

@@ -1,0 +1,87 @@
+// The page's HTTP calls: the demo's tokens and the history (protocol.md sections 14 and 18).
+// What fails is an ApiError whose message is a sentence for people.
+
+import { UNREACHABLE, UNREADABLE, statusWords } from "./words.js";
+
+const PAGE = 100;
+const PATIENCE = 15_000; // ms: a server that takes longer counts as out of reach
+
+export class ApiError extends Error {
+  /** `status` is 0 where no answer came. */
+  constructor(message, status) {
+    super(message);
+    this.status = status;
+  }
+}
+
+export class Api {
+  #base;
+  #fetch;
+
+  constructor(base, fetch = globalThis.fetch.bind(globalThis)) {
+    this.#base = base;
+    this.#fetch = fetch;
+  }
+
+  /** The session `id`, or another where it is missing or no such id: the answer says which. */
+  async session(id) {
+    const { sessionId, channel } = await this.#post("/tokens", { sessionId: id, uid: "jim" });
+    return { id: sessionId, channel };
+  }
+
+  /** A fresh connect token. */
+  async token(sessionId, uid) {
+    return (await this.#post("/tokens", { sessionId, uid })).token;
+  }
+
+  /** Pages of history from after the id `after` on, forward, each an array of messages. */
+  async *pages(credentials, channel, after, signal) {
+    for (let full = true; full; ) {
+      const body = { channel, expandReactions: true, ...(after && { after }) };
+      const { messages } = await this.#post(listMessages(credentials), body, signal);
+      full = messages.length >= PAGE;
+      after = messages.at(-1)?.id;
+      yield messages;
+    }
+  }
+
+  /** Whether that connection has ended for the server: nothing sent on it is still to come. */
+  async hasEnded(credentials, channel, signal) {
+    try {
+      await this.#post(listMessages(credentials), { channel }, signal);
+      return false;
+    } catch (error) {
+      if (error instanceof ApiError) return error.status === 401;
+      throw error;
+    }
+  }
+
+  async #post(path, body, signal) {
+    const response = await this.#answer(path, body, signal);
+    if (!response.ok) throw new ApiError(statusWords(response.status), response.status);
+    return response.json().catch((error) => {
+      if (error instanceof SyntaxError) throw new ApiError(UNREADABLE, response.status);
+      throw error;
+    });
+  }
+
+  async #answer(path, body, signal = new AbortController().signal) {
+    try {
+      return await this.#fetch(new URL(path, this.#base), {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify(body),
+        credentials: "omit",
+        signal: AbortSignal.any([signal, AbortSignal.timeout(PATIENCE)]),
+      });
+    } catch (error) {
+      if (signal.aborted) throw error;
+      throw new ApiError(UNREACHABLE, 0);
+    }
+  }
+}
+
+/** URLSearchParams percent-encodes: a connection id may end in `=`. */
+function listMessages({ connectionId, connectionSecret }) {
+  return `/connection/listMessages?${new URLSearchParams({ connectionId, connectionSecret })}`;
+}

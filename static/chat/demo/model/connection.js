@@ -1,0 +1,142 @@
+// One person's connection to one channel: the client, and where it stands in words. Knows nothing
+// of messages. Events: "phase", "subscribed", "lost", "frame" (detail: a frame of the channel),
+// "refused" (detail: {event, code}).
+
+import { ApiError } from "./api.js";
+import { DENIED, KEPT, LOST, OFFLINE, REFUSED } from "./words.js";
+
+const FRAMES = [
+  "chat",
+  "hotsock.messageReactionAdded",
+  "hotsock.messageReactionRemoved",
+  "is-typing",
+];
+
+// Of the client's errors, those that end a try to connect.
+const FAILED_TRIES = new Set(["SOCKET_FAILED", "SOCKET_SILENT", "HANDSHAKE_TIMEOUT"]);
+
+export class Connection extends EventTarget {
+  #client;
+  #channel;
+  #isOnline;
+  #wasLive = false;
+  #problem = null; // why the last try failed, in words; null while there is none
+  #handed = false;
+
+  /**
+   * @param {object} parts
+   * @param {string} parts.channel its name
+   * @param {function(): Promise<string>} parts.token gives a fresh connect token
+   * @param {function(object): object} parts.createClient takes the client's options
+   * @param {function(): boolean} [parts.isOnline] whether the device has a network
+   */
+  constructor({ channel, token, createClient, isOnline = () => navigator.onLine }) {
+    super();
+    this.#isOnline = isOnline;
+    this.#client = createClient({
+      connectTokenFn: () => this.#token(token),
+      connectTokenFnMaxAttempts: Infinity, // tokens and sockets come from one server: both return
+      logLevel: "silent", // the page says it in words
+    });
+    this.#channel = this.#client.channels(channel);
+    this.#listen();
+  }
+
+  get phase() {
+    if (this.#channel.subscribed) return "live";
+    if (!this.#isOnline()) return "offline";
+    if (this.#problem) return "failed";
+    return this.#wasLive ? "reconnecting" : "connecting";
+  }
+
+  /** What to tell where it is not live, or nothing. */
+  get notice() {
+    const words = { offline: OFFLINE, failed: this.#problem, reconnecting: LOST }[this.phase];
+    return words && `${words} ${KEPT}`;
+  }
+
+  /** `connectionId` and `connectionSecret`, while connected. */
+  get credentials() {
+    return this.#client.activeConnection;
+  }
+
+  /** Whether the last chat message is on the wire, not only with the client. */
+  get handed() {
+    return this.#handed;
+  }
+
+  send(event, data) {
+    if (event === "chat") this.#handed = false;
+    this.#channel.sendMessage(event, { data });
+  }
+
+  /** Tries again now. */
+  retry() {
+    if (this.credentials) this.renew();
+    else this.#client.resume();
+  }
+
+  /** Trusts this connection no longer. */
+  renew() {
+    this.#client.suspend();
+    this.#client.resume();
+  }
+
+  close() {
+    this.#client.terminate();
+  }
+
+  #listen() {
+    const client = this.#client;
+    client.bind("@@disconnect", () => this.#ended());
+    client.bind("@@messageSent", (text) => this.#sent(JSON.parse(text)));
+    client.bind("@@error", (error) => this.#clientFailed(error));
+    client.bind("hotsock.error", ({ error }) => this.#refused(error));
+    this.#channel.bind("hotsock.subscribed", () => this.#subscribed());
+    for (const event of FRAMES) this.#channel.bind(event, (frame) => this.#tell("frame", frame));
+  }
+
+  async #token(token) {
+    try {
+      return await token();
+    } catch (error) {
+      if (error instanceof ApiError) this.#say(`${error.message} Trying again…`);
+      throw error;
+    }
+  }
+
+  #subscribed() {
+    this.#wasLive = true;
+    this.#say(null);
+    this.#tell("subscribed");
+  }
+
+  #ended() {
+    this.#tell("lost");
+    this.#tell("phase");
+  }
+
+  #sent({ event }) {
+    if (event === "chat") this.#handed = true;
+  }
+
+  #clientFailed({ code, event }) {
+    if (event === "chat") this.#tell("refused", { event, code });
+    // The error of a socket that was live is the end of a connection, not a refusal.
+    if (FAILED_TRIES.has(code) && !this.#channel.subscribed) this.#say(REFUSED);
+  }
+
+  #refused({ event, code }) {
+    if (event === "hotsock.subscribe" && code.endsWith("_DENIED")) this.#say(DENIED);
+    else this.#tell("refused", { event, code });
+  }
+
+  #say(problem) {
+    this.#problem = problem;
+    this.#tell("phase");
+  }
+
+  #tell(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}

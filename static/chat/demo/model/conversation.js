@@ -1,0 +1,183 @@
+// What one person's window shows and does, without the window: joins the connection, the history,
+// the messages that wait and the typing. No DOM. Events, each for what has changed:
+//   "entries"    detail {added, news}: messages, as the timeline has them now; news: not just read
+//                on opening
+//   "reactions"  detail: the entry
+//   "outbox" "typing" "phase" "history"
+//   "trouble"    detail: a sentence to tell once
+
+import { CatchUp } from "./catchup.js";
+import { ReactionWishes } from "./reactions.js";
+import { Sending } from "./sending.js";
+import { Timeline } from "./timeline.js";
+import { TypingPeople, TypingSignal } from "./typing.js";
+import { NOT_NOW, refusal } from "./words.js";
+
+const REACTION = "hotsock.messageReaction";
+
+export class Conversation extends EventTarget {
+  timeline = new Timeline();
+  sending;
+  #uid;
+  #connection;
+  #catchUp;
+  #typing = new TypingPeople(() => this.#tell("typing"));
+  #typingSignal = new TypingSignal();
+  #wishes = new ReactionWishes();
+  #credentials = null;
+
+  #onFrame = {
+    chat: (message) => this.#heard(message),
+    [`${REACTION}Added`]: (message) => this.#reacted(message),
+    [`${REACTION}Removed`]: (message) => this.#reacted(message),
+    "is-typing": ({ meta }) => this.#someoneTypes(meta?.uid),
+  };
+
+  #onRefusal = {
+    chat: (code) => this.sending.refused(code),
+    [REACTION]: (code) => this.#reactionRefused(code),
+  };
+
+  /**
+   * @param {object} parts
+   * @param {string} parts.uid whose window this is
+   * @param {string} parts.channel
+   * @param {import("./api.js").Api} parts.api
+   * @param {import("./connection.js").Connection} parts.connection
+   * @param {{read: function, write: function}} parts.kept where what waits outlives a reload
+   */
+  constructor({ uid, channel, api, connection, kept }) {
+    super();
+    this.#uid = uid;
+    this.#connection = connection;
+    this.sending = new Sending({
+      connection,
+      kept,
+      lastId: () => this.timeline.lastId,
+      changed: () => this.#tell("outbox"),
+    });
+    this.#catchUp = this.#makeCatchUp(api, channel);
+    this.#listen(connection);
+  }
+
+  get phase() {
+    return this.#connection.phase;
+  }
+
+  /** What to tell while not connected, or nothing. */
+  get notice() {
+    return this.#connection.notice;
+  }
+
+  /** "loading", "ready" or "failed" */
+  get history() {
+    return this.#catchUp.state;
+  }
+
+  get typingUids() {
+    return this.#typing.uids;
+  }
+
+  /** The person typed; `text` is what stands in the composer now. */
+  typed(text) {
+    if (this.#isLive && this.#typingSignal.due(text)) this.#connection.send("is-typing");
+  }
+
+  /** The person chose a reaction; what is shown changes with the echo. */
+  react(entry, reaction) {
+    if (!this.#isLive) return this.#tell("trouble", NOT_NOW);
+    for (const data of this.#wishes.choose(entry, this.#uid, reaction)) {
+      this.#connection.send(REACTION, data);
+    }
+  }
+
+  /** Tries again what did not work: to connect, else to read the history. */
+  retry() {
+    if (this.#isLive) this.#catchUp.start(this.#credentials);
+    else this.#connection.retry();
+  }
+
+  close() {
+    this.#catchUp.stop();
+    this.sending.interrupt();
+    this.#typing.clear();
+    this.#connection.close();
+  }
+
+  get #isLive() {
+    return this.phase === "live";
+  }
+
+  #makeCatchUp(api, channel) {
+    const on = {
+      page: (page, isNews) => this.#read(page, isNews),
+      state: () => this.#tell("history"),
+      settled: () => this.sending.flush(),
+    };
+    const { timeline } = this;
+    return new CatchUp({ api, channel, timeline, outbox: this.sending.outbox, on });
+  }
+
+  #listen(connection) {
+    connection.addEventListener("phase", () => this.#tell("phase"));
+    connection.addEventListener("subscribed", () => this.#subscribed());
+    connection.addEventListener("lost", () => this.#lost());
+    connection.addEventListener("frame", ({ detail }) => this.#onFrame[detail.event](detail));
+    connection.addEventListener("refused", ({ detail: { event, code } }) =>
+      this.#onRefusal[event]?.(code),
+    );
+  }
+
+  #subscribed() {
+    this.#credentials = this.#connection.credentials;
+    this.#catchUp.start(this.#credentials);
+    this.sending.resume();
+  }
+
+  #lost() {
+    this.#catchUp.stop();
+    this.#typing.clear();
+    this.#wishes.clear();
+    if (this.sending.interrupt()) this.#catchUp.doubt(this.#credentials);
+  }
+
+  #heard(message) {
+    const entry = this.timeline.addLive(message);
+    if (!entry) return;
+    this.#catchUp.reached(entry.id);
+    this.#added([entry], true);
+  }
+
+  #read({ added, changed }, isNews) {
+    this.#added(added, isNews);
+    for (const entry of changed) this.#tell("reactions", entry);
+  }
+
+  #added(added, news) {
+    for (const entry of added) {
+      this.#typing.remove(entry.uid);
+      if (entry.uid === this.#uid) this.sending.heard(entry);
+    }
+    if (added.length) this.#tell("entries", { added, news });
+  }
+
+  #reacted({ data, meta }) {
+    const entry = this.timeline.react(data, meta?.uid);
+    if (!entry) return;
+    if (meta.uid === this.#uid) this.#wishes.settle(entry, this.#uid);
+    this.#tell("reactions", entry);
+  }
+
+  #someoneTypes(uid) {
+    if (uid !== this.#uid) this.#typing.add(uid);
+  }
+
+  #reactionRefused(code) {
+    this.#wishes.clear();
+    this.#tell("trouble", refusal(code));
+  }
+
+  #tell(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}
