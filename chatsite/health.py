@@ -1,6 +1,25 @@
 """Whether this process is up, and whether it can do its work (protocol.md section 1)."""
 
+import asyncio
+import logging
+from collections.abc import Awaitable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from channels.layers import get_channel_layer
+from django.db import connection
 from django.http import HttpRequest, JsonResponse
+
+from chat import node
+
+log = logging.getLogger("chatsite.health")
+
+PROBE_SECONDS: Final = 2
+"""How long each part may take to answer."""
+
+# One thread of its own: a database that hangs holds up no other work, and the probes that come
+# meanwhile wait here and give up.
+_thread = ThreadPoolExecutor(1, "readyz")
 
 
 async def healthz(request: HttpRequest) -> JsonResponse:
@@ -9,4 +28,48 @@ async def healthz(request: HttpRequest) -> JsonResponse:
 
 
 async def readyz(request: HttpRequest) -> JsonResponse:
+    """200 where all parts answer; else 503 and a sentence for each that does not."""
+    parts = {"database": _database(), "channel layer": _channel_layer(), "server": _server()}
+    answers = await asyncio.gather(*(_probe(part, probe) for part, probe in parts.items()))
+    problems = [answer for answer in answers if answer]
+    if problems:
+        return JsonResponse({"status": "unavailable", "problems": problems}, status=503)
     return JsonResponse({"status": "ok"})
+
+
+async def _probe(part: str, probe: Awaitable[str]) -> str:
+    """Empty, or what is wrong. Why exactly is for the log: an address may be in it."""
+    try:
+        return await asyncio.wait_for(probe, PROBE_SECONDS)
+    except TimeoutError:
+        return f"The {part} did not answer within {PROBE_SECONDS} s."
+    except Exception:  # drivers raise whatever they like
+        log.warning("The %s does not answer", part, exc_info=True)
+        return f"The {part} does not answer."
+
+
+async def _database() -> str:
+    await asyncio.get_running_loop().run_in_executor(_thread, _select)
+    return ""
+
+
+def _select() -> None:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    finally:
+        connection.close()
+
+
+async def _channel_layer() -> str:
+    layer = get_channel_layer()
+    if layer is None:
+        return "There is no channel layer."
+    # A group without members: Redis must answer, and nothing is left behind.
+    await layer.group_send("readyz", {"type": "probe"})
+    return ""
+
+
+async def _server() -> str:
+    running = node.running()
+    return "The server is shutting down." if running is not None and running.draining else ""
