@@ -1,6 +1,8 @@
 """How static files are kept and served."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
+from io import BytesIO
 
 from asgiref.sync import markcoroutinefunction, sync_to_async
 from django.conf import settings
@@ -41,6 +43,10 @@ class StaticFilesMiddleware(WhiteNoiseMiddleware):
         file = find(request.path_info)
         if file is None:
             return None
-        with self.serve(file, request) as found:
-            content = b"".join(found)
-            return HttpResponse(content, status=found.status_code, headers=dict(found.headers))
+        answer = file.get_response(request.method, request.META)
+        with answer.file or nullcontext(BytesIO()) as opened:
+            response = HttpResponse(opened.read(), status=answer.status)
+        del response.headers["Content-Type"]
+        for name, value in answer.headers:
+            response.headers[name] = value
+        return response
