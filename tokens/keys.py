@@ -113,8 +113,9 @@ def load_signing(verifying: Key, encoded: str) -> Key:
         return verifying
     if not encoded:
         raise KeyProblem(f"is required to sign with {verifying.method}")
+    raw = _decoded(encoded)
     try:
-        private = load_pem_private_key(_decoded(encoded), password=None)
+        private = load_pem_private_key(raw, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise KeyProblem("must be the Base64 of a PEM private key without password") from None
     if private.public_key() != verifying.material:

@@ -174,9 +174,13 @@ def _signing_key(configured: TokenSettings) -> Key:
     if not first.present:
         raise ImproperlyConfigured("Signing key 1 is not set: `make setup` writes one.")
     try:
-        return load_signing(load_verifying(*first), configured.private_key)
+        verifying = load_verifying(*first)
     except KeyProblem as problem:
-        raise ImproperlyConfigured(f"Signing key 1 cannot sign: it {problem}.") from None
+        raise ImproperlyConfigured(f"Signing key 1 {problem}.") from None
+    try:
+        return load_signing(verifying, configured.private_key)
+    except KeyProblem as problem:
+        raise ImproperlyConfigured(f"ISSUER_PRIVATE_KEY_ENCODED {problem}.") from None
 
 
 def _usable_keys(configured: Sequence[KeySettings]) -> tuple[Key, ...]:

@@ -13,6 +13,8 @@ from tokens.names import is_storable
 # Containers within the outermost one, so that a claim may use all 100 levels of section 2.
 MAX_DEPTH = 100
 
+_TOO_DEEP = f"is nested deeper than {MAX_DEPTH} levels"
+
 
 class JsonError(ValueError):
     """Text that is refused; its text says why in a few words, without quoting the text."""
@@ -33,7 +35,7 @@ def loads(document: bytes) -> Any:
     except UnicodeDecodeError:
         raise JsonError("is not UTF-8") from None
     except RecursionError:
-        raise JsonError("is nested too deep") from None
+        raise JsonError(_TOO_DEEP) from None
     except ValueError:
         raise JsonError("is not JSON") from None
     _inspect(value)
@@ -70,7 +72,7 @@ def _inspect(value: Any) -> None:
         level = [child for container in level for child in _children(container)]
         if not level:
             return
-    raise JsonError(f"is nested deeper than {MAX_DEPTH} levels")
+    raise JsonError(_TOO_DEEP)
 
 
 def _children(value: Any) -> list[Any]:

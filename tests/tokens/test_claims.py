@@ -343,8 +343,8 @@ def test_regexes_that_are_too_large_together_are_refused_before_they_cost_much()
         (b'{"x":[{"y":1,"y":1}]}', "payload holds the same key twice in one object"),
         (b'{"channels":{"c":{},"c":{}}}', "payload holds the same key twice in one object"),
         (b'{"x":' + b"[" * 102 + b"]" * 102 + b"}", "payload is nested deeper than 100 levels"),
-        (b'{"x":' * 60_000, "payload is nested too deep"),
-        (b'{"x":' + b"[" * 60_000, "payload is nested too deep"),
+        (b'{"x":' * 60_000, "payload is nested deeper than 100 levels"),
+        (b'{"x":' + b"[" * 60_000, "payload is nested deeper than 100 levels"),
     ],
     ids=lambda value: repr(value)[:40],
 )  # fmt: skip

@@ -1,0 +1,153 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.core.checks import run_checks
+
+from tests.tokens.material import (
+    HMAC_BYTES,
+    METHODS,
+    Pair,
+    encoded,
+    hmac_pair,
+    pair,
+    private_pair,
+    public_pem,
+    rsa_key,
+)
+from tokens.checks import key_problems
+
+Configure = Callable[..., None]
+MADE_BY_SETUP = "Run `make setup` for development keys, or set it in the environment."
+
+
+def checked(deploy: bool = False) -> list[str]:
+    messages = run_checks(tags=["security"], include_deployment_checks=deploy)
+    return [f"{found.id} {found.msg}" for found in messages if str(found.id).startswith("tokens.")]
+
+
+def test_good_keys_have_no_problems() -> None:
+    assert key_problems() == []
+    assert checked(deploy=True) == []
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_nor_have_good_keys_of_any_method(method: str, configure: Configure) -> None:
+    key = pair(method)
+    configure(key, key, ids=("a", "b"), private=key.private_encoded)
+    assert key_problems() == []
+
+
+@pytest.mark.parametrize(
+    ("missing", "sentence"),
+    [
+        (["SECRET_KEY"], "SECRET_KEY is empty."),
+        (
+            ["SIGNING_KEY_1_METHOD", "SIGNING_KEY_1_ENCODED"],
+            "SIGNING_KEY_1_METHOD and SIGNING_KEY_1_ENCODED are empty.",
+        ),
+        (["API_SECRET_KEY_1"], "API_SECRET_KEY_1 is empty."),
+    ],
+)
+def test_missing_keys(missing: list[str], sentence: str, settings: Any) -> None:
+    for name in missing:
+        setattr(settings, name, "")
+    expected = f"{sentence} {MADE_BY_SETUP}"
+    assert key_problems() == [expected]
+    assert checked(deploy=True) == [f"tokens.E002 {expected}"]
+
+
+def test_a_fresh_checkout_passes_plain_checks(configure: Configure, settings: Any) -> None:
+    configure()
+    settings.SECRET_KEY = settings.API_SECRET_KEY_1 = ""
+    settings.DEBUG = settings.DEMO = False
+    assert checked() == []
+    assert len(key_problems()) == 3
+
+
+def test_either_key_will_do(configure: Configure, settings: Any) -> None:
+    configure(Pair("", None, ""), pair("HS256"))
+    settings.DEMO = False
+    settings.API_SECRET_KEY_1, settings.API_SECRET_KEY_2 = "", "b" * 40
+    assert key_problems() == []
+
+
+def test_the_demo_signs_with_key_1(configure: Configure) -> None:
+    configure(Pair("", None, ""), pair("HS256"))
+    [problem] = key_problems()
+    assert problem.startswith(
+        "SIGNING_KEY_1_METHOD is empty, but the demo (DEMO) signs with key 1."
+    )
+
+
+def wrong_keys() -> list[tuple[Pair, str]]:
+    rsa, small = rsa_key(), rsa_key(1024)
+    return [
+        (Pair("HS257", None, encoded(b"x" * 64)), "METHOD must be one of HS256, HS384, "),
+        (Pair("", None, encoded(b"x" * 64)), "METHOD must be one of HS256, HS384, "),
+        (Pair("HS256", None, ""), "ENCODED is empty, but SIGNING_KEY_{n}_METHOD is set."),
+        (Pair("HS256", None, "not Base64!"), "ENCODED must be Base64."),
+        (Pair("HS256", None, "abc"), "ENCODED must be Base64."),
+        *(
+            (
+                hmac_pair(method, b"x" * (size - 1)),
+                f"ENCODED must be a secret of at least {size} bytes for {method}, "
+                f"but has {size - 1}.",
+            )
+            for method, size in HMAC_BYTES.items()
+        ),
+        (Pair("HS512", None, encoded(public_pem(rsa))), "ENCODED must be a secret of at least 64 "),
+        (Pair("RS256", None, encoded(b"x" * 64)), "ENCODED must be the Base64 of a PEM public"),
+        (Pair("RS256", None, private_pair("RS256", rsa).private_encoded),
+         "ENCODED must be the Base64 of a PEM public key."),
+        (Pair("PS384", None, encoded(public_pem(small))),
+         "ENCODED must be an RSA key of at least 2048 bits for PS384."),
+        (Pair("ES512", None, pair("ES384").encoded),
+         "ENCODED must be an elliptic-curve key on P-521 for ES512."),
+        (Pair("EdDSA", None, encoded(public_pem(rsa))),
+         "ENCODED must be an Ed25519 or Ed448 key for EdDSA."),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("case", range(len(wrong_keys())))
+def test_wrong_keys(case: int, number: int, configure: Configure) -> None:
+    key, sentence = wrong_keys()[case]
+    configure(*([key] if number == 1 else [pair("HS256"), key]))
+    [problem] = key_problems()
+    expected = f"SIGNING_KEY_{number}_{sentence}".replace("{n}", str(number))
+    assert problem.startswith(expected)
+    assert problem.endswith(" Correct it in `.env` or in the environment.")
+    assert key.encoded == "" or key.encoded not in problem
+    assert checked() == [f"tokens.E001 {problem}"]
+
+
+@pytest.mark.parametrize(
+    ("private", "sentence"),
+    [
+        ("", "is required to sign with RS256"),
+        ("not Base64!", "must be Base64"),
+        (encoded(b"no PEM"), "must be the Base64 of a PEM private key without password"),
+        (pair("ES256").private_encoded, "must be the private half of signing key 1"),
+        (pair("RS256", 1).private_encoded, "must be the private half of signing key 1"),
+    ],
+    ids=["missing", "not Base64", "not PEM", "another kind", "another key"],
+)
+def test_the_demo_needs_the_private_key(
+    private: str, sentence: str, configure: Configure, settings: Any
+) -> None:
+    configure(pair("RS256"), private=private)
+    assert key_problems() == [
+        f"ISSUER_PRIVATE_KEY_ENCODED {sentence}; set it, or switch the demo off (DEMO=false)."
+    ]
+    settings.DEMO = False
+    assert key_problems() == []
+
+
+@pytest.mark.parametrize("name", ["API_SECRET_KEY_1", "API_SECRET_KEY_2"])
+def test_short_api_keys_are_warned_about(name: str, settings: Any) -> None:
+    setattr(settings, name, "x" * 31)
+    assert checked() == [f"tokens.W001 {name} has 31 characters; use at least 32, at random."]
+    assert key_problems() == []
+    setattr(settings, name, "x" * 32)
+    assert checked() == []
