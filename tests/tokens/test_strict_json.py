@@ -23,7 +23,7 @@ def test_what_is_written_is_read_back(value: Any) -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [({"b": [1, 2.5], "a": None}, '{"b":[1,2.5],"a":null}'), ("é\u2028💬", '"é\u2028💬"'), (2**64, f"{2**64}")],
+    [({"b": [1, 2.5], "a": None}, '{"b":[1,2.5],"a":null}'), ("é\u2028💬", '"é\u2028💬"')],
 )  # fmt: skip
 def test_text_is_compact_and_exact(value: Any, text: str) -> None:
     assert dumps(value) == text
