@@ -13,6 +13,8 @@ from django.core.checks import CheckMessage, Error, Tags, register
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
+NOT_MIGRATED = "The database is not up to date: run `manage.py migrate`."
+
 
 def environment_problems() -> list[str]:
     """One sentence for each variable that is malformed; its value, maybe a secret, is not in it."""
@@ -35,14 +37,17 @@ def deployment_problems() -> list[str]:
 
 def database_problems() -> list[str]:
     """Whether the database answers and is migrated. Opens a connection and closes it."""
+    probe = connection.copy()
+    # A pool would try again, wait and warn; what is wanted here is the first answer.
+    probe.settings_dict["OPTIONS"].pop("pool", None)
     try:
-        executor = MigrationExecutor(connection)
+        executor = MigrationExecutor(probe)
         pending = executor.migration_plan(executor.loader.graph.leaf_nodes())
     except DatabaseError as error:
         return [f"The database cannot be used: {' '.join(str(error).split())}."]
     finally:
-        connection.close()
-    return ["The database is not up to date: run `manage.py migrate`."] if pending else []
+        probe.close()
+    return [NOT_MIGRATED] if pending else []
 
 
 @register(Tags.compatibility)

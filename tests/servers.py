@@ -103,11 +103,18 @@ class Program:
                 self.kill()
                 raise StartError(f"{self.command} did not come up:\n{self.log.read_text()}")
 
+    def send_signal(self, signum: int) -> None:
+        assert self._process is not None
+        self._process.send_signal(signum)
+
     def stop(self, signum: int = signal.SIGTERM) -> int:
         """Asks it to end and returns its exit code (negative: the signal that ended it)."""
+        self.send_signal(signum)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Its exit code, once it has ended; subprocess.TimeoutExpired, and killed, after 20 s."""
         assert self._process is not None
-        if self.running:
-            self._process.send_signal(signum)
         try:
             return self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:

@@ -31,9 +31,10 @@ class Command(BaseCommand):
     def handle(self, *args: object, host: str, port: str, migrate: bool, **options: object) -> None:
         _refuse(checks.environment_problems() + key_problems() + checks.deployment_problems())
         listening = _listen(host, port)
-        if migrate:
-            _migrate()
-        _refuse(checks.database_problems())
+        problems = checks.database_problems()
+        if migrate and problems == [checks.NOT_MIGRATED]:
+            problems = _migrate()
+        _refuse(problems)
         server.run(listening, settings.FORWARDED_ALLOW_IPS, lambda: self._welcome(listening))
 
     def _welcome(self, listening: socket.socket) -> None:
@@ -68,8 +69,9 @@ def _listen(host: str, port: str) -> socket.socket:
         raise CommandError(f"Cannot listen on {host}, port {port}: {reason}.") from None
 
 
-def _migrate() -> None:
+def _migrate() -> list[str]:
     try:
         call_command("migrate", interactive=False, verbosity=0)
     except DatabaseError as error:
-        raise CommandError(f"The database cannot be migrated: {error}.") from None
+        return [f"The database cannot be migrated: {error}."]
+    return []
