@@ -17,7 +17,7 @@ export class MessageLog extends HTMLElement {
   #picker;
   #added = [];
   #reacted = new Set();
-  #frame = 0;
+  #isScheduled = false;
 
   connectedCallback() {
     this.#list = new MessageList(this.querySelector(".messages"));
@@ -64,8 +64,10 @@ export class MessageLog extends HTMLElement {
   }
 
   #schedule() {
-    this.#frame ||= requestAnimationFrame(() => {
-      this.#frame = 0;
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    requestAnimationFrame(() => {
+      this.#isScheduled = false;
       if (this.#conversation) this.#render();
     });
   }

@@ -48,7 +48,7 @@ export class ReactionPicker extends HTMLElement {
   #place(bubble, isOwn, scroller) {
     const at = bubble.getBoundingClientRect();
     const view = scroller.getBoundingClientRect();
-    const { width, height } = this.getBoundingClientRect();
+    const { offsetWidth: width, offsetHeight: height } = this; // as it is after its animation
     const origin = this.offsetParent.getBoundingClientRect();
     const beside = isOwn ? at.left - GAP - width : at.right + GAP;
     const fits = beside >= view.left + GAP && beside + width <= view.right - GAP;

@@ -2,7 +2,14 @@
 // Event: "shown" (detail: uid).
 
 const NARROW = matchMedia("(width < 700px)");
-const STEPS = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
+
+// Where a key leads, from the tab at an index of so many.
+const MOVES = {
+  ArrowRight: (index, count) => (index + 1) % count,
+  ArrowLeft: (index, count) => (index + count - 1) % count,
+  Home: () => 0,
+  End: (_, count) => count - 1,
+};
 
 export class WindowTabs extends HTMLElement {
   #tabs;
@@ -39,13 +46,12 @@ export class WindowTabs extends HTMLElement {
   }
 
   #key(event) {
-    const at = this.#tabs.findIndex((tab) => tab.dataset.uid === this.#shown);
-    const last = this.#tabs.length - 1;
-    const to = { ...{ Home: 0, End: last }, ...stepsFrom(at, this.#tabs.length) }[event.key];
-    if (to === undefined) return;
+    const shown = this.#tabs.findIndex((tab) => tab.dataset.uid === this.#shown);
+    const tab = this.#tabs[MOVES[event.key]?.(shown, this.#tabs.length)];
+    if (!tab) return;
     event.preventDefault();
-    this.#choose(this.#tabs[to]);
-    this.#tabs[to].focus();
+    this.#choose(tab);
+    tab.focus();
   }
 
   #render() {
@@ -62,9 +68,4 @@ export class WindowTabs extends HTMLElement {
     panel.hidden = NARROW.matches && !isShown;
     panel.setAttribute("role", NARROW.matches ? "tabpanel" : "region");
   }
-}
-
-function stepsFrom(at, length) {
-  const wrapped = (step) => (at + step + length) % length;
-  return Object.fromEntries(Object.entries(STEPS).map(([key, step]) => [key, wrapped(step)]));
 }

@@ -36,12 +36,12 @@ export class Api {
 
   /** Pages of history from after the id `after` on, forward, each an array of messages. */
   async *pages(credentials, channel, after, signal) {
-    for (let full = true; full; ) {
-      const body = { channel, expandReactions: true, ...(after && { after }) };
+    const body = { channel, after: after || undefined, expandReactions: true };
+    for (let isFull = true; isFull; ) {
       const { messages } = await this.#post(listMessages(credentials), body, signal);
-      full = messages.length >= PAGE;
-      after = messages.at(-1)?.id;
       yield messages;
+      isFull = messages.length >= PAGE;
+      body.after = messages.at(-1)?.id;
     }
   }
 

@@ -49,7 +49,8 @@ export class Timeline {
     const changed = messages
       .filter(({ id, reactions }) => this.#readReactions(this.#byId.get(id), reactions ?? {}))
       .map(({ id }) => this.#byId.get(id));
-    return { added, changed: changed.filter((entry) => !added.includes(entry)) };
+    const fresh = new Set(added);
+    return { added, changed: changed.filter((entry) => !fresh.has(entry)) };
   }
 
   /** A live message. Returns its entry, or nothing where it was here already. */
@@ -104,10 +105,10 @@ export class Timeline {
 
 const uidsOf = (items) => new Set(items.map(({ uid }) => uid));
 
-function isSame(one, other) {
-  const plain = (reactions) => JSON.stringify([...reactions].map(([key, uids]) => [key, ...uids]));
-  return plain(one) === plain(other);
-}
+const isSame = (one, other) => asJson(one) === asJson(other);
+
+const asJson = (reactions) =>
+  JSON.stringify([...reactions], (_, value) => (value instanceof Set ? [...value] : value));
 
 /** Whether the bit was not so before. */
 function setBit(reactions, { reaction, uid, present }) {
