@@ -2,6 +2,7 @@
 
 import math
 import secrets
+from decimal import Decimal
 from typing import Final
 
 from ulid import ULID
@@ -35,5 +36,6 @@ def new_id(ms: int) -> str:
 
 def before_instant(seconds: float) -> str:
     """The greatest id below all ids made at or after `seconds` since 1970; "": from the start."""
-    ms = min(max(math.ceil(seconds * 1000), 0), _LAST_MS)
+    exact = Decimal(repr(seconds)) * 1000  # as floats, 4135.109 * 1000 is above 4135109
+    ms = min(max(math.ceil(exact), 0), _LAST_MS)
     return ulid_text((ms << _RANDOM_BITS) - 1) if ms else ""

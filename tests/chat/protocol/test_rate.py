@@ -1,0 +1,71 @@
+"""How fast a connection may send (protocol.md section 17)."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chat.protocol.rate import MAX_REMEMBERED, Rate, Rates
+
+DEFAULT = 100  # CLIENT_FRAMES_PER_SECOND (design.md section 5)
+
+gaps = st.lists(st.floats(0, 2), min_size=1, max_size=40)
+
+
+def flood(rate: Rate, frames: int, now: float) -> int:
+    """How many of so many frames at one moment are allowed."""
+    return sum(rate.allows(now) for _ in range(frames))
+
+
+@given(gaps, st.floats(0, 1e9))
+def test_500_frames_in_any_10_seconds_are_never_limited(gaps: list[float], start: float) -> None:
+    rate, now, sent = Rate(DEFAULT), start, list[float]()
+    for gap in gaps:
+        now += gap
+        room = 500 - sum(moment > now - 10 for moment in sent)
+        assert flood(rate, room, now) == room
+        sent += [now] * room
+
+
+def test_a_burst_of_ten_seconds_worth_is_allowed_and_no_more() -> None:
+    assert flood(Rate(DEFAULT), 2000, 5.0) == 1000
+
+
+def test_after_a_burst_the_rate_is_the_mean() -> None:
+    rate = Rate(DEFAULT)
+    flood(rate, 2000, 0.0)
+    assert flood(rate, 200, 1.0) == 100
+    assert flood(rate, 200, 1.5) == 50
+
+
+def test_a_refused_frame_does_not_count() -> None:
+    rate = Rate(DEFAULT)
+    flood(rate, 100_000, 0.0)
+    assert rate.allows(0.02)
+
+
+@given(gaps)
+def test_the_mean_over_a_long_time_is_never_exceeded(gaps: list[float]) -> None:
+    rate, now, allowed = Rate(DEFAULT), 0.0, 0
+    for gap in gaps:
+        now += gap
+        allowed += flood(rate, 50, now)
+    assert allowed <= DEFAULT * (10 + now) + 1
+
+
+def test_zero_is_no_limit() -> None:
+    assert flood(Rate(0), 100_000, 0.0) == 100_000
+
+
+def test_each_name_has_its_own_rate() -> None:
+    rates = Rates()
+    assert flood(rates.of("one", 1), 20, 0.0) == 10
+    assert flood(rates.of("other", 1), 20, 0.0) == 10
+    assert flood(rates.of("one", 1), 20, 0.0) == 0
+
+
+def test_only_so_many_names_are_remembered_the_latest_ones() -> None:
+    rates = Rates()
+    first, kept = rates.of("first", 1), rates.of("kept", 1)
+    for other in range(MAX_REMEMBERED - 1):
+        rates.of(str(other), 1)
+        assert rates.of("kept", 1) is kept
+    assert rates.of("first", 1) is not first
