@@ -23,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -129,6 +129,19 @@ class Program:
         self._process.kill()
         self._process.wait()
         _started.discard(self._process)
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """It and its children stand still meanwhile, their sockets open: what a hang looks like."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
+        pids = [self.pid, *map(int, children.split())]
+        try:
+            for pid in pids:
+                os.kill(pid, signal.SIGSTOP)
+            yield
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
 
     def _ended_within(self, seconds: float) -> bool:
         assert self._process is not None
