@@ -1,5 +1,7 @@
 """Message ids: strictly increasing, and in the window that history asks for."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +19,7 @@ def test_ids_increase_whatever_the_clock_does(clock: list[int]) -> None:
     for ms in clock:
         last = next_id(last, ms)
         texts.append(ulid_text(last))
-    assert all(one < other for one, other in zip(texts, texts[1:], strict=False))
+    assert all(one < other for one, other in itertools.pairwise(texts))
 
 
 def test_many_ids_of_one_millisecond_stay_within_it() -> None:
