@@ -44,7 +44,7 @@ def _resume(session: Session, row: Subscription) -> None:
     session.resume(row.channel.name, claims, row.head_id)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=256)
 def _claims(payload: str, scope: str) -> Claims:
     """Claims that were accepted before; the same text gives the same object."""
     return parse_claims(payload.encode(), scope=scope)

@@ -52,7 +52,7 @@ class Entry:
     storage: tuple["Entry", ...] = ()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Claims:
     """What a token says, checked. Times are unix seconds; `heartbeat_timeout` is in seconds.
 

@@ -6,8 +6,8 @@ that states it; reactions are the union of the lists.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Literal
+from weakref import WeakKeyDictionary
 
 from tokens.claims import Claims, Entry
 from tokens.patterns import Kind
@@ -173,10 +173,18 @@ class Grants:
         return [*self._named.get(name, ()), *patterns]
 
 
-@lru_cache(maxsize=8192)
+# Connect claims -> last claims in use -> theirs. As long as the claims live and no longer: what a
+# large token says may take half a megabyte.
+_shared: WeakKeyDictionary[Claims, WeakKeyDictionary[Claims, Grants]] = WeakKeyDictionary()
+
+
 def grants(connect: Claims, subscribe: Claims | None = None) -> Grants:
     """The same `Grants` for the same claims, so that connections with one token share one."""
-    return Grants(connect, subscribe)
+    with_it = _shared.setdefault(connect, WeakKeyDictionary())
+    found = with_it.get(subscribe or connect)
+    if found is None:
+        found = with_it[subscribe or connect] = Grants(connect, subscribe)
+    return found
 
 
 def _remember[K, R](remembered: dict[K, R], name: K, rights: R) -> R:
