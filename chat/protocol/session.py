@@ -65,14 +65,18 @@ class Session:
 
     # --- names ------------------------------------------------------------------------------
 
-    def real_name(self, name: str) -> str:
-        """The channel that a name sent by the client means: itself, or what it is an alias of."""
-        if name in self.subscriptions or self.grants.names(name):
+    def real_name(self, name: str, granted: Grants | None = None) -> str:
+        """The channel that a name sent by the client means: itself, or what it is an alias of.
+
+        `granted` is what counts instead of the connect token alone.
+        """
+        granted = granted or self.grants
+        if name in self.subscriptions or granted.names(name):
             return name
         for subscription in self.subscriptions.values():
             if subscription.alias == name:
                 return subscription.channel
-        return self.grants.real_name(name)
+        return granted.real_name(name)
 
     def subscription(self, name: str) -> Subscription:
         """The live subscription to a channel; raises NOT_SUBSCRIBED."""
@@ -99,7 +103,7 @@ class Session:
                 "data.token must carry this connection's connectionId or its uid.",
             )
         granted = grants(self.claims, claims)
-        channel = granted.real_name(command.channel)
+        channel = self.real_name(command.channel, granted)
         self._refuse_second(channel)
         subscription = self._granted(channel, granted, claims)
         if is_presence(channel) and not subscription.uid:
