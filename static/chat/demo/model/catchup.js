@@ -1,6 +1,6 @@
 // Brings a timeline up to date after each subscribing: first what came since the last id that is
-// known, then everything again, since reactions to older messages may have changed meanwhile. Ends
-// with the one message that may have been on the wire when an earlier connection broke. No DOM.
+// known, then everything, since an earlier reading may have been cut short and reactions to older
+// messages may have changed meanwhile. Ends with the one message that may have been on the wire when an earlier connection broke. No DOM.
 
 import { ApiError } from "./api.js";
 import { UNCERTAIN } from "./words.js";
@@ -15,7 +15,6 @@ export class CatchUp {
   #timeline;
   #outbox;
   #on;
-  #caughtUpTo = ""; // the last id up to which nothing is missing
   #wasReady = false;
   #run = new AbortController();
   #doubted = null; // the credentials of the connection that the unsure message went out on
@@ -48,24 +47,18 @@ export class CatchUp {
     this.#run.abort();
   }
 
-  /** A live message is here: while nothing is being read, nothing before it is missing. */
-  reached(id) {
-    if (this.state === "ready") this.#caughtUpTo = id;
-  }
-
   /** The connection with these credentials broke with a message on the wire. */
   doubt(credentials) {
     this.#doubted = credentials;
   }
 
   async #readAll(credentials, signal) {
-    const wasCaughtUpTo = this.#caughtUpTo;
+    const { lastId } = this.#timeline;
     this.#enter("loading");
     this.#timeline.beginReading();
-    if (wasCaughtUpTo) await this.#read(credentials, wasCaughtUpTo, signal);
+    if (lastId) await this.#read(credentials, lastId, signal);
     await this.#read(credentials, "", signal);
     this.#timeline.endReading();
-    this.#caughtUpTo = this.#timeline.lastId ?? "";
     this.#wasReady = true;
     this.#enter("ready");
   }

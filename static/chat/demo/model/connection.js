@@ -49,10 +49,10 @@ export class Connection extends EventTarget {
     return this.#wasLive ? "reconnecting" : "connecting";
   }
 
-  /** What to tell where it is not live, or nothing. */
+  /** What to tell where it is not live; null: nothing. */
   get notice() {
     const words = { offline: OFFLINE, failed: this.#problem, reconnecting: LOST }[this.phase];
-    return words && `${words} ${KEPT}`;
+    return words ? `${words} ${KEPT}` : null;
   }
 
   /** `connectionId` and `connectionSecret`, while connected. */

@@ -143,9 +143,7 @@ export class Conversation extends EventTarget {
 
   #heard(message) {
     const entry = this.timeline.addLive(message);
-    if (!entry) return;
-    this.#catchUp.reached(entry.id);
-    this.#added([entry], true);
+    if (entry) this.#added([entry], true);
   }
 
   #read({ added, changed }, isNews) {

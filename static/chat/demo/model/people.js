@@ -1,9 +1,9 @@
 // The demo's two people, and what to call anyone else who writes into their channel.
 
-const NAMES = { jim: "Jim", pam: "Pam" };
+const NAMES = new Map([["jim", "Jim"], ["pam", "Pam"]]);
 
 /** A message that the server's own API published has no uid. */
-export const nameOf = (uid) => NAMES[uid] ?? uid ?? "Server";
+export const nameOf = (uid) => NAMES.get(uid) ?? uid ?? "Server";
 
 /** "Jim", "Jim and Pam", "Jim, Pam and 3 more" */
 export function namesOf(uids) {

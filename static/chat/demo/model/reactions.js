@@ -6,7 +6,6 @@ export class ReactionWishes {
 
   /** The `data` of the frames to send, in order: what was chosen before goes first. */
   choose(entry, uid, reaction) {
-    this.settle(entry, uid);
     const active = this.#wishes.get(entry.id) ?? activeOf(entry, uid);
     const wished = new Set(active.has(reaction) ? [] : [reaction]);
     this.#wishes.set(entry.id, wished);

@@ -1,7 +1,7 @@
 // What the browser keeps for this page. A browser may refuse to keep anything (blocked storage,
 // a full quota): then it lasts as long as the page, and nothing breaks.
 
-class Store {
+export class Store {
   #open;
   #spare = new Map();
 

@@ -26,6 +26,7 @@ const REFUSALS = {
   RATE_LIMITED: "Too many messages at once.",
   SERVICE_UNAVAILABLE: "The server could not store this just now.",
   PUBLISH_PERMISSION_DENIED: "The server does not allow this message.",
+  SUBSCRIBE_REFUSED: DENIED,
   MESSAGE_NOT_FOUND: "That message is no longer there.",
   REACT_PERMISSION_DENIED: "The server does not allow this reaction.",
 };

@@ -1,0 +1,147 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { ApiError } from "../../../static/chat/demo/model/api.js";
+import { Connection } from "../../../static/chat/demo/model/connection.js";
+import { fakeWorld, makeClient, newest, pass, settle, sockets } from "../client/harness.js";
+import { CHANNEL, chat } from "./harness.js";
+
+async function connect(t, { token = async () => "token", isOnline = () => true } = {}) {
+  fakeWorld(t);
+  const connection = new Connection({ channel: CHANNEL, token, createClient: makeClient, isOnline });
+  const events = [];
+  for (const type of ["subscribed", "lost", "frame", "refused"]) {
+    connection.addEventListener(type, ({ detail }) => events.push(detail ? [type, detail] : type));
+  }
+  t.after(() => connection.close());
+  await settle();
+  return { connection, events };
+}
+
+function subscribe() {
+  newest().connect();
+  newest().subscribed(CHANNEL);
+}
+
+test("it is connecting until the channel is subscribed, then live", async (t) => {
+  const { connection, events } = await connect(t);
+  assert.equal(connection.phase, "connecting");
+  newest().connect("id-1");
+  assert.equal(connection.phase, "connecting");
+  newest().subscribed(CHANNEL);
+  assert.deepEqual([connection.phase, connection.notice, events], ["live", null, ["subscribed"]]);
+  assert.equal(connection.credentials.connectionId, "id-1");
+});
+
+test("a lost connection is told, and comes back by itself with a fresh token", async (t) => {
+  let tokens = 0;
+  const { connection, events } = await connect(t, { token: async () => `token-${++tokens}` });
+  subscribe();
+  newest().end(1012);
+  assert.equal(connection.phase, "reconnecting");
+  assert.match(connection.notice, /was lost/);
+  await pass(1000);
+  subscribe();
+  assert.deepEqual([connection.phase, events], ["live", ["subscribed", "lost", "subscribed"]]);
+  assert.deepEqual(
+    sockets.map(({ url }) => url.searchParams.get("token")),
+    ["token-1", "token-2"],
+  );
+});
+
+test("a failing token endpoint is told in its words, and tried again without end", async (t) => {
+  let isDown = true;
+  const token = async () => {
+    if (isDown) throw new ApiError("The server cannot be reached.", 0);
+    return "token";
+  };
+  const { connection } = await connect(t, { token });
+  for (let tries = 0; tries < 20; tries += 1) await pass(30_000);
+  assert.equal(connection.phase, "failed");
+  assert.match(connection.notice, /The server cannot be reached\. Trying again/);
+  isDown = false;
+  await pass(30_000);
+  subscribe();
+  assert.deepEqual([connection.phase, connection.notice], ["live", null]);
+});
+
+test("a refused handshake is told", async (t) => {
+  const { connection } = await connect(t);
+  newest().fail();
+  assert.equal(connection.phase, "failed");
+  assert.match(connection.notice, /did not accept the connection/);
+});
+
+test("the end of a live connection is no refusal", async (t) => {
+  const { connection } = await connect(t);
+  subscribe();
+  newest().fail();
+  assert.equal(connection.phase, "reconnecting");
+});
+
+test("who may not subscribe is told so, and can try again on a new connection", async (t) => {
+  const { connection } = await connect(t);
+  newest().connect();
+  newest().refuse("hotsock.subscribe", CHANNEL, "SUBSCRIBE_PERMISSION_DENIED");
+  assert.equal(connection.phase, "failed");
+  assert.match(connection.notice, /does not let this person/);
+  connection.retry();
+  await settle();
+  assert.equal(sockets.length, 2);
+  subscribe();
+  assert.equal(connection.phase, "live");
+});
+
+test("Try again does not wait for the next turn", async (t) => {
+  const { connection } = await connect(t);
+  newest().fail();
+  connection.retry();
+  await settle();
+  assert.equal(sockets.length, 2);
+});
+
+test("a device without a network is told as offline", async (t) => {
+  let isOnline = true;
+  const { connection } = await connect(t, { isOnline: () => isOnline });
+  subscribe();
+  isOnline = false;
+  assert.equal(connection.phase, "live"); // a server on this very device is still there
+  newest().end();
+  assert.equal(connection.phase, "offline");
+  assert.match(connection.notice, /device is offline/);
+});
+
+test("frames of the channel and refusals are handed on", async (t) => {
+  const { events } = await connect(t);
+  subscribe();
+  newest().say(chat(1));
+  newest().say({ event: "other", channel: CHANNEL, data: 1 });
+  newest().refuse("chat", CHANNEL, "RATE_LIMITED");
+  assert.deepEqual(events.slice(1), [
+    ["frame", chat(1)],
+    ["refused", { event: "chat", code: "RATE_LIMITED" }],
+  ]);
+});
+
+test("a chat message is handed over once it is on the wire", async (t) => {
+  const { connection } = await connect(t);
+  subscribe();
+  connection.send("chat", "before");
+  assert.equal(connection.handed, true);
+  newest().readyState = 2; // closing has begun, nobody was told yet
+  connection.send("chat", "hi");
+  connection.send("is-typing");
+  assert.equal(connection.handed, false);
+  newest().end(1001);
+  await pass(1000);
+  subscribe();
+  assert.equal(connection.handed, true);
+  assert.deepEqual(newest().frames.at(-2), { event: "chat", channel: CHANNEL, data: "hi" });
+});
+
+test("a message that the client gives up is a refused one", async (t) => {
+  const { connection, events } = await connect(t);
+  connection.send("chat", "hi");
+  newest().connect();
+  newest().refuse("hotsock.subscribe", CHANNEL, "SUBSCRIBE_PERMISSION_DENIED");
+  assert.deepEqual(events, [["refused", { event: "chat", code: "SUBSCRIBE_REFUSED" }]]);
+});

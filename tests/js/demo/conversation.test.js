@@ -1,0 +1,365 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { newest, pass, settle, sockets } from "../client/harness.js";
+import {
+  CHANNEL,
+  chat,
+  heard,
+  idOf,
+  makeConversation,
+  plain,
+  reacted,
+  reactionsOf,
+  sent,
+  subscribe,
+  texts,
+  waiting,
+} from "./harness.js";
+
+const messages = (from, to) =>
+  Array.from({ length: to - from + 1 }, (_, index) => chat(from + index));
+
+test("history is read forward, page by page, as soon as the channel is subscribed", async (t) => {
+  const { conversation, server } = await makeConversation(t);
+  server.history = messages(1, 230);
+  assert.equal(conversation.history, "loading");
+  await subscribe();
+  assert.equal(conversation.history, "ready");
+  assert.deepEqual(texts(conversation), server.history.map(({ data }) => data));
+  assert.deepEqual(server.asked.map(({ after }) => after), ["", idOf(100), idOf(200)]);
+});
+
+test("only chat is shown of what the channel holds", async (t) => {
+  const { conversation, server } = await makeConversation(t);
+  server.history = [chat(1), chat(2, { event: "note" }), chat(3)];
+  await subscribe();
+  assert.deepEqual(texts(conversation), ["message 1", "message 3"]);
+});
+
+test("what arrives while history loads is neither lost nor doubled", async (t) => {
+  const { conversation, server } = await makeConversation(t);
+  server.history = messages(1, 2);
+  const letGo = server.hold();
+  await subscribe();
+  newest().say(chat(2));
+  newest().say(chat(3));
+  newest().say(reacted(1, "pam", "👍"));
+  newest().say(reacted(2, "pam", "👍"));
+  newest().say(reacted(2, "pam", "👍", "remove"));
+  assert.deepEqual(texts(conversation), ["message 2", "message 3"]);
+  letGo();
+  await settle();
+  assert.deepEqual(texts(conversation), ["message 1", "message 2", "message 3"]);
+  assert.deepEqual(conversation.timeline.entries.map(({ reactions }) => plain(reactions)), [
+    { "👍": ["pam"] },
+    {},
+    {},
+  ]);
+});
+
+test("after a reconnect what was missed comes first, then old reactions are brought up to date", async (t) => {
+  const { conversation, server } = await makeConversation(t);
+  server.history = messages(1, 3);
+  await subscribe();
+  newest().say(chat(4));
+  newest().end(1012);
+  server.history = [...messages(1, 6)];
+  server.history[0].reactions = reactionsOf({ "😂": ["pam"] });
+  server.asked.length = 0;
+  const entries = heard(conversation, "entries");
+  const reactions = heard(conversation, "reactions");
+  await pass(1000);
+  await subscribe();
+  assert.deepEqual(server.asked.map(({ after }) => after), [idOf(4), ""]);
+  assert.deepEqual(entries.map(({ added, news }) => [added.map(({ id }) => id), news]), [
+    [[idOf(5), idOf(6)], true],
+  ]);
+  assert.deepEqual(reactions.map(({ id }) => id), [idOf(1)]);
+});
+
+test("a reading that was cut short is made up for, also behind live messages", async (t) => {
+  const { conversation, server } = await makeConversation(t);
+  server.history = messages(1, 150);
+  server.hold();
+  await subscribe();
+  newest().say(chat(150)); // live, while nothing before it was read
+  newest().end();
+  server.hold()();
+  await pass(1000);
+  await subscribe();
+  assert.equal(conversation.history, "ready");
+  assert.equal(texts(conversation).length, 150);
+});
+
+test("history that cannot be read is told, and Try again reads it", async (t) => {
+  const { conversation, server } = await makeConversation(t);
+  server.history = messages(1, 2);
+  server.failure = 503;
+  await subscribe();
+  assert.equal(conversation.history, "failed");
+  newest().say(chat(3));
+  server.failure = null;
+  conversation.retry();
+  await settle();
+  assert.equal(conversation.history, "ready");
+  assert.deepEqual(texts(conversation), ["message 1", "message 2", "message 3"]);
+});
+
+test("a message is waiting until its echo is here", async (t) => {
+  const { conversation } = await makeConversation(t);
+  await subscribe();
+  conversation.sending.send("hi");
+  assert.deepEqual([waiting(conversation), sent("chat")], [["sent hi"], ["hi"]]);
+  newest().say(chat(1, { uid: "jim", data: "hi" }));
+  assert.deepEqual([waiting(conversation), texts(conversation)], [[], ["hi"]]);
+});
+
+test("messages go out one after another, each after the answer to the one before", async (t) => {
+  const { conversation } = await makeConversation(t);
+  await subscribe();
+  for (const text of ["a", "b", "c"]) conversation.sending.send(text);
+  assert.deepEqual(sent("chat"), ["a"]);
+  newest().say(chat(1, { uid: "pam", data: "a" })); // the other one says the same
+  assert.deepEqual(sent("chat"), ["a"]);
+  newest().say(chat(2, { uid: "jim", data: "a" }));
+  assert.deepEqual(sent("chat"), ["a", "b"]);
+  newest().refuse("chat", CHANNEL, "RATE_LIMITED");
+  assert.deepEqual(sent("chat"), ["a", "b", "c"]);
+  assert.deepEqual(waiting(conversation), ["failed b", "sent c"]);
+});
+
+test("a refused message tells why, and can be sent again", async (t) => {
+  const { conversation } = await makeConversation(t);
+  await subscribe();
+  conversation.sending.send("a");
+  newest().refuse("chat", CHANNEL, "SERVICE_UNAVAILABLE");
+  const [item] = conversation.sending.outbox.items;
+  assert.match(item.reason, /could not store/);
+  conversation.sending.again(item.key);
+  assert.deepEqual([waiting(conversation), sent("chat")], [["sent a"], ["a", "a"]]);
+});
+
+test("what is sent before there is a connection goes out with it, in order", async (t) => {
+  const { conversation, server } = await makeConversation(t);
+  conversation.sending.send("a");
+  conversation.sending.send("b");
+  assert.deepEqual(waiting(conversation), ["queued a", "queued b"]);
+  await subscribe();
+  server.history.push(chat(1, { uid: "jim", data: "a" }));
+  newest().say(chat(1, { uid: "jim", data: "a" }));
+  newest().say(chat(2, { uid: "jim", data: "b" }));
+  assert.deepEqual([sent("chat"), waiting(conversation)], [["a", "b"], []]);
+});
+
+async function loseWithOneOnTheWire(t) {
+  const { conversation, server } = await makeConversation(t);
+  await subscribe();
+  conversation.sending.send("a");
+  conversation.sending.send("b");
+  const [lost] = sockets;
+  lost.end();
+  assert.deepEqual(waiting(conversation), ["unsure a", "queued b"]);
+  return { conversation, server };
+}
+
+test("a message that the server had stored before the connection broke is not sent twice", async (t) => {
+  const { conversation, server } = await loseWithOneOnTheWire(t);
+  server.history.push(chat(1, { uid: "jim", data: "a" }));
+  await pass(1000);
+  await subscribe();
+  assert.deepEqual([sent("chat"), waiting(conversation)], [["b"], ["sent b"]]);
+  assert.deepEqual(texts(conversation), ["a"]);
+});
+
+test("a message that the server never got goes out again, once the old connection has ended", async (t) => {
+  const { conversation, server } = await loseWithOneOnTheWire(t);
+  await pass(1000);
+  await subscribe();
+  assert.deepEqual([sent("chat"), waiting(conversation)], [[], ["unsure a", "queued b"]]);
+  server.ended.add("id-1");
+  await pass(1000);
+  assert.deepEqual([sent("chat"), waiting(conversation)], [["a"], ["sent a", "queued b"]]);
+});
+
+test("a message that the old connection still brings is not sent again", async (t) => {
+  const { conversation, server } = await loseWithOneOnTheWire(t);
+  await pass(1000);
+  await subscribe();
+  newest().say(chat(1, { uid: "jim", data: "a" })); // late, but here
+  server.history.push(chat(1, { uid: "jim", data: "a" }));
+  server.ended.add("id-1");
+  await pass(1000);
+  assert.deepEqual([sent("chat"), texts(conversation)], [["b"], ["a"]]);
+});
+
+test("a message stored between the last look and the old connection's end is found", async (t) => {
+  const { conversation, server } = await loseWithOneOnTheWire(t);
+  await pass(1000);
+  await subscribe();
+  server.history.push(chat(1, { uid: "jim", data: "a" })); // its live copy is not here yet
+  server.ended.add("id-1");
+  await pass(1000);
+  assert.deepEqual([sent("chat"), texts(conversation)], [["b"], ["a"]]);
+});
+
+test("a message that the client still held goes out once", async (t) => {
+  const { conversation } = await makeConversation(t);
+  await subscribe();
+  newest().readyState = 2; // closing has begun, nobody was told yet
+  conversation.sending.send("a");
+  newest().end(1012);
+  await pass(1000);
+  await subscribe();
+  assert.deepEqual([sent("chat"), waiting(conversation)], [["a"], ["sent a"]]);
+  newest().say(chat(1, { uid: "jim", data: "a" }));
+  assert.deepEqual([sent("chat"), waiting(conversation)], [["a"], []]);
+});
+
+test("for that one, too, an echo is due", async (t) => {
+  const { conversation } = await makeConversation(t);
+  await subscribe();
+  newest().readyState = 2;
+  conversation.sending.send("a");
+  newest().end(1012);
+  await pass(1000);
+  await subscribe();
+  await pass(10_000);
+  assert.equal(sockets.length, 3);
+});
+
+test("no echo within 10 s: the connection is renewed and history asked", async (t) => {
+  const { conversation, server } = await makeConversation(t);
+  await subscribe();
+  conversation.sending.send("a");
+  await pass(9999);
+  assert.equal(sockets.length, 1);
+  await pass(1);
+  assert.equal(sockets.length, 2);
+  server.history.push(chat(1, { uid: "jim", data: "a" }));
+  await subscribe();
+  assert.deepEqual([waiting(conversation), texts(conversation)], [[], ["a"]]);
+});
+
+test("an echo in time renews nothing", async (t) => {
+  const { conversation } = await makeConversation(t);
+  await subscribe();
+  conversation.sending.send("a");
+  newest().say(chat(1, { uid: "jim", data: "a" }));
+  await pass(20_000);
+  assert.equal(sockets.length, 1);
+});
+
+test("a lost subscription sends the message again after the next one", async (t) => {
+  const { conversation } = await makeConversation(t);
+  await subscribe();
+  conversation.sending.send("a");
+  newest().refuse("chat", CHANNEL, "NOT_SUBSCRIBED");
+  assert.deepEqual(waiting(conversation), ["queued a"]);
+  await settle();
+  newest().subscribed(CHANNEL);
+  assert.deepEqual([sent("chat"), waiting(conversation)], [["a", "a"], ["sent a"]]);
+});
+
+test("what waited when the page was left: found in history, or left to its writer", async (t) => {
+  const saved = [
+    { text: "stored", state: "sent", after: idOf(1) },
+    { text: "waiting", state: "queued" },
+  ];
+  const { conversation, server } = await makeConversation(t, { saved });
+  server.history = [chat(1), chat(2, { uid: "jim", data: "stored" })];
+  await subscribe();
+  assert.deepEqual([sent("chat"), waiting(conversation)], [["waiting"], ["sent waiting"]]);
+});
+
+test("what may have been lost with the page is not sent again by itself", async (t) => {
+  const saved = [{ text: "lost?", state: "sent", after: "" }];
+  const { conversation, kept } = await makeConversation(t, { saved });
+  await subscribe();
+  const [{ state, reason }] = conversation.sending.outbox.items;
+  assert.deepEqual([state, sent("chat")], ["failed", []]);
+  assert.match(reason, /not known/);
+  assert.equal(kept.items[0].text, "lost?");
+});
+
+test("typing is told while connected, at most each 1.5 s", async (t) => {
+  const { conversation } = await makeConversation(t);
+  conversation.typed("h");
+  await subscribe();
+  assert.equal(sent("is-typing").length, 0); // that was then
+  conversation.typed("he");
+  conversation.typed("hel");
+  assert.equal(sent("is-typing").length, 1);
+});
+
+test("typing of others is shown until their message is here; one's own is not", async (t) => {
+  const { conversation } = await makeConversation(t);
+  await subscribe();
+  const typing = (uid) => newest().say({ event: "is-typing", channel: CHANNEL, data: null, meta: { uid } });
+  typing("jim");
+  assert.deepEqual(conversation.typingUids, []);
+  typing("pam");
+  assert.deepEqual(conversation.typingUids, ["pam"]);
+  newest().say(chat(1, { uid: "pam" }));
+  assert.deepEqual(conversation.typingUids, []);
+});
+
+test("a reaction is sent, and shown when its echo is here", async (t) => {
+  const { conversation } = await makeConversation(t);
+  await subscribe();
+  newest().say(chat(1));
+  const [entry] = conversation.timeline.entries;
+  conversation.react(entry, "👍");
+  assert.deepEqual(sent("hotsock.messageReaction"), [
+    { messageId: idOf(1), reaction: "👍", action: "add" },
+  ]);
+  assert.deepEqual(plain(entry.reactions), {});
+  newest().say(reacted(1, "jim", "👍"));
+  assert.deepEqual(plain(entry.reactions), { "👍": ["jim"] });
+});
+
+test("another reaction takes the first one back before", async (t) => {
+  const { conversation } = await makeConversation(t);
+  await subscribe();
+  newest().say(chat(1));
+  newest().say(reacted(1, "jim", "👍"));
+  conversation.react(conversation.timeline.entries[0], "❤️");
+  assert.deepEqual(
+    sent("hotsock.messageReaction").map(({ action, reaction }) => `${action} ${reaction}`),
+    ["remove 👍", "add ❤️"],
+  );
+});
+
+test("what a lost connection swallowed does not count as chosen", async (t) => {
+  const { conversation } = await makeConversation(t);
+  await subscribe();
+  newest().say(chat(1));
+  const [entry] = conversation.timeline.entries;
+  conversation.react(entry, "👍");
+  newest().end();
+  await pass(1000);
+  await subscribe();
+  conversation.react(entry, "👍");
+  assert.deepEqual(sent("hotsock.messageReaction").map(({ action }) => action), ["add"]);
+});
+
+test("a reaction that cannot be told is said so", async (t) => {
+  const { conversation } = await makeConversation(t);
+  const trouble = heard(conversation, "trouble");
+  await subscribe();
+  newest().say(chat(1));
+  newest().refuse("hotsock.messageReaction", CHANNEL, "MESSAGE_NOT_FOUND");
+  newest().end();
+  conversation.react(conversation.timeline.entries[0], "👍");
+  assert.match(trouble[0], /no longer there/);
+  assert.match(trouble[1], /once connected/);
+});
+
+test("a closed conversation leaves no connection and keeps what waits", async (t) => {
+  const { conversation, kept } = await makeConversation(t);
+  await subscribe();
+  conversation.sending.send("a");
+  conversation.close();
+  await pass(60_000);
+  assert.deepEqual([sockets.length, sockets[0].closedWith], [1, 1000]);
+  assert.deepEqual(kept.items.map(({ text, state }) => `${state} ${text}`), ["unsure a"]);
+});

@@ -1,0 +1,122 @@
+// A conversation on the real client, with fake sockets and a server made of a list: fetch answers
+// from `history` as the server would (protocol.md section 14), at once or when it is let go.
+
+import { Api } from "../../../static/chat/demo/model/api.js";
+import { Connection } from "../../../static/chat/demo/model/connection.js";
+import { Conversation } from "../../../static/chat/demo/model/conversation.js";
+import { fakeWorld, makeClient, newest, settle } from "../client/harness.js";
+
+export const CHANNEL = "chat-s";
+
+/** The nth message id of a test; later ones are greater. */
+export const idOf = (n) => `01J0000000${String(n).padStart(16, "0")}`;
+
+export const chat = (n, { uid = "pam", data = `message ${n}`, ...more } = {}) => ({
+  id: idOf(n),
+  event: "chat",
+  channel: CHANNEL,
+  data,
+  meta: { uid, umd: null },
+  ...more,
+});
+
+export const reacted = (n, uid, reaction, action = "add") => ({
+  id: idOf(900_000),
+  event: `hotsock.messageReaction${action === "add" ? "Added" : "Removed"}`,
+  channel: CHANNEL,
+  data: { messageId: idOf(n), reaction, action },
+  meta: { uid, umd: null },
+});
+
+/** {count, items} as a page with expandReactions has them. */
+export const reactionsOf = (table) =>
+  Object.fromEntries(
+    Object.entries(table).map(([reaction, uids]) => [
+      reaction,
+      { count: [...uids].length, items: [...uids].map((uid) => ({ uid })) },
+    ]),
+  );
+
+export class FakeServer {
+  history = [];
+  /** Connections that have ended, by id: 401. */
+  ended = new Set();
+  /** Status that every listMessages answers instead, where set. */
+  failure = null;
+  /** What listMessages was asked: {connectionId, after}. */
+  asked = [];
+  #gate = Promise.resolve();
+
+  /** Answers wait from now on, until the returned function is called. */
+  hold() {
+    const { promise, resolve } = Promise.withResolvers();
+    this.#gate = promise;
+    return resolve;
+  }
+
+  fetch = async (url, { body, signal }) => {
+    const { status, answer } = this.#answer(url, JSON.parse(body));
+    await Promise.race([this.#gate, aborted(signal)]);
+    return new Response(JSON.stringify(answer), { status });
+  };
+
+  #answer(url, { channel, after = "" }) {
+    const connectionId = url.searchParams.get("connectionId");
+    this.asked.push({ connectionId, channel, after });
+    if (this.ended.has(connectionId)) return { status: 401, answer: {} };
+    if (this.failure) return { status: this.failure, answer: {} };
+    const messages = this.history.filter(({ id }) => id > after).slice(0, 100);
+    return { status: 200, answer: structuredClone({ messages }) };
+  }
+}
+
+function aborted(signal) {
+  return new Promise((_, reject) => {
+    signal.addEventListener("abort", () => reject(signal.reason));
+  });
+}
+
+/** A conversation of jim that has connected; `subscribe()` goes on from there. */
+export async function makeConversation(t, { token = async () => "token", saved = [], ...more } = {}) {
+  fakeWorld(t);
+  const server = new FakeServer();
+  const kept = { items: saved, read: () => kept.items, write: (items) => (kept.items = structuredClone(items)) };
+  const connection = new Connection({
+    channel: CHANNEL,
+    token,
+    createClient: makeClient,
+    isOnline: () => true,
+    ...more,
+  });
+  const api = new Api("https://chat.test/", server.fetch);
+  const conversation = new Conversation({ uid: "jim", channel: CHANNEL, api, connection, kept });
+  t.after(() => conversation.close());
+  await settle();
+  return { conversation, server, kept };
+}
+
+/** Connects the newest socket and subscribes on it. */
+export async function subscribe() {
+  newest().connect();
+  newest().subscribed(CHANNEL);
+  await settle();
+}
+
+/** What an event of the conversation brought, from now on. */
+export function heard(conversation, type) {
+  const details = [];
+  conversation.addEventListener(type, ({ detail }) => details.push(detail));
+  return details;
+}
+
+export const texts = ({ timeline }) => timeline.entries.map(({ text }) => text);
+
+export const waiting = ({ sending }) =>
+  sending.outbox.items.map(({ text, state }) => `${state} ${text}`);
+
+/** The frames of an event that the newest socket got: their data. */
+export const sent = (event) =>
+  newest().frames.filter((frame) => frame.event === event).map(({ data }) => data);
+
+export const plain = (reactions) =>
+  Object.fromEntries([...reactions].map(([reaction, uids]) => [reaction, [...uids].toSorted()]));
