@@ -1,0 +1,37 @@
+"""No log line has a secret in it, wherever the line comes from."""
+
+import logging
+
+import pytest
+
+from chatsite.logs import SecretFreeFormatter
+
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjF9.c2lnbmF0dXJl"
+
+
+def line(message: str, *arguments: object, error: BaseException | None = None) -> str:
+    exc_info = (type(error), error, None) if error else None
+    record = logging.LogRecord("n", logging.INFO, "p", 1, message, arguments, exc_info)
+    return SecretFreeFormatter().format(record)
+
+
+@pytest.mark.parametrize(
+    ("said", "written"),
+    [
+        (f'"WebSocket /v1?token={JWT}" [accepted]', '"WebSocket /v1" [accepted]'),
+        (f"GET /?a=1&token={JWT} HTTP/1.1", "GET / HTTP/1.1"),
+        (
+            '"POST /connection/publishMessage?connectionId=a%3D&connectionSecret=s" 202',
+            '"POST /connection/publishMessage" 202',
+        ),
+        (f"refused: {JWT}.", "refused: ."),
+        ("Why? Because a=b.", "Why? Because a=b."),
+        ("What now?", "What now?"),
+    ],
+)
+def test_query_strings_and_tokens_are_left_out(said: str, written: str) -> None:
+    assert line("%s", said).endswith(f": {written}")
+
+
+def test_also_from_a_traceback() -> None:
+    assert JWT not in line("failed", error=ValueError(f"bad token {JWT}"))

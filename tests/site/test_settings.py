@@ -1,0 +1,125 @@
+"""Settings are typed; a malformed variable is named by the checks and never stops an import."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.servers import ROOT, manage, server_environment
+
+SHOW = """
+import json
+from chatsite import settings
+print(json.dumps({name: value for name, value in vars(settings).items()
+                  if name.isupper()}, default=str))
+"""
+NUMBERS = {
+    "CONNECTION_MAX_SECONDS": 7200,
+    "CONNECTION_IDLE_SECONDS": 600,
+    "KEEP_ALIVE_SECONDS": 570,
+    "NODE_LEASE_SECONDS": 15,
+    "CLIENT_FRAMES_PER_SECOND": 100,
+    "CONNECTIONS_PER_ADDRESS": 0,
+    "TOKEN_LEEWAY_SECONDS": 0,
+}
+
+
+def settings(directory: Path, **env: str) -> dict[str, Any]:
+    """The site's settings as `env` makes them."""
+    outcome = subprocess.run(
+        [sys.executable, "-c", SHOW],
+        cwd=ROOT,
+        env=server_environment(directory, **env),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert outcome.returncode == 0, outcome.stderr
+    shown: dict[str, Any] = json.loads(outcome.stdout)
+    return shown
+
+
+def test_a_variable_that_is_blank_has_its_default(tmp_path: Path) -> None:
+    blank = dict.fromkeys([*NUMBERS, "DEBUG", "DEMO", "HTTPS", "ALLOWED_HOSTS", "REDIS_URL"], "")
+    shown = settings(tmp_path, **blank)
+    assert {name: shown[name] for name in NUMBERS} == NUMBERS
+    assert (shown["DEBUG"], shown["DEMO"], shown["HTTPS"]) == (False, False, True)
+    assert shown["ALLOWED_HOSTS"] == []
+    assert shown["ENVIRONMENT_ERRORS"] == {}
+
+
+def test_variables_that_are_set_are_read_as_their_type(tmp_path: Path) -> None:
+    shown = settings(
+        tmp_path,
+        **dict.fromkeys(NUMBERS, " 7 "),
+        DEBUG="off",
+        DEMO="Yes",
+        ALLOWED_HOSTS="chat.example.org, www.example.org",
+        SECRET_KEY="$tarts-like-a-reference",
+    )
+    assert {shown[name] for name in NUMBERS} == {7}
+    assert (shown["DEBUG"], shown["DEMO"]) == (False, True)
+    assert shown["ALLOWED_HOSTS"] == ["chat.example.org", "www.example.org"]
+    assert shown["SECRET_KEY"] == "$tarts-like-a-reference"
+
+
+def test_every_malformed_variable_is_named_and_has_its_default(tmp_path: Path) -> None:
+    malformed = {
+        **dict.fromkeys(NUMBERS, "abc"),
+        "DEBUG": "maybe",
+        "REDIS_URL": "http://secret@host",
+        "DATABASE_URL": "mysql://secret@host/chat",
+    }
+    shown = settings(tmp_path, **malformed)
+    assert set(shown["ENVIRONMENT_ERRORS"]) == set(malformed)
+    assert {name: shown[name] for name in NUMBERS} == NUMBERS
+    assert (shown["DEBUG"], shown["REDIS_URL"]) == (False, "")
+    assert shown["DATABASES"]["default"]["ENGINE"] == "django.db.backends.sqlite3"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CONNECTION_MAX_SECONDS", "0"),
+        ("CLIENT_FRAMES_PER_SECOND", "-1"),
+        ("NODE_LEASE_SECONDS", "1.5"),
+        ("DATABASE_URL", "postgres://chat:hunter2@host:port/chat"),
+        ("DATABASE_URL", "hunter2"),
+        ("REDIS_URL", "hunter2"),
+    ],
+)
+def test_the_check_names_the_variable_and_not_its_value(
+    tmp_path: Path, name: str, value: str
+) -> None:
+    outcome = manage(server_environment(tmp_path, **{name: value}), "check")
+    assert outcome.returncode == 1
+    assert f"(chat.E001) {name} must be " in outcome.stderr
+    assert "hunter2" not in outcome.stderr
+    assert "Traceback" not in outcome.stderr
+
+
+def test_what_a_database_address_says_is_kept(tmp_path: Path) -> None:
+    address = "postgres://chat:p%40ss@db:5433/chat?sslmode=require"
+    database = settings(tmp_path, DATABASE_URL=address)["DATABASES"]["default"]
+    assert (database["USER"], database["PASSWORD"], database["PORT"]) == ("chat", "p@ss", 5433)
+    assert database["OPTIONS"]["sslmode"] == "require"
+    assert database["OPTIONS"]["pool"]["timeout"] == 2
+
+
+def test_it_is_fit_to_be_deployed(tmp_path: Path) -> None:
+    env = {"DEBUG": "false", "ALLOWED_HOSTS": "chat.example.org"}
+    outcome = manage(
+        server_environment(tmp_path, **env), "check", "--deploy", "--fail-level", "WARNING"
+    )
+    assert outcome.returncode == 0, outcome.stderr
+
+
+def test_missing_keys_do_not_keep_from_importing_or_migrating(tmp_path: Path) -> None:
+    keyless = server_environment(
+        tmp_path, SECRET_KEY="", SIGNING_KEY_1_METHOD="", SIGNING_KEY_1_ENCODED=""
+    )
+    assert manage(keyless, "migrate").returncode == 0
