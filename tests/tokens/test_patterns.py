@@ -18,6 +18,8 @@ from tokens.patterns import Kind, PatternError, compile_pattern
         ("*-chat", ["-chat", "a-chat", "a\n-chat"], ["chat", "a-chat\n", "a-chats"]),
         ("a*b", ["ab", "a-b", "aab", "abb"], ["a", "b", "ba", "abc"]),
         ("ab*bc", ["abbc", "ab-bc"], ["abc"]),
+        ("*ab*ba*", ["abba", "ab-ba"], ["-aba", "aba-"]),
+        ("*bc*cd", ["bccd", "bc-cd"], ["--bcd"]),
         ("a*b*c", ["abc", "a1b2c", "abbcc"], ["acb", "ab", "bc"]),
         ("**", ["", "x"], []),
         ("a**b", ["ab", "a1b"], ["a"]),

@@ -474,9 +474,13 @@ def test_their_bytes_are_bounded_too(signer: Pair, monkeypatch: pytest.MonkeyPat
     assert verified(small) is verified(small)
 
 
-def test_an_expired_token_leaves_room(signer: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(signing, "MAX_CACHED_TOKENS", 2)
+@pytest.mark.parametrize("limit", ["MAX_CACHED_TOKENS", "MAX_CACHED_BYTES"])
+def test_an_expired_token_leaves_room(
+    limit: str, signer: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
     short, one, two = (signer.sign(payload(exp=NOW + life)) for life in (1, 90, 91))
+    room = {"MAX_CACHED_TOKENS": 2, "MAX_CACHED_BYTES": len(one) + len(two)}
+    monkeypatch.setattr(signing, limit, room[limit])
     first = verified(one)
     verified(short)
     assert refusal(short, NOW + 2).startswith("exp")
