@@ -103,6 +103,8 @@ class ChatConsumer(AsyncConsumer):
             command = frames.decode(frame)
             await HANDLERS[type(command)](self.node, self.connection, command)
         except ProtocolError as error:
+            if event is None:
+                event, channel = frames.outline(text)
             self._refuse(error, event, channel)
         except Exception:  # the outermost edge
             log.exception("A frame could not be handled")

@@ -32,6 +32,13 @@ class Frame(Struct, gc=False, rename="camel"):
     schedule_expression_timezone: str | None = None
 
 
+class Outline(Struct, gc=False):
+    """What any frame is about, whatever is wrong with it."""
+
+    event: object = None
+    channel: object = None
+
+
 class SubscribeData(Struct, gc=False):
     token: str | None = None
 
@@ -66,6 +73,7 @@ def _shape_sentence(what: str, error: str) -> str:
 
 
 _frame_decoder = msgspec.json.Decoder(Frame)
+_outline_decoder = msgspec.json.Decoder(Outline)
 _subscribe_decoder = msgspec.json.Decoder(SubscribeData)
 _reaction_decoder = msgspec.json.Decoder(ReactionData)
 
@@ -83,6 +91,17 @@ def parse(text: str, what: str = "The frame") -> Frame:
     if jsontext.too_deep(bytes(frame.data)):
         raise malformed(f"data is nested more than {jsontext.MAX_DEPTH} levels deep.")
     return frame
+
+
+def outline(text: str) -> tuple[str | None, str | None]:
+    """The event and the channel of a frame that `parse` refused, where they can be read: its
+    sender is told which event failed (protocol.md section 17)."""
+    try:
+        about = _outline_decoder.decode(text)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return None, None
+    event, channel = about.event, about.channel
+    return event if isinstance(event, str) else None, channel if isinstance(channel, str) else None
 
 
 def decode(frame: Frame) -> Command:
