@@ -23,7 +23,7 @@ def issue(claims: Mapping[str, Any], *, lifetime: int = 300) -> str:
     payload = _filled(claims, lifetime)
     try:
         document = strict_json.dumps(payload).encode()
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         raise TokenError("payload", "must be JSON") from None
     expected = token_settings()
     for scope in _scopes(payload):

@@ -19,7 +19,6 @@ _SHOWN = 60
 # Instructions of all regular expressions of one token: as many compile in about 20 ms.
 MAX_REGEX_COST = 100_000
 
-
 _FIELDS = {
     claim: re.sub("[A-Z]", lambda capital: f"_{capital[0].lower()}", claim)
     for claim in directives.CLAIMS
