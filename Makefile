@@ -25,7 +25,7 @@ lint: setup ## Read all code without running it
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/oxlint --deny-warnings static tests/js
-	$(SCRIPTS) | xargs -n 1 $(NODE) --check
+	$(SCRIPTS) | xargs -n 1 -P 2 $(NODE) --check
 	DATABASE_URL=sqlite://:memory: $(MANAGE) makemigrations --check --dry-run
 	DEBUG=false ALLOWED_HOSTS=chat.example.org $(MANAGE) check --deploy --fail-level WARNING
 
