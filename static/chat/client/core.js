@@ -72,9 +72,11 @@ export class Core {
 
   /** To the log and to `@@error`, but for the failure of a callback that was bound to that. */
   report(error) {
-    const isCallback = error.code === ErrorCode.CALLBACK_FAILED;
-    this.#logger[isCallback ? "error" : "warn"](error.code, error.message, error.cause ?? "");
-    if (!isCallback || error.event !== "@@error") this.bindings.emit("@@error", error);
+    const { code, message, cause, event } = error;
+    const isCallback = code === ErrorCode.CALLBACK_FAILED;
+    const isTelling = isCallback || cause instanceof Error; // a WebSocket's event holds its token
+    this.#logger[isCallback ? "error" : "warn"](code, message, isTelling ? cause : "");
+    if (!isCallback || event !== "@@error") this.bindings.emit("@@error", error);
   }
 
   /** Whether it is too late for a call; says so, since nothing else would. */

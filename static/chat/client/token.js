@@ -29,7 +29,7 @@ async function ask(tokenFn, details) {
   // Not in the caller's own turn: whoever constructs a client has no client yet to refer to.
   const token = await inTime(Promise.resolve().then(() => tokenFn(details)));
   if (typeof token === "string" && token !== "") return token;
-  throw new TypeError(`a token is a string that is not empty, not ${JSON.stringify(token)}`);
+  throw new TypeError(`a token must be a string that is not empty, not ${kind(token)}`);
 }
 
 function inTime(answer) {
@@ -38,4 +38,9 @@ function inTime(answer) {
     timer = setTimeout(() => reject(new Error("no token within 30 s")), TOKEN_TIMEOUT_MS);
   });
   return Promise.race([answer, lateness]).finally(() => clearTimeout(timer));
+}
+
+function kind(value) {
+  if (value === "") return "an empty one";
+  return value === null ? "null" : typeof value; // never the value: it may hold the token
 }
