@@ -21,6 +21,7 @@ from chat.delivery.leases import LEASE_SHARE, RegisterNode, RemoveNode, RenewLea
 from chat.delivery.live import LiveConnection
 from chat.delivery.reader import close_pool, read
 from chat.delivery.writer import Writer
+from chat.models import Connection
 from chat.models import Node as NodeRow
 from chat.protocol import ids
 from chat.protocol.errors import CloseCode, ProtocolError
@@ -132,7 +133,7 @@ class Node:
             self._end_expired()
             self._forget_barred()
             if time.monotonic() - self._renewed >= settings.NODE_LEASE_SECONDS / 5:
-                await self._renew()
+                await self._beat()
 
     def _end_expired(self) -> None:
         """Closes connections of the maximum age; all have the same, so the oldest come first."""
@@ -146,12 +147,21 @@ class Node:
         now = time.monotonic()
         self._barred = {person: until for person, until in self._barred.items() if until > now}
 
-    async def _renew(self) -> None:
+    async def _beat(self) -> None:
+        """Renews the lease, and closes what somebody revoked, in whatever process that was."""
         self._renewed = time.monotonic()
         try:
             await self.writer.submit(RenewLease(self.id, self._lease_seconds))
+            for id in await read(_revoked, self.id):
+                if id in self.connections:
+                    self.connections[id].outbox.close(CloseCode.REVOKED)
         except ProtocolError as error:
             log.warning("The lease could not be renewed: %s", error.message)
+
+
+def _revoked(node_id: str) -> list[str]:
+    rows = Connection.objects.filter(node_id=node_id, revoked=True)
+    return list(rows.values_list("id", flat=True))
 
 
 def _ended_on(host: str) -> tuple[str, ...]:

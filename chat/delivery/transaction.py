@@ -24,7 +24,8 @@ UPSERTS: Final = {  # table -> its insert; run in this order, so that references
     "used_token": "INSERT INTO tokens_usedtoken (digest, expires_at) VALUES (?, ?)",
     "connection": (
         "INSERT INTO chat_connection (id, node_id, secret_hash, claims, uid, umd, address,"
-        " user_agent, connected_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " user_agent, connected_at, expires_at, revoked)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, FALSE)"
     ),
     "subscription": (
         "INSERT INTO chat_subscription (connection_id, channel_id, claims, head_id,"

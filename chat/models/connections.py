@@ -27,8 +27,8 @@ class Node(models.Model):
 
 class ConnectionQuerySet(models.QuerySet["Connection"]):
     def live(self, now: datetime | None = None) -> Self:
-        """Those below their maximum age; None: by the database's clock."""
-        return self.filter(expires_at__gt=now or Now())
+        """Those below their maximum age and not revoked; None: by the database's clock."""
+        return self.filter(expires_at__gt=now or Now(), revoked=False)
 
 
 class Connection(models.Model):
@@ -44,11 +44,19 @@ class Connection(models.Model):
     user_agent = models.CharField(max_length=256, blank=True)
     connected_at = models.DateTimeField()
     expires_at = models.DateTimeField()
+    revoked = models.BooleanField(
+        default=False, help_text="To be closed by its node, with 4403, within seconds."
+    )
 
     objects = ConnectionQuerySet.as_manager()
 
     class Meta:
         ordering = ("connected_at",)
+        indexes = (
+            models.Index(
+                fields=("node",), name="chat_connection_revoked", condition=models.Q(revoked=True)
+            ),
+        )
 
     def __str__(self) -> str:
         return self.id

@@ -45,6 +45,10 @@ class Message(models.Model):
         ordering = ("id",)
         indexes = (
             models.Index(fields=("channel", "id"), name="chat_message_history"),
+            models.Index(fields=("event", "id"), name="chat_message_event"),
+            models.Index(
+                fields=("uid", "id"), name="chat_message_uid", condition=Q(uid__isnull=False)
+            ),
             models.Index(fields=("channel", "number"), name="chat_message_repair"),
             models.Index(
                 fields=("expires_at",),
