@@ -1,7 +1,7 @@
 """What a newcomer types: `make help`, `make setup`, `make run`."""
 
+import contextlib
 import os
-import pty
 import re
 import select
 import shutil
@@ -43,10 +43,16 @@ class Terminal:
 
     def __init__(self, directory: Path, port: int) -> None:
         self.output = ""
-        self.pid, self.fd = pty.fork()
-        if self.pid == 0:
-            os.chdir(ROOT)
-            os.execvpe("make", ["make", "run", f"PORT={port}"], server_environment(directory))
+        self.fd, terminal = os.openpty()
+        self.process = subprocess.Popen(
+            ["setsid", "--ctty", "--wait", "make", "run", f"PORT={port}"],
+            cwd=ROOT,
+            env=server_environment(directory),
+            stdin=terminal,
+            stdout=terminal,
+            stderr=terminal,
+        )
+        os.close(terminal)
 
     def read_until(self, text: str) -> None:
         """StartError where `text` does not come within 30 s."""
@@ -62,13 +68,11 @@ class Terminal:
 
     def end(self) -> int:
         """Its exit code; reads what it still shows."""
-        try:
+        with contextlib.suppress(OSError):  # Linux: nobody has the terminal open any more
             while piece := os.read(self.fd, 4096):
                 self.output += piece.decode()
-        except OSError:
-            pass  # Linux: the terminal has gone with the last who had it open
         os.close(self.fd)
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        return self.process.wait(LIMIT_SECONDS)
 
 
 def test_help_is_the_default_and_has_a_line_for_each_target(tmp_path: Path) -> None:
