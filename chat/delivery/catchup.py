@@ -3,33 +3,49 @@
 Looks past expiry: what a subscriber should have seen a moment ago it still gets.
 """
 
-from chat.models import Message, Reaction
+from typing import Final
+
+from chat.models import Channel, Message, Reaction
 from chat.protocol import events, ids
 
 from .changes import Change
 from .reader import read
 
 ACTIONS = {False: "add", True: "remove"}
+MAX_READ: Final = 1000  # changes at once: what is read stays bounded, however long the gap (P6)
 
 
-async def read_changes(channel: str, after: int) -> list[Change]:
-    """The changes with a greater number, in their order; raises SERVICE_UNAVAILABLE."""
+async def read_changes(channel: str, after: int) -> tuple[list[Change], int]:
+    """The changes with a greater number, in their order, and the number up to which they are all.
+
+    Raises SERVICE_UNAVAILABLE.
+    """
     return await read(changes_after, channel, after)
 
 
-def changes_after(channel: str, after: int) -> list[Change]:
-    messages = Message.objects.filter(channel__name=channel, number__gt=after)
-    reactions = Reaction.objects.filter(channel__name=channel, number__gt=after)
+def changes_after(channel: str, after: int) -> tuple[list[Change], int]:
+    found = Channel.objects.filter(name=channel).values_list("id", "number").first()
+    if found is None:
+        return [], after
+    # Bounded by a head read before: what is committed between the two queries below may show in
+    # the second alone, and would count as all there is.
+    id, head = found
+    known = min(head, after + MAX_READ)
+    between = {"channel_id": id, "number__gt": after, "number__lte": known}
     changed = [
-        *((row.number, message_event(channel, row)) for row in messages.order_by("number")),
-        *((row.number, _reaction_event(channel, row)) for row in reactions),
+        *((row.number, message_event(channel, row)) for row in Message.objects.filter(**between)),
+        *(
+            (row.number, _reaction_event(channel, row))
+            for row in Reaction.objects.filter(**between)
+        ),
     ]
     changed.sort(key=lambda pair: pair[0])
     previous = [after, *(number for number, _ in changed)]
-    return [
+    changes = [
         Change(channel, before, number, event)
         for before, (number, event) in zip(previous, changed, strict=False)
     ]
+    return changes, known
 
 
 def message_event(channel: str, row: Message) -> events.Event:

@@ -17,7 +17,9 @@ from .outbox import Outbox
 log = logging.getLogger("chat.hub")
 
 Item = Change | Passing
-ReadChanges = Callable[[str, int], Awaitable[list[Change]]]
+# What changed in a channel above a number, each following the one before it, and the number up to
+# which that is all.
+ReadChanges = Callable[[str, int], Awaitable[tuple[list[Change], int]]]
 
 # With nothing lost, 1 to 8 % of announcements from other processes arrive before their
 # predecessor, by less than 5 ms (design.md section 4, "The hub").
@@ -86,17 +88,20 @@ class Feed:
         for subscriber in self.subscribers.values():
             subscriber.take(item)
 
-    def _deliver_waiting(self) -> None:
+    def _deliver_waiting(self, known: int = UNKNOWN) -> None:
+        """Delivers what need not wait. Up to `known` nothing else will come: what is missing there
+        has been purged, or is a reaction that has changed again."""
         if self._last == UNKNOWN:
             return
         self._waiting.sort(key=_order)
         ready = 0
         for item in self._waiting:
-            if item.follows > self._last:
+            if item.follows > max(self._last, known):
                 break
             self._deliver(item)
             ready += 1
         del self._waiting[:ready]
+        self._last = max(self._last, known)
         if self._waiting and self._repair is None:
             self._repair = asyncio.create_task(self._fill_gap())
 
@@ -112,15 +117,15 @@ class Feed:
 
     async def _read_missing(self) -> None:
         try:
-            missing = await self._read_changes(self.channel, self._last)
+            missing, known = await self._read_changes(self.channel, self._last)
         except ProtocolError as error:  # the database is away: try again
             log.warning("A gap in a channel could not be read yet: %s", error.message)
             return
-        for change in missing:
-            self._deliver(change)
-        self._deliver_waiting()
+        self._waiting += missing
+        self._deliver_waiting(known)
 
 
 def _order(item: Item) -> tuple[int, bool]:
-    """By what must come before; a change before the passing messages that follow the same."""
-    return item.follows, isinstance(item, Passing)
+    """By what must come before; passing messages before the change that follows the same, since
+    their sender may have caused it afterwards (P4)."""
+    return item.follows, isinstance(item, Change)

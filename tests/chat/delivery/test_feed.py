@@ -1,0 +1,348 @@
+"""One order for all, no gap, nothing twice: whatever arrives, in whatever order (P2, P3, P4)."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chat.delivery import feed
+from chat.delivery.changes import Change, Passing
+from chat.delivery.feed import Subscriber
+from chat.delivery.hub import Hub
+from chat.delivery.outbox import Outbox
+from chat.protocol.errors import ErrorCode, ProtocolError
+from chat.protocol.events import Event
+
+
+@pytest.fixture(autouse=True)
+def _repair_at_once() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(feed, "REPAIR_AFTER_SECONDS", 0)
+        yield
+
+
+def change(number: int, previous: int | None = None, **rest: Any) -> Change:
+    before = number - 1 if previous is None else previous
+    return Change("c", before, number, Event(b"%d" % number), **rest)
+
+
+def passing(follows: int, name: str, **rest: Any) -> Passing:
+    return Passing("c", follows, Event(name.encode()), **rest)
+
+
+@dataclass
+class Channel:
+    """The channel as its database and its other processes hold it, and who listens here."""
+
+    committed: list[Change] = field(default_factory=list)
+    gone: set[int] = field(default_factory=set)  # purged, or reactions that changed again since
+    failures: int = 0  # reads that the database will not answer
+    reads: int = 0
+    received: dict[str, list[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.hub = Hub(self.read_changes)
+        self.subscribers: dict[str, Subscriber] = {}
+
+    async def read_changes(self, channel: str, after: int) -> tuple[list[Change], int]:
+        self.reads += 1
+        if self.failures:
+            self.failures -= 1
+            raise ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, "Away.")
+        head = len(self.committed)
+        await asyncio.sleep(0)
+        numbers = [number for number in range(after + 1, head + 1) if number not in self.gone]
+        previous = [after, *numbers]
+        return [change(*pair) for pair in zip(numbers, previous, strict=False)], head
+
+    def join(self, name: str) -> None:
+        got = self.received[name] = []
+
+        async def send(message: Any) -> None:
+            got.append(message["text"])
+
+        self.subscribers[name] = Subscriber(name, Outbox(send, lambda: None))
+        self.hub.join("c", self.subscribers[name])
+
+    def settle(self, name: str, head: int) -> None:
+        self.hub.settle("c", self.subscribers[name], head)
+
+    def numbers(self, name: str) -> list[int]:
+        return [int(text) for text in self.received[name] if text.isdigit()]
+
+
+async def all_repaired() -> None:
+    async with asyncio.timeout(5):
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.gather(*others)
+
+
+def run(scenario: Callable[[], Awaitable[None]]) -> None:
+    async def whole() -> None:
+        await scenario()
+        await all_repaired()
+
+    asyncio.run(whole())
+
+
+def up_to(number: int) -> list[Change]:
+    return [change(each) for each in range(1, number + 1)]
+
+
+arrivals = st.integers(1, 12).flatmap(
+    lambda last: st.tuples(
+        st.just(last),
+        st.lists(st.integers(1, last), min_size=1, max_size=30),  # duplicates, losses, any order
+        st.lists(st.integers(0, last), max_size=6),  # what passing messages follow
+        st.randoms(use_true_random=False),
+        st.integers(0, 2),
+    )
+)
+
+
+@given(arrivals)
+def test_every_change_is_delivered_once_and_in_order(drawn: Any) -> None:
+    last, numbers, follows, random, failures = drawn
+    channel = Channel(committed=up_to(last), failures=failures)
+    items: list[Change | Passing] = [change(number) for number in numbers]
+    items += [passing(place, f"p{at}") for at, place in enumerate(follows)]
+    random.shuffle(items)
+
+    async def scenario() -> None:
+        channel.join("jim")
+        channel.settle("jim", 0)
+        for item in items:
+            channel.hub.announce(item)
+            if random.random() < 0.3:
+                await asyncio.sleep(0)
+
+    run(scenario)
+    known = max(numbers + follows)
+    delivered = channel.numbers("jim")
+    assert delivered == list(range(1, len(delivered) + 1))
+    assert len(delivered) >= known
+    got = channel.received["jim"]
+    for at, place in enumerate(follows):
+        assert got.count(f"p{at}") == 1
+        assert place == 0 or got.index(str(place)) < got.index(f"p{at}")
+
+
+@given(arrivals, st.sets(st.integers(1, 12)))
+def test_what_the_database_no_longer_holds_holds_nothing_up(drawn: Any, gone: set[int]) -> None:
+    last, numbers, _, random, _ = drawn
+    channel = Channel(committed=up_to(last), gone=gone)
+    random.shuffle(numbers)
+
+    async def scenario() -> None:
+        channel.join("jim")
+        channel.settle("jim", 0)
+        for number in numbers:
+            channel.hub.announce(change(number))
+        channel.hub.announce(passing(last, "p"))
+        await all_repaired()
+        channel.committed.append(change(last + 1))
+        channel.hub.announce(channel.committed[-1])
+
+    run(scenario)
+    delivered = channel.numbers("jim")
+    assert delivered == sorted(set(delivered))
+    assert set(delivered) >= set(range(1, last + 2)) - gone
+    assert channel.received["jim"][-2:] == ["p", str(last + 1)]
+
+
+@given(st.data())
+def test_a_subscriber_gets_what_is_above_its_head_and_nothing_below(data: st.DataObject) -> None:
+    """Commits, announcements on their way, and subscribers that join: in any order at all."""
+    channel, on_the_way = Channel(), list[Change]()
+    heads: dict[str, int] = {}
+    unsettled: list[str] = []
+
+    def commit() -> None:
+        channel.committed.append(change(len(channel.committed) + 1))
+        on_the_way.append(channel.committed[-1])
+
+    def arrive() -> None:
+        if on_the_way:
+            item = on_the_way.pop(data.draw(st.integers(0, len(on_the_way) - 1)))
+            if data.draw(st.booleans()) or item.number == len(channel.committed):
+                channel.hub.announce(item)  # else it is lost
+
+    def join() -> None:
+        name = f"s{len(heads)}"
+        channel.join(name)
+        heads[name] = len(channel.committed)  # its subscription is committed with this head
+        unsettled.append(name)
+
+    def settle() -> None:
+        if unsettled:
+            name = unsettled.pop(0)  # the writer answers in the order of the commits
+            channel.settle(name, heads[name])
+
+    async def scenario() -> None:
+        for step in data.draw(st.lists(st.sampled_from([commit, arrive, join, settle]))):
+            step()
+            if data.draw(st.booleans()):
+                await asyncio.sleep(0)
+        commit()
+        while unsettled:
+            settle()
+        channel.hub.announce(channel.committed[-1])
+
+    run(scenario)
+    for name, head in heads.items():
+        assert channel.numbers(name) == list(range(head + 1, len(channel.committed) + 1))
+
+
+@given(
+    st.lists(st.sampled_from(["stored", "passing", "another's"]), min_size=1, max_size=12),
+    st.sets(st.integers(1, 12)),
+    st.randoms(use_true_random=False),
+)
+def test_what_one_sends_keeps_its_order(
+    sends: list[str], lost: set[int], random: random.Random
+) -> None:
+    """Stored or passing, though stored ones are lost on the way and others' come in between."""
+    channel, own, others, expected, last = Channel(), list[Any](), list[Change](), [], 0
+    for send in sends:
+        if send == "passing":
+            own.append(passing(last, f"p{len(own)}"))
+            expected.append(f"p{len(own) - 1}")
+            continue
+        number = len(channel.committed) + 1
+        channel.committed.append(change(number))
+        if send == "stored":
+            own.append(change(number))
+            expected.append(str(number))
+            last = number
+        else:
+            others.append(change(number))
+    arriving = [*own]
+    for item in others:
+        arriving.insert(random.randint(0, len(arriving)), item)
+
+    async def scenario() -> None:
+        channel.join("jim")
+        channel.settle("jim", 0)
+        for item in arriving:
+            if not (isinstance(item, Change) and item.number in lost):
+                channel.hub.announce(item)
+        for item in channel.committed[-1:]:
+            channel.hub.announce(item)
+
+    run(scenario)
+    assert [text for text in channel.received["jim"] if text in expected] == expected
+
+
+def test_nothing_is_read_while_nothing_is_missing() -> None:
+    channel = Channel(committed=up_to(3))
+
+    async def scenario() -> None:
+        channel.join("jim")
+        channel.settle("jim", 0)
+        for number in (2, 1, 3):
+            channel.hub.announce(change(number))
+
+    run(scenario)
+    assert channel.numbers("jim") == [1, 2, 3]
+    assert channel.reads == 0
+
+
+def test_a_gap_is_read_again_until_the_database_is_back() -> None:
+    channel = Channel(committed=up_to(2), failures=3)
+
+    async def scenario() -> None:
+        channel.join("jim")
+        channel.settle("jim", 0)
+        channel.hub.announce(change(2))
+
+    run(scenario)
+    assert channel.numbers("jim") == [1, 2]
+    assert channel.reads == 4
+
+
+def test_a_passing_message_overtakes_nobody_elses_gap() -> None:
+    """Of a sender whose own changes have all been delivered: it need not wait (P4)."""
+    channel = Channel(committed=up_to(3), failures=10**9)
+
+    async def scenario() -> None:
+        channel.join("jim")
+        channel.settle("jim", 0)
+        channel.hub.announce(change(3))
+        channel.hub.announce(passing(0, "typing"))
+        assert channel.received["jim"] == ["typing"]
+        channel.hub.leave("c", "jim")
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(("echo", "got"), [(False, []), (True, ["1", "p"])])
+def test_the_sender_gets_its_own_only_with_echo(echo: bool, got: list[str]) -> None:
+    channel = Channel(committed=up_to(1))
+
+    async def scenario() -> None:
+        for name in ("jim", "pam"):
+            channel.join(name)
+            channel.settle(name, 0)
+        channel.hub.announce(change(1, origin="jim", echo=echo))
+        channel.hub.announce(passing(1, "p", origin="jim", echo=echo))
+
+    run(scenario)
+    assert channel.received == {"jim": got, "pam": ["1", "p"]}
+
+
+def test_after_leaving_nothing_comes() -> None:
+    channel = Channel(committed=up_to(3))
+
+    async def scenario() -> None:
+        for name in ("jim", "pam"):
+            channel.join(name)
+            channel.settle(name, 0)
+        channel.hub.announce(change(1))
+        channel.hub.leave("c", "jim")
+        channel.hub.announce(change(3))
+
+    run(scenario)
+    assert channel.received == {"jim": ["1"], "pam": ["1", "2", "3"]}
+
+
+def test_the_last_to_leave_ends_the_repair() -> None:
+    channel = Channel(committed=up_to(2), failures=10**9)
+
+    async def scenario() -> None:
+        channel.join("jim")
+        channel.settle("jim", 0)
+        channel.hub.announce(change(2))
+        channel.hub.leave("c", "jim")
+        await asyncio.sleep(0)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(scenario())
+    assert channel.received["jim"] == []
+
+
+def test_one_who_comes_again_begins_at_its_new_head() -> None:
+    channel = Channel(committed=up_to(5))
+
+    async def scenario() -> None:
+        channel.join("jim")
+        channel.settle("jim", 1)
+        channel.hub.leave("c", "jim")
+        channel.hub.announce(change(2))
+        channel.join("jim")
+        channel.settle("jim", 4)
+        channel.hub.announce(change(5))
+
+    run(scenario)
+    assert channel.received["jim"] == ["5"]
+
+
+def test_what_nobody_listens_to_is_forgotten() -> None:
+    channel = Channel()
+    channel.hub.announce(change(1))
+    channel.hub.leave("c", "nobody")
+    assert not channel.reads
