@@ -12,6 +12,7 @@ from chat.models import Connection, Subscription
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.session import Session
 from tokens.claims import Claims, parse_claims
+from tokens.names import is_storable
 
 NO_HASH = "0" * 64  # compared with where there is no such connection: it takes as long
 
@@ -26,7 +27,8 @@ async def session_of(connection_id: str, secret: str) -> Session:
 
 
 def _session_of(connection_id: str, secret: str) -> Session:
-    row = Connection.objects.live().filter(id=connection_id).first() if connection_id else None
+    known_form = is_storable(connection_id)  # PostgreSQL cannot even be asked for the others
+    row = Connection.objects.live().filter(id=connection_id).first() if known_form else None
     known = row.secret_hash if row else NO_HASH
     if not hmac.compare_digest(known, secret_hash(secret)) or row is None:
         raise ProtocolError(
