@@ -56,7 +56,7 @@ _publishing = json.Decoder(Publishing)
 
 
 async def _list_messages(node: Node, session: Session, body: str) -> Answer:
-    asked = frames.convert(body, _listing, "The body")
+    asked = frames.read(body, _listing, "The body")
     reverse = bool(asked.reverse)
     page = await list_messages(
         session,
@@ -115,7 +115,7 @@ def _person(reaction: Reaction) -> bytes:
 
 
 async def _list_reactions(node: Node, session: Session, body: str) -> Answer:
-    asked = frames.convert(body, _reaction_listing, "The body")
+    asked = frames.read(body, _reaction_listing, "The body")
     channel = frames.valid_channel(asked.channel)
     if asked.message_id is None:
         raise ProtocolError(ErrorCode.INVALID_REQUEST, "messageId is required.")

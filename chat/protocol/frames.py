@@ -83,11 +83,17 @@ def oversize(text: str) -> bool:
     return len(text) * 4 > MAX_FRAME_BYTES and len(text.encode()) > MAX_FRAME_BYTES
 
 
-def parse(text: str, what: str = "The frame") -> Frame:
-    """The fields of a frame, each of the right type; raises INVALID_MESSAGE."""
-    frame = convert(text, _frame_decoder, what)
+def read(text: str, decoder: "msgspec.json.Decoder[_Shape]", what: str) -> _Shape:
+    """As `convert`, for all that a client sent at once: it may hold no NUL anywhere."""
+    shape = convert(text, decoder, what)
     if jsontext.holds_nul(text):
         raise malformed(f"{what} holds the character NUL (\\u0000), which cannot be stored.")
+    return shape
+
+
+def parse(text: str, what: str = "The frame") -> Frame:
+    """The fields of a frame, each of the right type; raises INVALID_MESSAGE."""
+    frame = read(text, _frame_decoder, what)
     if jsontext.too_deep(bytes(frame.data)):
         raise malformed(f"data is nested more than {jsontext.MAX_DEPTH} levels deep.")
     return frame
