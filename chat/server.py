@@ -27,6 +27,7 @@ from websockets.frames import Close, CloseCode
 websocket_log = logging.getLogger("websockets")
 
 REQUEST_BYTES: Final = 128 * 1024
+BODY_BYTES: Final = 1024 * 1024
 FRAME_BYTES: Final = 128 * 1024
 HANDSHAKE_SECONDS: Final = 10
 PING_SECONDS: Final = 10
@@ -40,15 +41,26 @@ SWITCH_SECONDS: Final = 0.0005
 
 
 class HttpConnection(H11Protocol):
-    """uvicorn's HTTP, but a client that does not finish its request's head is closed."""
+    """uvicorn's HTTP, but a request's head must come in time, and its body within a limit.
+
+    Django would keep a body of any size, in a file, before it asks a view.
+    """
 
     timer: asyncio.TimerHandle | None = None
+    received = 0
+    refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._watch()
 
     def data_received(self, data: bytes) -> None:
+        if self.conn.their_state is h11.IDLE:
+            self.received = 0
+        self.received += len(data)
+        if self.received > BODY_BYTES:
+            self._refuse_body()
+            return
         super().data_received(data)
         if self.conn.their_state is not h11.IDLE:
             self._stop_watching()
@@ -66,6 +78,21 @@ class HttpConnection(H11Protocol):
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
+
+    def _refuse_body(self) -> None:
+        """Answers 413 where nothing was answered yet; what else comes is thrown away."""
+        if self.refused:
+            return
+        self.refused = self.cycle.disconnected = True
+        self.cycle.message_event.set()
+        self.flow.resume_reading()
+        if self.conn.our_state is h11.SEND_RESPONSE:
+            headers = [("content-length", "0"), ("connection", "close")]
+            for event in (h11.Response(status_code=413, headers=headers), h11.EndOfMessage()):
+                self.transport.write(self.conn.send(event) or b"")
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.loop.call_later(CLOSE_SECONDS, self.transport.close)
 
 
 class WebSocket(WebSocketsSansIOProtocol):

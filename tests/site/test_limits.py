@@ -4,7 +4,7 @@ import asyncio
 import json
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -156,6 +156,32 @@ def test_who_does_not_finish_a_request_within_10_seconds_is_closed(server: Serve
         with raw:
             assert raw.recv(1) == b""
     assert 9 < time.monotonic() - began < 13
+
+
+def bodies(size: int) -> Iterator[bytes]:
+    """`size` bytes in pieces, so that httpx sends them chunked."""
+    for _ in range(size // 65536):
+        yield b"x" * 65536
+
+
+def test_a_body_of_more_than_a_mebibyte_is_refused_before_all_of_it_came(server: Server) -> None:
+    began = time.monotonic()
+    answered = httpx.post(f"{server.url}/tokens", content=bodies(3 * 1024 * 1024))
+    assert (answered.status_code, answered.content) == (413, b"")
+    raw = socket.create_connection(("127.0.0.1", server.port), 5)
+    with raw:
+        raw.sendall(b"POST /tokens HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000000\r\n\r\n")
+        for piece in bodies(2 * 1024 * 1024):
+            raw.sendall(piece)
+        assert raw.recv(1024).split()[1] == b"413"
+        assert raw.recv(1024) == b""
+    assert time.monotonic() - began < 5
+
+
+def test_a_smaller_body_is_for_the_view_to_judge(server: Server) -> None:
+    answered = httpx.post(f"{server.url}/tokens", content=bodies(512 * 1024))
+    assert answered.status_code == 413
+    assert answered.json()["error"]["message"]
 
 
 # --- sockets --------------------------------------------------------------------------------
