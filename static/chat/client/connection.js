@@ -52,9 +52,8 @@ export class Connection {
     return this.#socket?.writable ?? false;
   }
 
-  /** @returns {boolean} whether the text was sent */
   send(text) {
-    return this.#socket?.send(text) ?? false;
+    this.#socket?.send(text);
   }
 
   /** @param {"need" | "retry" | "wakeup" | "resume"} cause */

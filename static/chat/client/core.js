@@ -121,7 +121,9 @@ export class Core {
   #stopped(error) {
     call(this.#tokenErrorFn, error, (cause) => {
       const details = { cause, event: "connectTokenErrorFn" };
-      this.report(new ClientError(ErrorCode.CALLBACK_FAILED, "connectTokenErrorFn failed", details));
+      this.report(
+        new ClientError(ErrorCode.CALLBACK_FAILED, "connectTokenErrorFn failed", details),
+      );
     });
     this.report(error);
   }

@@ -65,14 +65,14 @@ export class Socket {
     return this.#opened;
   }
 
-  /** @returns {boolean} whether the text was sent: not before `hotsock.connected`, not while closing */
+  /** Where it is writable; otherwise nothing happens. */
   send(text) {
-    if (!this.writable) return false;
+    if (!this.writable) return;
     this.#webSocket.send(text);
     this.#listener.sent(text);
-    return true;
   }
 
+  /** @returns {boolean} not before `hotsock.connected`, and not any more once closing begins */
   get writable() {
     return this.#established && this.#webSocket.readyState === OPEN;
   }

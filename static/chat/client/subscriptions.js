@@ -12,7 +12,10 @@ export class Subscriptions {
   #readers = new Map([
     ["hotsock.subscribed", (frame) => this.#subscribed(frame)],
     ["hotsock.unsubscribed", ({ channel }) => this.#each(channel, (one) => one.ended())],
-    ["hotsock.umdUpdated", (frame) => this.#each(frame.channel, (one) => one.membership.readSelf(frame))],
+    [
+      "hotsock.umdUpdated",
+      (frame) => this.#each(frame.channel, (one) => one.membership.readSelf(frame)),
+    ],
     ["hotsock.memberAdded", (frame) => this.#membersChanged(frame)],
     ["hotsock.memberUpdated", (frame) => this.#membersChanged(frame)],
     ["hotsock.memberRemoved", (frame) => this.#membersChanged(frame)],

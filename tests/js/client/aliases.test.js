@@ -10,10 +10,13 @@ test("frames of the real name reach the bindings of its alias, as they came", as
   const heard = listen(client, /.+/, { channel: "alias" });
   newest().subscribed("real", { uid: "jim", channelAlias: "alias" });
   newest().say({ event: "chat", channel: "real", data: 1 });
-  assert.deepEqual(heard.map(({ event, channel }) => [event, channel]), [
-    ["hotsock.subscribed", "real"],
-    ["chat", "real"],
-  ]);
+  assert.deepEqual(
+    heard.map(({ event, channel }) => [event, channel]),
+    [
+      ["hotsock.subscribed", "real"],
+      ["chat", "real"],
+    ],
+  );
   const { name, uid, subscribed } = client.channels("alias");
   assert.deepEqual([name, uid, subscribed], ["alias", "jim", true]);
   client.unbind(/.+/, { channel: "alias" });
@@ -28,7 +31,10 @@ test("errors name the alias, and act on it", async (t) => {
   const heard = listen(client, "hotsock.error", { channel: "alias" });
   newest().subscribed("real", { channelAlias: "alias" });
   newest().refuse("chat", "alias", "NOT_SUBSCRIBED");
-  assert.deepEqual([heard.length, said()], [1, ["hotsock.subscribe alias", "hotsock.subscribe alias"]]);
+  assert.deepEqual(
+    [heard.length, said()],
+    [1, ["hotsock.subscribe alias", "hotsock.subscribe alias"]],
+  );
 });
 
 test("ALREADY_SUBSCRIBED names the real channel, and settles its alias", async (t) => {
@@ -73,5 +79,8 @@ test("an alias is that of one connection", async (t) => {
   newest().subscribed("another", { channelAlias: "alias" });
   newest().say({ event: "chat", channel: "real", data: 1 });
   newest().say({ event: "chat", channel: "another", data: 2 });
-  assert.deepEqual(heard.map(({ data }) => data), [2]);
+  assert.deepEqual(
+    heard.map(({ data }) => data),
+    [2],
+  );
 });

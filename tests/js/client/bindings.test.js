@@ -35,7 +35,10 @@ for (const [what, event, channel, expected] of HEARD) {
     const client = await subscribedClient();
     const heard = listen(client, event, { channel });
     for (const frame of FRAMES) newest().say(frame);
-    assert.deepEqual(heard.map(({ data }) => data), expected);
+    assert.deepEqual(
+      heard.map(({ data }) => data),
+      expected,
+    );
   });
 }
 
@@ -43,7 +46,13 @@ test("a callback gets the frame as it came", async (t) => {
   fakeWorld(t);
   const client = await subscribedClient();
   const heard = listen(client, "chat", { channel: "c" });
-  const frame = { id: "01J", event: "chat", channel: "c", data: null, meta: { uid: "jim", umd: 1 } };
+  const frame = {
+    id: "01J",
+    event: "chat",
+    channel: "c",
+    data: null,
+    meta: { uid: "jim", umd: 1 },
+  };
   newest().say(frame);
   assert.deepEqual(heard, [frame]);
 });
@@ -80,7 +89,8 @@ test("a frame cannot pass for one of the client's own events", async (t) => {
   const client = await subscribedClient();
   const spoofed = ["@@connect", "@@disconnect", "@@error"].map((event) => listen(client, event));
   const everything = listen(client, /^@@/);
-  for (const event of ["@@connect", "@@disconnect", "@@error"]) newest().say({ event, channel: "c" });
+  for (const event of ["@@connect", "@@disconnect", "@@error"])
+    newest().say({ event, channel: "c" });
   assert.deepEqual(spoofed, [[], [], []]);
   assert.equal(everything.length, 3);
 });
@@ -91,7 +101,10 @@ test("a RegExp does not match the client's own events", async (t) => {
   const heard = listen(client, /.*/);
   await settle();
   newest().connect();
-  assert.deepEqual(heard.map(({ event }) => event), ["hotsock.connected"]);
+  assert.deepEqual(
+    heard.map(({ event }) => event),
+    ["hotsock.connected"],
+  );
 });
 
 test("events and channels may be named like parts of the language", async (t) => {
@@ -109,14 +122,26 @@ test("events and channels may be named like parts of the language", async (t) =>
 // [what is called, what is still heard of: c/chat, c/regexp, everywhere/chat, everywhere/regexp]
 const ENDINGS = [
   ["binding.unbind()", (_, binding) => binding.unbind(), ["/chat/ c", "chat", "/chat/"]],
-  ["unbind of event and channel", (c) => c.unbind("chat", { channel: "c" }), ["/chat/ c", "chat", "/chat/"]],
-  ["unbind of RegExp and channel", (c) => c.unbind(/chat/, { channel: "c" }), ["chat c", "chat", "/chat/"]],
+  [
+    "unbind of event and channel",
+    (c) => c.unbind("chat", { channel: "c" }),
+    ["/chat/ c", "chat", "/chat/"],
+  ],
+  [
+    "unbind of RegExp and channel",
+    (c) => c.unbind(/chat/, { channel: "c" }),
+    ["chat c", "chat", "/chat/"],
+  ],
   ["unbind of an event", (c) => c.unbind("chat"), ["chat c", "/chat/ c", "/chat/"]],
   ["unbind of a RegExp", (c) => c.unbind(/chat/), ["chat c", "/chat/ c", "chat"]],
   ["unbind of another RegExp", (c) => c.unbind(/chat/i), ["chat c", "/chat/ c", "chat", "/chat/"]],
   ["unbind of a channel", (c) => c.unbind(undefined, { channel: "c" }), ["chat", "/chat/"]],
   ["unbind of all without a channel", (c) => c.unbind(), ["chat c", "/chat/ c"]],
-  ["channel.unbind of an event", (c) => c.channels("c").unbind("chat"), ["/chat/ c", "chat", "/chat/"]],
+  [
+    "channel.unbind of an event",
+    (c) => c.channels("c").unbind("chat"),
+    ["/chat/ c", "chat", "/chat/"],
+  ],
   ["channel.unbind", (c) => c.channels("c").unbind(), ["chat", "/chat/"]],
   ["clearBindings", (c) => c.clearBindings(), []],
 ];
@@ -156,6 +181,15 @@ test("a callback ended by an earlier one is not called", async (t) => {
   assert.deepEqual(calls, ["last"]);
 });
 
+test("after clearBindings in a callback no other is called", async (t) => {
+  fakeWorld(t);
+  const client = await connectedClient();
+  client.bind("chat", () => client.clearBindings());
+  const heard = listen(client, "chat");
+  newest().say({ event: "chat" });
+  assert.deepEqual(heard, []);
+});
+
 test("a callback bound by a callback hears the next frame, not this one", async (t) => {
   fakeWorld(t);
   const client = await connectedClient();
@@ -170,8 +204,18 @@ test("a callback bound by a callback hears the next frame, not this one", async 
 });
 
 const FAILURES = [
-  ["throws", () => { throw new Error("broken"); }],
-  ["rejects", async () => { throw new Error("broken"); }],
+  [
+    "throws",
+    () => {
+      throw new Error("broken");
+    },
+  ],
+  [
+    "rejects",
+    async () => {
+      throw new Error("broken");
+    },
+  ],
 ];
 
 for (const [what, callback] of FAILURES) {
@@ -185,8 +229,16 @@ for (const [what, callback] of FAILURES) {
     await settle();
     newest().say({ event: "chat", channel: "c", data: 2 });
     await settle();
-    assert.deepEqual(heard.map(({ data }) => data), [1, 2]);
-    const details = errors.map(({ code, event, channel, cause }) => [code, event, channel, cause.message]);
+    assert.deepEqual(
+      heard.map(({ data }) => data),
+      [1, 2],
+    );
+    const details = errors.map(({ code, event, channel, cause }) => [
+      code,
+      event,
+      channel,
+      cause.message,
+    ]);
     const expected = ["CALLBACK_FAILED", "chat", "c", "broken"];
     assert.deepEqual(details, [expected, expected]);
   });
@@ -206,7 +258,10 @@ test("a callback of @@error that throws is not called because of itself", async 
   });
   newest().say({ event: "chat" });
   assert.equal(calls, 1);
-  assert.deepEqual(others.map(({ event }) => event), ["chat"]);
+  assert.deepEqual(
+    others.map(({ event }) => event),
+    ["chat"],
+  );
 });
 
 const NO_BINDINGS = [
@@ -217,7 +272,10 @@ const NO_BINDINGS = [
   ["a callback that is no function", ["chat", "callback"]],
   ["a channel that is no string", ["chat", () => {}, { channel: 1 }]],
   ["a channel that is empty", ["chat", () => {}, { channel: "" }]],
-  ["a subscribeTokenFn that is no function", ["chat", () => {}, { channel: "c", subscribeTokenFn: "t" }]],
+  [
+    "a subscribeTokenFn that is no function",
+    ["chat", () => {}, { channel: "c", subscribeTokenFn: "t" }],
+  ],
 ];
 
 for (const [what, args] of NO_BINDINGS) {

@@ -12,7 +12,10 @@ const ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 function ulid(time, count) {
   const digits = (value, length) =>
-    Array.from({ length }, (_, place) => ALPHABET[Math.floor(value / 32 ** (length - 1 - place)) % 32]);
+    Array.from(
+      { length },
+      (_, place) => ALPHABET[Math.floor(value / 32 ** (length - 1 - place)) % 32],
+    );
   return [...digits(time, 10), ...digits(count, 16)].join("");
 }
 
@@ -102,7 +105,9 @@ class Window {
   /** One active reaction a person: another one takes the place of the first. */
   choose(messageId, reaction) {
     const { reactions } = this.messages.find(({ id }) => id === messageId);
-    const active = Object.keys(reactions).find((name) => reactions[name].includes(this.channel.uid));
+    const active = Object.keys(reactions).find((name) =>
+      reactions[name].includes(this.channel.uid),
+    );
     const send = (action, value) =>
       this.channel.sendMessage("hotsock.messageReaction", {
         data: { messageId, reaction: value, action },
@@ -174,9 +179,16 @@ test("what one says, both see, on their own side and with the time of its id", a
   jim.say("Hello");
   pam.say("Hi");
   await settle();
-  const seen = (window) => window.messages.map(({ text, mine, time }) => [text, mine, time - START]);
-  assert.deepEqual(seen(jim), [["Hello", true, 0], ["Hi", false, 1000]]);
-  assert.deepEqual(seen(pam), [["Hello", false, 0], ["Hi", true, 1000]]);
+  const seen = (window) =>
+    window.messages.map(({ text, mine, time }) => [text, mine, time - START]);
+  assert.deepEqual(seen(jim), [
+    ["Hello", true, 0],
+    ["Hi", false, 1000],
+  ]);
+  assert.deepEqual(seen(pam), [
+    ["Hello", false, 0],
+    ["Hi", true, 1000],
+  ]);
 });
 
 test("who comes later loads all of the history, page by page, with the credentials", async (t) => {
@@ -184,7 +196,10 @@ test("who comes later loads all of the history, page by page, with the credentia
   for (let count = 0; count < 250; count += 1) room.store("jim", count);
   requests.length = 0;
   const third = await open("pam");
-  assert.deepEqual(third.messages.map(({ text }) => text), room.stored.map(({ data }) => data));
+  assert.deepEqual(
+    third.messages.map(({ text }) => text),
+    room.stored.map(({ data }) => data),
+  );
   const [, ...pages] = requests;
   const afters = pages.map(([, { body }]) => JSON.parse(body).after);
   assert.deepEqual(afters, [undefined, room.stored[99].id, room.stored[199].id]);
@@ -249,5 +264,8 @@ test("leaving terminates both, for good", async (t) => {
   const { jim, pam } = await openWindows(t);
   for (const window of [jim, pam]) window.client.terminate();
   await pass(60_000);
-  assert.deepEqual(sockets.map(({ closedWith }) => closedWith), [1000, 1000]);
+  assert.deepEqual(
+    sockets.map(({ closedWith }) => closedWith),
+    [1000, 1000],
+  );
 });

@@ -4,7 +4,13 @@ import { inspect } from "node:util";
 import { fakeWorld, listen, makeClient, newest, pass, settle, sockets } from "./harness.js";
 
 const FAILURES = [
-  ["throws", () => { throw new Error("no token today"); }, /no token today/],
+  [
+    "throws",
+    () => {
+      throw new Error("no token today");
+    },
+    /no token today/,
+  ],
   ["rejects", () => Promise.reject(new Error("no token today")), /no token today/],
   ["rejects with nothing", () => Promise.reject(), /undefined/],
   ["gives undefined", () => undefined, /not undefined/],
@@ -25,7 +31,10 @@ for (const [what, connectTokenFn, message] of FAILURES) {
     assert.equal(client.state, "waiting");
     await pass(1);
     assert.equal(client.state, "stopped");
-    assert.deepEqual(errors.map(({ code }) => code), ["CONNECT_TOKEN_FAILED"]);
+    assert.deepEqual(
+      errors.map(({ code }) => code),
+      ["CONNECT_TOKEN_FAILED"],
+    );
     assert.match(String(errors[0].cause), message);
     assert.deepEqual(told, errors);
     await pass(120_000);
@@ -123,7 +132,10 @@ test("neither a bind nor a message leads out of a stop; they wait for resume()",
   client.resume();
   await settle();
   newest().connect();
-  assert.deepEqual(newest().frames.map(({ event }) => event), ["hotsock.subscribe", "chat"]);
+  assert.deepEqual(
+    newest().frames.map(({ event }) => event),
+    ["hotsock.subscribe", "chat"],
+  );
 });
 
 test("a connectTokenFn that does not answer within 30 s has failed", async (t) => {
@@ -154,7 +166,12 @@ test("a token that comes after its time opens nothing", async (t) => {
 });
 
 const BROKEN_ERROR_FNS = [
-  ["throws", () => { throw new Error("broken"); }],
+  [
+    "throws",
+    () => {
+      throw new Error("broken");
+    },
+  ],
   ["rejects", () => Promise.reject(new Error("broken"))],
 ];
 

@@ -101,9 +101,9 @@ for (const [name, [reach, expectedEvents]] of Object.entries(STATES)) {
     assert.deepEqual(events, expectedEvents);
     const count = sockets.length;
     provoke(client);
-    client.resume();
-    client.suspend();
     client.terminate();
+    client.suspend();
+    client.resume();
     await pass(HOUR);
     assert.deepEqual([client.state, sockets.length], ["terminated", count]);
     for (const socket of sockets) assert.ok(socket.readyState >= 2, "no socket stays open");
@@ -135,7 +135,11 @@ test("resume() while waiting connects without waiting any longer", async (t) => 
   assert.deepEqual([client.state, sockets.length], ["connected", 2]);
 });
 
-for (const name of ["connecting, waiting for a token", "connecting, socket not open", "connected"]) {
+for (const name of [
+  "connecting, waiting for a token",
+  "connecting, socket not open",
+  "connected",
+]) {
   test(`resume() while ${name} changes nothing`, async (t) => {
     fakeWorld(t);
     const client = await STATES[name][0]();
@@ -150,7 +154,9 @@ for (const name of ["connecting, waiting for a token", "connecting, socket not o
 test("a token that arrives after suspend() opens nothing", async (t) => {
   fakeWorld(t);
   const answers = [];
-  const client = makeClient({ connectTokenFn: () => new Promise((resolve) => answers.push(resolve)) });
+  const client = makeClient({
+    connectTokenFn: () => new Promise((resolve) => answers.push(resolve)),
+  });
   await settle();
   client.suspend();
   client.resume();
@@ -160,7 +166,10 @@ test("a token that arrives after suspend() opens nothing", async (t) => {
   assert.equal(sockets.length, 0);
   answers[1]("new");
   await settle();
-  assert.deepEqual(sockets.map(({ url }) => url.searchParams.get("token")), ["new"]);
+  assert.deepEqual(
+    sockets.map(({ url }) => url.searchParams.get("token")),
+    ["new"],
+  );
 });
 
 test("late events of a suspended socket change nothing", async (t) => {
@@ -179,7 +188,10 @@ test("late events of a suspended socket change nothing", async (t) => {
   old.say({ event: "hotsock.subscribed", channel: "c" });
   await pass(1000);
   assert.deepEqual(events, ["@@connect"]);
-  assert.deepEqual(frames.map(({ event }) => event), ["hotsock.connected"]);
+  assert.deepEqual(
+    frames.map(({ event }) => event),
+    ["hotsock.connected"],
+  );
   assert.equal(client.channels("c").subscribed, false);
   assert.equal(sockets.length, 2);
 });
@@ -213,11 +225,10 @@ test("terminate() ends all bindings, and calls afterwards do nothing but warn", 
   const binding = client.bind("chat", () => {}, { channel: "c" });
   binding.unbind();
   assert.deepEqual([heard, socket.sent], [[], []]);
-  assert.deepEqual(warnings.map((warning) => warning.split("(")[0]), [
-    "sendMessage",
-    "sendRawMessage",
-    "bind",
-  ]);
+  assert.deepEqual(
+    warnings.map((warning) => warning.split("(")[0]),
+    ["sendMessage", "sendRawMessage", "bind"],
+  );
 });
 
 const CLOSERS = ["suspend", "terminate"];

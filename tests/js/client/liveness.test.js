@@ -25,7 +25,10 @@ test("any frame puts the ping off", async (t) => {
   assert.deepEqual(said(), [PING]);
 });
 
-const ANSWERS = [{ event: "hotsock.pong", data: "{}" }, { event: "chat", channel: "c" }];
+const ANSWERS = [
+  { event: "hotsock.pong", data: "{}" },
+  { event: "chat", channel: "c" },
+];
 
 for (const answer of ANSWERS) {
   test(`${answer.event} within 5 s is answer enough, and the next ping follows in 30 s`, async (t) => {

@@ -15,9 +15,13 @@ const WRITTEN = [
 for (const [level, expected] of WRITTEN) {
   test(`at ${level}, what is written is: ${expected.join(", ") || "nothing"}`, (t) => {
     const written = [];
-    for (const name of LEVELS) t.mock.method(console, name, (...words) => written.push([name, words]));
+    for (const name of LEVELS)
+      t.mock.method(console, name, (...words) => written.push([name, words]));
     const logger = new Logger(level);
     for (const name of LEVELS) logger[name](`a ${name}`);
-    assert.deepEqual(written, expected.map((name) => [name, ["[hotsock]", `a ${name}`]]));
+    assert.deepEqual(
+      written,
+      expected.map((name) => [name, ["[hotsock]", `a ${name}`]]),
+    );
   });
 }

@@ -8,7 +8,10 @@ test("members follow hotsock.subscribed and the member events, before callbacks 
   const channel = client.channels("presence.c");
   const seen = [];
   channel.bind(/^hotsock\./, ({ event }) => seen.push([event.slice(8), channel.members]));
-  const [jim, pam] = [{ uid: "jim", umd: null }, { uid: "pam", umd: null }];
+  const [jim, pam] = [
+    { uid: "jim", umd: null },
+    { uid: "pam", umd: null },
+  ];
   const happier = { uid: "pam", umd: { mood: "happy" } };
   newest().subscribed("presence.c", { data: { members: [jim] } });
   const tell = (event, member, members) =>
@@ -33,7 +36,12 @@ test("umd follows hotsock.umdUpdated, before callbacks run", async (t) => {
   const seen = [];
   channel.bind("hotsock.umdUpdated", () => seen.push([channel.uid, channel.umd]));
   newest().subscribed("c", { uid: "jim", umd: 1 });
-  newest().say({ event: "hotsock.umdUpdated", channel: "c", data: {}, meta: { uid: "jim", umd: [2] } });
+  newest().say({
+    event: "hotsock.umdUpdated",
+    channel: "c",
+    data: {},
+    meta: { uid: "jim", umd: [2] },
+  });
   newest().say({ event: "hotsock.umdUpdated", data: {}, meta: { uid: "jim", umd: "default" } });
   assert.deepEqual([seen, channel.umd], [[["jim", [2]]], [2]]);
 });

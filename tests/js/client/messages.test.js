@@ -122,7 +122,10 @@ test("what a callback sends comes after what waited", async (t) => {
   newest().connect();
   newest().subscribed("c");
   const expected = ["one", "two", "after connecting", "after one", "after subscribing"];
-  assert.deepEqual(said().slice(1), expected.map((event) => `${event} c`));
+  assert.deepEqual(
+    said().slice(1),
+    expected.map((event) => `${event} c`),
+  );
 });
 
 test("messages keep their order across reconnects, and each is sent once", async (t) => {
@@ -206,10 +209,13 @@ test("where the channel refuses us, what waited goes to @@error, and only that",
   client.sendMessage("is-typing", { channel: "c" });
   newest().refuse("hotsock.subscribe", "c", "SUBSCRIBE_PERMISSION_DENIED");
   newest().subscribed("d");
-  assert.deepEqual(errors.map(({ code, channel, event, data }) => [code, channel, event, data]), [
-    ["SUBSCRIBE_REFUSED", "c", "chat", { text: "one" }],
-    ["SUBSCRIBE_REFUSED", "c", "is-typing", undefined],
-  ]);
+  assert.deepEqual(
+    errors.map(({ code, channel, event, data }) => [code, channel, event, data]),
+    [
+      ["SUBSCRIBE_REFUSED", "c", "chat", { text: "one" }],
+      ["SUBSCRIBE_REFUSED", "c", "is-typing", undefined],
+    ],
+  );
   assert.ok(errors.every((error) => error instanceof Error && error.type === "error"));
   assert.deepEqual(said().slice(2), ["chat d 2"]);
 });
@@ -232,13 +238,17 @@ test(`the ${MAX_WAITING + 1}st message that would have to wait goes to @@error`,
   for (let n = 1; n <= MAX_WAITING; n += 1) client.sendMessage("chat", { channel: "c", data: n });
   assert.deepEqual(events, []);
   client.sendMessage("chat", { channel: "c", data: "too many" });
-  assert.deepEqual(errors.map(({ code, channel, event, data }) => [code, channel, event, data]), [
-    ["QUEUE_FULL", "c", "chat", "too many"],
-  ]);
+  assert.deepEqual(
+    errors.map(({ code, channel, event, data }) => [code, channel, event, data]),
+    [["QUEUE_FULL", "c", "chat", "too many"]],
+  );
   await settle();
   newest().connect();
   const numbers = newest().frames.map(({ data }) => data);
-  assert.deepEqual(numbers, Array.from({ length: MAX_WAITING }, (_, index) => index + 1));
+  assert.deepEqual(
+    numbers,
+    Array.from({ length: MAX_WAITING }, (_, index) => index + 1),
+  );
 });
 
 test("messages that need not wait pass a full queue", async (t) => {

@@ -60,7 +60,10 @@ for (const [name, value] of BAD) {
 
 for (const options of [undefined, null, {}]) {
   test(`${JSON.stringify(options)} lacks connectTokenFn`, () => {
-    assert.throws(() => new HotsockClient("wss://chat.test/v1", options), /^TypeError: connectTokenFn/);
+    assert.throws(
+      () => new HotsockClient("wss://chat.test/v1", options),
+      /^TypeError: connectTokenFn/,
+    );
   });
 }
 

@@ -25,7 +25,10 @@ function countedTokens() {
 
 const WAYS = [
   ["client.bind", (client, fn) => bindTo(client, "c", { subscribeTokenFn: fn })],
-  ["channel.bind", (client, fn) => client.channels("c").bind("chat", () => {}, { subscribeTokenFn: fn })],
+  [
+    "channel.bind",
+    (client, fn) => client.channels("c").bind("chat", () => {}, { subscribeTokenFn: fn }),
+  ],
   [
     "the channel's property",
     (client, fn) => {
@@ -87,7 +90,12 @@ test("an accepted subscription makes earlier refusals of tokens forgotten", asyn
 });
 
 const BAD_TOKENS = [
-  ["throws", () => { throw new Error("none"); }],
+  [
+    "throws",
+    () => {
+      throw new Error("none");
+    },
+  ],
   ["rejects", () => Promise.reject(new Error("none"))],
   ["gives no string", () => ({})],
 ];
@@ -106,10 +114,13 @@ for (const [what, subscribeTokenFn] of BAD_TOKENS) {
     assert.deepEqual([counted.mock.callCount(), errors], [2, []]);
     await pass(1);
     assert.equal(counted.mock.callCount(), 3);
-    assert.deepEqual(errors.map(({ code, channel }) => [code, channel]), [
-      ["SUBSCRIBE_TOKEN_FAILED", "c"],
-      ["SUBSCRIBE_REFUSED", "c"],
-    ]);
+    assert.deepEqual(
+      errors.map(({ code, channel }) => [code, channel]),
+      [
+        ["SUBSCRIBE_TOKEN_FAILED", "c"],
+        ["SUBSCRIBE_REFUSED", "c"],
+      ],
+    );
     assert.deepEqual([client.state, said()], ["connected", []]);
   });
 }
@@ -117,7 +128,11 @@ for (const [what, subscribeTokenFn] of BAD_TOKENS) {
 const OVERTAKEN = [
   ["an unbind", (client) => client.clearBindings(), []],
   ["suspend()", (client) => client.suspend(), []],
-  ["a subscription by the connect token", () => newest().subscribed("c", { data: { autoSubscribed: true } }), []],
+  [
+    "a subscription by the connect token",
+    () => newest().subscribed("c", { data: { autoSubscribed: true } }),
+    [],
+  ],
 ];
 
 for (const [what, act, expected] of OVERTAKEN) {
