@@ -1,12 +1,13 @@
 """Operations into the database: one transaction for all of them, or each alone where that fails."""
 
 import logging
+import sqlite3
 from collections.abc import Sequence
 from itertools import groupby
 from typing import Any, Final
 
 from django.db import connection
-from psycopg import Cursor
+from psycopg import Cursor, IntegrityError
 
 from chat.protocol.errors import ErrorCode, ProtocolError
 
@@ -15,6 +16,7 @@ from .transaction import Transaction
 
 log = logging.getLogger("chat.writer")
 
+INTEGRITY: Final = (sqlite3.IntegrityError, IntegrityError)
 UNAVAILABLE: Final = "The database did not take this; try again."
 
 Outcome = Any  # what `apply` gave, or the ProtocolError that its caller is told
@@ -53,6 +55,8 @@ def _commit_together(operations: Sequence[Operation]) -> list[Outcome]:
     transaction.flush()
     try:
         transaction.execute("COMMIT")
+    except INTEGRITY:  # references are checked only now
+        raise
     except Exception as error:
         _roll_back()
         raise NotCommitted(error) from error
