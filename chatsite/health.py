@@ -1,14 +1,19 @@
-"""Whether this process is up, and whether it can do its work (protocol.md section 1)."""
+"""Whether this process is up, and whether it can do its work (protocol.md section 1).
+
+Answered before any other middleware: who asks comes from inside, by an address that is no
+ALLOWED_HOST and without TLS.
+"""
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from channels.layers import get_channel_layer
 from django.db import connection
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, HttpResponseBase, JsonResponse
+from django.utils.decorators import async_only_middleware
 
 from chat import node
 
@@ -73,3 +78,18 @@ async def _channel_layer() -> str:
 async def _server() -> str:
     running = node.running()
     return "The server is shutting down." if running is not None and running.draining else ""
+
+
+VIEWS = {"/healthz": healthz, "/readyz": readyz}
+
+View = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
+
+
+@async_only_middleware
+def probes(get_response: View) -> View:
+    """The middleware that answers them."""
+
+    async def answer(request: HttpRequest) -> HttpResponseBase:
+        return await VIEWS.get(request.path_info, get_response)(request)
+
+    return answer

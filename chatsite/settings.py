@@ -161,6 +161,7 @@ INSTALLED_APPS = [
     "chat",
 ]
 MIDDLEWARE = [
+    "chatsite.health.probes",
     "django.middleware.security.SecurityMiddleware",
     "chatsite.staticfiles.StaticFilesMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
@@ -255,7 +256,6 @@ X_FRAME_OPTIONS = "DENY"
 
 if HTTPS:
     SECURE_SSL_REDIRECT = True
-    SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]  # asked from inside, without TLS
     SECURE_HSTS_SECONDS = 30 * 24 * 3600
     SESSION_COOKIE_SECURE = True
     CSRF_COOKIE_SECURE = True

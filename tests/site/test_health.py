@@ -49,6 +49,14 @@ def test_both_say_that_all_is_well(any_server: Server) -> None:
         assert (response.status_code, response.json()) == (200, {"status": "ok"})
 
 
+def test_both_answer_those_who_ask_from_inside(tmp_path: Path) -> None:
+    env = {"ALLOWED_HOSTS": "chat.example.org", "HTTPS": "true"}
+    with start_server("uvicorn", tmp_path, **env) as server:
+        for path in ("healthz", "readyz"):
+            assert httpx.get(f"{server.url}/{path}").status_code == 200
+        assert httpx.get(f"{server.url}/").status_code == 400
+
+
 @pytest.mark.parametrize("part", ["database", "channel layer"])
 def test_a_part_that_hangs_makes_it_unready_within_3_seconds(
     parts: Parts, leaning: Server, part: str
