@@ -16,11 +16,11 @@ Row = tuple[Any, ...]
 LOCK_CHANNELS: Final = (
     "SELECT name, id, number, last_message_id FROM chat_channel WHERE name IN ({}) ORDER BY name"
 )
+NEW_CHANNEL: Final = (
+    "INSERT INTO chat_channel (name, number, last_message_id, changed_at)"
+    " VALUES (?, 0, '', CURRENT_TIMESTAMP) ON CONFLICT (name) DO NOTHING"
+)
 UPSERTS: Final = {  # table -> its insert; run in this order, so that references are there
-    "channel": (
-        "INSERT INTO chat_channel (name, number, last_message_id, changed_at)"
-        " VALUES (?, 0, '', ?) ON CONFLICT (name) DO NOTHING"
-    ),
     "used_token": "INSERT INTO tokens_usedtoken (digest, expires_at) VALUES (?, ?)",
     "connection": (
         "INSERT INTO chat_connection (id, node_id, secret_hash, claims, uid, umd, address,"
@@ -93,12 +93,11 @@ class Transaction:
         """Starts the transaction and locks these channels, making those that are new."""
         self.execute("BEGIN" if self.postgresql else "BEGIN IMMEDIATE")
         names = sorted(set(channels))
-        self._read_clock()
         if names and len(self._lock(names)) < len(names):
-            new = [(name, self.moment(self.now)) for name in names if name not in self.heads]
-            self.cursor.executemany(self._sql(UPSERTS["channel"]), new)
+            new = [(name,) for name in names if name not in self.heads]
+            self.cursor.executemany(self._sql(NEW_CHANNEL), new)
             self._lock(names)
-        self._read_clock()  # again: waiting for a lock takes time
+        self._read_clock()  # after: waiting for a lock takes time
 
     def _lock(self, names: list[str]) -> dict[str, Head]:
         sql = LOCK_CHANNELS.format(",".join("?" * len(names)))
