@@ -1,0 +1,215 @@
+"""The client HTTP API: whose it is, `publishMessage`, refusals (protocol.md section 14)."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.servers import Server
+from tests.wire.client import answer, compact, connect, eventually, http_client
+from tests.wire.grants import PASSING, STORED, room
+
+OPERATIONS = ["listMessages", "listReactions", "publishMessage"]
+
+
+# --- whose calls they are -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+async def test_it_needs_the_credentials_of_an_open_connection(
+    every_server: Server, channel: str, operation: str
+) -> None:
+    body = compact({"channel": channel, "event": "chat", "messageId": "0" * 26})
+    async with (
+        connect(every_server, channels=room(channel)) as client,
+        connect(every_server) as other,
+        http_client(every_server) as http,
+    ):
+        await client.subscribe(channel)
+        for credentials in (
+            {},
+            {"connectionId": client.id},
+            {"connectionSecret": client.secret},
+            {"connectionId": client.id, "connectionSecret": ""},
+            {"connectionId": client.id, "connectionSecret": client.secret[:-1]},
+            {"connectionId": client.id, "connectionSecret": client.secret.swapcase()},
+            {"connectionId": client.id, "connectionSecret": other.secret},
+            {"connectionId": other.id, "connectionSecret": client.secret},
+            {"connectionId": f"{client.id}x", "connectionSecret": client.secret},
+            {"connectionId": "\x00", "connectionSecret": "\ud83d".encode("utf-8", "surrogatepass")},
+            {"connectionId": "x" * 5000, "connectionSecret": "é" * 1000},
+        ):
+            url = f"/connection/{operation}"
+            refused = answer(await http.post(url, params=credentials, content=body))
+            assert refused.refusal == (401, "INVALID_CONNECTION"), credentials
+        await client.nothing()
+
+
+async def test_credentials_end_with_the_connection(every_server: Server, channel: str) -> None:
+    async with connect(every_server, channels=room(channel)) as client:
+        await client.subscribe(channel)
+        await client.socket.close()
+
+        async def ended() -> bool:
+            return (await client.call("listMessages", {"channel": channel})).status == 401
+
+        await eventually(ended)
+        for operation in OPERATIONS:
+            refused = await client.call(operation, {"channel": channel, "event": "chat"})
+            assert refused.refusal == (401, "INVALID_CONNECTION")
+
+
+async def test_permissions_are_the_subscriptions_where_there_is_one(
+    every_server: Server, channel: str
+) -> None:
+    """As soon as `hotsock.subscribed` says so, and no longer than `hotsock.unsubscribed`."""
+    body = {"channel": channel, "event": "chat"}
+    async with connect(every_server, channels=room(channel)) as client:
+        for _ in range(3):
+            refused = await client.call("publishMessage", body)
+            assert refused.refusal == (403, "NOT_SUBSCRIBED")
+            await client.subscribe(channel)
+            assert (await client.call("publishMessage", body)).status == 202
+            await client.receive("chat")
+            await client.unsubscribe(channel)
+
+
+# --- publishMessage -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("directives", [STORED, {**PASSING, "echo": True}], ids=["stored", "not"])
+@pytest.mark.parametrize("eager", [True, False, None])
+async def test_a_published_message(
+    every_server: Server, channel: str, directives: dict[str, Any], eager: bool | None
+) -> None:
+    """Its answer names the channel and the event and, where asked for, its id; it is stored by
+    then and reaches every subscriber."""
+    channels = room(channel, {"chat": directives})
+    body = {"channel": channel, "event": "chat", "data": {"a": 1}, "eagerIdGeneration": eager}
+    async with (
+        connect(every_server, uid="jim", umd=2, channels=channels) as jim,
+        connect(every_server, uid="pam", channels=channels) as pam,
+    ):
+        await jim.subscribe(channel)
+        await pam.subscribe(channel)
+        answered = await jim.call("publishMessage", body)
+        stored = await jim.history(channel)
+        frame = await pam.receive("chat")
+        assert answered.status == 202
+        assert answered.headers["content-type"].startswith("application/json")
+        named = {"id": frame["id"]} if eager else {}
+        assert answered.json == {"channel": channel, "event": "chat", **named}
+        assert frame["data"] == {"a": 1}
+        assert frame["meta"] == {"uid": "jim", "umd": 2}
+        assert stored == ([frame] if directives is STORED else [])
+        assert await jim.receive("chat") == frame
+
+
+@pytest.mark.parametrize("echo", [True, False])
+async def test_the_echo_rule_is_about_the_connection_whose_credentials_were_used(
+    any_server: Server, channel: str, echo: bool
+) -> None:
+    messages = {"chat": {"publish": True, "echo": echo}}
+    async with (
+        connect(any_server, uid="jim", channels=room(channel, messages)) as jim,
+        connect(any_server, uid="jim", channels=room(channel, messages)) as same,
+    ):
+        await jim.subscribe(channel)
+        await same.subscribe(channel)
+        await jim.call("publishMessage", {"channel": channel, "event": "chat"})
+        if echo:
+            await jim.receive("chat")
+        await jim.nothing()
+        await same.receive("chat")
+        await same.nothing()
+
+
+async def test_data_is_null_when_none_is_given(any_server: Server, channel: str) -> None:
+    async with connect(any_server, channels=room(channel)) as client:
+        await client.subscribe(channel)
+        await client.call("publishMessage", {"channel": channel, "event": "chat"})
+        frame = await client.receive("chat")
+        assert frame["data"] is None
+        assert await client.history(channel) == [frame]
+
+
+async def test_many_calls_at_once(every_server: Server, channel: str) -> None:
+    """Forty over HTTP beside as many over the socket: each once, in one order."""
+    async with (
+        connect(every_server, channels=room(channel)) as client,
+        connect(every_server, channels=room(channel)) as reader,
+    ):
+        await client.subscribe(channel)
+        await reader.subscribe(channel)
+        calls = (client.store(channel, number) for number in range(40))
+        frames = (client.publish(channel, number) for number in range(40, 80))
+        outcomes = await asyncio.gather(*calls, *frames)
+        await client.settle()
+        frames_seen = await reader.drain()
+        assert sorted(frame["data"] for frame in frames_seen) == list(range(80))
+        ids = [frame["id"] for frame in frames_seen]
+        assert ids == sorted(ids)
+        assert {id for id in outcomes if id} <= set(ids)
+        assert await reader.history(channel) == frames_seen
+
+
+# --- refusals -----------------------------------------------------------------------------------
+
+MALFORMED: dict[str, tuple[Any, str]] = {
+    "nothing": ("", "INVALID_MESSAGE"),
+    "not JSON": ("{", "INVALID_MESSAGE"),
+    "an array": ("[]", "INVALID_MESSAGE"),
+    "not UTF-8": (b'{"channel":"\xff"}', "INVALID_REQUEST"),
+    "no event": ({}, "INVALID_MESSAGE"),
+    "event null": ({"event": None}, "INVALID_MESSAGE"),
+    "event a number": ({"event": 1}, "INVALID_MESSAGE"),
+    "no channel": ({"event": "chat", "channel": None}, "INVALID_CHANNEL_NAME"),
+    "channel a number": ({"event": "chat", "channel": 1}, "INVALID_MESSAGE"),
+    "eagerIdGeneration text": ({"event": "chat", "eagerIdGeneration": "yes"}, "INVALID_MESSAGE"),
+    "subscribing": ({"event": "hotsock.subscribe"}, "UNKNOWN_EVENT"),
+    "unsubscribing": ({"event": "hotsock.unsubscribe"}, "UNKNOWN_EVENT"),
+    "a ping": ({"event": "hotsock.ping"}, "UNKNOWN_EVENT"),
+    "an event of the server's": ({"event": "hotsock.subscribed"}, "UNKNOWN_EVENT"),
+}
+
+
+@pytest.mark.parametrize(("body", "code"), MALFORMED.values(), ids=MALFORMED)
+async def test_a_malformed_body_is_refused(
+    any_server: Server, channel: str, body: Any, code: str
+) -> None:
+    async with connect(any_server, channels=room(channel, {"*": STORED})) as client:
+        await client.subscribe(channel)
+        sent = {"channel": channel, **body} if isinstance(body, dict) else body
+        refused = await client.call("publishMessage", sent)
+        assert refused.refusal == (400, code)
+        assert refused.headers["content-type"].startswith("application/json")
+        await client.nothing()
+        assert await client.history(channel) == []
+
+
+async def test_a_refused_call_says_why_in_a_sentence(any_server: Server, channel: str) -> None:
+    async with connect(any_server, channels=room(channel)) as client:
+        refused = await client.call("publishMessage", {"channel": channel, "event": "chat"})
+        message = refused.json["error"]["message"]
+        assert message[0].isupper()
+        assert message.endswith(".")
+
+
+async def test_a_large_body_without_a_length_is_refused_too(
+    any_server: Server, channel: str
+) -> None:
+    """Sent in chunks, so that only reading it tells how large it is."""
+
+    async def chunks() -> Any:
+        for _ in range(20):
+            yield b" " * 16 * 1024
+
+    async with (
+        connect(any_server, channels=room(channel)) as client,
+        http_client(any_server) as http,
+    ):
+        credentials = {"connectionId": client.id, "connectionSecret": client.secret}
+        url = "/connection/listMessages"
+        refused = answer(await http.post(url, params=credentials, content=chunks()))
+        assert refused.refusal == (413, "DATA_TOO_LARGE")
+        await client.nothing()

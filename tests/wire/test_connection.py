@@ -1,0 +1,229 @@
+"""What a connection is like while it lasts, and what is left of it (protocol.md sections 6, 17)."""
+
+import asyncio
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.servers import Server, start_server, token
+from tests.wire.client import Client, Refused, connect, eventually, open_client
+from tests.wire.database import rows_of
+from tests.wire.grants import PASSING, room
+from tests.wire.kinds import handshake_status
+
+# --- rule 5: pings, pongs, heartbeats -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "ping",
+    [
+        '{"event":"hotsock.ping"}',
+        '{"event":"hotsock.ping","data":{}}',
+        '{"event":"hotsock.ping","data":"{}","channel":null}',
+        ' { "event" : "hotsock.ping" } ',
+    ],
+)
+async def test_a_ping_is_answered(any_server: Server, ping: str) -> None:
+    async with connect(any_server) as client:
+        await client.send(ping)
+        assert (await client.receive()).text == '{"event":"hotsock.pong","data":"{}"}'
+
+
+@pytest.mark.parametrize("event", ["hotsock.pong", "hotsock.heartbeat"])
+async def test_is_accepted_in_silence(any_server: Server, event: str) -> None:
+    async with connect(any_server) as client:
+        await client.send({"event": event}, {"event": event, "data": "{}"})
+        await client.nothing()
+
+
+# --- rule 7: the end ----------------------------------------------------------------------------
+
+
+async def close_frame(client: Client) -> None:
+    await client.socket.close()
+
+
+async def reset(client: Client) -> None:
+    client.reset()
+
+
+async def half_close(client: Client) -> None:
+    client.socket.transport.write_eof()
+
+
+@pytest.mark.parametrize("end", [close_frame, reset, half_close])
+async def test_a_secret_stops_working_when_its_connection_ends(
+    every_server: Server, channel: str, end: Any
+) -> None:
+    async with connect(every_server, channels=room(channel)) as client:
+        await client.subscribe(channel)
+        assert await client.history(channel) == []
+        await end(client)
+        await credentials_end(client, channel)
+
+
+async def credentials_end(client: Client, channel: str) -> None:
+    async def refused() -> bool:
+        answered = await client.call("listMessages", {"channel": channel})
+        return answered.status == 401 and answered.code == "INVALID_CONNECTION"
+
+    assert await eventually(refused)
+
+
+async def test_abrupt_closes_leave_no_rows(every_server: Server, channel: str) -> None:
+    """Thirty at once, each cut at another moment of its life."""
+    channels = {channel: {"autoSubscribe": True, "messages": {"chat": {**PASSING, "store": -1}}}}
+    jwt = token(every_server, channels=channels)
+
+    async def cut(turn: int) -> Client:
+        client = await open_client(every_server, jwt)
+        if turn % 3:
+            await client.receive("hotsock.subscribed")
+        if turn % 3 == 2:
+            await client.publish(channel, turn)
+        client.reset()
+        return client
+
+    clients = await asyncio.gather(*(cut(turn) for turn in range(30)))
+    async with connect(every_server, jwt=jwt) as alive:
+
+        async def gone() -> bool:
+            await alive.settle()
+            return not sum(rows_of(every_server, client.id) for client in clients)
+
+        assert await eventually(gone)
+        assert rows_of(every_server, alive.id) == 2
+    await asyncio.gather(*(client.aclose() for client in clients))
+
+
+async def test_the_credentials_of_one_connection_are_no_others(
+    any_server: Server, channel: str
+) -> None:
+    async with (
+        connect(any_server, channels=room(channel)) as one,
+        connect(any_server, channels=room(channel)) as two,
+    ):
+        await one.subscribe(channel)
+        await two.subscribe(channel)
+        body = {"channel": channel}
+        for id, secret in ((one.id, two.secret), ("unknown", one.secret), (one.id, "\u00e9\0")):
+            answered = await one.call("listMessages", body, id=id, secret=secret)
+            assert answered.refusal == (401, "INVALID_CONNECTION")
+        assert (await one.call("listMessages", body)).status == 200
+
+
+# --- rule 8: one after another ------------------------------------------------------------------
+
+
+async def test_frames_are_handled_in_the_order_in_which_they_arrive(
+    every_server: Server, channel: str
+) -> None:
+    """All at once, slow ones (stored, subscribing) among quick ones."""
+    chat = {"event": "chat", "channel": channel, "data": 1}
+    wave = {"event": "wave", "channel": channel, "data": 2}
+    subscribe = {"event": "hotsock.subscribe", "channel": channel}
+    unsubscribe = {"event": "hotsock.unsubscribe", "channel": channel}
+    ping = {"event": "hotsock.ping"}
+    steps = [
+        (ping, "hotsock.pong"),
+        (chat, "NOT_SUBSCRIBED"),
+        (subscribe, "hotsock.subscribed"),
+        (chat, "chat"),
+        (wave, "wave"),
+        (ping, "hotsock.pong"),
+        (chat, "chat"),
+        (subscribe, "ALREADY_SUBSCRIBED"),
+        (wave, "wave"),
+        (unsubscribe, "hotsock.unsubscribed"),
+        (wave, "NOT_SUBSCRIBED"),
+        (unsubscribe, "NOT_SUBSCRIBED"),
+        (subscribe, "hotsock.subscribed"),
+        (wave, "wave"),
+        (ping, "hotsock.pong"),
+    ]
+    echo = {"publish": True, "echo": True}
+    messages = {"chat": {**echo, "store": -1}, "wave": echo}
+    async with connect(every_server, channels=room(channel, messages)) as client:
+        await client.send(*(frame for frame, _ in steps))
+        got = [await client.receive() for _ in steps]
+    assert [frame.get("error", {}).get("code", frame["event"]) for frame in got] == [
+        reply for _, reply in steps
+    ]
+
+
+# --- rates, shutdown, slow readers --------------------------------------------------------------
+
+
+async def test_500_frames_at_once_are_never_limited(any_server: Server) -> None:
+    async with connect(any_server) as client:
+        await client.send(*['{"event":"hotsock.ping"}'] * 500)
+        for _ in range(500):
+            await client.receive("hotsock.pong")
+
+
+async def test_who_goes_on_sending_too_fast_is_told_then_closed_then_refused(
+    any_server: Server, channel: str
+) -> None:
+    jwt = token(any_server, uid=f"fast-{channel}")
+    async with connect(any_server, jwt=jwt) as client:
+        await client.send(*['{"event":"hotsock.ping"}'] * 2000)
+        answered = 0
+        while (frame := await client.receive())["event"] == "hotsock.pong":
+            answered += 1
+        assert answered >= 500
+        assert frame["error"]["code"] == "RATE_LIMITED"
+        assert (await client.closed())[0] == 4429
+    await refused_for_now(any_server, jwt)
+
+
+async def refused_for_now(server: Server, jwt: str) -> None:
+    """Whoever was closed for abuse and is back at once; nobody else is (rule 9)."""
+    with pytest.raises(Refused) as refused:
+        await open_client(server, jwt)
+    assert refused.value.status == handshake_status(server, 429)
+    async with connect(server, uid="another") as other:
+        await other.nothing()
+
+
+async def test_a_restarting_server_closes_with_1012_and_refuses_handshakes(tmp_path: Path) -> None:
+    with start_server("uvicorn", tmp_path) as server:
+        clients = [await open_client(server, token(server)) for _ in range(5)]
+        closing_ = [asyncio.create_task(client.closed()) for client in clients]
+        assert await asyncio.to_thread(server.stop, signal.SIGTERM) == 0
+        assert {code for code, _ in await asyncio.gather(*closing_)} == {1012}
+        await asyncio.gather(*(client.aclose() for client in clients))
+        with pytest.raises((Refused, OSError)):
+            await open_client(server, token(server))
+
+
+async def test_who_reads_too_slowly_is_closed_and_nobody_waits_for_it(
+    server: Server, channel: str
+) -> None:
+    """uvicorn alone: daphne has no back-pressure (design.md section 5)."""
+    data, count = "x" * 30_000, 700
+    messages = {"flood": {"publish": True}}
+    async with (
+        connect(server, channels=room(channel, messages)) as publisher,
+        connect(server, channels=room(channel, messages)) as reader,
+    ):
+        await publisher.subscribe(channel)
+        await reader.subscribe(channel)
+        jwt = token(server, uid=f"slow-{channel}", channels=room(channel))
+        slow = await open_slow(server, jwt, channel)
+        for _ in range(count):
+            await publisher.publish(channel, data, "flood")
+            await reader.receive("flood")
+        await publisher.nothing()
+        assert (await slow.closed())[0] in (4410, 1006)
+        await credentials_end(slow, channel)
+        await refused_for_now(server, jwt)
+        await slow.aclose()
+
+
+async def open_slow(server: Server, jwt: str, channel: str) -> Client:
+    """A subscriber that stops reading: its library stops at the first frame that nobody takes."""
+    slow = await open_client(server, jwt, max_queue=1)
+    await slow.subscribe(channel)
+    return slow
