@@ -5,6 +5,8 @@ waits; what stays missing is read from the database and delivered first.
 """
 
 import asyncio
+import heapq
+import itertools
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -24,7 +26,11 @@ ReadChanges = Callable[[str, int], Awaitable[tuple[list[Change], int]]]
 # With nothing lost, 1 to 8 % of announcements from other processes arrive before their
 # predecessor, by less than 5 ms (design.md section 4, "The hub").
 REPAIR_AFTER_SECONDS: Final = 0.05
+RETRY_AFTER_SECONDS: Final = 1.0
 UNKNOWN: Final = -1  # no subscriber has found the channel's head yet
+# Passing messages beyond so many are dropped (P4: at most once): while the database is away, what
+# they wait for does not come, and they would grow without bound (P6).
+MAX_WAITING: Final = 1000
 
 
 class Subscriber:
@@ -46,20 +52,32 @@ class Subscriber:
 
     def take(self, item: Item) -> None:
         if self._held is not None:
-            self._held.append(item)
+            if _is_kept(item, len(self._held)):
+                self._held.append(item)
         elif (item.echo or item.origin != self.connection_id) and item.place > self._head:
             self.outbox.push(item.event)
 
 
 class Feed:
-    __slots__ = ("_last", "_read_changes", "_repair", "_waiting", "channel", "subscribers")
+    __slots__ = (
+        "_arrivals",
+        "_last",
+        "_read_changes",
+        "_repair",
+        "_waiting",
+        "channel",
+        "subscribers",
+    )
 
     def __init__(self, channel: str, read_changes: ReadChanges) -> None:
         self.channel = channel
         self.subscribers: dict[str, Subscriber] = {}
         self._read_changes = read_changes
         self._last = UNKNOWN  # the number last delivered
-        self._waiting: list[Item] = []
+        # A heap: by what must come before; passing messages before the change that follows the
+        # same, since their sender may have caused it afterwards (P4); then as they arrived.
+        self._waiting: list[tuple[int, bool, int, Item]] = []
+        self._arrivals = itertools.count()
         self._repair: asyncio.Task[None] | None = None
 
     def start(self, head: int) -> None:
@@ -69,10 +87,11 @@ class Feed:
             self._deliver_waiting()
 
     def receive(self, item: Item) -> None:
-        if not self._waiting and item.follows <= self._last:
+        if item.follows <= self._last:
             self._deliver(item)
-        else:
-            self._waiting.append(item)
+        elif _is_kept(item, len(self._waiting)):
+            self._wait(item)
+        if self._waiting:
             self._deliver_waiting()
 
     def close(self) -> None:
@@ -88,19 +107,17 @@ class Feed:
         for subscriber in self.subscribers.values():
             subscriber.take(item)
 
+    def _wait(self, item: Item) -> None:
+        place = (item.follows, isinstance(item, Change), next(self._arrivals), item)
+        heapq.heappush(self._waiting, place)
+
     def _deliver_waiting(self, known: int = UNKNOWN) -> None:
         """Delivers what need not wait. Up to `known` nothing else will come: what is missing there
         has been purged, or is a reaction that has changed again."""
         if self._last == UNKNOWN:
             return
-        self._waiting.sort(key=_order)
-        ready = 0
-        for item in self._waiting:
-            if item.follows > max(self._last, known):
-                break
-            self._deliver(item)
-            ready += 1
-        del self._waiting[:ready]
+        while self._waiting and self._waiting[0][0] <= max(self._last, known):
+            self._deliver(heapq.heappop(self._waiting)[-1])
         self._last = max(self._last, known)
         if self._waiting and self._repair is None:
             self._repair = asyncio.create_task(self._fill_gap())
@@ -120,12 +137,13 @@ class Feed:
             missing, known = await self._read_changes(self.channel, self._last)
         except ProtocolError as error:  # the database is away: try again
             log.warning("A gap in a channel could not be read yet: %s", error.message)
+            await asyncio.sleep(RETRY_AFTER_SECONDS)
             return
-        self._waiting += missing
+        for change in missing:
+            self._wait(change)
         self._deliver_waiting(known)
 
 
-def _order(item: Item) -> tuple[int, bool]:
-    """By what must come before; passing messages before the change that follows the same, since
-    their sender may have caused it afterwards (P4)."""
-    return item.follows, isinstance(item, Change)
+def _is_kept(item: Item, waiting: int) -> bool:
+    """Whether it is kept beside so many that wait for the database already."""
+    return waiting < MAX_WAITING or isinstance(item, Change)

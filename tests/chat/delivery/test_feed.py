@@ -23,6 +23,7 @@ from chat.protocol.events import Event
 def _repair_at_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(feed, "REPAIR_AFTER_SECONDS", 0)
+        patch.setattr(feed, "RETRY_AFTER_SECONDS", 0)
         yield
 
 
@@ -278,6 +279,27 @@ def test_a_passing_message_overtakes_nobody_elses_gap() -> None:
         channel.hub.leave("c", "jim")
 
     asyncio.run(scenario())
+
+
+def test_passing_messages_that_wait_for_the_database_are_bounded_and_changes_are_not() -> None:
+    last = 3 * feed.MAX_WAITING
+    channel = Channel(committed=up_to(last), failures=20)
+
+    async def scenario() -> None:
+        channel.join("jim")
+        channel.settle("jim", 0)
+        channel.join("pam")  # her subscription is not committed yet
+        for number in range(2, last + 1):
+            channel.hub.announce(passing(1, f"before {number}"))
+            channel.hub.announce(change(number))
+        await all_repaired()
+        channel.settle("pam", 1)
+
+    run(scenario)
+    assert channel.numbers("jim") == list(range(1, last + 1))
+    assert channel.numbers("pam") == list(range(2, last + 1))
+    for name in ("jim", "pam"):
+        assert 0 < len(channel.received[name]) - last <= feed.MAX_WAITING
 
 
 @pytest.mark.parametrize(("echo", "got"), [(False, []), (True, ["1", "p"])])
