@@ -16,7 +16,9 @@ export class MessageFocus {
   #on;
   #list;
   #current = null; // the message in the tab order
-  #dismissed = null; // its reactions stay closed until the reader leaves and comes back
+  #offered = null; // the one whose reactions are open
+  #dismissed = null; // the one whose reactions stay closed until the reader comes back to it
+  #restsAt = ""; // where the pointer was then: what moves under it is no wish
   #timer;
 
   /** `on`: {show(item), hide()} */
@@ -31,37 +33,39 @@ export class MessageFocus {
     for (const type of ["pointerup", "pointercancel"]) listen(type, () => this.#wait(null));
     listen("focusin", ({ target }) => this.#focused(target));
     listen("focusout", ({ relatedTarget }) => this.#blurred(relatedTarget));
-    listen("click", ({ target }) => this.#clicked(target));
+    listen("click", (event) => this.#clicked(event));
     listen("keydown", (event) => this.#key(event));
   }
 
-  /** The list changed: some message is in the tab order, at first the last one. */
+  /** The list changed. Whoever comes by Tab comes to the last message. */
   settle() {
-    if (!this.#current?.isConnected) this.#makeCurrent(this.#list.lastElementChild);
+    if (!this.#holdsFocus) this.#makeCurrent(this.#list.lastElementChild);
   }
 
-  /** The reader is done with the reactions of this message. */
+  /** The reader is done with the reactions that are open. */
   dismiss() {
-    this.#dismissed = this.#current;
-    if (this.#picker.contains(document.activeElement)) this.#current?.focus();
-    this.#on.hide();
+    this.#dismissed = this.#offered;
+    if (this.#picker.contains(document.activeElement)) this.#offered?.focus();
+    this.#hide();
   }
 
   get #picker() {
     return this.#content.querySelector("reaction-picker");
   }
 
-  #over({ target, pointerType }) {
-    if (pointerType !== "mouse" || this.#picker.contains(target)) return;
+  #over(event) {
+    const { target, pointerType } = event;
+    if (pointerType !== "mouse" || placeOf(event) === this.#restsAt) return;
+    if (this.#picker.contains(target)) return this.#wait(null);
     const item = this.#itemOf(target);
-    if (item !== this.#dismissed) this.#dismissed = null;
-    this.#wait(() => (item ? this.#offer(item) : this.#on.hide()), HOVER_MS);
+    if (item !== this.#dismissed || target.closest(".bubble")) this.#dismissed = null;
+    this.#wait(() => (item ? this.#offer(item) : this.#hide()), HOVER_MS);
   }
 
   #leave() {
     this.#dismissed = null;
     this.#wait(null);
-    if (!this.#holdsFocus) this.#on.hide();
+    if (!this.#holdsFocus) this.#hide();
   }
 
   #press({ target, pointerType }) {
@@ -71,20 +75,20 @@ export class MessageFocus {
 
   #focused(target) {
     const item = this.#itemOf(target);
-    if (!item) return;
-    this.#makeCurrent(item);
-    if (target === item) this.#offer(item);
+    if (item) this.#makeCurrent(item);
+    if (item && target === item) this.#offer(item);
   }
 
   #blurred(next) {
     if (next && this.#content.contains(next)) return;
     this.#dismissed = null;
-    this.#on.hide();
+    this.#hide();
   }
 
-  #clicked(target) {
-    const item = this.#itemOf(target);
-    if (!item || target.closest("button")) return;
+  #clicked(event) {
+    this.#restsAt = placeOf(event);
+    const item = this.#itemOf(event.target);
+    if (!item || event.target.closest("button")) return;
     this.#dismissed = null;
     this.#offer(item);
   }
@@ -107,8 +111,13 @@ export class MessageFocus {
 
   #offer(item) {
     if (item === this.#dismissed) return;
-    this.#makeCurrent(item);
+    this.#offered = item;
     this.#on.show(item);
+  }
+
+  #hide() {
+    this.#offered = null;
+    this.#on.hide();
   }
 
   #makeCurrent(item) {
@@ -136,3 +145,5 @@ export class MessageFocus {
     if (act) this.#timer = setTimeout(act, milliseconds);
   }
 }
+
+const placeOf = ({ clientX, clientY }) => `${clientX} ${clientY}`;

@@ -56,6 +56,7 @@ export class MessageLog extends HTMLElement {
     this.#list.clear();
     renderPending(this.querySelector(".pending"), []);
     this.#showPlaceholder("loading");
+    this.#setBusy(true);
   }
 
   /** Whoever sends wants to see it. */
@@ -78,6 +79,7 @@ export class MessageLog extends HTMLElement {
     for (const entry of this.#reacted) this.#list.update(entry);
     renderPending(this.querySelector(".pending"), sending.outbox.items);
     this.#showPlaceholder(placeholderFor(timeline.entries, sending.outbox.items, history));
+    this.#setBusy(history === "loading");
     this.#scroll.settle(this.#added.filter(({ uid }) => uid !== this.#uid).length);
     this.#focus.settle();
     this.#added = [];
@@ -88,7 +90,11 @@ export class MessageLog extends HTMLElement {
     for (const each of this.querySelectorAll(".placeholder")) {
       each.hidden = each.dataset.state !== state;
     }
-    this.querySelector(".log").setAttribute("aria-busy", String(state === "loading"));
+  }
+
+  /** While it reads history, a screen reader need not read it all out. */
+  #setBusy(isBusy) {
+    this.querySelector(".log").setAttribute("aria-busy", String(isBusy));
   }
 
   #showPicker(item) {

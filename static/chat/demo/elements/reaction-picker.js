@@ -44,18 +44,19 @@ export class ReactionPicker extends HTMLElement {
     buttons[to].focus();
   }
 
-  /** Beside the bubble where there is room, else above it, else below. */
+  /** Beside the bubble where there is room, else above it, else below; never out of sight. */
   #place(bubble, isOwn, scroller) {
     const at = bubble.getBoundingClientRect();
     const view = scroller.getBoundingClientRect();
     const { offsetWidth: width, offsetHeight: height } = this; // as it is after its animation
     const origin = this.offsetParent.getBoundingClientRect();
     const beside = isOwn ? at.left - GAP - width : at.right + GAP;
-    const fits = beside >= view.left + GAP && beside + width <= view.right - GAP;
     const aligned = isOwn ? at.right - width : at.left;
     const above = at.top - height - GAP / 2;
     const stacked = above >= view.top ? above : at.bottom + GAP / 2;
+    const fits = beside >= view.left + GAP && beside + width <= view.right - GAP;
+    const top = fits ? at.top + (at.height - height) / 2 : stacked;
     this.style.left = `${(fits ? beside : aligned) - origin.left}px`;
-    this.style.top = `${(fits ? at.top + (at.height - height) / 2 : stacked) - origin.top}px`;
+    this.style.top = `${Math.max(view.top, Math.min(top, view.bottom - height)) - origin.top}px`;
   }
 }

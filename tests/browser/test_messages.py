@@ -1,0 +1,121 @@
+"""What is written in one window stands in both: text, sides, times, runs."""
+
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.browser.chat import Chat, Window
+
+
+async def box(window: Window, text: str) -> dict[str, float]:
+    found = await window.message(text).locator(".bubble").bounding_box()
+    assert found is not None
+    return found
+
+
+async def test_a_message_appears_in_both_windows_at_once(chat: Chat) -> None:
+    await chat.jim.say("Hello Pam")
+    await chat.pam.shows("Hello Pam")
+    await chat.jim.shows("Hello Pam")
+    await chat.pam.say("Hello Jim")
+    await chat.jim.shows("Hello Pam", "Hello Jim")
+    await chat.pam.shows("Hello Pam", "Hello Jim")
+
+
+async def test_each_window_has_its_own_token_and_socket(chat: Chat) -> None:
+    urls = {socket.url for socket in chat.sockets}
+    assert len(chat.sockets) == len(urls) == 2
+    assert [body.get("uid") for body in chat.called("/tokens")][1:] == ["jim", "pam"]
+
+
+async def test_own_messages_stand_right_others_left(chat: Chat) -> None:
+    await chat.jim.say("from Jim")
+    await chat.pam.say("from Pam")
+    await chat.jim.shows("from Jim", "from Pam")
+    await chat.pam.shows("from Jim", "from Pam")
+    for window, own, other in (
+        (chat.jim, "from Jim", "from Pam"),
+        (chat.pam, "from Pam", "from Jim"),
+    ):
+        right, left = await box(window, own), await box(window, other)
+        frame = await window.scroller.bounding_box()
+        assert frame is not None
+        middle = frame["x"] + frame["width"] / 2
+        assert left["x"] < middle < right["x"] + right["width"]
+        assert right["x"] > left["x"]
+
+
+async def test_the_time_is_that_of_the_message_id(chat: Chat) -> None:
+    before = await chat.page.evaluate("Date.now()")
+    await chat.jim.say("what time is it?")
+    time = chat.pam.message("what time is it?").locator("time")
+    shown = await time.evaluate("(element) => Date.parse(element.dateTime)")
+    assert before - 2000 <= shown <= before + 10_000
+    expected = await time.evaluate(
+        "(element) => new Date(element.dateTime).toLocaleTimeString(undefined,"
+        " {hour: '2-digit', minute: '2-digit'})"
+    )
+    await expect(time).to_have_text(expected)
+
+
+async def test_sender_and_time_are_shown_once_a_run(chat: Chat) -> None:
+    for text in ("one", "two"):
+        await chat.jim.say(text)
+    await chat.pam.say("three")
+    await chat.pam.shows("one", "two", "three")
+    shown = await chat.pam.log.locator(".byline").evaluate_all(
+        "(lines) => lines.map((line) => line.getBoundingClientRect().width > 2)"
+    )
+    assert shown == [True, False, True]
+    # A screen reader is told the sender of each.
+    await expect(chat.pam.log.locator(".sender")).to_have_text(["Jim", "Jim", "Pam"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<img src=x onerror=alert(1)><b>bold</b>",
+        "</p><script>alert(1)</script>",
+        "{{ 1 + 1 }} &amp; &lt;",
+        "👩‍👩‍👧‍👦 🏳️‍🌈 ❤️",
+        "שלום עולם",
+        "line one\n  line two",
+    ],
+)
+async def test_text_stays_text(chat: Chat, text: str) -> None:
+    await chat.jim.say(text)
+    for window in (chat.pam, chat.jim):
+        await expect(window.bubbles).to_have_count(1)
+        assert await window.bubbles.evaluate("(bubble) => bubble.textContent") == text
+        assert await window.bubbles.evaluate("(bubble) => bubble.children.length") == 0
+
+
+async def test_right_to_left_text_runs_right_to_left(chat: Chat) -> None:
+    await chat.jim.say("שלום!")
+    await expect(chat.pam.bubbles).to_have_attribute("dir", "auto")
+    await expect(chat.pam.bubbles).to_have_css("direction", "rtl")
+
+
+@pytest.mark.parametrize("text", ["w" * 400, "https://example.org/" + "a/b-c_d" * 60, "😀" * 300])
+async def test_long_words_wrap(chat: Chat, text: str) -> None:
+    await chat.jim.say(text)
+    for window in (chat.jim, chat.pam):
+        await expect(window.bubbles).to_have_count(1)
+        assert await overflow(window) == 0
+    assert await page_overflow(chat.page) == 0
+
+
+async def overflow(window: Window) -> int:
+    difference = "(element) => element.scrollWidth - element.clientWidth"
+    return int(await window.scroller.evaluate(difference))
+
+
+async def page_overflow(page: Page) -> int:
+    root = "document.documentElement"
+    return int(await page.evaluate(f"{root}.scrollWidth - {root}.clientWidth"))
+
+
+async def test_a_window_without_messages_says_so(chat: Chat) -> None:
+    await expect(chat.jim.root.get_by_text("No messages yet")).to_be_visible()
+    await chat.pam.say("first")
+    await chat.jim.shows("first")
+    await expect(chat.jim.root.get_by_text("No messages yet")).to_be_hidden()
