@@ -66,7 +66,6 @@ export class Core {
   terminate() {
     this.connection.close("terminated");
     this.bindings.clear();
-    this.#outbox.clear();
     this.#stopListening();
   }
 

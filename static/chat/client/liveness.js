@@ -16,7 +16,7 @@ export class Liveness {
   #dead;
   #quietTimer;
   #heartbeatTimer;
-  #probing = false;
+  #probing;
 
   /**
    * @param {number} heartbeatSeconds 0: no heartbeats

@@ -54,10 +54,6 @@ export class Outbox {
     return dropped;
   }
 
-  clear() {
-    this.#waiting = [];
-  }
-
   #isReady({ channel }) {
     return channel === undefined || !this.#calls.mustWait(channel);
   }

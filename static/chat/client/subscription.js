@@ -22,7 +22,7 @@ let requests = 0;
 export class Subscription {
   /** @type {import("./states.js").SubscriptionState} */
   status = "none";
-  requestNumber = 0; // the later the request, the higher
+  requestNumber = 0; // of the request without an answer, the later the higher; 0: there is none
   membership = new Membership();
   subscribeTokenFn = null;
   #calls;
@@ -59,6 +59,7 @@ export class Subscription {
   }
 
   disconnected() {
+    this.answered();
     this.#enter("none");
   }
 
@@ -72,6 +73,10 @@ export class Subscription {
     if (this.status === "subscribed") this.#leave();
     else if (this.status === "preparing" || this.status === "refused") this.#enter("none");
     this.#calls.flush();
+  }
+
+  answered() {
+    this.requestNumber = 0;
   }
 
   /** The server says that we are subscribed, for whatever reason. */
@@ -102,6 +107,7 @@ export class Subscription {
 
   /** The server did not subscribe us; one of the codes of protocol.md section 17. */
   refused(code) {
+    this.answered();
     if (this.status !== "pending") return;
     const how = TRIES_AGAIN.get(code);
     const canAsk = how === "later" || (how === "withAnotherToken" && this.subscribeTokenFn);

@@ -70,9 +70,13 @@ export class Subscriptions {
   }
 
   #subscribed(frame) {
-    const { channel, meta } = frame;
-    if (isObject(meta)) this.#learn(channel, this.#byName.get(meta.channelAlias));
+    const { channel, data, meta } = frame;
+    if (typeof channel !== "string") return;
+    const alias = isObject(meta) ? meta.channelAlias : undefined;
+    this.#learn(channel, this.named(typeof alias === "string" ? alias : channel));
+    const isAnswer = !isObject(data) || data.autoSubscribed !== true;
     this.#each(channel, (one) => {
+      if (isAnswer) one.answered();
       one.membership.readSelf(frame);
       one.membership.readMembers(frame);
       one.confirmed();
@@ -93,16 +97,20 @@ export class Subscriptions {
     else if (error.event === "hotsock.unsubscribe") one?.kept();
   }
 
-  // Carries the real name. One that we never heard belongs to an alias: that of the oldest request,
-  // since requests are answered in their order (section 6.8).
-  #alreadySubscribed(channel) {
-    if (this.#known(channel).length === 0) this.#learn(channel, this.#oldestPending());
-    this.#each(channel, (one) => one.confirmed());
+  // Carries the real name. Where no request of that name is without an answer, an alias was sent:
+  // that of the oldest request, since they are answered in their order (section 6.8).
+  #alreadySubscribed(realName) {
+    const unanswered = this.#unanswered();
+    const known = this.#known(realName);
+    const asked = unanswered.find((one) => known.includes(one)) ?? unanswered[0];
+    asked?.answered();
+    this.#learn(realName, asked);
+    this.#each(realName, (one) => one.confirmed());
   }
 
-  #oldestPending() {
-    const pending = [...this.#byName.values()].filter(({ status }) => status === "pending");
-    return pending.toSorted((one, other) => one.requestNumber - other.requestNumber)[0];
+  #unanswered() {
+    const requests = [...this.#byName.values()].filter((one) => one.requestNumber > 0);
+    return requests.toSorted((one, other) => one.requestNumber - other.requestNumber);
   }
 
   #learn(realName, one) {

@@ -47,6 +47,16 @@ test("ALREADY_SUBSCRIBED names the real channel, and settles its alias", async (
   assert.deepEqual(said(), ["hotsock.subscribe alias", "chat alias"]);
 });
 
+test("an alias for what the token has subscribed under its real name is settled too", async (t) => {
+  fakeWorld(t);
+  const client = await connectedClient();
+  newest().subscribed("real", { data: { autoSubscribed: true } });
+  const heard = listen(client, "chat", { channel: "alias" });
+  newest().refuse("hotsock.subscribe", "real", "ALREADY_SUBSCRIBED");
+  newest().say({ event: "chat", channel: "real" });
+  assert.deepEqual([heard.length, client.channels("alias").subscribed], [1, true]);
+});
+
 test("ALREADY_SUBSCRIBED with a name never heard belongs to the oldest request", async (t) => {
   fakeWorld(t);
   const client = await connectedClient();

@@ -133,6 +133,21 @@ for (const [life, what, expected] of LIVES) {
   });
 }
 
+test("a connection that broke before it was stable is not stable later", async (t) => {
+  fakeWorld(t, { random: 0.5 });
+  await connectedClient();
+  await pass(9000);
+  newest().end();
+  await pass(AT_ONCE);
+  await pass(999); // the time at which the first would have been stable
+  newest().connect();
+  newest().end();
+  await pass(999);
+  assert.equal(sockets.length, 2);
+  await pass(1);
+  assert.equal(sockets.length, 3);
+});
+
 test("a socket that cannot be made counts as a refused handshake", async (t) => {
   fakeWorld(t, { random: 0.5 });
   const client = makeClient();
@@ -162,7 +177,8 @@ const SILENCES = [
     "says hotsock.connected without credentials",
     (socket) => {
       socket.open();
-      for (const data of [undefined, null, 7, "x", {}, { connectionId: 1, connectionSecret: 2 }]) {
+      const [connectionId, connectionSecret] = ["id", "secret"];
+      for (const data of [undefined, null, 7, "x", {}, { connectionId }, { connectionSecret }]) {
         socket.say({ event: "hotsock.connected", data });
       }
     },
@@ -207,6 +223,7 @@ test("late events of a socket that was given up change nothing", async (t) => {
   await pass(1000);
   newest().connect("new");
   events.length = frames.length = messages.length = 0;
+  old.open();
   old.connect("old");
   old.say({ event: "chat" });
   old.fail();
@@ -273,6 +290,7 @@ const UNKNOWN_SHAPES = [
   { event: "hotsock.subscribed" },
   { event: "hotsock.subscribed", channel: "c", data: null, meta: null },
   { event: "hotsock.subscribed", channel: "c", data: 1, meta: "x" },
+  { event: "hotsock.subscribed", channel: "c", meta: { channelAlias: { not: "a name" } } },
   { event: "hotsock.unsubscribed", channel: null },
   { event: "hotsock.memberAdded", channel: "c", data: { members: "everybody" } },
   { event: "hotsock.umdUpdated", channel: "c" },

@@ -46,9 +46,9 @@ export class FakeWebSocket extends EventTarget {
     this.#dispatch("message", { data: typeof frame === "object" ? JSON.stringify(frame) : frame });
   }
 
-  /** Opens and says hotsock.connected, as the connection of that id. */
+  /** Opens where it is not open yet, and says hotsock.connected, as the connection of that id. */
   connect(connectionId = `id-${FakeWebSocket.instances.length}`) {
-    this.open();
+    if (this.readyState === CONNECTING) this.open();
     this.say({
       event: "hotsock.connected",
       data: {

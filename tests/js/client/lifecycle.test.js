@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
+  bindTo,
   connectedClient,
   fakeWorld,
   listen,
@@ -151,6 +152,18 @@ for (const name of [
   });
 }
 
+test("resume() while waiting leaves no earlier time to try behind", async (t) => {
+  fakeWorld(t, { random: 0.5 });
+  const client = await STATES["waiting after a connection"][0]();
+  client.resume();
+  await settle();
+  newest().fail();
+  await pass(999);
+  assert.equal(sockets.length, 2);
+  await pass(1);
+  assert.equal(sockets.length, 3);
+});
+
 test("a token that arrives after suspend() opens nothing", async (t) => {
   fakeWorld(t);
   const answers = [];
@@ -254,6 +267,42 @@ for (const call of CLOSERS) {
     });
   }
 }
+
+const REASONS = [
+  ["suspend", "suspended"],
+  ["terminate", "terminated"],
+];
+
+for (const [call, reason] of REASONS) {
+  test(`@@disconnect says that ${call}() closed in order`, async (t) => {
+    fakeWorld(t);
+    const client = await connectedClient();
+    const closes = listen(client, "@@disconnect");
+    client[call]();
+    assert.deepEqual(closes, [{ type: "close", code: 1000, reason, wasClean: true }]);
+  });
+
+  test(`after ${call}() no timer goes on`, async (t) => {
+    fakeWorld(t);
+    const client = await connectedClient({ heartbeatIntervalSeconds: 5 });
+    bindTo(client);
+    newest().refuse("hotsock.subscribe", "c", "RATE_LIMITED");
+    client[call]();
+    const timers = t.mock.method(globalThis, "setTimeout");
+    newest().say({ event: "chat", channel: "c" });
+    await pass(HOUR);
+    assert.equal(timers.mock.callCount(), 0);
+  });
+}
+
+test("after terminate() in a callback no other is called", async (t) => {
+  fakeWorld(t);
+  const client = await connectedClient();
+  client.bind("chat", () => client.terminate());
+  const heard = listen(client, "chat");
+  newest().say({ event: "chat" });
+  assert.deepEqual(heard, []);
+});
 
 test("suspend() in @@error when a handshake takes too long holds", async (t) => {
   fakeWorld(t);

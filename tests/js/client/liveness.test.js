@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { connectedClient, fakeWorld, newest, ownEvents, pass, said, sockets } from "./harness.js";
+import { connectedClient, fakeWorld, listen, newest, ownEvents, pass, said, sockets } from "./harness.js";
 
 const PING = "hotsock.ping";
 const HEARTBEAT = "hotsock.heartbeat";
@@ -48,11 +48,13 @@ test("without an answer the connection is dead after 5 s, and the client connect
   fakeWorld(t);
   const client = await connectedClient();
   const events = ownEvents(client);
+  const closes = listen(client, "@@disconnect");
   await pass(30_000);
   await pass(4999);
   assert.equal(client.state, "connected");
   await pass(1);
   assert.deepEqual(events, ["@@error SOCKET_SILENT", "@@disconnect 1006"]);
+  assert.deepEqual([closes[0].type, closes[0].wasClean], ["close", false]);
   await pass(1);
   assert.equal(sockets.length, 2);
   newest().connect();

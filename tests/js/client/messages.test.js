@@ -81,6 +81,7 @@ for (const [what, send] of REFUSED) {
 test("what is sent before connecting is sent after it, in order", async (t) => {
   fakeWorld(t);
   const client = makeClient();
+  const events = ownEvents(client);
   client.sendMessage("one", { channel: "c" });
   client.sendRawMessage('{"event":"two"}');
   client.sendMessage("three", { channel: "d" });
@@ -88,7 +89,9 @@ test("what is sent before connecting is sent after it, in order", async (t) => {
   newest().open();
   assert.deepEqual(said(), []);
   newest().connect();
-  assert.deepEqual(said(), ["one c", "two", "three d"]);
+  client.sendMessage("four", { channel: "c" });
+  assert.deepEqual(said(), ["one c", "two", "three d", "four c"]);
+  assert.deepEqual(events, ["@@connect"]);
 });
 
 test("what is sent while a channel is being subscribed waits for it, and only that", async (t) => {

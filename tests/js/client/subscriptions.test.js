@@ -263,6 +263,17 @@ test("what the token subscribes by itself needs no answer to our own request", a
   assert.deepEqual(said().slice(2), ["chat c", "chat d"]);
 });
 
+test("who binds after the token has subscribed finds it done", async (t) => {
+  fakeWorld(t);
+  const client = await connectedClient();
+  newest().subscribed("c", { uid: "jim", data: { autoSubscribed: true } });
+  const heard = listen(client, "chat", { channel: "c" });
+  client.sendMessage("chat", { channel: "c" });
+  newest().say({ event: "chat", channel: "c" });
+  const { uid, subscribed } = client.channels("c");
+  assert.deepEqual([uid, subscribed, heard.length, said()], ["jim", true, 1, ["chat c"]]);
+});
+
 test("unbinding between the token's subscription and our answer ends in no subscription", async (t) => {
   fakeWorld(t);
   const client = await connectedClient();
@@ -341,6 +352,27 @@ test("an unbind while waiting to ask again ends it", async (t) => {
   binding.unbind();
   await pass(29_000);
   assert.deepEqual(said(), [SUBSCRIBE]);
+});
+
+test("a bind while waiting to ask again asks now, and not a second time", async (t) => {
+  fakeWorld(t);
+  const client = await connectedClient();
+  const binding = bindTo(client);
+  newest().refuse("hotsock.subscribe", "c", "RATE_LIMITED");
+  binding.unbind();
+  bindTo(client);
+  await pass(29_000);
+  assert.deepEqual(said(), [SUBSCRIBE, SUBSCRIBE]);
+});
+
+test("a refusal that answers no request of ours changes nothing", async (t) => {
+  fakeWorld(t);
+  const client = await connectedClient();
+  bindTo(client);
+  newest().subscribed("c");
+  newest().refuse("hotsock.subscribe", "c", "SUBSCRIBE_PERMISSION_DENIED");
+  newest().refuse("hotsock.subscribe", "unknown", "SUBSCRIBE_PERMISSION_DENIED");
+  assert.deepEqual([client.channels("c").subscribed, said()], [true, [SUBSCRIBE]]);
 });
 
 test("refused requests are not counted against the connection", async (t) => {
