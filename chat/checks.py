@@ -44,7 +44,8 @@ def database_problems() -> list[str]:
         executor = MigrationExecutor(probe)
         pending = executor.migration_plan(executor.loader.graph.leaf_nodes())
     except DatabaseError as error:
-        return [f"The database cannot be used: {' '.join(str(error).split())}."]
+        where = f" ({probe.settings_dict['NAME']})" if probe.vendor == "sqlite" else ""
+        return [f"The database cannot be used{where}: {' '.join(str(error).split())}."]
     finally:
         probe.close()
     return [NOT_MIGRATED] if pending else []

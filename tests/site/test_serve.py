@@ -78,9 +78,10 @@ def test_a_database_that_is_not_migrated(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("options", [[], ["--migrate"]])
 def test_a_database_that_cannot_be_used(tmp_path: Path, options: list[str]) -> None:
-    missing = f"sqlite:///{tmp_path / 'no-such-folder' / 'db.sqlite3'}"
-    said = refusal(tmp_path, "--port", str(free_port()), *options, DATABASE_URL=missing)
-    assert said.startswith("The database cannot be used: ")
+    missing = tmp_path / "no-such-folder" / "db.sqlite3"
+    env = {"DATABASE_URL": f"sqlite:///{missing}"}
+    said = refusal(tmp_path, "--port", str(free_port()), *options, **env)
+    assert said.startswith(f"The database cannot be used ({missing}): ")
     assert said.count("\n") == 0
 
 
