@@ -10,24 +10,18 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-import ssl
 import struct
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import urlencode
 
 import httpx
-import websockets
 from websockets.asyncio.client import ClientConnection
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import ConnectionClosed
 
-from tests.servers import Server, token
-
-LIMIT_SECONDS = 10
-NO_TLS = ssl.SSLContext()  # all is plain HTTP; loading certificates would cost each client 20 ms
+from tests.servers import Server
+from tests.wire.calls import LIMIT_SECONDS, Answer, answer, compact, http_client
 
 
 class Frame(dict[str, Any]):
@@ -36,37 +30,6 @@ class Frame(dict[str, Any]):
     def __init__(self, text: str) -> None:
         super().__init__(json.loads(text))
         self.text = text
-
-
-@dataclass(frozen=True)
-class Answer:
-    """An HTTP answer: `json` is its body, parsed, and `text` it as it came."""
-
-    status: int
-    json: Any
-    text: str
-    headers: httpx.Headers
-
-    @property
-    def code(self) -> str:
-        """The code of a refusal, which has the one shape of protocol.md section 14."""
-        assert self.json.keys() == {"error"}, self.text
-        assert self.json["error"].keys() == {"code", "message"}, self.text
-        code: str = self.json["error"]["code"]
-        return code
-
-    @property
-    def refusal(self) -> tuple[int, str]:
-        return self.status, self.code
-
-
-class Refused(Exception):
-    """The handshake was refused."""
-
-    def __init__(self, status: int, body: bytes) -> None:
-        super().__init__(status, body)
-        self.status = status
-        self.body = body
 
 
 class Client:
@@ -165,6 +128,12 @@ class Client:
         data = {"messageId": message, "reaction": reaction, "action": action}
         await self.send({"event": "hotsock.messageReaction", "channel": channel, "data": data})
 
+    async def fill(self, channel: str, count: int, event: str = "chat") -> list[str]:
+        """Publishes 0, 1, 2…, which must come back, and gives their ids."""
+        for number in range(count):
+            await self.publish(channel, number, event)
+        return [(await self.receive(event))["id"] for _ in range(count)]
+
     async def history(self, channel: str, **body: Any) -> list[dict[str, Any]]:
         """One page of `listMessages`."""
         answer = await self.call("listMessages", {"channel": channel, **body})
@@ -172,6 +141,22 @@ class Client:
         assert answer.json.keys() == {"messages"}
         messages: list[dict[str, Any]] = answer.json["messages"]
         return messages
+
+    async def whole_history(self, channel: str) -> list[dict[str, Any]]:
+        """Page by page, as clients do: until one is shorter than 100."""
+        page = messages = await self.history(channel)
+        while len(page) == 100:
+            page = await self.history(channel, after=page[-1]["id"])
+            messages = messages + page
+        return messages
+
+    async def reactions(self, channel: str, message: str) -> list[dict[str, Any]]:
+        """What `listReactions` gives."""
+        answer = await self.call("listReactions", {"channel": channel, "messageId": message})
+        assert answer.status == 200, answer.text
+        assert answer.json.keys() == {"reactions"}
+        reactions: list[dict[str, Any]] = answer.json["reactions"]
+        return reactions
 
     # --- HTTP -------------------------------------------------------------------------------
 
@@ -220,54 +205,6 @@ class Client:
         if self._http is not None:
             await self._http.aclose()
         await self.socket.close()
-
-
-@asynccontextmanager
-async def connect(
-    server: Server, *, jwt: str | None = None, **claims: Any
-) -> AsyncIterator[Client]:
-    """A connection opened with `jwt` or, without it, with a token of these claims.
-
-    Raises Refused where the handshake is refused.
-    """
-    client = await open_client(server, token(server, **claims) if jwt is None else jwt)
-    try:
-        yield client
-    finally:
-        await client.aclose()
-
-
-async def open_client(server: Server, jwt: str, **options: Any) -> Client:
-    """As `connect`, for those who close it themselves; `options` go to the library."""
-    client = Client(
-        server, await handshake(f"{server.ws_url}?{urlencode({'token': jwt})}", **options)
-    )
-    client.connected = await client.receive("hotsock.connected")
-    return client
-
-
-async def handshake(url: str, **options: Any) -> ClientConnection:
-    """The socket as soon as it is accepted; raises Refused."""
-    settings = {"compression": None, "ping_interval": None, "max_size": None, "max_queue": None}
-    try:
-        return await websockets.connect(url, proxy=None, **settings | options)
-    except InvalidStatus as refused:
-        raise Refused(refused.response.status_code, bytes(refused.response.body)) from None
-
-
-def http_client(server: Server) -> httpx.AsyncClient:
-    return httpx.AsyncClient(
-        base_url=server.url, verify=NO_TLS, trust_env=False, timeout=LIMIT_SECONDS
-    )
-
-
-def answer(response: httpx.Response) -> Answer:
-    parsed = json.loads(response.text) if response.text else None
-    return Answer(response.status_code, parsed, response.text, response.headers)
-
-
-def compact(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 async def eventually[T](condition: Callable[[], Awaitable[T]]) -> T:

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from tests.servers import Server
-from tests.wire.client import answer, compact, connect, eventually, http_client
+from tests.wire.calls import answer, compact, http_client
+from tests.wire.client import eventually
+from tests.wire.connecting import connect
 from tests.wire.grants import PASSING, STORED, room
 
 OPERATIONS = ["listMessages", "listReactions", "publishMessage"]

@@ -2,16 +2,20 @@
 
 import asyncio
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.servers import Server, start_server, token
-from tests.wire.client import Client, Refused, connect, eventually, open_client
+from tests.wire.client import Client, eventually
+from tests.wire.connecting import Refused, connect, open_client
 from tests.wire.database import rows_of
 from tests.wire.grants import PASSING, room
-from tests.wire.kinds import handshake_status
+from tests.wire.kinds import (
+    handshake_status,
+)
 
 # --- rule 5: pings, pongs, heartbeats -----------------------------------------------------------
 
@@ -190,12 +194,21 @@ async def refused_for_now(server: Server, jwt: str) -> None:
 async def test_a_restarting_server_closes_with_1012_and_refuses_handshakes(tmp_path: Path) -> None:
     with start_server("uvicorn", tmp_path) as server:
         clients = [await open_client(server, token(server)) for _ in range(5)]
-        closing_ = [asyncio.create_task(client.closed()) for client in clients]
+        closed = [asyncio.create_task(end_of(client)) for client in clients]
         assert await asyncio.to_thread(server.stop, signal.SIGTERM) == 0
-        assert {code for code, _ in await asyncio.gather(*closing_)} == {1012}
+        ends = await asyncio.gather(*closed)
+        assert {code for code, _ in ends} == {1012}
+        times = sorted(moment for _, moment in ends)
+        assert times[-1] - times[0] > 0.1  # staggered, over a second for ten and more
         await asyncio.gather(*(client.aclose() for client in clients))
         with pytest.raises((Refused, OSError)):
             await open_client(server, token(server))
+
+
+async def end_of(client: Client) -> tuple[int, float]:
+    """Its close code, and when it came."""
+    code, _ = await client.closed()
+    return code, time.monotonic()
 
 
 async def test_who_reads_too_slowly_is_closed_and_nobody_waits_for_it(

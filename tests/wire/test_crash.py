@@ -15,10 +15,10 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from tests.servers import Server, start_server, token
-from tests.wire.client import Client, Refused, connect, open_client
+from tests.wire.client import Client
+from tests.wire.connecting import Refused, connect, open_client
 from tests.wire.database import rows, rows_of
 from tests.wire.grants import STORED, room
-from tests.wire.test_messages import whole_history
 
 CHANNEL = "crash"
 PUBLISHERS = 4
@@ -134,7 +134,7 @@ async def reader(aftermath: Aftermath) -> AsyncIterator[Client]:
 
 async def test_what_was_acknowledged_is_in_history(aftermath: Aftermath, reader: Client) -> None:
     """What anyone saw, in the order seen; every answer's and every copy's id."""
-    history = await whole_history(reader, CHANNEL)
+    history = await reader.whole_history(CHANNEL)
     ids = [message["id"] for message in history]
     assert aftermath.seen
     assert aftermath.answered
@@ -159,7 +159,7 @@ async def test_each_publishers_messages_are_a_beginning_of_what_it_sent(
     aftermath: Aftermath, reader: Client
 ) -> None:
     """Nothing half-stored, none twice, none missing in between."""
-    history = await whole_history(reader, CHANNEL)
+    history = await reader.whole_history(CHANNEL)
     ids = [message["id"] for message in history]
     assert ids == sorted(set(ids))
     for uid in (f"p{number}" for number in range(1, PUBLISHERS)):

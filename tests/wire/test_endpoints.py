@@ -7,9 +7,14 @@ import httpx
 import pytest
 
 from tests.servers import Server, start_server, token
-from tests.wire.client import Client, Refused, answer, connect, handshake, http_client
+from tests.wire.calls import answer, http_client
+from tests.wire.client import Client
+from tests.wire.connecting import Refused, connect, handshake
 from tests.wire.grants import room
-from tests.wire.kinds import answers_handshakes, handshake_status
+from tests.wire.kinds import (
+    answers_handshakes,
+    handshake_status,
+)
 
 ORIGIN = {"Origin": "https://app.example"}
 PREFLIGHT = {

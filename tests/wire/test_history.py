@@ -1,32 +1,21 @@
 """Reading back: `connection/listMessages` (protocol.md sections 8 and 14)."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from tests.servers import Server
-from tests.wire.client import Client, connect, eventually
-from tests.wire.database import expire
-from tests.wire.grants import STORED, room
-from tests.wire.test_limits import milliseconds
-
-NONE_YET = "0" * 26
-AFTER_ALL = "7" + "Z" * 25
-
-
-async def fill(client: Client, channel: str, count: int, event: str = "chat") -> list[str]:
-    """Stores messages 0, 1, 2… over the socket and gives their ids."""
-    for number in range(count):
-        await client.publish(channel, number, event)
-    return [(await client.receive(event))["id"] for _ in range(count)]
+from tests.wire.client import Client
+from tests.wire.connecting import connect
+from tests.wire.grants import room
+from tests.wire.ulids import GREATEST, LEAST, milliseconds
 
 
 def ids_of(messages: list[dict[str, Any]]) -> list[str]:
     return [message["id"] for message in messages]
 
 
-# --- pages --------------------------------------------------------------------------------------
+# --- pages ----------------------------------------------------------------------------------------
 
 
 async def test_250_messages_are_three_pages_in_either_direction(
@@ -34,7 +23,7 @@ async def test_250_messages_are_three_pages_in_either_direction(
 ) -> None:
     async with connect(every_server, uid="jim", channels=room(channel)) as client:
         await client.subscribe(channel)
-        sent = await fill(client, channel, 250)
+        sent = await client.fill(channel, 250)
         forward = await pages(client, channel, "after")
         backward = await pages(client, channel, "before", reverse=True)
     assert [len(page) for page in forward] == [len(page) for page in backward] == [100, 100, 50]
@@ -57,10 +46,27 @@ async def test_a_full_last_page_is_followed_by_an_empty_one(
 ) -> None:
     async with connect(any_server, channels=room(channel)) as client:
         await client.subscribe(channel)
-        sent = await fill(client, channel, 100)
+        sent = await client.fill(channel, 100)
         assert ids_of(await client.history(channel)) == sent
         assert await client.history(channel, after=sent[-1]) == []
         assert await client.history(channel, before=sent[0], reverse=True) == []
+
+
+async def test_a_page_of_history_is_never_cut_short_by_size(
+    any_server: Server, channel: str
+) -> None:
+    """100 messages of 32 KiB, and one more that is on the next page."""
+    data = "x" * (32 * 1024 - 2)
+    messages = {"chat": {"publish": True, "store": -1}}
+    async with connect(any_server, channels=room(channel, messages)) as client:
+        await client.subscribe(channel)
+        for _ in range(101):
+            await client.publish(channel, data)
+        await client.settle()
+        page = await client.history(channel)
+        assert len(page) == 100
+        assert all(message["data"] == data for message in page)
+        assert len(await client.history(channel, after=page[-1]["id"])) == 1
 
 
 CURSORS: list[tuple[dict[str, Any], list[int]]] = [
@@ -69,16 +75,16 @@ CURSORS: list[tuple[dict[str, Any], list[int]]] = [
     ({"after": ""}, [0, 1, 2, 3, 4]),
     ({"after": 1}, [2, 3, 4]),
     ({"after": 4}, []),
-    ({"after": NONE_YET}, [0, 1, 2, 3, 4]),
-    ({"after": AFTER_ALL}, []),
+    ({"after": LEAST}, [0, 1, 2, 3, 4]),
+    ({"after": GREATEST}, []),
     ({"before": 1}, [0, 1, 2, 3, 4]),  # the wrong direction is ignored
     ({"after": 1, "before": 3}, [2, 3, 4]),
     ({"after": 1, "reverse": False}, [2, 3, 4]),
     ({"reverse": True}, [4, 3, 2, 1, 0]),
     ({"reverse": True, "before": 3}, [2, 1, 0]),
     ({"reverse": True, "before": 0}, []),
-    ({"reverse": True, "before": AFTER_ALL}, [4, 3, 2, 1, 0]),
-    ({"reverse": True, "before": NONE_YET}, []),
+    ({"reverse": True, "before": GREATEST}, [4, 3, 2, 1, 0]),
+    ({"reverse": True, "before": LEAST}, []),
     ({"reverse": True, "after": 1}, [4, 3, 2, 1, 0]),  # ignored too
     ({"reverse": True, "after": 1, "before": 3}, [2, 1, 0]),
 ]
@@ -88,7 +94,7 @@ async def test_after_before_and_reverse(every_server: Server, channel: str) -> N
     """The numbers stand for the ids of five messages; both cursors are exclusive."""
     async with connect(every_server, channels=room(channel)) as client:
         await client.subscribe(channel)
-        sent = await fill(client, channel, 5)
+        sent = await client.fill(channel, 5)
         for asked, expected in CURSORS:
             body = {
                 name: sent[value] if type(value) is int else value for name, value in asked.items()
@@ -103,84 +109,16 @@ async def test_a_cursor_may_be_of_another_channel(any_server: Server, channel: s
     async with connect(any_server, channels=room(channel) | room(other)) as client:
         await client.subscribe(channel)
         await client.subscribe(other)
-        [first] = await fill(client, channel, 1)
-        [between] = await fill(client, other, 1)
+        [first] = await client.fill(channel, 1)
+        [between] = await client.fill(other, 1)
         while milliseconds(between) == milliseconds(first):
-            [between] = await fill(client, other, 1)
+            [between] = await client.fill(other, 1)
         assert await client.history(channel, after=between) == []
         assert ids_of(await client.history(channel, before=between, reverse=True)) == [first]
         assert first not in ids_of(await client.history(other))
 
 
-# --- the window ---------------------------------------------------------------------------------
-
-
-@pytest.fixture
-async def kept(every_server: Server, channel: str) -> AsyncIterator[list[str]]:
-    """Ids of messages of at least two different milliseconds, stored before anyone asks."""
-    async with connect(every_server, uid="jim", channels=room(channel)) as jim:
-        await jim.subscribe(channel)
-        ids = await fill(jim, channel, 5)
-        while milliseconds(ids[-1]) == milliseconds(ids[0]):
-            ids += await fill(jim, channel, 5)
-        yield ids
-
-
-async def test_history_start_0_is_everything(
-    every_server: Server, channel: str, kept: list[str]
-) -> None:
-    async with connect(every_server, channels=room(channel, historyStart=0)) as client:
-        await client.subscribe(channel)
-        assert ids_of(await client.history(channel)) == kept
-        assert ids_of(await client.history(channel, reverse=True)) == kept[::-1]
-        assert ids_of(await client.history(channel, after=kept[1])) == kept[2:]
-
-
-@pytest.mark.parametrize("off", [0, 0.001])
-async def test_history_reaches_back_to_history_start_inclusive(
-    every_server: Server, channel: str, kept: list[str], off: float
-) -> None:
-    """To the time of the last message; with `off` to just behind it."""
-    start = milliseconds(kept[-1]) / 1000 + off
-    inside = [id for id in kept if milliseconds(id) >= start * 1000 - 0.5]
-    async with connect(every_server, channels=room(channel, historyStart=start)) as client:
-        await client.subscribe(channel)
-        assert ids_of(await client.history(channel)) == inside
-        assert ids_of(await client.history(channel, reverse=True)) == inside[::-1]
-        assert ids_of(await client.history(channel, after=kept[0])) == inside
-        assert len(inside) < len(kept)
-        assert bool(inside) is not bool(off)
-
-
-async def test_without_history_start_it_reaches_back_to_the_subscribing(
-    every_server: Server, channel: str, kept: list[str]
-) -> None:
-    async with connect(every_server, channels=room(channel)) as client:
-        await client.subscribe(channel)
-        assert await client.history(channel) == []
-        assert await client.history(channel, reverse=True) == []
-        assert await client.history(channel, after=kept[0]) == []
-        first = await fill(client, channel, 2)
-        assert ids_of(await client.history(channel)) == first
-        assert ids_of(await client.history(channel, reverse=True)) == first[::-1]
-        await client.unsubscribe(channel)
-        await client.subscribe(channel)
-        assert await client.history(channel) == []
-        second = await fill(client, channel, 1)
-        assert ids_of(await client.history(channel)) == second
-
-
-async def test_a_history_start_in_the_future_shows_nothing_yet(
-    any_server: Server, channel: str
-) -> None:
-    async with connect(any_server, channels=room(channel, historyStart=4_000_000_000)) as client:
-        await client.subscribe(channel)
-        await fill(client, channel, 2)
-        assert await client.history(channel) == []
-        assert await client.history(channel, reverse=True) == []
-
-
-# --- what is listed -----------------------------------------------------------------------------
+# --- what is listed -------------------------------------------------------------------------------
 
 
 async def test_a_message_is_listed_as_it_was_on_the_wire(
@@ -213,47 +151,6 @@ async def test_events_of_all_names_and_senders_are_listed(any_server: Server, ch
         ]
 
 
-async def test_a_message_expires(every_server: Server, channel: str) -> None:
-    messages = {"brief": {**STORED, "store": 1}, "chat": STORED}
-    async with connect(every_server, channels=room(channel, messages)) as client:
-        await client.subscribe(channel)
-        await fill(client, channel, 1, "brief")
-        lasting = await fill(client, channel, 1)
-
-        async def alone() -> bool:
-            return ids_of(await client.history(channel)) == lasting
-
-        await eventually(alone)
-
-
-async def test_expired_messages_are_invisible_before_they_are_purged(
-    every_server: Server, channel: str
-) -> None:
-    """To listMessages, to listReactions and to reactions, while one that lasts stays."""
-    messages = {"chat": {**STORED, "store": 3600}}
-    async with connect(every_server, uid="jim", channels=room(channel, messages)) as client:
-        await client.subscribe(channel)
-        (brief, lasting) = await fill(client, channel, 2)
-        await client.react(channel, brief)
-        await client.react(channel, lasting)
-        await client.settle()
-        assert ids_of(await client.history(channel)) == [brief, lasting]
-        expire(every_server, brief)
-        assert ids_of(await client.history(channel)) == [lasting]
-        assert ids_of(await client.history(channel, reverse=True)) == [lasting]
-        assert await client.history(channel, before=lasting, reverse=True) == []
-        gone = await client.call("listReactions", {"channel": channel, "messageId": brief})
-        assert gone.refusal == (404, "MESSAGE_NOT_FOUND")
-        for action in ("add", "remove"):
-            await client.react(channel, brief, action=action)
-            await client.error("MESSAGE_NOT_FOUND", "hotsock.messageReaction", channel)
-        kept = await client.call("listReactions", {"channel": channel, "messageId": lasting})
-        assert kept.json == {"reactions": [{"reaction": "👍", "uid": "jim"}]}
-
-
-# --- reactions beside the messages --------------------------------------------------------------
-
-
 async def test_reactions_are_counted_and_with_expand_named(
     every_server: Server, channel: str
 ) -> None:
@@ -265,7 +162,7 @@ async def test_reactions_are_counted_and_with_expand_named(
     ):
         await jim.subscribe(channel)
         await pam.subscribe(channel)
-        await fill(jim, channel, 2)
+        await jim.fill(channel, 2)
         (first, second) = ids_of(await jim.history(channel))
         for client, reaction in ((pam, "👍"), (jim, "❤️"), (jim, "👍")):
             await client.react(channel, first, reaction)
@@ -291,7 +188,7 @@ async def test_reactions_are_counted_and_with_expand_named(
         assert message["reactions"] == {}
 
 
-# --- refusals -----------------------------------------------------------------------------------
+# --- refusals -------------------------------------------------------------------------------------
 
 
 async def test_it_needs_an_active_subscription(any_server: Server, channel: str) -> None:

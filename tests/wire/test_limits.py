@@ -1,130 +1,24 @@
-"""Names and limits, each at its boundary and just beyond (protocol.md section 2)."""
+"""Limits, each at its boundary and just beyond (protocol.md sections 2 and 3)."""
 
-import asyncio
 import json
-import re
-import time
 from typing import Any
 
 import pytest
 
 from tests.servers import Server, token
-from tests.wire.client import Client, Refused, compact, connect, eventually, open_client
-from tests.wire.grants import STORED, room
+from tests.wire.calls import compact
+from tests.wire.client import eventually
+from tests.wire.connecting import Refused, connect, open_client
+from tests.wire.grants import room
 from tests.wire.kinds import close_code, handshake_status, longest_token
 
 KIB = 1024
+
+
 FRAME_BYTES = 128 * KIB
-ANY_CHANNEL = {"*": {"subscribe": True, "historyStart": 0, "messages": {"*": STORED}}}
-ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
-DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
-def milliseconds(id: str) -> int:
-    """The creation time in the first 10 characters of a ULID."""
-    number = 0
-    for digit in id[:10]:
-        number = number * 32 + DIGITS.index(digit)
-    return number
-
-
-# --- channel names ------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("filler", ["x", "é", "👍", "/", '"', "\\", "."])
-async def test_a_channel_name_may_have_256_characters(
-    any_server: Server, channel: str, filler: str
-) -> None:
-    name = channel + filler * (256 - len(channel))
-    async with connect(any_server, channels=ANY_CHANNEL) as client:
-        assert (await client.subscribe(name))["channel"] == name
-        id = await client.store(name, 1)
-        assert (await client.receive("chat"))["channel"] == name
-        assert [message["id"] for message in await client.history(name)] == [id]
-
-
-BAD_CHANNEL_NAMES = [
-    "",
-    "x" * 257,
-    *(f"a{char}b" for char in ("*", "#", ",", " ", "\t", "\n", "\u00a0", "\u3000", "\u2028")),
-    "#regex:x",
-    "*",
-]
-
-
-@pytest.mark.parametrize("name", BAD_CHANNEL_NAMES, ids=ascii)
-async def test_a_channel_name_that_is_none_is_refused(any_server: Server, name: str) -> None:
-    reaction = {"messageId": "0" * 26, "reaction": "👍", "action": "add"}
-    async with connect(any_server, uid="jim", channels=ANY_CHANNEL) as client:
-        for event, data in {
-            "hotsock.subscribe": None,
-            "hotsock.unsubscribe": None,
-            "hotsock.messageReaction": reaction,
-            "chat": "hi",
-        }.items():
-            await client.send({"event": event, "channel": name, "data": data})
-            await client.error("INVALID_CHANNEL_NAME", event, name)
-        for operation, body in {
-            "listMessages": {},
-            "listReactions": {"messageId": "0" * 26},
-            "publishMessage": {"event": "chat"},
-        }.items():
-            refused = await client.call(operation, {"channel": name, **body})
-            assert refused.refusal == (400, "INVALID_CHANNEL_NAME")
-
-
-async def test_a_name_keeps_its_code_points(any_server: Server, channel: str) -> None:
-    """No Unicode normalisation: é as one character and as two are two channels."""
-    one, two = f"{channel}-\u00e9", f"{channel}-e\u0301"
-    async with connect(any_server, channels=ANY_CHANNEL) as client:
-        assert (await client.subscribe(one))["channel"] == one
-        assert (await client.subscribe(two))["channel"] == two
-        await client.publish(two, one)
-        frame = await client.receive("chat")
-        assert (frame["channel"], frame["data"]) == (two, one)
-        assert await client.history(one) == []
-
-
-# --- event names --------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "event",
-    ["x", "x" * 128, "👍" * 128, "with space", "a,b#c", "hotsock", "Hotsock.x", "ho.hotsock.", " "],
-    ids=ascii,
-)
-async def test_an_event_name_may_be(any_server: Server, channel: str, event: str) -> None:
-    async with connect(any_server, channels=room(channel, {"*": STORED})) as client:
-        await client.subscribe(channel)
-        await client.publish(channel, 1, event)
-        assert (await client.receive())["event"] == event
-
-
-@pytest.mark.parametrize(
-    ("event", "code"),
-    [
-        ("", "INVALID_EVENT_NAME"),
-        ("x" * 129, "INVALID_EVENT_NAME"),
-        ("#x", "INVALID_EVENT_NAME"),
-        ("#regex:x", "INVALID_EVENT_NAME"),
-        ("a*b", "INVALID_EVENT_NAME"),
-        ("hotsock.", "UNKNOWN_EVENT"),
-        ("hotsock.x", "UNKNOWN_EVENT"),
-    ],
-)
-async def test_an_event_name_that_is_none_is_refused(
-    any_server: Server, channel: str, event: str, code: str
-) -> None:
-    async with connect(any_server, channels=room(channel, {"*": STORED})) as client:
-        await client.subscribe(channel)
-        await client.publish(channel, 1, event)
-        await client.error(code, event, channel)
-        refused = await client.call("publishMessage", {"channel": channel, "event": event})
-        assert refused.refusal == (400, code)
-        assert await client.history(channel) == []
-
-
-# --- data ---------------------------------------------------------------------------------------
+# --- data -----------------------------------------------------------------------------------------
 
 
 def text_of(bytes_: int, unit: str = "x") -> str:
@@ -141,6 +35,8 @@ ALLOWED_DATA = {
     "spaces do not count": '{ "a" :' + " " * 20_000 + text_of(32 * KIB - 6) + " }",
     "an escape counts as its character": '"' + "\\u00e9" * (16 * KIB - 1) + '"',
 }
+
+
 TOO_LARGE_DATA = {
     "string": text_of(32 * KIB + 1),
     "emoji": text_of(32 * KIB + 1, "👍"),
@@ -221,7 +117,7 @@ async def test_what_is_not_json_is_refused_never_half_stored(
         await client.receive("chat")
 
 
-# --- whole frames -------------------------------------------------------------------------------
+# --- whole frames ---------------------------------------------------------------------------------
 
 
 def padded(frame: str, bytes_: int) -> str:
@@ -265,7 +161,7 @@ async def test_a_body_may_take_128_kib_and_no_more(any_server: Server, channel: 
         assert refused.refusal == (413, "DATA_TOO_LARGE")
 
 
-# --- tokens' own limits -------------------------------------------------------------------------
+# --- tokens ---------------------------------------------------------------------------------------
 
 
 def umd_of(bytes_: int) -> dict[str, str]:
@@ -278,6 +174,8 @@ ALLOWED_CLAIMS: dict[str, dict[str, Any]] = {
     "umd of 1 KiB": {"umd": umd_of(KIB)},
     "umd of any JSON": {"umd": [1, "two", {"three": None}, 1.5, True]},
 }
+
+
 REFUSED_CLAIMS: dict[str, dict[str, Any]] = {
     "uid of 129": {"uid": "u" * 129},
     "umd over 1 KiB": {"umd": umd_of(KIB + 1)},
@@ -347,101 +245,3 @@ async def test_a_longer_token_is_refused(server: Server) -> None:
     with pytest.raises(Refused) as refused:
         await open_client(server, token_of(server, 64 * KIB + 1))
     assert refused.value.status == 401
-
-
-# --- reactions ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("reaction", ["👍", "x", "x" * 100, "👍" * 25, " x ", "❤️", '"'], ids=ascii)
-async def test_a_reaction_may_be(any_server: Server, channel: str, reaction: str) -> None:
-    messages = {"chat": STORED, "hotsock.messageReaction": {"echo": True}}
-    async with connect(any_server, uid="jim", channels=room(channel, messages)) as client:
-        await client.subscribe(channel)
-        id = await client.store(channel)
-        await client.receive("chat")
-        await client.react(channel, id, reaction)
-        frame = await client.receive("hotsock.messageReactionAdded")
-        assert frame["data"]["reaction"] == reaction
-        [message] = await client.history(channel)
-        assert message["reactions"] == {reaction: {"count": 1}}
-
-
-@pytest.mark.parametrize(
-    "reaction", ["", " ", "\t\n", "\u3000", "#", "a#b", "x" * 101, "👍" * 25 + "x"], ids=ascii
-)
-async def test_a_reaction_that_is_none_is_refused(
-    any_server: Server, channel: str, reaction: str
-) -> None:
-    async with connect(any_server, uid="jim", channels=room(channel)) as client:
-        await client.subscribe(channel)
-        id = await client.store(channel)
-        await client.receive("chat")
-        await client.react(channel, id, reaction)
-        await client.error("INVALID_REACTION", "hotsock.messageReaction", channel)
-        answered = await client.call("listReactions", {"channel": channel, "messageId": id})
-        assert answered.json == {"reactions": []}
-
-
-# --- history pages and ids ----------------------------------------------------------------------
-
-
-async def test_a_page_of_history_is_never_cut_short_by_size(
-    any_server: Server, channel: str
-) -> None:
-    """100 messages of 32 KiB, and one more that is on the next page."""
-    data = "x" * (32 * KIB - 2)
-    messages = {"chat": {"publish": True, "store": -1}}
-    async with connect(any_server, channels=room(channel, messages)) as client:
-        await client.subscribe(channel)
-        for _ in range(101):
-            await client.publish(channel, data)
-        await client.settle()
-        page = await client.history(channel)
-        assert len(page) == 100
-        assert all(message["data"] == data for message in page)
-        assert len(await client.history(channel, after=page[-1]["id"])) == 1
-
-
-async def test_ids_are_ulids_of_their_time(any_server: Server, channel: str) -> None:
-    async with connect(any_server, uid="jim", channels=room(channel)) as client:
-        await client.subscribe(channel)
-        before = int(time.time() * 1000)
-        id = await client.store(channel)
-        await client.call("publishMessage", {"channel": channel, "event": "typing"})
-        after = int(time.time() * 1000)
-        assert (await client.receive("chat"))["id"] == id
-        assert ULID.fullmatch(id)
-        assert before <= milliseconds(id) <= after
-
-
-async def test_messages_that_are_not_stored_have_ids_of_their_own(
-    any_server: Server, channel: str
-) -> None:
-    messages = {"typing": {"publish": True, "echo": True}}
-    async with connect(any_server, channels=room(channel, messages)) as client:
-        await client.subscribe(channel)
-        for _ in range(20):
-            await client.publish(channel, event="typing")
-        ids = {(await client.receive("typing"))["id"] for _ in range(20)}
-        assert len(ids) == 20
-        assert all(ULID.fullmatch(id) for id in ids)
-
-
-async def test_ids_increase_strictly_also_within_a_millisecond(
-    any_server: Server, channel: str
-) -> None:
-    async def publisher(client: Client) -> None:
-        for number in range(50):
-            await client.publish(channel, number)
-        await client.settle()
-
-    async with (
-        connect(any_server, channels=room(channel, historyStart=0)) as first,
-        connect(any_server, channels=room(channel, historyStart=0)) as second,
-    ):
-        await first.subscribe(channel)
-        await second.subscribe(channel)
-        await asyncio.gather(publisher(first), publisher(second))
-        ids = [message["id"] for message in await first.history(channel)]
-        assert len(ids) == 100
-        assert ids == sorted(set(ids))

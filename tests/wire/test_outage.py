@@ -11,7 +11,9 @@ import psycopg
 import pytest
 
 from tests.servers import Postgres, Server, start_server, token
-from tests.wire.client import Client, Refused, connect, eventually, http_client, open_client
+from tests.wire.calls import http_client
+from tests.wire.client import Client, eventually
+from tests.wire.connecting import Refused, connect, open_client
 from tests.wire.grants import PASSING, STORED, room
 
 CHANNEL = "outage"

@@ -5,9 +5,12 @@ from collections.abc import Iterator
 import pytest
 
 from tests.servers import Server, start_server
-from tests.wire.client import Refused, connect, http_client, open_client
+from tests.wire.calls import http_client
+from tests.wire.connecting import Refused, connect, open_client
 from tests.wire.grants import STORED, room
-from tests.wire.kinds import handshake_status
+from tests.wire.kinds import (
+    handshake_status,
+)
 
 
 @pytest.fixture(scope="module")

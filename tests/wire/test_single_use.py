@@ -7,9 +7,12 @@ import time
 import pytest
 
 from tests.servers import Server, token
-from tests.wire.client import Client, Refused, connect, open_client
+from tests.wire.client import Client
+from tests.wire.connecting import Refused, connect, open_client
 from tests.wire.grants import room
-from tests.wire.kinds import handshake_status
+from tests.wire.kinds import (
+    handshake_status,
+)
 
 
 @pytest.fixture

@@ -1,0 +1,52 @@
+"""HTTP as the wire tests call and read it."""
+
+from __future__ import annotations
+
+import json
+import ssl
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from tests.servers import Server
+
+LIMIT_SECONDS = 10
+NO_TLS = ssl.SSLContext()  # all is plain HTTP; loading certificates would cost each client 20 ms
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP answer: `json` is its body, parsed, and `text` it as it came."""
+
+    status: int
+    json: Any
+    text: str
+    headers: httpx.Headers
+
+    @property
+    def code(self) -> str:
+        """The code of a refusal, which has the one shape of protocol.md section 14."""
+        assert self.json.keys() == {"error"}, self.text
+        assert self.json["error"].keys() == {"code", "message"}, self.text
+        code: str = self.json["error"]["code"]
+        return code
+
+    @property
+    def refusal(self) -> tuple[int, str]:
+        return self.status, self.code
+
+
+def http_client(server: Server) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        base_url=server.url, verify=NO_TLS, trust_env=False, timeout=LIMIT_SECONDS
+    )
+
+
+def answer(response: httpx.Response) -> Answer:
+    parsed = json.loads(response.text) if response.text else None
+    return Answer(response.status_code, parsed, response.text, response.headers)
+
+
+def compact(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

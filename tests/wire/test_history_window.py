@@ -1,0 +1,123 @@
+"""How far history reaches, and what has expired (protocol.md section 8)."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from tests.servers import Server
+from tests.wire.client import eventually
+from tests.wire.connecting import connect
+from tests.wire.database import expire
+from tests.wire.grants import STORED, room
+from tests.wire.ulids import milliseconds
+
+
+def ids_of(messages: list[dict[str, Any]]) -> list[str]:
+    return [message["id"] for message in messages]
+
+
+@pytest.fixture
+async def kept(every_server: Server, channel: str) -> AsyncIterator[list[str]]:
+    """Ids of messages of at least two different milliseconds, stored before anyone asks."""
+    async with connect(every_server, uid="jim", channels=room(channel)) as jim:
+        await jim.subscribe(channel)
+        ids = await jim.fill(channel, 5)
+        while milliseconds(ids[-1]) == milliseconds(ids[0]):
+            ids += await jim.fill(channel, 5)
+        yield ids
+
+
+async def test_history_start_0_is_everything(
+    every_server: Server, channel: str, kept: list[str]
+) -> None:
+    async with connect(every_server, channels=room(channel, historyStart=0)) as client:
+        await client.subscribe(channel)
+        assert ids_of(await client.history(channel)) == kept
+        assert ids_of(await client.history(channel, reverse=True)) == kept[::-1]
+        assert ids_of(await client.history(channel, after=kept[1])) == kept[2:]
+
+
+@pytest.mark.parametrize("off", [0, 0.001])
+async def test_history_reaches_back_to_history_start_inclusive(
+    every_server: Server, channel: str, kept: list[str], off: float
+) -> None:
+    """To the time of the last message; with `off` to just behind it."""
+    start = milliseconds(kept[-1]) / 1000 + off
+    inside = [id for id in kept if milliseconds(id) >= start * 1000 - 0.5]
+    async with connect(every_server, channels=room(channel, historyStart=start)) as client:
+        await client.subscribe(channel)
+        assert ids_of(await client.history(channel)) == inside
+        assert ids_of(await client.history(channel, reverse=True)) == inside[::-1]
+        assert ids_of(await client.history(channel, after=kept[0])) == inside
+        assert len(inside) < len(kept)
+        assert bool(inside) is not bool(off)
+
+
+async def test_without_history_start_it_reaches_back_to_the_subscribing(
+    every_server: Server, channel: str, kept: list[str]
+) -> None:
+    async with connect(every_server, channels=room(channel)) as client:
+        await client.subscribe(channel)
+        assert await client.history(channel) == []
+        assert await client.history(channel, reverse=True) == []
+        assert await client.history(channel, after=kept[0]) == []
+        first = await client.fill(channel, 2)
+        assert ids_of(await client.history(channel)) == first
+        assert ids_of(await client.history(channel, reverse=True)) == first[::-1]
+        await client.unsubscribe(channel)
+        await client.subscribe(channel)
+        assert await client.history(channel) == []
+        second = await client.fill(channel, 1)
+        assert ids_of(await client.history(channel)) == second
+
+
+async def test_a_history_start_in_the_future_shows_nothing_yet(
+    any_server: Server, channel: str
+) -> None:
+    async with connect(any_server, channels=room(channel, historyStart=4_000_000_000)) as client:
+        await client.subscribe(channel)
+        await client.fill(channel, 2)
+        assert await client.history(channel) == []
+        assert await client.history(channel, reverse=True) == []
+
+
+# --- expiry ---------------------------------------------------------------------------------------
+
+
+async def test_a_message_expires(every_server: Server, channel: str) -> None:
+    messages = {"brief": {**STORED, "store": 1}, "chat": STORED}
+    async with connect(every_server, channels=room(channel, messages)) as client:
+        await client.subscribe(channel)
+        await client.fill(channel, 1, "brief")
+        lasting = await client.fill(channel, 1)
+
+        async def alone() -> bool:
+            return ids_of(await client.history(channel)) == lasting
+
+        await eventually(alone)
+
+
+async def test_expired_messages_are_invisible_before_they_are_purged(
+    every_server: Server, channel: str
+) -> None:
+    """To listMessages, to listReactions and to reactions, while one that lasts stays."""
+    messages = {"chat": {**STORED, "store": 3600}}
+    async with connect(every_server, uid="jim", channels=room(channel, messages)) as client:
+        await client.subscribe(channel)
+        (brief, lasting) = await client.fill(channel, 2)
+        await client.react(channel, brief)
+        await client.react(channel, lasting)
+        await client.settle()
+        assert ids_of(await client.history(channel)) == [brief, lasting]
+        expire(every_server, brief)
+        assert ids_of(await client.history(channel)) == [lasting]
+        assert ids_of(await client.history(channel, reverse=True)) == [lasting]
+        assert await client.history(channel, before=lasting, reverse=True) == []
+        gone = await client.call("listReactions", {"channel": channel, "messageId": brief})
+        assert gone.refusal == (404, "MESSAGE_NOT_FOUND")
+        for action in ("add", "remove"):
+            await client.react(channel, brief, action=action)
+            await client.error("MESSAGE_NOT_FOUND", "hotsock.messageReaction", channel)
+        kept = await client.call("listReactions", {"channel": channel, "messageId": lasting})
+        assert kept.json == {"reactions": [{"reaction": "👍", "uid": "jim"}]}

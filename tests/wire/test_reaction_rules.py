@@ -1,0 +1,180 @@
+"""Who may react to what, and who may list it (protocol.md section 9)."""
+
+from typing import Any
+
+import pytest
+
+from tests.servers import Server
+from tests.wire.connecting import connect
+from tests.wire.grants import room
+
+EVENT = "hotsock.messageReaction"
+
+
+KEPT = {"publish": True, "store": -1, "react": True}
+
+
+async def test_it_needs_an_active_subscription(any_server: Server, channel: str) -> None:
+    async with (
+        connect(any_server, uid="jim", channels=room(channel)) as jim,
+        connect(any_server, uid="pam", channels=room(channel)) as pam,
+    ):
+        await pam.subscribe(channel)
+        message = await pam.store(channel)
+        await jim.react(channel, message)
+        await jim.error("NOT_SUBSCRIBED", EVENT, channel)
+        data = {"messageId": message, "reaction": "👍", "action": "add"}
+        body = {"channel": channel, "event": EVENT, "data": data}
+        assert (await jim.call("publishMessage", body)).refusal == (403, "NOT_SUBSCRIBED")
+        refused = await jim.call("listReactions", {"channel": channel, "messageId": message})
+        assert refused.refusal == (403, "NOT_SUBSCRIBED")
+        assert await pam.reactions(channel, message) == []
+
+
+@pytest.mark.parametrize("uid", [None, ""])
+async def test_it_needs_a_uid(any_server: Server, channel: str, uid: str | None) -> None:
+    async with connect(any_server, uid=uid, channels=room(channel)) as client:
+        await client.subscribe(channel)
+        message = await client.store(channel)
+        await client.receive("chat")
+        await client.react(channel, message)
+        await client.error("REACT_PERMISSION_DENIED", EVENT, channel)
+        assert await client.reactions(channel, message) == []
+
+
+async def test_it_needs_a_stored_message_of_that_channel(any_server: Server, channel: str) -> None:
+    other = f"{channel}-other"
+    messages = {"chat": KEPT, "typing": {"publish": True, "echo": True, "react": True}}
+    channels = room(channel, messages) | room(other, messages)
+    async with connect(any_server, uid="jim", channels=channels) as client:
+        await client.subscribe(channel)
+        await client.subscribe(other)
+        elsewhere = await client.store(other)
+        await client.publish(channel, event="typing")
+        passing = (await client.receive("typing"))["id"]
+        for message in (elsewhere, passing, "0" * 26, "nonsense", "", passing.lower()):
+            for action in ("add", "remove"):
+                await client.react(channel, message, action=action)
+                await client.error("MESSAGE_NOT_FOUND", EVENT, channel)
+            listing = {"channel": channel, "messageId": message}
+            refused = await client.call("listReactions", listing)
+            assert refused.refusal == (404, "MESSAGE_NOT_FOUND")
+        assert await client.reactions(other, elsewhere) == []
+
+
+REACT_TABLE = [
+    # react of chat, of hotsock.messageReaction, reaction, allowed
+    (True, None, "anything at all", True),
+    (["👍"], None, "👍", True),
+    (["👍"], None, "👎", False),
+    (["❤️"], None, "❤", False),  # without the variation selector it is another one
+    (False, True, "👍", False),
+    (None, True, "👍", False),
+    (None, None, "👍", False),
+]
+
+
+@pytest.mark.parametrize(("react", "elsewhere", "reaction", "allowed"), REACT_TABLE)
+async def test_the_target_messages_event_says_which_reactions(
+    any_server: Server, channel: str, react: Any, elsewhere: Any, reaction: str, allowed: bool
+) -> None:
+    messages: dict[str, Any] = {
+        "chat": {"publish": True, "store": -1, "react": react},
+        EVENT: {"react": elsewhere, "echo": True, "publish": True},
+    }
+    async with connect(any_server, uid="jim", channels=room(channel, messages)) as client:
+        await client.subscribe(channel)
+        message = await client.store(channel)
+        await client.react(channel, message, reaction)
+        if allowed:
+            await client.receive(f"{EVENT}Added")
+        else:
+            await client.error("REACT_PERMISSION_DENIED", EVENT, channel)
+        assert len(await client.reactions(channel, message)) == allowed
+
+
+async def test_no_leave_to_publish_is_needed(any_server: Server, channel: str) -> None:
+    """Neither of the message's event nor of hotsock.messageReaction."""
+    messages = {"chat": {"publish": False, "react": ["👍"]}}
+    async with (
+        connect(any_server, uid="jim", channels=room(channel)) as jim,
+        connect(any_server, uid="pam", channels=room(channel, messages)) as pam,
+    ):
+        await jim.subscribe(channel)
+        await pam.subscribe(channel)
+        message = await jim.store(channel)
+        await jim.receive("chat")
+        await pam.react(channel, message)
+        await jim.receive(f"{EVENT}Added")
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"action": "toggle"}, "INVALID_MESSAGE"),
+        ({"action": None}, "INVALID_MESSAGE"),
+        ({"action": ""}, "INVALID_MESSAGE"),
+        ({"messageId": 1}, "INVALID_MESSAGE"),
+        ({"messageId": None}, "INVALID_MESSAGE"),
+        ({"reaction": 1}, "INVALID_MESSAGE"),
+        ({"reaction": ["👍"]}, "INVALID_MESSAGE"),
+        ({"reaction": ""}, "INVALID_REACTION"),
+    ],
+)
+async def test_wrong_fields_are_told(
+    any_server: Server, channel: str, change: dict[str, Any], code: str
+) -> None:
+    async with connect(any_server, uid="jim", channels=room(channel)) as client:
+        await client.subscribe(channel)
+        message = await client.store(channel)
+        await client.receive("chat")
+        data = {"messageId": message, "reaction": "👍", "action": "add", **change}
+        await client.send({"event": EVENT, "channel": channel, "data": data})
+        await client.error(code, EVENT, channel)
+        body = {"channel": channel, "event": EVENT, "data": data}
+        assert (await client.call("publishMessage", body)).refusal == (400, code)
+        assert await client.reactions(channel, message) == []
+
+
+async def test_reactions_are_listed_inside_the_callers_window_alone(
+    every_server: Server, channel: str
+) -> None:
+    """A message from before: one may react to it, since that needs no window, but not list."""
+    async with (
+        connect(every_server, uid="jim", channels=room(channel, historyStart=0)) as jim,
+        connect(every_server, uid="pam", channels=room(channel)) as pam,
+    ):
+        await jim.subscribe(channel)
+        before = await jim.store(channel)
+        await pam.subscribe(channel)
+        after = await jim.store(channel)
+        assert (await pam.receive("chat"))["id"] == after
+        for message in (before, after):
+            await pam.react(channel, message)
+        await pam.nothing()
+        refused = await pam.call("listReactions", {"channel": channel, "messageId": before})
+        assert refused.refusal == (404, "MESSAGE_NOT_FOUND")
+        assert await pam.reactions(channel, after) == [{"reaction": "👍", "uid": "pam"}]
+        assert await jim.reactions(channel, before) == [{"reaction": "👍", "uid": "pam"}]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "[]",
+        '{"channel":1}',
+        '{"channel":"CHANNEL"}',
+        '{"channel":"CHANNEL","messageId":1}',
+        r'{"channel":"CHANNEL","messageId":"\u0000"}',
+        r'{"channel":"CHANNEL","messageId":"\ud83d"}',
+    ],
+)
+async def test_a_malformed_listing_is_refused(
+    every_server: Server, channel: str, body: str
+) -> None:
+    async with connect(every_server, uid="jim", channels=room(channel)) as client:
+        await client.subscribe(channel)
+        refused = await client.call("listReactions", body.replace("CHANNEL", channel))
+        assert refused.status == 400
+        assert refused.code in ("INVALID_REQUEST", "INVALID_MESSAGE")
