@@ -19,6 +19,7 @@ from chat.delivery.catchup import read_changes
 from chat.delivery.hub import Hub
 from chat.delivery.leases import LEASE_SHARE, RegisterNode, RemoveNode, RenewLease
 from chat.delivery.live import LiveConnection
+from chat.delivery.operations import CloseConnection
 from chat.delivery.reader import close_pool, read
 from chat.delivery.writer import Writer
 from chat.models import Connection
@@ -48,25 +49,34 @@ class Node:
         self.connections: dict[str, LiveConnection] = {}
         self.draining = False
         self.call_rates = Rates()  # of the client HTTP API, by connection id
+        self.left_over: set[str] = set()  # connections that have ended, but whose rows are there
         self._barred: dict[Person, float] = {}
         self._addresses: Counter[str] = Counter()
         self._outlasting: set[asyncio.Task[None]] = set()
         self._lease_seconds = settings.NODE_LEASE_SECONDS * LEASE_SHARE
-        self._renewed = 0.0
-        self._ticking: asyncio.Task[None] | None = None
+        self._recurring: list[asyncio.Task[None]] = []
 
     # --- life -------------------------------------------------------------------------------
 
     async def start(self) -> None:
         """Registers this process; raises SERVICE_UNAVAILABLE where the database is away."""
         self.writer.start()
+        try:
+            await self._register()
+        except BaseException:
+            await self.writer.stop()  # another node will try, with a thread of its own
+            raise
+        self._recurring = [
+            asyncio.create_task(self._tick_for_ever()),
+            asyncio.create_task(self._beat_for_ever()),
+        ]
+
+    async def _register(self) -> None:
         host = socket.gethostname()
         dead = await read(_ended_on, host)
         await self.writer.submit(
             RegisterNode(self.id, host, os.getpid(), VERSION, self._lease_seconds, dead)
         )
-        self._renewed = time.monotonic()
-        self._ticking = asyncio.create_task(self._tick_for_ever())
 
     async def drain(self) -> None:
         """Closes every connection with 1012, over about a second: all who come back at once
@@ -81,8 +91,8 @@ class Node:
     async def stop(self) -> None:
         """Removes this process's rows and ends its writer; what was submitted is committed."""
         self.draining = True
-        if self._ticking is not None:
-            self._ticking.cancel()
+        for task in self._recurring:
+            task.cancel()
         if self._outlasting:
             await asyncio.wait(self._outlasting)
         with contextlib.suppress(ProtocolError):  # its lease runs out, and others remove it
@@ -132,8 +142,6 @@ class Node:
                 connection.outbox.stalled()
             self._end_expired()
             self._forget_barred()
-            if time.monotonic() - self._renewed >= settings.NODE_LEASE_SECONDS / 5:
-                await self._beat()
 
     def _end_expired(self) -> None:
         """Closes connections of the maximum age; all have the same, so the oldest come first."""
@@ -147,16 +155,28 @@ class Node:
         now = time.monotonic()
         self._barred = {person: until for person, until in self._barred.items() if until > now}
 
+    async def _beat_for_ever(self) -> None:
+        """Beside the ticks: a database that hangs holds up the lease, and not who is closed."""
+        while True:
+            await asyncio.sleep(settings.NODE_LEASE_SECONDS / 5)
+            await self._beat()
+
     async def _beat(self) -> None:
         """Renews the lease, and closes what somebody revoked, in whatever process that was."""
-        self._renewed = time.monotonic()
         try:
             await self.writer.submit(RenewLease(self.id, self._lease_seconds))
+            await self._remove_left_over()
             for id in await read(_revoked, self.id):
                 if id in self.connections:
                     self.connections[id].outbox.close(CloseCode.REVOKED)
         except ProtocolError as error:
             log.warning("The lease could not be renewed: %s", error.message)
+
+    async def _remove_left_over(self) -> None:
+        """Removes what could not be removed when it ended; until then its secret would work."""
+        ids = tuple(self.left_over)
+        await asyncio.gather(*(self.writer.submit(CloseConnection(id)) for id in ids))
+        self.left_over.difference_update(ids)
 
 
 def _revoked(node_id: str) -> list[str]:

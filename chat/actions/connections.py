@@ -62,7 +62,7 @@ async def open_connection(node: Node, token: str, address: str, user_agent: str)
     try:
         expires_at = await node.writer.submit(operation)
     except asyncio.CancelledError:  # the client left; the row may be there by now
-        node.writer.post(CloseConnection(session.connection_id))
+        node.left_over.add(session.connection_id)
         raise
     return Opened(session, secret, expires_at)
 
@@ -74,7 +74,10 @@ async def close_connection(node: Node, connection: LiveConnection) -> None:
         node.bar(connection)
     for channel in connection.session.subscriptions:
         node.hub.leave(channel, connection.id)
-    await node.writer.submit(CloseConnection(connection.id))
+    try:
+        await node.writer.submit(CloseConnection(connection.id))
+    except ProtocolError:  # the database is away: it is removed as soon as it is back
+        node.left_over.add(connection.id)
 
 
 def secret_hash(secret: str) -> str:

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final
 
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 
 from chat.protocol.errors import ErrorCode, ProtocolError
 
@@ -35,7 +35,7 @@ def close_pool() -> None:
 def _run[**P, T](query: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     try:
         return query(*args, **kwargs)
-    except DatabaseError as error:
+    except Error as error:
         connection.close()
         raise ProtocolError(
             ErrorCode.SERVICE_UNAVAILABLE, "The database does not answer; try again."

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from django.db import connection
 
-from chat.protocol.errors import ProtocolError
+from chat.protocol.errors import ErrorCode, ProtocolError
 
 from .changes import Change
 from .commit import Outcome, commit
@@ -35,6 +35,7 @@ class Writer:
         self._loop = loop
         self._announce = announce
         self._queue: queue.SimpleQueue[Pending | None] = queue.SimpleQueue()
+        self._ending = False
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
 
     def start(self) -> None:
@@ -44,18 +45,17 @@ class Writer:
         """What the operation gives, once it is committed and announced.
 
         Raises the ProtocolError with which it was refused: SERVICE_UNAVAILABLE where the database
-        did not take it. Being cancelled does not undo it.
+        did not take it, or the writer has been stopped. Being cancelled does not undo it.
         """
-        return await self.post(operation)
-
-    def post(self, operation: Operation) -> "asyncio.Future[Any]":
-        """As `submit`, for those who do not wait."""
+        if self._ending:
+            raise ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, "The server is shutting down.")
         future: asyncio.Future[Any] = self._loop.create_future()
         self._queue.put((operation, future))
-        return future
+        return await future
 
     async def stop(self) -> None:
         """Returns when all that was submitted before is committed and the thread has ended."""
+        self._ending = True
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
 

@@ -2,17 +2,12 @@
 
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
-from asgiref.local import Local
-from django.db import connection, connections
-from django.db.utils import ConnectionHandler
 from pytest_django import DjangoDbBlocker
 
-from chatsite import settings as site
-from tests.servers import Postgres, manage, server_environment
+from tests.chat.databases import default_database, migrated
+from tests.servers import Postgres
 
 
 @pytest.fixture
@@ -30,12 +25,6 @@ def sqlite_database(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="session")
 def postgres_database(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> str:
     return migrated(postgres.database(), tmp_path_factory.mktemp("postgres"))
-
-
-def migrated(url: str, directory: Path) -> str:
-    outcome = manage(server_environment(directory, DATABASE_URL=url), "migrate", "--no-input")
-    assert outcome.returncode == 0, outcome.stderr
-    return url
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -57,19 +46,3 @@ def sqlite(sqlite_database: str, django_db_blocker: DjangoDbBlocker) -> Iterator
 def postgres_default(postgres_database: str, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     with django_db_blocker.unblock(), default_database(postgres_database):
         yield
-
-
-@contextmanager
-def default_database(url: str) -> Iterator[None]:
-    """Configured as the site configures it; connections opened before are out of sight."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DATABASE_URL", url)
-        configured = ConnectionHandler({"default": site.database()}).settings["default"]
-        patch.setitem(connections.settings, "default", configured)
-        patch.setattr(connections, "_connections", Local(thread_critical=True))
-        try:
-            yield
-        finally:
-            connection.close()
-            if connection.vendor == "postgresql":
-                connection.close_pool()
