@@ -1,0 +1,139 @@
+"""For every reader: by keyboard, by screen reader, in the dark, with less motion."""
+
+import re
+from typing import Any
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Page, expect
+
+from tests.browser.chat import Chat
+from tests.browser.conftest import Open
+from tests.browser.test_phone import PHONE
+
+SERIOUS = {"serious", "critical"}
+
+
+async def serious_findings(page: Page) -> list[str]:
+    found = await Axe().run(page)
+    return [
+        f"{finding['id']}: {node['html']} {node['failureSummary']}"
+        for finding in found.response["violations"]
+        if finding["impact"] in SERIOUS
+        for node in finding["nodes"]
+    ]
+
+
+async def fill(chat: Chat) -> None:
+    """Messages, reactions, typing and an open picker."""
+    await chat.jim.say("hello")
+    await chat.jim.say("are you there?")
+    await chat.jim.shows("hello", "are you there?")
+    await chat.jim.message("hello").locator(".bubble").click()
+    await chat.jim.picker.get_by_label("React with thumbs up").click()
+    await expect(chat.jim.chips("hello")).to_have_count(1)
+    await chat.jim.message("are you there?").locator(".bubble").click()
+    await expect(chat.jim.picker).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("options", [{}, PHONE], ids=["wide", "phone"])
+async def test_no_serious_finding(open_chat: Open, scheme: str, options: dict[str, Any]) -> None:
+    chat = await open_chat(color_scheme=scheme, **options)
+    assert await serious_findings(chat.page) == []  # empty
+    await fill(chat)
+    assert await serious_findings(chat.page) == []  # with a picker
+    await chat.button("How it works")
+    assert await serious_findings(chat.page) == []  # with the dialog
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_no_serious_finding_in_what_fails(open_chat: Open, scheme: str) -> None:
+    chat = await open_chat(color_scheme=scheme, expecting=("net::ERR_FAILED",))
+    await chat.jim.composer.fill("x" * 40_000)
+    await chat.jim.composer.press("Enter")
+    await expect(chat.jim.root.locator(".problem")).to_be_visible()
+    assert await serious_findings(chat.page) == []
+    await chat.page.route("**/tokens", lambda route: route.abort())
+    await chat.page.reload()
+    await chat.jim.is_said_to_be("Not connected")
+    assert await serious_findings(chat.page) == []
+
+
+async def test_the_dark_scheme_is_dark(open_chat: Open) -> None:
+    for scheme, is_dark in (("light", False), ("dark", True)):
+        chat = await open_chat(color_scheme=scheme)
+        color = await chat.page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert (sum(map(int, re.findall(r"\d+", color)[:3])) < 200) is is_dark
+
+
+async def test_each_log_has_a_name(chat: Chat) -> None:
+    for name in ("Jim", "Pam"):
+        log = chat.page.get_by_role("log", name=f"Messages in {name}’s window")
+        await expect(log).to_have_count(1)
+        await expect(log).to_have_accessible_description(re.compile("arrow keys"))
+
+
+async def test_everything_is_reached_by_tab_in_the_order_of_reading(chat: Chat) -> None:
+    await chat.jim.say("hello")
+    await chat.pam.shows("hello")
+    await chat.jim.react("hello", "👍")
+    await expect(chat.pam.chips("hello")).to_have_count(1)
+    await start_anew(chat)
+    bar = ["Copy link", "New chat", "How it works"]
+    log = ["hello", "Thumbs up: Jim", "heart", "thumbs up", "thumbs down", "laughter"]
+    jim, pam = (["Message as " + name, "Send as " + name] for name in ("Jim", "Pam"))
+    expected = [*bar, *log, *jim, *log, *pam]
+    assert [await next_by_tab(chat.page) for _ in expected] == expected
+
+
+async def start_anew(chat: Chat) -> None:
+    """The focus is before everything."""
+    await chat.page.mouse.move(2, 2)
+    await chat.page.reload()
+    await chat.until_live()
+    await chat.jim.shows("hello")
+    await chat.pam.shows("hello")
+
+
+async def next_by_tab(page: Page) -> str:
+    await page.keyboard.press("Tab")
+    return str(
+        await page.evaluate(
+            "(({ textContent, ariaLabel, labels, classList }) =>"
+            " classList.contains('message') ? 'hello' : labels?.[0]?.textContent ?? ariaLabel"
+            " ?.replace('React with ', '') ?? textContent.trim())(document.activeElement)"
+        )
+    )
+
+
+async def test_what_has_the_focus_is_seen(chat: Chat) -> None:
+    await chat.jim.say("hello")
+    await chat.pam.shows("hello")
+    await start_anew(chat)
+    for _ in range(17):
+        await chat.page.keyboard.press("Tab")
+        assert await has_ring(chat.page), await chat.page.evaluate("document.activeElement.id")
+
+
+async def has_ring(page: Page) -> bool:
+    """An outline on it or on its bubble, or around the composer that it is in."""
+    return bool(
+        await page.evaluate(
+            "() => { const at = document.activeElement;"
+            " const seen = [at, at.querySelector('.bubble'), at.closest('.composer')];"
+            " return seen.filter(Boolean).map((each) => getComputedStyle(each)).some((style) =>"
+            " style.outlineStyle === 'solid' || style.boxShadow !== 'none'); }"
+        )
+    )
+
+
+async def test_less_motion_means_none(open_chat: Open) -> None:
+    chat = await open_chat()
+    await chat.jim.composer.press_sequentially("h")
+    await expect(chat.pam.typing).to_be_visible()
+    running = "document.getAnimations().filter(({ playState }) => playState === 'running').length"
+    assert await chat.page.evaluate(running) == 0
+    await chat.page.emulate_media(reduced_motion="no-preference")
+    await chat.jim.composer.press_sequentially("h")
+    await chat.page.wait_for_function(f"{running} > 0")

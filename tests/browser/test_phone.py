@@ -1,0 +1,110 @@
+"""On a phone: one window at a time, a tab for each, room for fingers."""
+
+from typing import Any
+
+from playwright.async_api import expect
+
+from tests.browser.chat import Chat
+from tests.browser.conftest import Open
+
+PHONE: dict[str, Any] = {
+    "viewport": {"width": 375, "height": 700},
+    "has_touch": True,
+    "is_mobile": True,
+    "device_scale_factor": 2,
+}
+FINGER = 44  # px
+
+
+async def test_one_window_at_a_time_with_a_tab_for_each(open_chat: Open) -> None:
+    chat = await open_chat(**PHONE)
+    jim, pam = tabs(chat)
+    await expect(chat.jim.root).to_be_visible()
+    await expect(chat.pam.root).to_be_hidden()
+    await expect(jim).to_have_attribute("aria-selected", "true")
+    await expect(chat.page.get_by_role("tabpanel", name="Jim")).to_be_visible()
+    await pam.tap()
+    await expect(chat.page.get_by_role("tabpanel", name="Pam")).to_be_visible()
+    await expect(chat.jim.root).to_be_hidden()
+    await expect(jim).to_have_attribute("aria-selected", "false")
+
+
+def tabs(chat: Chat) -> tuple[Any, Any]:
+    return chat.page.get_by_role("tab", name="Jim"), chat.page.get_by_role("tab", name="Pam")
+
+
+async def test_two_people_chat_and_what_is_unseen_is_counted(open_chat: Open) -> None:
+    chat = await open_chat(**PHONE)
+    jim, pam = tabs(chat)
+    for text in ("one", "two"):
+        await chat.jim.say(text)
+    await expect(pam).to_have_accessible_name("Pam 2 unread")
+    await expect(jim).to_have_accessible_name("Jim")
+    await pam.tap()
+    await expect(pam).to_have_accessible_name("Pam")
+    await chat.pam.shows("one", "two")
+    await chat.pam.say("three")
+    await expect(jim).to_have_accessible_name("Jim 1 unread")
+    await jim.tap()
+    await chat.jim.shows("one", "two", "three")
+    await expect(chat.jim.message("three")).to_be_in_viewport()
+
+
+async def test_history_does_not_count_as_unseen(open_chat: Open, chat: Chat) -> None:
+    await chat.jim.say("old")
+    await chat.pam.shows("old")
+    phone = await open_chat(chat.session, **PHONE)
+    await expect(tabs(phone)[1]).to_have_accessible_name("Pam")
+
+
+async def test_tabs_are_moved_between_by_keys(open_chat: Open) -> None:
+    chat = await open_chat(**PHONE)
+    jim, pam = tabs(chat)
+    await jim.focus()
+    for key, tab in (("ArrowRight", pam), ("ArrowRight", jim), ("End", pam), ("Home", jim)):
+        await chat.page.keyboard.press(key)
+        await expect(tab).to_be_focused()
+        await expect(tab).to_have_attribute("aria-selected", "true")
+    await expect(pam).to_have_attribute("tabindex", "-1")
+
+
+async def test_turning_to_a_wide_window_shows_both(open_chat: Open) -> None:
+    chat = await open_chat(**PHONE)
+    await chat.page.set_viewport_size({"width": 900, "height": 700})
+    await expect(chat.page.get_by_role("region", name="Jim")).to_be_visible()
+    await expect(chat.page.get_by_role("region", name="Pam")).to_be_visible()
+    await expect(chat.page.get_by_role("tablist")).to_be_hidden()
+
+
+async def test_all_that_is_touched_has_44_px(open_chat: Open) -> None:
+    chat = await open_chat(**PHONE)
+    await chat.jim.say("hello")
+    await chat.jim.shows("hello")
+    await chat.jim.message("hello").locator(".bubble").tap()
+    await chat.jim.picker.get_by_label("React with heart").tap()
+    await expect(chat.jim.chips("hello")).to_have_count(1)
+    await chat.jim.message("hello").locator(".bubble").tap()
+    await expect(chat.jim.picker).to_be_visible()
+    for element in await chat.page.locator("button:visible, textarea:visible").all():
+        box = await element.bounding_box()
+        assert box is not None
+        assert min(box["width"], box["height"]) >= FINGER, await element.inner_html()
+
+
+async def test_nothing_is_wider_than_the_page(open_chat: Open) -> None:
+    chat = await open_chat(**PHONE)
+    await chat.jim.say("w" * 300)
+    await expect(chat.jim.bubbles).to_have_count(1)
+    assert await chat.page.evaluate("document.documentElement.scrollWidth") == 375
+
+
+async def test_the_composer_is_large_enough_not_to_zoom(open_chat: Open) -> None:
+    chat = await open_chat(**PHONE)
+    await expect(chat.jim.composer).to_have_css("font-size", "16px")
+
+
+async def test_all_is_in_sight_on_a_small_phone(open_chat: Open) -> None:
+    chat = await open_chat(**{**PHONE, "viewport": {"width": 320, "height": 568}})
+    for element in (*tabs(chat), chat.jim.composer, chat.jim.send_button):
+        await expect(element).to_be_in_viewport(ratio=1)
+    assert await chat.page.evaluate("document.documentElement.scrollWidth") == 320
