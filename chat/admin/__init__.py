@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from django.contrib import admin
 from django.http import HttpRequest
 
-from .models import Channel, Connection, Message, Node, Reaction, Subscription
+from chat.models import Channel, Connection, Message, Node, Reaction, Subscription
 
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[Any]
