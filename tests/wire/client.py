@@ -196,15 +196,19 @@ class Client:
 
     def reset(self) -> None:
         """Ends the TCP connection with a reset: no close frame, no goodbye."""
-        at_once = struct.pack("ii", 1, 0)
-        raw = self.socket.transport.get_extra_info("socket")
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
-        self.socket.transport.abort()
+        reset_transport(self.socket.transport)
 
     async def aclose(self) -> None:
         if self._http is not None:
             await self._http.aclose()
         await self.socket.close()
+
+
+def reset_transport(transport: asyncio.WriteTransport) -> None:
+    """Ends a TCP connection with RST."""
+    at_once = struct.pack("ii", 1, 0)
+    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
+    transport.abort()
 
 
 async def eventually[T](condition: Callable[[], Awaitable[T]]) -> T:

@@ -10,8 +10,8 @@ from pathlib import Path
 import jwt as pyjwt
 
 from tests.servers import Server, token
-from tests.wire.client import Client
-from tests.wire.connecting import connect, handshake
+from tests.wire.client import Client, eventually
+from tests.wire.connecting import Refused, connect, handshake, open_client
 from tests.wire.grants import room
 
 
@@ -89,6 +89,29 @@ async def test_the_credentials_work_as_soon_as_they_are_told(
             assert await client.history(channel) == []
 
     await asyncio.gather(*(first_call() for _ in range(20)))
+
+
+async def test_a_connection_outlives_its_token(any_server: Server, channel: str) -> None:
+    """`exp` limits when a token may be used (section 3): nothing of what is open ends with it."""
+    jwt = token(any_server, exp=time.time() + 1, channels=room(channel))
+    async with connect(any_server, jwt=jwt) as client:
+        await client.subscribe(channel)
+
+        async def expired() -> bool:
+            try:
+                await (await open_client(any_server, jwt)).aclose()
+            except Refused:
+                return True
+            return False
+
+        await eventually(expired)
+        await client.publish(channel)
+        await client.receive("chat")
+        await client.store(channel)
+        await client.receive("chat")
+        assert len(await client.history(channel)) == 2
+        await client.unsubscribe(channel)
+        await client.subscribe(channel)
 
 
 # --- autoSubscribe --------------------------------------------------------------------------------

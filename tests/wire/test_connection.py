@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from tests.servers import Server, start_server, token
-from tests.wire.client import Client, eventually
+from tests.wire.client import Client, eventually, reset_transport
 from tests.wire.connecting import Refused, connect, open_client
-from tests.wire.database import rows_of
+from tests.wire.database import rows, rows_of
 from tests.wire.grants import PASSING, room
 from tests.wire.kinds import (
     handshake_status,
@@ -77,29 +77,43 @@ async def credentials_end(client: Client, channel: str) -> None:
 
 
 async def test_abrupt_closes_leave_no_rows(every_server: Server, channel: str) -> None:
-    """Thirty at once, each cut at another moment of its life."""
+    """Forty at once, each cut at another moment of its life, the first within its handshake."""
     channels = {channel: {"autoSubscribe": True, "messages": {"chat": {**PASSING, "store": -1}}}}
-    jwt = token(every_server, channels=channels)
+    jwt = token(every_server, uid=channel, channels=channels)
 
-    async def cut(turn: int) -> Client:
+    async def cut(turn: int) -> None:
+        if turn % 4 == 0:
+            await cut_handshake(every_server, jwt)
+            return
         client = await open_client(every_server, jwt)
-        if turn % 3:
+        if turn % 4 > 1:
             await client.receive("hotsock.subscribed")
-        if turn % 3 == 2:
+        if turn % 4 == 3:
             await client.publish(channel, turn)
         client.reset()
-        return client
 
-    clients = await asyncio.gather(*(cut(turn) for turn in range(30)))
+    await asyncio.gather(*(cut(turn) for turn in range(40)))
     async with connect(every_server, jwt=jwt) as alive:
 
-        async def gone() -> bool:
+        async def alone() -> bool:
             await alive.settle()
-            return not sum(rows_of(every_server, client.id) for client in clients)
+            left = rows(every_server, "SELECT id FROM chat_connection WHERE uid = ?", channel)
+            return left == [(alive.id,)]
 
-        assert await eventually(gone)
+        assert await eventually(alone)
         assert rows_of(every_server, alive.id) == 2
-    await asyncio.gather(*(client.aclose() for client in clients))
+
+
+async def cut_handshake(server: Server, jwt: str) -> None:
+    """Asks for a WebSocket and is gone before the answer."""
+    _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(
+        f"GET /v1?token={jwt} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n"
+        "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+    )
+    await writer.drain()
+    reset_transport(writer.transport)
 
 
 async def test_the_credentials_of_one_connection_are_no_others(

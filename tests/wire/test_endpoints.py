@@ -1,18 +1,16 @@
 """Where the server answers, and to whom (protocol.md section 1)."""
 
-from pathlib import Path
 from urllib.parse import quote
 
 import httpx
 import pytest
 
-from tests.servers import Server, start_server, token
+from tests.servers import Server, token
 from tests.wire.calls import answer, http_client
 from tests.wire.client import Client
 from tests.wire.connecting import Refused, connect, handshake
 from tests.wire.grants import room
 from tests.wire.kinds import (
-    answers_handshakes,
     handshake_status,
 )
 
@@ -181,20 +179,3 @@ async def test_the_tokens_of_the_demo_open_connections_that_chat(any_server: Ser
         await jim.publish(channel, event="is-typing")
         assert (await pam.receive("is-typing"))["meta"] == {"uid": "jim", "umd": None}
         await jim.nothing()
-
-
-async def test_the_origins_that_may_read_and_connect_can_be_named(tmp_path: Path) -> None:
-    allowed, other = "https://app.example", "https://other.example"
-    with start_server("uvicorn", tmp_path, ALLOWED_ORIGINS=allowed) as server:
-        async with http_client(server) as http:
-            for origin, echoed in ((allowed, allowed), (other, None)):
-                answered = await http.post("/tokens", content="{}", headers={"Origin": origin})
-                assert answered.headers.get("access-control-allow-origin") == echoed
-        url = f"{server.ws_url}?token={token(server)}"
-        await (await handshake(url, origin=allowed)).close()
-        await (await handshake(url)).close()  # programs send no origin
-        with pytest.raises(Refused) as refused:
-            await handshake(url, origin=other)
-        assert refused.value.status == 403
-        assert answers_handshakes(server)
-        assert b"origin" in refused.value.body

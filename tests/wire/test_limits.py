@@ -152,6 +152,20 @@ async def test_a_larger_frame_closes_with_1009(any_server: Server, channel: str,
         assert await eventually(stored) == ["before"]
 
 
+async def test_fragments_are_one_frame(any_server: Server, channel: str) -> None:
+    """Together they may take as much as one, cut anywhere, within a character too."""
+    async with connect(any_server, channels=room(channel)) as client:
+        await client.subscribe(channel)
+        frame = f'{{"event":"chat","channel":"{channel}","data":{text_of(32 * KIB, "👍")}}}'
+        whole = padded(frame, FRAME_BYTES).encode()
+        await client.socket.send(
+            (whole[at : at + 4097] for at in range(0, len(whole), 4097)), text=True
+        )
+        assert len((await client.receive("chat"))["data"]) == 8 * KIB - 1 + 2
+        await client.socket.send([" " * KIB] * 129)
+        assert (await client.closed())[0] == close_code(any_server, 1009)
+
+
 async def test_a_body_may_take_128_kib_and_no_more(any_server: Server, channel: str) -> None:
     async with connect(any_server, channels=room(channel)) as client:
         await client.subscribe(channel)

@@ -227,6 +227,19 @@ async def test_its_uid_and_umd_take_precedence_for_its_subscription(
         assert (await client.receive("chat"))["meta"] == {"uid": "jim", "umd": 1}
 
 
+async def test_its_uid_reacts(any_server: Server, channel: str) -> None:
+    async with connect(any_server, umd=1) as client:
+        jwt = subscribing(any_server, channel, connectionId=client.id, uid="pam", umd=[2])
+        await client.subscribe(channel, jwt)
+        message = await client.store(channel)
+        await client.receive("chat")
+        await client.react(channel, message)
+        await client.nothing()
+        assert await client.reactions(channel, message) == [
+            {"reaction": "👍", "uid": "pam", "umd": [2]}
+        ]
+
+
 async def test_what_it_does_not_state_is_the_connections(any_server: Server, channel: str) -> None:
     async with connect(any_server, uid="jim", umd={"name": "Jim"}) as client:
         jwt = subscribing(any_server, channel, uid=None, connectionId=client.id)
