@@ -37,14 +37,12 @@ async def list_messages(
 
 
 def _oldest(channel: str, after: str) -> Page:
-    live = Message.objects.live().after(after)
-    rows = live.filter(channel__name=channel).order_by("id")
+    rows = Message.objects.live().of(channel).after(after).order_by("id")
     return _page(channel, rows[:PAGE])
 
 
 def _newest(channel: str, after: str, before: str) -> Page:
-    live = Message.objects.live().after(after)
-    rows = live.filter(channel__name=channel).order_by("-id")
+    rows = Message.objects.live().of(channel).after(after).order_by("-id")
     return _page(channel, (rows.before(before) if before else rows)[:PAGE])
 
 
