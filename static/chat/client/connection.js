@@ -11,7 +11,7 @@ import { TokenRequest } from "./token.js";
 const STABLE_MS = 10_000; // only a connection that lasted makes earlier failures forgotten
 
 // Try again later, revoked, reads too slowly, sends too fast (protocol.md section 17): the server
-// refuses whoever returns from these at once (section 6.9). After any other close, at once is right.
+// refuses who returns from these at once (section 6.9). After any other close, at once is right.
 const UNHURRIED_CLOSES = new Set([1013, 4403, 4410, 4429]);
 
 export class Connection {

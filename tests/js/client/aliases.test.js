@@ -47,6 +47,26 @@ test("ALREADY_SUBSCRIBED names the real channel, and settles its alias", async (
   assert.deepEqual(said(), ["hotsock.subscribe alias", "chat alias"]);
 });
 
+const ANSWERED = [
+  ["accepted", () => newest().subscribed("other")],
+  ["refused", () => newest().refuse("hotsock.subscribe", "other", "INVALID_CHANNEL_NAME")],
+  ["already subscribed", () => newest().refuse("hotsock.subscribe", "other", "ALREADY_SUBSCRIBED")],
+  ["of the connection before", reconnect],
+];
+
+for (const [what, answer] of ANSWERED) {
+  test(`a request that was ${what} is not taken for an alias`, async (t) => {
+    fakeWorld(t);
+    const client = await connectedClient();
+    const binding = bindTo(client, "other");
+    if (answer === reconnect) binding.unbind();
+    await answer();
+    bindTo(client, "alias");
+    newest().refuse("hotsock.subscribe", "real", "ALREADY_SUBSCRIBED");
+    assert.equal(client.channels("alias").subscribed, true);
+  });
+}
+
 test("an alias for what the token has subscribed under its real name is settled too", async (t) => {
   fakeWorld(t);
   const client = await connectedClient();

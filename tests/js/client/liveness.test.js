@@ -1,6 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { connectedClient, fakeWorld, listen, newest, ownEvents, pass, said, sockets } from "./harness.js";
+import {
+  connectedClient,
+  fakeWorld,
+  listen,
+  newest,
+  ownEvents,
+  pass,
+  said,
+  sockets,
+} from "./harness.js";
 
 const PING = "hotsock.ping";
 const HEARTBEAT = "hotsock.heartbeat";

@@ -170,6 +170,15 @@ test("what is sent while the socket closes waits for the next one", async (t) =>
   assert.deepEqual(said(), ["chat c"]);
 });
 
+test("nothing is said to be sent while the socket closes", async (t) => {
+  fakeWorld(t);
+  const client = await connectedClient({ heartbeatIntervalSeconds: 5 });
+  const sent = listen(client, "@@messageSent");
+  newest().readyState = 2; // CLOSING
+  await pass(30_000);
+  assert.deepEqual([sent, newest().discarded], [[], []]);
+});
+
 test("messages wait through suspend()", async (t) => {
   fakeWorld(t);
   const client = makeClient();

@@ -51,10 +51,12 @@ async function listMessages({ client, channel }) {
 
 /** Both subscribed, and kept so. */
 async function subscribe(...people) {
-  await Promise.all(people.map(({ channel }) => {
-    channel.bind("unused", () => {});
-    return next(channel, "hotsock.subscribed");
-  }));
+  await Promise.all(
+    people.map(({ channel }) => {
+      channel.bind("unused", () => {});
+      return next(channel, "hotsock.subscribed");
+    }),
+  );
 }
 
 test("Jim and Pam chat, with echo, uid, ids and history", async (t) => {
@@ -66,9 +68,15 @@ test("Jim and Pam chat, with echo, uid, ids and history", async (t) => {
   const [echo, copy] = await Promise.all(heard);
   assert.deepEqual(echo, copy);
   const { event, data, meta } = echo;
-  assert.deepEqual([event, echo.channel, data, meta.uid], ["chat", channel, { text: "Hi ❤️" }, "jim"]);
+  assert.deepEqual(
+    [event, echo.channel, data, meta.uid],
+    ["chat", channel, { text: "Hi ❤️" }, "jim"],
+  );
   assert.ok(Math.abs(decodeTime(echo.id) - Date.now()) < 60_000);
-  assert.deepEqual((await listMessages(pam)).map(({ id }) => id), [echo.id]);
+  assert.deepEqual(
+    (await listMessages(pam)).map(({ id }) => id),
+    [echo.id],
+  );
 });
 
 test("what is sent before connecting arrives once and in order", async (t) => {
@@ -79,7 +87,10 @@ test("what is sent before connecting arrives once and in order", async (t) => {
   for (const data of sent) jim.channel.sendMessage("chat", { data });
   await next(jim.channel, "chat", ({ data }) => data === sent.at(-1));
   assert.deepEqual(heard, sent);
-  assert.deepEqual((await listMessages(jim)).map(({ data }) => data), sent);
+  assert.deepEqual(
+    (await listMessages(jim)).map(({ data }) => data),
+    sent,
+  );
 });
 
 test("typing without data, and reactions, reach the other", async (t) => {
@@ -91,7 +102,10 @@ test("typing without data, and reactions, reach the other", async (t) => {
   const message = next(jim.channel, "chat");
   pam.channel.sendMessage("chat", { data: "react to this" });
   const { id: messageId } = await message;
-  for (const [action, event] of [["add", "Added"], ["remove", "Removed"]]) {
+  for (const [action, event] of [
+    ["add", "Added"],
+    ["remove", "Removed"],
+  ]) {
     const data = { messageId, reaction: "👍", action };
     const heard = [jim, pam].map((who) => next(who.channel, `hotsock.messageReaction${event}`));
     jim.channel.sendMessage("hotsock.messageReaction", { data });

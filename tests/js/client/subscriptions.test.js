@@ -361,6 +361,7 @@ test("a bind while waiting to ask again asks now, and not a second time", async 
   newest().refuse("hotsock.subscribe", "c", "RATE_LIMITED");
   binding.unbind();
   bindTo(client);
+  assert.deepEqual(said(), [SUBSCRIBE, SUBSCRIBE]);
   await pass(29_000);
   assert.deepEqual(said(), [SUBSCRIBE, SUBSCRIBE]);
 });
