@@ -74,7 +74,8 @@ class ChatConsumer(AsyncConsumer):
         await self._subscribe_at_once()
         while (message := await receive())["type"] == "websocket.receive":
             if not self.connection.outbox.closing:
-                await self._receive(message.get("text"))
+                text = message.get("text")
+                await self._receive(message["bytes"] if text is None else text)
 
     async def _subscribe_at_once(self) -> None:
         for channel in self.connection.session.grants.auto_channels():
@@ -84,16 +85,16 @@ class ChatConsumer(AsyncConsumer):
             except ProtocolError as error:
                 self._refuse(error, "hotsock.subscribe", channel)
 
-    async def _receive(self, text: str | None) -> None:
-        """Handles one frame; `text` is None for a binary one."""
+    async def _receive(self, sent: str | bytes) -> None:
+        """Handles one frame; bytes are what a binary one holds."""
         if not self._rate.allows(time.monotonic()):
             self._too_fast()
-        elif text is None:
-            self._refuse(frames.malformed("Frames must be text, not binary."), None, None)
-        elif frames.oversize(text):
+        elif frames.oversize(sent):
             self.connection.outbox.close(CloseCode.TOO_LARGE)
+        elif isinstance(sent, bytes):
+            self._refuse(frames.malformed("Frames must be text, not binary."), None, None)
         else:
-            await self._handle(text)
+            await self._handle(sent)
 
     async def _handle(self, text: str) -> None:
         event, channel = None, None

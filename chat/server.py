@@ -127,6 +127,14 @@ class WebSocket(WebSocketsSansIOProtocol):
             self._flush()
             self.transport.close()
 
+    def send_receive_event_to_app(self) -> None:
+        """Text that is not UTF-8 ends the connection; uvicorn logs a traceback of it, too."""
+        if self.curr_msg_data_type == "text" and not _is_utf8(b"".join(self.frames)):
+            self.conn.send_close(CloseCode.INVALID_DATA)
+            self.handle_parser_exception()
+        else:
+            super().send_receive_event_to_app()
+
     def handle_parser_exception(self) -> None:
         """The library has refused a frame: sends its close frame and reads on, into nothing."""
         self._await_close()
@@ -174,6 +182,16 @@ class WebSocket(WebSocketsSansIOProtocol):
 
     def _flush(self) -> None:
         self.transport.write(b"".join(self.conn.data_to_send()))
+
+
+def _is_utf8(data: bytes) -> bool:
+    if data.isascii():
+        return True
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 class Server(uvicorn.Server):

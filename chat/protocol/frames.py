@@ -78,9 +78,11 @@ _subscribe_decoder = msgspec.json.Decoder(SubscribeData)
 _reaction_decoder = msgspec.json.Decoder(ReactionData)
 
 
-def oversize(text: str) -> bool:
+def oversize(sent: str | bytes) -> bool:
     """Whether a whole frame takes more than 128 KiB."""
-    return len(text) * 4 > MAX_FRAME_BYTES and len(text.encode()) > MAX_FRAME_BYTES
+    if isinstance(sent, bytes):
+        return len(sent) > MAX_FRAME_BYTES
+    return len(sent) * 4 > MAX_FRAME_BYTES and len(sent.encode()) > MAX_FRAME_BYTES
 
 
 def read(text: str, decoder: "msgspec.json.Decoder[_Shape]", what: str) -> _Shape:

@@ -247,3 +247,4 @@ def outcome(text: str) -> Command | ProtocolError:
 )
 def test_a_frame_has_at_most_128_kib_of_utf8(text: str, too_large: bool) -> None:
     assert oversize(text) is too_large
+    assert oversize(text.encode()) is too_large
