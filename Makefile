@@ -33,7 +33,7 @@ format: setup ## Lay the Python code out
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: setup ## Measure this machine: prints what README's numbers are made of
+bench: setup ## Measure this machine: each row is ours beside a peer doing the same work
 	$(BIN)/python -m benchmarks
 
 clean: ## Remove all that can be made again; keys (.env) and the database stay

@@ -20,11 +20,17 @@ TARGETS = ["help", "setup", "run", "test", "lint", "format", "bench", "clean"]
 LIMIT_SECONDS = 30
 
 
+def environment(directory: Path) -> dict[str, str]:
+    """As if no other make had started these tests."""
+    variables = server_environment(directory)
+    return {name: value for name, value in variables.items() if not name.startswith("MAKE")}
+
+
 def make(directory: Path, *arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["make", *arguments],
         cwd=cwd,
-        env=server_environment(directory),
+        env=environment(directory),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -47,7 +53,7 @@ class Terminal:
         self.process = subprocess.Popen(
             ["setsid", "--ctty", "--wait", "make", "run", f"PORT={port}"],
             cwd=ROOT,
-            env=server_environment(directory),
+            env=environment(directory),
             stdin=terminal,
             stdout=terminal,
             stderr=terminal,
@@ -106,7 +112,7 @@ def test_a_signal_to_make_alone_ends_the_server_too(tmp_path: Path) -> None:
     with subprocess.Popen(
         ["make", "run", f"PORT={port}"],
         cwd=ROOT,
-        env=server_environment(tmp_path),
+        env=environment(tmp_path),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
