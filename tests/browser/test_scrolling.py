@@ -64,11 +64,12 @@ async def test_a_reaction_does_not_push_the_end_out_of_sight(long: Chat) -> None
     await expect(long.jim.chips("last")).to_be_in_viewport(ratio=1)
 
 
-async def test_it_stays_at_the_end_when_the_window_shrinks(long: Chat) -> None:
+async def test_it_stays_at_the_end_when_the_window_changes(long: Chat) -> None:
     await long.pam.say("last")
     await expect(long.jim.message("last")).to_be_in_viewport()
-    await long.page.set_viewport_size({"width": 1280, "height": 500})
-    await expect(long.jim.message("last")).to_be_in_viewport()
+    for width, height in ((1280, 500), (760, 500), (320, 568), (667, 375), (1280, 900)):
+        await long.page.set_viewport_size({"width": width, "height": height})
+        await expect(long.jim.message("last")).to_be_in_viewport(ratio=1)
 
 
 async def test_history_opens_at_its_end(long: Chat) -> None:

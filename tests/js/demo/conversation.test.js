@@ -272,11 +272,14 @@ test("what waited when the page was left: found in history, or left to its write
 });
 
 test("what may have been lost with the page is not sent again by itself", async (t) => {
-  const saved = [{ text: "lost?", state: "sent", after: "" }];
+  const saved = [
+    { text: "lost?", state: "sent", after: "" },
+    { text: "waiting", state: "queued" },
+  ];
   const { conversation, kept } = await makeConversation(t, { saved });
   await subscribe();
   const [{ state, reason }] = conversation.sending.outbox.items;
-  assert.deepEqual([state, sent("chat")], ["failed", []]);
+  assert.deepEqual([state, sent("chat")], ["failed", ["waiting"]]);
   assert.match(reason, /not known/);
   assert.equal(kept.items[0].text, "lost?");
 });

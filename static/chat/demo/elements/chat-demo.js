@@ -6,7 +6,7 @@ import { keepSession, wantedSession } from "../model/session.js";
 import { LINK_NOT_VALID } from "../model/words.js";
 import { copyText } from "./clipboard.js";
 
-const TOAST_MS = 6000;
+const TOAST_MS = 8000;
 
 export class ChatDemo extends HTMLElement {
   #api = new Api(location.href);

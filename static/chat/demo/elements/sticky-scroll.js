@@ -7,6 +7,7 @@ export class StickyScroll {
   #scroller;
   #button;
   #isStuck = true;
+  #size = "";
   #unseen = 0;
 
   constructor(scroller, button) {
@@ -14,8 +15,7 @@ export class StickyScroll {
     this.#button = button;
     scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     button.addEventListener("click", () => this.stick());
-    // The window was shown, turned, or made smaller by a keyboard.
-    new ResizeObserver(() => this.#isStuck && this.#toEnd()).observe(scroller);
+    new ResizeObserver(() => this.#resized()).observe(scroller);
   }
 
   /** The content changed, by so many messages of others. */
@@ -33,10 +33,16 @@ export class StickyScroll {
   }
 
   #scrolled() {
+    // The window was hidden, turned, or made smaller by a keyboard: that is no wish of the reader.
+    if (sizeOf(this.#scroller) !== this.#size) return;
     const { scrollHeight, scrollTop, clientHeight } = this.#scroller;
-    if (clientHeight === 0) return; // hidden
     this.#isStuck = scrollHeight - scrollTop - clientHeight < NEAR;
     if (this.#isStuck) this.#seen();
+  }
+
+  #resized() {
+    this.#size = sizeOf(this.#scroller);
+    if (this.#isStuck) this.#toEnd();
   }
 
   #toEnd() {
@@ -54,3 +60,5 @@ export class StickyScroll {
     this.#button.querySelector("span").textContent = `${this.#unseen} ${words}`;
   }
 }
+
+const sizeOf = ({ clientWidth, clientHeight }) => `${clientWidth} ${clientHeight}`;

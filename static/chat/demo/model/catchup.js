@@ -76,13 +76,17 @@ export class CatchUp {
    * loaded anew) leaves it to its writer.
    */
   async #settle(credentials, signal) {
-    if (!this.#doubted) return this.#outbox.giveUp(UNCERTAIN);
+    if (this.#doubted) await this.#lookAgain(credentials, signal);
+    else this.#outbox.giveUp(UNCERTAIN);
+    this.#on.settled();
+  }
+
+  async #lookAgain(credentials, signal) {
     while (!(await this.#api.hasEnded(this.#doubted, this.#channel, signal))) {
       await pause(ASK_AGAIN, signal);
     }
     await this.#readAll(credentials, signal);
     this.#outbox.requeue();
-    this.#on.settled();
   }
 
   #enter(state) {
