@@ -1,7 +1,8 @@
 """The rows of a running server, read and changed beside it."""
 
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 
 import psycopg
@@ -41,3 +42,21 @@ def rows_of(server: Server, connection_id: str) -> int:
         server, "SELECT count(*) FROM chat_subscription WHERE connection_id = ?", connection_id
     )
     return int(connections) + int(subscriptions)
+
+
+@contextmanager
+def writes_blocked(server: Server) -> Iterator[None]:
+    """While it lasts nothing is committed by the server, though all can be read."""
+    address = server.env["DATABASE_URL"]
+    if address.startswith(SQLITE):
+        path = address.removeprefix(SQLITE)
+        with closing(sqlite3.connect(path, timeout=5, isolation_level=None)) as database:
+            database.execute("BEGIN IMMEDIATE")
+            yield
+            database.execute("ROLLBACK")
+    else:
+        with psycopg.connect(address) as database:
+            tables = "chat_channel, chat_connection, chat_subscription, chat_message"
+            database.execute(f"LOCK TABLE {tables} IN EXCLUSIVE MODE".encode())
+            yield
+            database.rollback()

@@ -71,6 +71,16 @@ async def test_a_channel_named_in_the_token_comes_before_an_alias(
         assert (await client.receive("chat"))["channel"] == channel
 
 
+async def test_a_subscribe_tokens_alias_does_not_take_a_channels_name(
+    any_server: Server, channel: str
+) -> None:
+    """Also where that very token comes with the name."""
+    other = f"{channel}-other"
+    jwt = token(any_server, scope="subscribe", uid="jim", channels=room(other, alias=channel))
+    async with connect(any_server, uid="jim", channels=room(channel)) as client:
+        assert (await client.subscribe(channel, jwt))["channel"] == channel
+
+
 async def test_a_subscribe_tokens_alias_works_while_its_subscription_lasts(
     any_server: Server, channel: str
 ) -> None:

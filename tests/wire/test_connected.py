@@ -93,7 +93,7 @@ async def test_the_credentials_work_as_soon_as_they_are_told(
 
 async def test_a_connection_outlives_its_token(any_server: Server, channel: str) -> None:
     """`exp` limits when a token may be used (section 3): nothing of what is open ends with it."""
-    jwt = token(any_server, exp=time.time() + 1, channels=room(channel))
+    jwt = token(any_server, exp=time.time() + 1.5, channels=room(channel))
     async with connect(any_server, jwt=jwt) as client:
         await client.subscribe(channel)
 

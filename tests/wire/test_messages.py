@@ -6,6 +6,7 @@ import pytest
 
 from tests.servers import Server
 from tests.wire.connecting import connect
+from tests.wire.database import rows
 from tests.wire.grants import room
 
 KINDS = {
@@ -134,3 +135,6 @@ async def test_what_is_not_stored_is_not_in_history(
         for event in ("typing", "chat", "typing"):
             await pam.receive(event)
         assert [message["event"] for message in await jim.history(channel)] == ["chat"]
+        sql = "SELECT event FROM chat_message WHERE channel_id ="
+        sql += " (SELECT id FROM chat_channel WHERE name = ?)"
+        assert rows(every_server, sql, channel) == [("chat",)]
