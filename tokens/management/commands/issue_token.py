@@ -1,32 +1,212 @@
-"""`manage.py issue_token '{"scope": "connect", "uid": "jim"}'`: print a signed token."""
+"""`manage.py issue_token --uid jim --subscribe 'chat-*' --publish chat`: print a signed token.
 
-import os
-from typing import Any
+Makes claims of options and nothing else: whether they are good is for the server's own parser to
+say, before they are signed. The token alone goes to stdout, so that it can be piped.
+"""
+
+import secrets
+import sys
+from base64 import urlsafe_b64decode
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final, NamedTuple
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from tokens import strict_json
 from tokens.api import issue
-from tokens.claims import TokenError
+from tokens.claims import TokenError, parse_claims
+from tokens.explain import explain
+
+JTI_BYTES: Final = 16
+
+
+class Statement(NamedTuple):
+    """An option that states a claim or directive; `read` makes its value of the text."""
+
+    claim: str
+    help: str
+    read: Callable[[Any], Any]
+    arguments: Mapping[str, Any]
+
+
+class Place(NamedTuple):
+    """An option that names channels, events or storage keys, and the directive set there."""
+
+    directive: str
+    help: str
+
+
+def _flag(claim: str, help: str) -> Statement:
+    return Statement(claim, help, bool, {"action": "store_true"})
+
+
+def _text(claim: str, help: str, metavar: str) -> Statement:
+    return Statement(claim, help, str, {"metavar": metavar})
+
+
+def _number(claim: str, help: str) -> Statement:
+    return Statement(claim, help, _number_or_text, {"metavar": "SECONDS"})
+
+
+def _number_or_text(value: Any) -> Any:
+    """What is no number stays text, for the server's own words about it."""
+    try:
+        number = strict_json.loads(str(value).encode())
+    except ValueError:
+        return value
+    return number if isinstance(number, int | float) else value
+
+
+def _json(text: str, what: str = "--umd") -> Any:
+    try:
+        return strict_json.loads(text.encode(errors="surrogateescape"))
+    except strict_json.JsonError as error:
+        raise CommandError(f"{what} {error}.") from None
+
+
+LIST: Final[Mapping[str, Any]] = {"nargs": "+", "action": "extend"}
+
+# The objects of a token (protocol.md section 4), each with the options that state something there.
+TOP: Final = {
+    "--scope": _text("scope", "connect (default), subscribe, umd or several", "SCOPES"),
+    "--uid": _text("uid", "who its bearer is", "UID"),
+    "--umd": Statement("umd", "its bearer's metadata", _json, {"metavar": "JSON"}),
+    "--connection-id": _text("connectionId", "only this connection may use it", "ID"),
+    "--keep-alive": _flag("keepAlive", "keep its connection from idling out"),
+    "--heartbeat-timeout": _number("heartbeatTimeout", "5 to 600; without a heartbeat: closed"),
+    "--single-use": _flag("singleUse", "it may be used once"),
+    "--umd-update": _flag("umdUpdate", "it may change the connection's metadata"),
+    "--umd-propagate": _flag("umdPropagate", "and that of all its subscriptions"),
+}
+CHANNEL: Final = {
+    "--history-start": _number("historyStart", "read history since then (unix time); 0: all"),
+    "--alias": _text("alias", "another name for the channel", "NAME"),
+    "--get-info": _flag("getInfo", "ask how many listen"),
+    "--omit-from-sub-count": _flag("omitFromSubCount", "not to be counted as a listener"),
+}
+MESSAGE: Final = {
+    "--echo": _flag("echo", "get a copy of what it publishes itself"),
+    "--store": _number("store", "keep what it publishes for so long; -1: for ever"),
+    "--react": Statement("react", "react with these", list, {**LIST, "metavar": "REACTION"}),
+    "--react-any": _flag("react", "react with anything"),
+}
+CHANNELS: Final = {
+    "--subscribe": Place("subscribe", "channels to subscribe to: a name, 'chat-*', '#regex:…'"),
+    "--auto-subscribe": Place("autoSubscribe", "channels it is subscribed to once connected"),
+    "--channel": Place("", "channels without leave to subscribe"),
+}
+EVENTS: Final = {
+    "--publish": Place("publish", "events to publish on these channels"),
+    "--broadcast": Place("broadcast", "events to publish also without being subscribed"),
+    "--event": Place("", "events without leave to publish"),
+}
+KEYS: Final = {
+    "--get": Place("get", "storage keys to read"),
+    "--set": Place("set", "storage keys to write"),
+    "--observe": Place("observe", "storage keys to be told of"),
+}
+PLACES: Final = (("CHANNEL", CHANNELS), ("EVENT", EVENTS), ("KEY", KEYS))
 
 
 class Command(BaseCommand):
-    help = "Print a token with the given claims, signed with key 1."
+    help = (
+        "Print a token with the given claims, signed with key 1. An example: --uid jim"
+        " --subscribe 'chat-*' --publish chat --echo --store 86400 --history-start 0"
+    )
+    requires_system_checks = ()  # it needs a key, and says so; no database
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("claims", help="the claims, as a JSON object")
-        parser.add_argument(
-            "--lifetime", type=int, default=300, help="seconds until it expires (default 300)"
-        )
+        add = parser.add_argument
+        add("--claims", metavar="FILE", help="all claims, from a JSON file; -: from stdin")
+        add("--lifetime", type=int, default=300, metavar="SECONDS", help="300 by default")
+        add("--explain", action="store_true", help="say on stderr what the token says")
+        for statements in (TOP, CHANNEL, MESSAGE):
+            for option, statement in statements.items():
+                add(option, help=statement.help, **statement.arguments)
+        for metavar, places in PLACES:
+            for option, place in places.items():
+                add(option, help=place.help, metavar=metavar, **LIST)
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["lifetime"] < 1:
+            raise CommandError("--lifetime must be at least 1 second.")
         try:
-            claims = strict_json.loads(os.fsencode(options["claims"]))
-            if not isinstance(claims, dict):
-                raise CommandError("The claims must be a JSON object.")
-            self.stdout.write(issue(claims, lifetime=options["lifetime"]))
-        except strict_json.JsonError as error:
-            raise CommandError(f"The text {error}.") from None
+            token = issue(_claims(options), lifetime=options["lifetime"])
         except (TokenError, ImproperlyConfigured) as error:
             raise CommandError(str(error)) from None
+        if options["explain"]:
+            for sentence in _explained(token):
+                self.stderr.write(sentence, style_func=str)
+        self.stdout.write(token)
+
+
+def _claims(options: Mapping[str, Any]) -> dict[str, Any]:
+    stated = [name for name in _options() if _value(options, name) is not None]
+    if options["claims"] is None:
+        return _composed(options)
+    if stated:
+        raise CommandError(f"--claims says all there is to say; it takes no {stated[0]}.")
+    claims = _json(_file(options["claims"]), "The text")
+    if not isinstance(claims, dict):
+        raise CommandError("The claims must be a JSON object.")
+    return claims
+
+
+def _file(name: str) -> str:
+    try:
+        text = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    except OSError as error:
+        raise CommandError(f"{name} cannot be read: {error.strerror}.") from None
+    return text.decode(errors="surrogateescape")
+
+
+def _composed(options: Mapping[str, Any]) -> dict[str, Any]:
+    messages = _granted(options, EVENTS, _stated(options, MESSAGE))
+    nested = {"messages": messages, "storage": _granted(options, KEYS, {})}
+    stated = _stated(options, CHANNEL) | {name: value for name, value in nested.items() if value}
+    channels = _granted(options, CHANNELS, stated)
+    claims = {"scope": "connect"} | _stated(options, TOP)
+    if claims.get("singleUse"):
+        claims["jti"] = secrets.token_urlsafe(JTI_BYTES)
+    return claims | ({"channels": channels} if channels else {})
+
+
+def _stated(options: Mapping[str, Any], statements: Mapping[str, Statement]) -> dict[str, Any]:
+    return {
+        statement.claim: statement.read(value)
+        for option, statement in statements.items()
+        if (value := _value(options, option)) is not None
+    }
+
+
+def _granted(
+    options: Mapping[str, Any], places: Mapping[str, Place], stated: dict[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """What is stated, at each name that these options give, with the directive of the option."""
+    granted: dict[str, dict[str, Any]] = {}
+    for option, place in places.items():
+        for name in _value(options, option) or ():
+            directives = granted.setdefault(name, {})
+            directives |= {place.directive: True} if place.directive else {}
+    if stated and not granted:
+        raise CommandError(f"{next(iter(stated))} of what? Name it with {' or '.join(places)}.")
+    return {name: directives | stated for name, directives in granted.items()}
+
+
+def _options() -> Iterable[str]:
+    return (*TOP, *CHANNEL, *MESSAGE, *CHANNELS, *EVENTS, *KEYS)
+
+
+def _value(options: Mapping[str, Any], option: str) -> Any:
+    """What an option says; None where it is not there."""
+    value = options.get(option.removeprefix("--").replace("-", "_"))
+    return None if value is False else value
+
+
+def _explained(token: str) -> Iterable[str]:
+    payload = urlsafe_b64decode(token.split(".")[1] + "==")
+    scopes = strict_json.loads(payload)["scope"].split()
+    scope = "connect" if "connect" in scopes else scopes[0]
+    return explain(parse_claims(payload, scope=scope))
