@@ -1,0 +1,201 @@
+"""Handshakes that no honest client makes: refused with an HTTP status, and nothing is opened
+(protocol.md section 6, rule 1)."""
+
+import asyncio
+
+import pytest
+
+from tests.hostile.forging import forge
+from tests.servers import Server, token
+from tests.wire.connecting import Refused, connect, handshake
+from tests.wire.grants import room
+
+KIB = 1024
+
+QUERIES = {
+    "no query": "",
+    "an empty query": "?",
+    "no token": "?toke=x",
+    "an empty token": "?token=",
+    "two empty tokens": "?token=&token=",
+    "a token as a list": "?token[]=x",
+    "broken percent-encoding": "?token=%",
+    "percent-encoding of no digits": "?token=%zz%u0000%-1",
+    "percent-encoded bytes that are not UTF-8": "?token=%ff%fe%c3%28",
+    "percent-encoded NUL": "?token=%00&%00=%00",
+    "percent-encoded surrogates": "?token=%ed%a0%80",
+    "a line break": "?token=a%0d%0aX-Injected:%20yes",
+    "only ampersands": "?" + "&" * 2000,
+    "only equals signs": "?" + "=" * 2000,
+    "two thousand fields": "?" + "a=b&" * 2000,
+    "plus signs": "?token=" + "+" * 2000,
+    "a fragment": "?x=1%23&token=x%23y",
+}
+
+
+@pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)
+async def test_a_query_without_a_good_token_is_refused(attacked: Server, query: str) -> None:
+    with pytest.raises(Refused) as refused:
+        await handshake(f"{attacked.ws_url}{query}")
+    assert refused.value.status == (401 if attacked.kind == "uvicorn" else 403)
+
+
+async def test_of_two_tokens_the_first_counts(attacked: Server) -> None:
+    good, bad = token(attacked, uid="jim"), token(attacked, uid="pam", exp=1)
+    opened = []
+    for first, second in ((good, bad), (bad, good)):
+        try:
+            socket = await handshake(f"{attacked.ws_url}?token={first}&token={second}")
+        except Refused as refused:
+            opened.append(refused.status)
+        else:
+            opened.append('"uid":"jim"' in await socket.recv())
+            await socket.close()
+    assert opened == [True, 401 if attacked.kind == "uvicorn" else 403]
+
+
+@pytest.mark.parametrize("size", [64 * KIB + 1, 100 * KIB, 120 * KIB])
+async def test_a_token_over_64_kib_is_refused(attacked_serve: Server, size: int) -> None:
+    with pytest.raises(Refused) as refused:
+        await handshake(f"{attacked_serve.ws_url}?token={'x' * size}")
+    assert refused.value.status == 401
+
+
+async def test_a_good_token_over_64_kib_is_refused(attacked_serve: Server) -> None:
+    long = token(attacked_serve, channels={"c": {"x": "x" * 50 * KIB}})
+    assert len(long) > 64 * KIB
+    with pytest.raises(Refused) as refused:
+        await handshake(f"{attacked_serve.ws_url}?token={long}")
+    assert refused.value.status == 401
+
+
+GARBAGE = {
+    "100 KiB of letters": b"x" * 100 * KIB,
+    "100 KiB of ampersands": b"&" * 100 * KIB,
+    "100 KiB of fields": b"token=x&" * (100 * KIB // 8),
+    "100 KiB of percent signs": b"%" * 100 * KIB,
+    "1 MiB": b"x" * 1024 * KIB,
+    "bytes that are not ASCII": b"token=\xff\xfe\xc3\x28",
+    "NUL": b"token=\0",
+    "a space": b"token=a b",
+    "a second line": b"token=x HTTP/1.1\r\nX: y\r\n\r\nGET /v1?token=y",
+}
+
+
+@pytest.mark.parametrize("query", GARBAGE.values(), ids=GARBAGE)
+async def test_garbage_as_a_query_opens_nothing(attacked: Server, query: bytes) -> None:
+    status = await raw_handshake(attacked, b"/v1?" + query)
+    assert status is None or 400 <= status < 500
+
+
+HEADERS = {
+    "no key": {b"Sec-WebSocket-Key": None},
+    "a key that is none": {b"Sec-WebSocket-Key": b"\xff"},
+    "an empty key": {b"Sec-WebSocket-Key": b""},
+    "an old version": {b"Sec-WebSocket-Version": b"8"},
+    "no version": {b"Sec-WebSocket-Version": None},
+    "a version that is no number": {b"Sec-WebSocket-Version": b"thirteen"},
+    "an extension nobody knows": {b"Sec-WebSocket-Extensions": b"x; y=" + b'"' * 100},
+    "an extension that is not one": {b"Sec-WebSocket-Extensions": b",;=,;="},
+    "another protocol": {b"Upgrade": b"h2c"},
+    "a body": {b"Content-Length": b"5"},
+    "a length that is none": {b"Content-Length": b"five"},
+    "no host": {b"Host": None},
+    "500 headers": {b"X-%d" % at: b"x" for at in range(500)},
+    "a header of 100 KiB": {b"X": b"x" * 100 * KIB},
+    "headers that are not ASCII": {b"User-Agent": b"\xff\xfe" * 200, b"X-\xff": b"x"},
+    "control characters": {b"User-Agent": b"\x01\x02"},
+}
+
+
+@pytest.mark.parametrize("headers", HEADERS.values(), ids=HEADERS)
+async def test_strange_headers_harm_nobody(
+    attacked: Server, headers: dict[bytes, bytes | None]
+) -> None:
+    path = f"/v1?token={token(attacked)}".encode()
+    status = await raw_handshake(attacked, path, headers)
+    assert status is None or status in (101, 200) or 400 <= status < 500
+
+
+async def raw_handshake(
+    server: Server, target: bytes, headers: dict[bytes, bytes | None] | None = None
+) -> int | None:
+    """The status that is answered, None where the connection just ends."""
+    fields: dict[bytes, bytes | None] = {
+        b"Host": b"127.0.0.1",
+        b"Connection": b"Upgrade",
+        b"Upgrade": b"websocket",
+        b"Sec-WebSocket-Key": b"AAAAAAAAAAAAAAAAAAAAAA==",
+        b"Sec-WebSocket-Version": b"13",
+        **(headers or {}),
+    }
+    lines = [b"%b: %b" % (name, value) for name, value in fields.items() if value is not None]
+    body = b"hello" if b"Content-Length" in fields else b""
+    request = b"GET %b HTTP/1.1\r\n%b\r\n\r\n%b" % (target, b"\r\n".join(lines), body)
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    try:
+        async with asyncio.timeout(10):
+            writer.write(request)
+            line = await reader.readline()
+    except ConnectionError:
+        return None
+    finally:
+        writer.transport.abort()
+    return int(line.split()[1]) if line else None
+
+
+ALTERED = {
+    "umd of 10,000 levels": ('"UMD"', "[" * 10_000 + "]" * 10_000),
+    "umd never closed": ('"UMD"', "[" * 20_000),
+    "umd NaN": ('"UMD"', "NaN"),
+    "umd of a lone surrogate": ('"UMD"', r'"\ud800"'),
+    "umd with NUL": ('"UMD"', r'"\u0000"'),
+    "umd of more than 1 KiB": ('"UMD"', f'"{"x" * KIB}"'),
+    "uid with NUL": ('"jim"', r'"j\u0000m"'),
+    "uid of a lone surrogate": ('"jim"', r'"\udc00"'),
+    "uid twice": ('"uid":"jim"', '"uid":"jim","uid":"pam"'),
+    "jti with NUL": ('"uid":"jim"', r'"singleUse":true,"jti":"\u0000"'),
+    "exp beyond any number": ('"uid":"jim"', '"uid":"jim","nbf":1e999'),
+    "a number of 30,000 digits": ('"uid":"jim"', f'"uid":"jim","iat":{"9" * 30_000}'),
+    "10,000 levels under channels": (
+        '"uid":"jim"',
+        f'"channels":{{"c":{{"messages":{"[" * 10_000}{"]" * 10_000}}}}}',
+    ),
+    "an expression that backtracks for ever elsewhere": (
+        '"uid":"jim"',
+        r'"channels":{"#regex:((a*)*)*\\1$":{"subscribe":true}}',
+    ),
+    "an expression of a million steps": (
+        '"uid":"jim"',
+        '"channels":{"#regex:((((x{100}){100}){100}){100}":{"subscribe":true}}',
+    ),
+    "an expression with NUL": ('"uid":"jim"', r'"channels":{"#regex:\u0000(":{}}'),
+}
+
+
+@pytest.mark.parametrize(("old", "new"), ALTERED.values(), ids=ALTERED)
+async def test_a_token_rightly_signed_with_wrong_claims_is_refused(
+    attacked_serve: Server, old: str, new: str
+) -> None:
+    text = forge(attacked_serve, token(attacked_serve, uid="jim", umd="UMD"), old, new)
+    with pytest.raises(Refused) as refused:
+        await handshake(f"{attacked_serve.ws_url}?token={text}")
+    assert refused.value.status == 401
+
+
+async def test_many_who_never_finish_their_handshake_hold_up_nobody(
+    attacked: Server, channel: str
+) -> None:
+    """Some send nothing, some half a line, some all but the last byte."""
+    openings = [b"", b"GET /v1?tok", b"GET /v1 HTTP/1.1\r\nHost: x\r\n", b"\x16\x03\x01"]
+    writers = []
+    for at in range(200):
+        _, writer = await asyncio.open_connection("127.0.0.1", attacked.port)
+        writer.write(openings[at % len(openings)])
+        writers.append(writer)
+    async with connect(attacked, channels=room(channel)) as client:
+        await client.subscribe(channel)
+        await client.publish(channel, "hi")
+        assert (await client.receive("chat"))["data"] == "hi"
+    for writer in writers:
+        writer.transport.abort()
