@@ -1,5 +1,6 @@
 """Opening connections, and what there is when they are refused."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,7 +11,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import InvalidStatus
 
 from tests.servers import Server, token
-from tests.wire.client import Client
+from tests.wire.client import Client, reset_transport
 
 
 class Refused(Exception):
@@ -53,3 +54,15 @@ async def handshake(url: str, **options: Any) -> ClientConnection:
         return await websockets.connect(url, proxy=None, **settings | options)
     except InvalidStatus as refused:
         raise Refused(refused.response.status_code, bytes(refused.response.body)) from None
+
+
+async def cut_handshake(server: Server, jwt: str) -> None:
+    """Asks for a WebSocket and is gone before the answer."""
+    _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(
+        f"GET /v1?token={jwt} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n"
+        "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+    )
+    await writer.drain()
+    reset_transport(writer.transport)

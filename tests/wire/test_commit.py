@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from tests.servers import Server, token
-from tests.wire.client import Client
-from tests.wire.connecting import connect, open_client
-from tests.wire.database import writes_blocked
+from tests.wire.client import Client, eventually
+from tests.wire.connecting import connect, cut_handshake, open_client
+from tests.wire.database import rows, rows_of, writes_blocked
 from tests.wire.grants import PASSING, STORED, room
 
 MESSAGES = {
@@ -36,11 +36,14 @@ class Held:
         go there and back ten times."""
         with writes_blocked(self.server):
             tasks = [asyncio.ensure_future(each) for each in told]
-            for number in range(10):
-                await self.witness.publish(self.elsewhere, number, "typing")
-                assert (await self.witness.receive("typing"))["data"] == number
+            await self.passing_time()
             assert not any(task.done() for task in tasks)
         return await asyncio.gather(*tasks)
+
+    async def passing_time(self) -> None:
+        for number in range(10):
+            await self.witness.publish(self.elsewhere, number, "typing")
+            assert (await self.witness.receive("typing"))["data"] == number
 
 
 @pytest.fixture
@@ -98,3 +101,26 @@ async def test_an_answer_over_http(held: Held, channel: str) -> None:
         await client.subscribe(channel)
         [id] = await held.until_committed(client.store(channel))
         assert [message["id"] for message in await client.history(channel)] == [id]
+
+
+async def test_who_leaves_before_the_commit_leaves_no_rows(held: Held, channel: str) -> None:
+    """Cut within the handshake and while subscribing; what was asked for is committed later, and
+    removed again."""
+    jwt = token(held.server, uid=channel, channels=room(channel))
+    client = await open_client(held.server, jwt)
+    with writes_blocked(held.server):
+        for _ in range(5):
+            await cut_handshake(held.server, jwt)
+        await client.send({"event": "hotsock.subscribe", "channel": channel})
+        await held.passing_time()
+        client.reset()
+        await held.passing_time()
+    async with connect(held.server, jwt=jwt) as alive:  # its row comes after theirs
+
+        async def alone() -> bool:
+            await alive.settle()
+            left = rows(held.server, "SELECT id FROM chat_connection WHERE uid = ?", channel)
+            return left == [(alive.id,)]
+
+        assert await eventually(alone)
+        assert rows_of(held.server, client.id) == 0

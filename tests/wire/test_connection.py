@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tests.servers import Server, start_server, token
-from tests.wire.client import Client, eventually, reset_transport
-from tests.wire.connecting import Refused, connect, open_client
+from tests.wire.client import Client, eventually
+from tests.wire.connecting import Refused, connect, cut_handshake, open_client
 from tests.wire.database import rows, rows_of
 from tests.wire.grants import PASSING, room
 from tests.wire.kinds import (
@@ -102,18 +102,6 @@ async def test_abrupt_closes_leave_no_rows(every_server: Server, channel: str) -
 
         assert await eventually(alone)
         assert rows_of(every_server, alive.id) == 2
-
-
-async def cut_handshake(server: Server, jwt: str) -> None:
-    """Asks for a WebSocket and is gone before the answer."""
-    _, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    writer.write(
-        f"GET /v1?token={jwt} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n"
-        "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
-    )
-    await writer.drain()
-    reset_transport(writer.transport)
 
 
 async def test_the_credentials_of_one_connection_are_no_others(
