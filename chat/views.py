@@ -7,7 +7,7 @@ import time
 from typing import Final
 
 from django.conf import settings
-from django.core.exceptions import RequestDataTooBig
+from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.csrf import csrf_exempt
@@ -48,14 +48,21 @@ async def _operate(request: HttpRequest, operation: str) -> HttpResponse:
         response["Allow"] = "POST, OPTIONS"
         return response
     limit = settings.CLIENT_FRAMES_PER_SECOND
-    session = await session_of(
-        request.GET.get("connectionId", ""), request.GET.get("connectionSecret", "")
-    )
+    session = await session_of(*_credentials(request))
     here = await node.current()
     if not here.call_rates.of(session.connection_id, limit).allows(time.monotonic()):
         raise ProtocolError(ErrorCode.RATE_LIMITED, f"More than {limit} calls a second.")
     answer = await act(here, session, _body(request))
     return HttpResponse(answer.body, status=answer.status, content_type=JSON)
+
+
+def _credentials(request: HttpRequest) -> tuple[str, str]:
+    """The connection's id and secret as the query has them; "" where it has none."""
+    try:
+        query = request.GET
+    except TooManyFieldsSent:
+        raise invalid("The query has too many fields.") from None
+    return query.get("connectionId", ""), query.get("connectionSecret", "")
 
 
 def _body(request: HttpRequest) -> str:
