@@ -133,6 +133,7 @@ async def test_loading_is_told_while_it_lasts(open_chat: Open) -> None:
 
     await chat.page.route("**/connection/listMessages**", wait)
     await chat.page.reload()
+    await chat.jim.is_said_to_be("Online")
     await expect(chat.jim.root.get_by_text("Loading the messages…")).to_be_visible()
     await expect(chat.jim.log).to_have_attribute("aria-busy", "true")
     go_on.set()

@@ -4,9 +4,9 @@ import json
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import WebSocketRoute, expect
+from playwright.async_api import Locator, WebSocketRoute, expect
 
-from tests.browser.chat import Chat, socket_of, until
+from tests.browser.chat import Chat, Window, socket_of, until
 from tests.browser.conftest import Open
 
 REACTIONS = ["❤️", "👍", "👎", "😂"]
@@ -167,11 +167,29 @@ async def test_the_picker_stays_within_the_window(told: Chat) -> None:
     for window in (told.jim, told.pam):
         for text in ("hello", "w" * 300, "v" * 300):
             await window.message(text).locator(".bubble").hover()
-            await expect(window.picker).to_be_visible()
-            await expect(window.picker).to_be_in_viewport(ratio=1)
-            frame = await window.scroller.bounding_box()
-            pill = await window.picker.bounding_box()
-            assert frame is not None
-            assert pill is not None
-            assert frame["x"] <= pill["x"]
-            assert pill["x"] + pill["width"] <= frame["x"] + frame["width"]
+            await picker_is_within(window)
+
+
+async def test_the_picker_of_a_message_taller_than_its_window_is_in_sight(told: Chat) -> None:
+    await told.jim.say("\n".join(["tall"] * 60))
+    for window in (told.jim, told.pam):
+        await expect(window.bubbles).to_have_count(2)
+        await expect(window.waiting).to_have_count(0)
+        bubble = await box_of(window.bubbles.last)
+        frame = await box_of(window.scroller)
+        await told.page.mouse.move(bubble["x"] + 20, frame["y"] + frame["height"] - 40)
+        await picker_is_within(window)
+
+
+async def picker_is_within(window: Window) -> None:
+    await expect(window.picker).to_be_visible()
+    frame, pill = await box_of(window.scroller), await box_of(window.picker)
+    for start, length in (("x", "width"), ("y", "height")):
+        assert frame[start] <= pill[start]
+        assert pill[start] + pill[length] <= frame[start] + frame[length]
+
+
+async def box_of(element: Locator) -> dict[str, float]:
+    box = await element.bounding_box()
+    assert box is not None
+    return dict(box)

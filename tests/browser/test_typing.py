@@ -55,11 +55,21 @@ async def test_an_emptied_composer_and_enter_tell_nothing(chat: Chat) -> None:
     assert len(socket.sent("is-typing")) == 1
 
 
+async def test_a_new_line_alone_tells_nothing(chat: Chat) -> None:
+    await chat.jim.composer.fill("a draft")
+    await chat.page.reload()
+    await chat.until_live()
+    await chat.jim.composer.press("Shift+Enter")
+    await chat.jim.composer.press("Enter")
+    await chat.pam.shows("a draft")
+    assert socket_of(chat, "jim").sent("is-typing") == []
+
+
 async def test_its_room_is_always_kept(chat: Chat) -> None:
-    before = await chat.pam.composer.bounding_box()
+    before = await chat.pam.scroller.bounding_box()
     await chat.jim.composer.press_sequentially("h")
     await expect(chat.pam.typing).to_be_visible()
-    assert await chat.pam.composer.bounding_box() == before
+    assert await chat.pam.scroller.bounding_box() == before
 
 
 async def test_it_is_never_stored(chat: Chat) -> None:
