@@ -131,6 +131,27 @@ async def test_a_killed_server_loses_nothing_that_was_seen(
     await chat.pam.shows(*expected)
 
 
+async def test_a_kill_in_the_middle_of_a_burst_loses_and_doubles_nothing(
+    open_chat: Open, own_server: Server
+) -> None:
+    chat = await open_chat(at=own_server, expecting=AWAY)
+    texts = [f"number {number}" for number in range(40)]
+    await chat.jim.composer.evaluate(
+        "(area, texts) => { for (const text of texts) { area.value = text;"
+        " area.dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', bubbles: true })); } }",
+        texts,
+    )
+    await chat.jim.message("number 3").wait_for()
+    own_server.kill()
+    await expect(chat.jim.notice).to_be_visible()
+    await expect(chat.jim.waiting.last).to_contain_text("number 39")
+    await asyncio.to_thread(own_server.restart)
+    await try_again(chat)
+    await expect(chat.jim.waiting).to_have_count(0, timeout=30_000)  # a lease of 15 s at most
+    await chat.jim.shows(*texts)
+    await chat.pam.shows(*texts)
+
+
 async def test_what_others_did_meanwhile_is_caught_up_with(open_chat: Open) -> None:
     """Jim's and Pam's sockets are cut while another browser goes on."""
     other = await open_chat()
