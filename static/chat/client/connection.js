@@ -22,6 +22,7 @@ export class Connection {
   #tokenRequest = new TokenRequest();
   #socket = null;
   #active = null;
+  #wasConnected = false;
   #timer; // while waiting: the next try; while connected: until stable
   #backoff = new Backoff();
   #tokenBackoff;
@@ -30,7 +31,7 @@ export class Connection {
    * @param {URL} address
    * @param {import("./options.js").Options} options
    * @param {object} listener a SocketListener (`ended`: of sockets that had opened) that also has
-   *   `stopped(ClientError)`
+   *   `tokenless(ClientError)`
    */
   constructor(address, options, listener) {
     this.#address = address;
@@ -102,9 +103,16 @@ export class Connection {
   #tokenFailed(cause) {
     const delay = this.#tokenBackoff.next();
     if (delay !== null) return this.#retryIn(delay);
-    this.#enter("stopped");
-    const message = "connectTokenFn gave no token; resume() tries again";
-    this.#listener.stopped(new ClientError(ErrorCode.CONNECT_TOKEN_FAILED, message, { cause }));
+    this.#giveUpToken();
+    const message = "connectTokenFn gave no token";
+    this.#listener.tokenless(new ClientError(ErrorCode.CONNECT_TOKEN_FAILED, message, { cause }));
+  }
+
+  // Once it was connected, a token was to be had: it is away as the server is, and comes back too.
+  #giveUpToken() {
+    if (!this.#wasConnected) return this.#enter("stopped");
+    this.#tokenBackoff.reset();
+    this.#retryIn(this.#backoff.next());
   }
 
   #openSocket(token) {
@@ -127,6 +135,7 @@ export class Connection {
 
   #established(active) {
     this.#state = "connected";
+    this.#wasConnected = true;
     this.#active = Object.freeze(active);
     this.#timer = setTimeout(() => this.#backoff.reset(), STABLE_MS);
     this.#listener.established();

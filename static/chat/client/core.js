@@ -95,7 +95,7 @@ export class Core {
       established: () => this.#established(),
       frame: (frame) => this.#received(frame),
       ended: (event) => this.#ended(event),
-      stopped: (error) => this.#stopped(error),
+      tokenless: (error) => this.#tokenless(error),
     };
   }
 
@@ -117,7 +117,7 @@ export class Core {
     this.bindings.emit("@@disconnect", event);
   }
 
-  #stopped(error) {
+  #tokenless(error) {
     call(this.#tokenErrorFn, error, (cause) => {
       const details = { cause, event: "connectTokenErrorFn" };
       this.report(

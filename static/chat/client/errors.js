@@ -5,7 +5,7 @@
 export const ErrorCode = Object.freeze({
   /** A bound callback threw or rejected; `cause` is what it threw. */
   CALLBACK_FAILED: "CALLBACK_FAILED",
-  /** connectTokenFn gave no token, connectTokenFnMaxAttempts times in a row; the client stopped. */
+  /** connectTokenFn gave no token, connectTokenFnMaxAttempts times in a row. */
   CONNECT_TOKEN_FAILED: "CONNECT_TOKEN_FAILED",
   /** The socket did not get as far as `hotsock.connected` in time; the client tries again. */
   HANDSHAKE_TIMEOUT: "HANDSHAKE_TIMEOUT",

@@ -10,10 +10,10 @@ const MAX_HEARTBEAT_SECONDS = 600; // the longest that a token can ask for (prot
  *   before each attempt to connect, so the token may be short-lived and for a single use
  * @property {number} [connectTokenFnMaxAttempts] 1 or more, Infinity too; 2 by default. How many
  *   times in a row connectTokenFn may throw, reject, give no string or take more than 30 s. After
- *   that the client is `stopped` until resume(). Where the server that connects and the one that
- *   gives tokens go down together, Infinity is right
- * @property {function(Error): void} [connectTokenErrorFn] called when the client stops; `cause`
- *   holds what connectTokenFn threw
+ *   that a client that never connected is `stopped` until resume(); one that did goes on, after a
+ *   wait as for a lost connection, until terminate() or suspend()
+ * @property {function(Error): void} [connectTokenErrorFn] called each time the attempts are used
+ *   up; `cause` holds what connectTokenFn threw
  * @property {number} [heartbeatIntervalSeconds] 1 to 600; absent or 0: no heartbeats. At or below
  *   the token's `heartbeatTimeout`. Each is sent up to a tenth earlier, never later
  * @property {boolean} [lazyConnection] connect with the first bind of a channel, message sent or

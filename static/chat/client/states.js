@@ -6,7 +6,7 @@
  * - `connected`
  * - `waiting`: for the time of the next try, or a wake-up
  * - `suspended`: by suspend(), until resume()
- * - `stopped`: there is no token to be had; until resume()
+ * - `stopped`: never connected, and there is no token to be had; until resume()
  * - `terminated`: for ever
  * @typedef {"idle" | "connecting" | "connected" | "waiting" | "suspended" | "stopped"
  *   | "terminated"} ConnectionState

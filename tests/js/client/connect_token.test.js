@@ -120,6 +120,41 @@ test("resume() after a stop begins with all attempts", async (t) => {
   assert.deepEqual([client.state, calls()], ["connected", 4]);
 });
 
+test("a client that was connected goes on when the tokens are away too", async (t) => {
+  fakeWorld(t, { random: 0.5 });
+  let isAway = false;
+  const connectTokenFn = t.mock.fn(() => (isAway ? null : "token"));
+  const connectTokenErrorFn = t.mock.fn();
+  const client = makeClient({ connectTokenFn, connectTokenErrorFn });
+  await settle();
+  newest().connect();
+  isAway = true;
+  newest().end();
+  await pass(0); // the first attempt, at once
+  await pass(500); // the second
+  assert.equal(connectTokenErrorFn.mock.callCount(), 1);
+  assert.equal(client.state, "waiting");
+  for (let turn = 0; turn < 20; turn += 1) await pass(30_000);
+  assert.ok(connectTokenErrorFn.mock.callCount() > 5);
+  isAway = false;
+  await pass(30_000);
+  newest().connect();
+  assert.equal(client.state, "connected");
+});
+
+test("connectTokenErrorFn may end a client that was connected", async (t) => {
+  fakeWorld(t, { random: 0 });
+  const tokens = ["token"];
+  const connectTokenErrorFn = () => client.terminate();
+  const connectTokenFn = t.mock.fn(() => tokens.pop());
+  const client = makeClient({ connectTokenFn, connectTokenErrorFn });
+  await settle();
+  newest().connect();
+  newest().end();
+  for (let turn = 0; turn < 5; turn += 1) await pass(30_000);
+  assert.deepEqual([client.state, connectTokenFn.mock.callCount()], ["terminated", 3]);
+});
+
 test("neither a bind nor a message leads out of a stop; they wait for resume()", async (t) => {
   fakeWorld(t);
   const { connectTokenFn, calls } = flakyTokens(1);

@@ -16,7 +16,6 @@ const { sessionId, channel: name } = await requestTokens({});
 function join(uid) {
   const client = new HotsockClient(`${SERVER_URL}/v1`, {
     connectTokenFn: async () => (await requestTokens({ sessionId, uid })).token,
-    connectTokenFnMaxAttempts: Infinity, // the tokens come from the server that is away
     logLevel: "silent",
   });
   const channel = client.channels(name);
