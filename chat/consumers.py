@@ -79,8 +79,8 @@ class ChatConsumer(AsyncConsumer):
 
     async def _subscribe_at_once(self) -> None:
         for channel in self.connection.session.grants.auto_channels():
-            command = commands.Subscribe(channel)
             try:
+                command = commands.Subscribe(frames.valid_channel(channel))
                 await subscribe(self.node, self.connection, command, auto=True)
             except ProtocolError as error:
                 self._refuse(error, "hotsock.subscribe", channel)

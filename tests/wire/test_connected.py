@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import jwt as pyjwt
+import pytest
 
 from tests.servers import Server, token
 from tests.wire.client import Client, eventually
@@ -172,6 +173,16 @@ async def test_auto_subscribe_to_a_presence_channel_needs_a_uid(
     name = f"presence.{channel}"
     async with connect(any_server, channels={name: {"autoSubscribe": True}}) as client:
         await client.error("PRESENCE_CHANNEL_USER_ID_REQUIRED", "hotsock.subscribe", name)
+
+
+@pytest.mark.parametrize("name", ["two words", "a,b", "#general", "x" * 257, ""])
+async def test_auto_subscribe_to_what_is_no_channel_name_fails_alone(
+    every_server: Server, channel: str, name: str
+) -> None:
+    channels = {name: {"autoSubscribe": True}, channel: {"autoSubscribe": True}}
+    async with connect(every_server, channels=channels) as client:
+        await client.error("INVALID_CHANNEL_NAME", "hotsock.subscribe", name)
+        assert (await client.receive("hotsock.subscribed"))["channel"] == channel
 
 
 async def test_what_is_sent_during_auto_subscribe_waits_for_it(
