@@ -48,8 +48,8 @@ async def _operate(request: HttpRequest, operation: str) -> HttpResponse:
         response["Allow"] = "POST, OPTIONS"
         return response
     limit = settings.CLIENT_FRAMES_PER_SECOND
-    session = await session_of(*_credentials(request))
     here = await node.current()
+    session = await session_of(here, *_credentials(request))
     if not here.call_rates.of(session.connection_id, limit).allows(time.monotonic()):
         raise ProtocolError(ErrorCode.RATE_LIMITED, f"More than {limit} calls a second.")
     answer = await act(here, session, _body(request))

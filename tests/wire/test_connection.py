@@ -68,6 +68,19 @@ async def test_a_secret_stops_working_when_its_connection_ends(
         await credentials_end(client, channel)
 
 
+async def test_a_secret_does_not_outlive_the_close_handshake(
+    every_server: Server, channel: str
+) -> None:
+    """Not even for the moment until its row has gone."""
+    for _ in range(20):
+        async with connect(every_server, channels=room(channel)) as client:
+            await client.subscribe(channel)
+            assert await client.history(channel) == []
+            await client.socket.close()
+            answered = await client.call("listMessages", {"channel": channel})
+            assert answered.refusal == (401, "INVALID_CONNECTION")
+
+
 async def credentials_end(client: Client, channel: str) -> None:
     async def refused() -> bool:
         answered = await client.call("listMessages", {"channel": channel})
