@@ -17,9 +17,10 @@ from tests.wire.client import Client, reset_transport
 class Refused(Exception):
     """The handshake was refused."""
 
-    def __init__(self, status: int, body: bytes) -> None:
-        super().__init__(status, body)
+    def __init__(self, status: int, content_type: str, body: bytes) -> None:
+        super().__init__(status, content_type, body)
         self.status = status
+        self.content_type = content_type
         self.body = body
 
 
@@ -53,7 +54,9 @@ async def handshake(url: str, **options: Any) -> ClientConnection:
     try:
         return await websockets.connect(url, proxy=None, **settings | options)
     except InvalidStatus as refused:
-        raise Refused(refused.response.status_code, bytes(refused.response.body)) from None
+        response = refused.response
+        content_type = response.headers.get("content-type", "")
+        raise Refused(response.status_code, content_type, bytes(response.body)) from None
 
 
 async def cut_handshake(server: Server, jwt: str) -> None:

@@ -55,6 +55,9 @@ async def test_errors_carry_the_name_that_was_sent(any_server: Server, channel: 
         await client.subscribe(alias)
         await client.send({"event": "hotsock.subscribe", "channel": alias})
         await client.error("ALREADY_SUBSCRIBED", "hotsock.subscribe", channel)
+    async with connect(any_server, channels={channel: {"alias": alias}}) as client:
+        await client.send({"event": "hotsock.subscribe", "channel": alias})
+        await client.error("SUBSCRIBE_PERMISSION_DENIED", "hotsock.subscribe", alias)
 
 
 async def test_a_channel_named_in_the_token_comes_before_an_alias(

@@ -79,6 +79,7 @@ async def test_a_bad_token_never_gets_an_accepted_websocket(any_server: Server, 
         await handshake(f"{any_server.ws_url}?{urlencode({'token': jwt})}")
     assert refused.value.status == handshake_status(any_server, 401)
     if answers_handshakes(any_server):
+        assert refused.value.content_type == "application/json"
         error = json.loads(refused.value.body)["error"]
         assert error.keys() == {"code", "message"}
         assert error["code"] == "INVALID_CONNECTION"
