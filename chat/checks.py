@@ -4,15 +4,26 @@
 """
 
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from django.apps import AppConfig
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Tags, register
-from django.db import DatabaseError, connection
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
+from django.db.models.functions import Now
 
+from .models import Message
+
+PURGE_OVERDUE = timedelta(days=2)
+PURGE_DOES_NOT_RUN = Warning(
+    "Messages that expired more than two days ago are still stored: `manage.py purge_expired`"
+    " does not run.",
+    hint="docs/operations.md has the line for cron and the timer for systemd.",
+    id="chat.W001",
+)
 NOT_MIGRATED = "The database is not up to date: run `manage.py migrate`."
 
 
@@ -56,3 +67,19 @@ def environment(
     app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
     return [Error(problem, id="chat.E001") for problem in environment_problems()]
+
+
+@register(Tags.database)
+def purge_runs(
+    app_configs: Sequence[AppConfig] | None = None,
+    databases: Sequence[str] | None = None,
+    **kwargs: Any,
+) -> list[CheckMessage]:
+    """Asks the database only where told to: `manage.py check --database default`."""
+    if DEFAULT_DB_ALIAS not in (databases or ()):
+        return []
+    long_expired = Message.objects.filter(expires_at__lt=Now() - PURGE_OVERDUE)
+    try:
+        return [PURGE_DOES_NOT_RUN] if long_expired.exists() else []
+    except DatabaseError:  # away, or without its tables yet: that is for others to say
+        return []
