@@ -16,6 +16,11 @@ from .changes import Change
 from .transaction import Head, Transaction
 
 FOR_EVER: Final = -1
+USE_ONCE: Final = (
+    "INSERT INTO tokens_usedtoken (digest, expires_at) VALUES (?, ?)"
+    " ON CONFLICT (digest) DO UPDATE SET expires_at = excluded.expires_at"
+    " WHERE tokens_usedtoken.expires_at <= ? RETURNING digest"
+)
 
 
 @dataclass(slots=True)
@@ -151,19 +156,18 @@ class SingleUse:
     expires_at: datetime
 
     def consume(self, transaction: Transaction) -> None:
-        """Raises INVALID_SUBSCRIBE_TOKEN where it was used before, in any process."""
-        now = transaction.moment(transaction.now)
-        found = transaction.select(
-            "SELECT expires_at > ? FROM tokens_usedtoken WHERE digest = ?", [now, self.digest]
+        """Raises INVALID_SUBSCRIBE_TOKEN where it was used before, in any process.
+
+        One statement, at once: where another process uses it at this moment, it waits for that
+        one's commit and then finds the row. Reading first would find nothing in both.
+        """
+        used = transaction.select(
+            USE_ONCE, [self.digest, *map(transaction.moment, (self.expires_at, transaction.now))]
         )
-        if self.digest in transaction.used or (found and found[0][0]):
+        if not used:
             raise ProtocolError(
                 ErrorCode.INVALID_SUBSCRIBE_TOKEN, "The token may be used once and has been used."
             )
-        if found:
-            transaction.execute("DELETE FROM tokens_usedtoken WHERE digest = ?", [self.digest])
-        transaction.used.add(self.digest)
-        transaction.add("used_token", (self.digest, transaction.moment(self.expires_at)))
 
 
 @dataclass(slots=True)

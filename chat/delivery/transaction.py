@@ -21,7 +21,6 @@ NEW_CHANNEL: Final = (
     " VALUES (?, 0, '', CURRENT_TIMESTAMP) ON CONFLICT (name) DO NOTHING"
 )
 UPSERTS: Final = {  # table -> its insert; run in this order, so that references are there
-    "used_token": "INSERT INTO tokens_usedtoken (digest, expires_at) VALUES (?, ?)",
     "connection": (
         "INSERT INTO chat_connection (id, node_id, secret_hash, claims, uid, umd, address,"
         " user_agent, connected_at, expires_at, revoked)"
@@ -77,7 +76,6 @@ class Transaction:
     deletions: list[tuple[str, Row]] = field(init=False, default_factory=list)
     live: dict[str, int] = field(init=False, default_factory=dict)  # message id -> channel row
     standing: set[Row] = field(init=False, default_factory=set)  # (message, uid, reaction)
-    used: set[str] = field(init=False, default_factory=set)  # digests of single-use tokens
 
     # --- reading ----------------------------------------------------------------------------
 

@@ -46,7 +46,7 @@ class Broken(Operation):
             case "apply":
                 raise KeyError(self.when)
             case "write":
-                transaction.add("used_token", (None, None))
+                transaction.add("message", (None,) * 9)
             case "delete":
                 transaction.delete("DELETE FROM no_such_table WHERE id = ?", (1,))
             case "foreign key":

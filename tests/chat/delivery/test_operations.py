@@ -393,7 +393,11 @@ def test_a_use_is_remembered_no_longer_than_its_token(process: str) -> None:
 
 
 @pytest.mark.usefixtures("postgres_default")
-def test_of_simultaneous_uses_in_several_processes_exactly_one_wins(channel: str) -> None:
+@pytest.mark.parametrize("others", [0, 1])
+def test_of_simultaneous_uses_in_several_processes_exactly_one_wins(
+    channel: str, others: int
+) -> None:
+    """Alone in its batch, as on a quiet server, and beside others."""
     process = node()
     do(process)
     winners: dict[str, list[str]] = defaultdict(list)
@@ -402,9 +406,10 @@ def test_of_simultaneous_uses_in_several_processes_exactly_one_wins(channel: str
     def use() -> None:
         for digest in digests:
             operation = opening(process.id, single_use=single_use(digest))
-            batch = [store(f"{channel}-{threading.get_ident()}"), operation]
-            message, outcome = commit(batch)
-            assert isinstance(message, str)  # the others of the batch are none the worse
+            batch = [store(f"{channel}-{threading.get_ident()}") for _ in range(others)]
+            *messages, outcome = commit([*batch, operation])
+            # the others of the batch are none the worse
+            assert all(isinstance(message, str) for message in messages)
             assert code(outcome) in (None, ErrorCode.INVALID_SUBSCRIBE_TOKEN)
             if code(outcome) is None:
                 winners[digest].append(operation.id)
