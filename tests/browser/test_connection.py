@@ -73,8 +73,7 @@ async def test_a_refused_token_is_told_and_can_be_tried_again(open_chat: Open) -
     await chat.jim.say("written meanwhile")
     await expect(chat.jim.waiting).to_contain_text("Waiting to be sent")
     await chat.page.unroute("**/tokens")
-    for window in (chat.jim, chat.pam):
-        await window.notice.get_by_role("button", name="Try again").click()
+    await try_again(chat)
     await chat.until_live()
     await chat.pam.shows("written meanwhile")
 
