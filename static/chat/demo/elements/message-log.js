@@ -29,6 +29,7 @@ export class MessageLog extends HTMLElement {
     });
     this.#picker.addEventListener("pick", ({ detail }) => this.#picked(detail));
     this.querySelector(".content").addEventListener("click", ({ target }) => this.#clicked(target));
+    new ResizeObserver(() => this.#keepPicker()).observe(this);
   }
 
   open(conversation, uid) {
@@ -82,6 +83,7 @@ export class MessageLog extends HTMLElement {
     this.#setBusy(history === "loading");
     this.#scroll.settle(this.#added.filter(({ uid }) => uid !== this.#uid).length);
     this.#focus.settle();
+    this.#keepPicker();
     this.#added = [];
     this.#reacted.clear();
   }
@@ -100,6 +102,11 @@ export class MessageLog extends HTMLElement {
   #showPicker(item) {
     const entry = this.#list.entryOf(item);
     this.#picker.show(item, activeOf(entry, this.#uid), this.querySelector(".scroller"));
+  }
+
+  /** Its message may have moved: beside another one it would offer reactions to the wrong one. */
+  #keepPicker() {
+    if (this.#picker.item) this.#showPicker(this.#picker.item);
   }
 
   #picked({ item, reaction }) {

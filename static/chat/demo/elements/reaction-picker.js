@@ -21,6 +21,11 @@ export class ReactionPicker extends HTMLElement {
     this.#place(item.querySelector(".bubble"), item.classList.contains("own"), scroller);
   }
 
+  /** The message that it is open beside; null while it is hidden. */
+  get item() {
+    return this.#item;
+  }
+
   hide() {
     this.hidden = true;
     this.#item = null;
