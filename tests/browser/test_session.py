@@ -88,6 +88,13 @@ async def test_a_link_that_is_none_leads_to_a_new_chat_and_says_so(open_chat: Op
     await chat.pam.shows("all the same")
 
 
+async def test_what_it_says_is_in_the_way_of_no_button(open_chat: Open) -> None:
+    chat = await open_chat("no such id", viewport={"width": 375, "height": 667})
+    await expect(chat.toast).to_contain_text("not valid")
+    await chat.page.get_by_role("button", name="New chat").click(timeout=5000)  # it stays for 8 s
+    await expect(chat.toast).to_contain_text("This is a new chat")
+
+
 async def test_a_good_link_is_not_complained_about(chat: Chat) -> None:
     await expect(chat.toast).to_be_empty()
 
