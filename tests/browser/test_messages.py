@@ -95,6 +95,17 @@ async def test_right_to_left_text_runs_right_to_left(chat: Chat) -> None:
     await expect(chat.pam.bubbles).to_have_css("direction", "rtl")
 
 
+async def test_right_to_left_text_keeps_its_bubble_in_the_shape_of_its_side(chat: Chat) -> None:
+    for text in ("before", "שלום!", "after"):
+        await chat.jim.say(text)
+    await chat.pam.shows("before", "שלום!", "after")
+    for window, side, other in ((chat.jim, "right", "left"), (chat.pam, "left", "right")):
+        bubble = window.message("שלום!").locator(".bubble")
+        for edge in ("top", "bottom"):
+            await expect(bubble).to_have_css(f"border-{edge}-{side}-radius", "6px")
+            await expect(bubble).to_have_css(f"border-{edge}-{other}-radius", "20px")
+
+
 @pytest.mark.parametrize("text", ["w" * 400, "https://example.org/" + "a/b-c_d" * 60, "😀" * 300])
 async def test_long_words_wrap(chat: Chat, text: str) -> None:
     await chat.jim.say(text)
