@@ -76,13 +76,15 @@ def _apply(operation: Operation, transaction: Transaction) -> Outcome:
 
 def _begin(names: set[str]) -> Transaction:
     """A transaction with these channels locked; a connection that has gone is made anew once."""
-    for last in (False, True):
+    postgresql = connection.vendor == "postgresql"
+    for last in (not postgresql, True):
+        cursor = _cursor()
         try:
-            transaction = Transaction(_cursor(), connection.vendor == "postgresql")
+            transaction = Transaction(cursor, postgresql)
             transaction.begin(names)
         except Exception as error:
             _roll_back()
-            if last or connection.vendor != "postgresql":
+            if last:
                 raise NotCommitted(error) from error
             connection.close()
         else:
@@ -91,7 +93,14 @@ def _begin(names: set[str]) -> Transaction:
 
 
 def _cursor() -> Any:
-    connection.ensure_connection()
+    """The driver's own; raises NotCommitted where there is no connection. The pool has waited 2 s
+    for one by then: trying again would keep a handshake longer than the 5 s of a client's
+    patience (protocol.md section 6)."""
+    try:
+        connection.ensure_connection()
+    except Exception as error:
+        connection.close()
+        raise NotCommitted(error) from error
     driver = connection.connection
     return Cursor(driver) if connection.vendor == "postgresql" else driver.cursor()
 

@@ -113,8 +113,10 @@ async def subscribing_ends_the_connection(client: Client) -> None:
 
 
 async def handshakes_are_refused(server: Server) -> None:
+    """Before their clients give up, which is after 5 s (protocol.md section 6, rule 2)."""
     with pytest.raises(Refused) as refused:
-        await open_client(server, token(server))
+        async with asyncio.timeout(5):
+            await open_client(server, token(server))
     assert refused.value.status == 503
     assert b'"SERVICE_UNAVAILABLE"' in refused.value.body
 
