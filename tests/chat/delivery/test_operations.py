@@ -3,13 +3,16 @@
 import itertools
 import json
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import psycopg
 import pytest
 from django.db import connection
+from django.db.transaction import atomic
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -393,11 +396,7 @@ def test_a_use_is_remembered_no_longer_than_its_token(process: str) -> None:
 
 
 @pytest.mark.usefixtures("postgres_default")
-@pytest.mark.parametrize("others", [0, 1])
-def test_of_simultaneous_uses_in_several_processes_exactly_one_wins(
-    channel: str, others: int
-) -> None:
-    """Alone in its batch, as on a quiet server, and beside others."""
+def test_of_simultaneous_uses_in_several_processes_exactly_one_wins(channel: str) -> None:
     process = node()
     do(process)
     winners: dict[str, list[str]] = defaultdict(list)
@@ -406,10 +405,9 @@ def test_of_simultaneous_uses_in_several_processes_exactly_one_wins(
     def use() -> None:
         for digest in digests:
             operation = opening(process.id, single_use=single_use(digest))
-            batch = [store(f"{channel}-{threading.get_ident()}") for _ in range(others)]
-            *messages, outcome = commit([*batch, operation])
-            # the others of the batch are none the worse
-            assert all(isinstance(message, str) for message in messages)
+            batch = [store(f"{channel}-{threading.get_ident()}"), operation]
+            message, outcome = commit(batch)
+            assert isinstance(message, str)  # the others of the batch are none the worse
             assert code(outcome) in (None, ErrorCode.INVALID_SUBSCRIBE_TOKEN)
             if code(outcome) is None:
                 winners[digest].append(operation.id)
@@ -418,3 +416,33 @@ def test_of_simultaneous_uses_in_several_processes_exactly_one_wins(
     assert {digest: len(winners[digest]) for digest in digests} == dict.fromkeys(digests, 1)
     ids = Connection.objects.filter(node_id=process.id).values_list("id", flat=True)
     assert sorted(ids) == sorted(id for each in winners.values() for id in each)
+
+
+@pytest.mark.usefixtures("postgres_default")
+def test_one_that_is_too_late_by_a_moment_is_told_that_the_token_was_used(
+    postgres_database: str,
+) -> None:
+    """Alone in its batch it cannot be tried again: it must wait for the first one's commit."""
+    process, digest, outcomes = node(), new_id(), []
+    do(process)
+    late = opening(process.id, single_use=single_use(digest))
+
+    def use() -> None:
+        outcomes.extend(commit([late]))
+        connection.close()
+
+    thread = threading.Thread(target=use)
+    with atomic():
+        UsedToken.objects.create(id=digest, expires_at=datetime.now(UTC) + timedelta(hours=1))
+        thread.start()
+        until_one_waits_for_a_lock(postgres_database)
+    thread.join()
+    assert [code(outcome) for outcome in outcomes] == [ErrorCode.INVALID_SUBSCRIBE_TOKEN]
+
+
+def until_one_waits_for_a_lock(database: str) -> None:
+    waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    deadline = time.monotonic() + 10
+    with psycopg.connect(database, autocommit=True) as other:
+        while other.execute(waiting).fetchone() is None:
+            assert time.monotonic() < deadline
