@@ -13,14 +13,26 @@ from typing import Any, Final
 os.environ["WEBSOCKETS_MAX_LINE_LENGTH"] = "131072"
 
 import h11
+from django.conf import settings
+from msgspec import json
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Close, CloseCode
+
+from chat.protocol.errors import ErrorCode
 
 # Beside the access log, a line each for opening and closing says nothing new.
 websocket_log = logging.getLogger("websockets")
 
 BODY_BYTES: Final = 1024 * 1024
+TOO_LARGE: Final = json.encode(
+    {
+        "error": {
+            "code": ErrorCode.DATA_TOO_LARGE,
+            "message": f"The body takes more than {BODY_BYTES} bytes.",
+        }
+    }
+)
 HANDSHAKE_SECONDS: Final = 10
 CLOSE_SECONDS: Final = 2
 """How long a client that was sent a close frame may take to go."""
@@ -73,12 +85,24 @@ class HttpConnection(H11Protocol):
         self.cycle.message_event.set()
         self.flow.resume_reading()
         if self.conn.our_state is h11.SEND_RESPONSE:
-            headers = [("content-length", "0"), ("connection", "close")]
-            for event in (h11.Response(status_code=413, headers=headers), h11.EndOfMessage()):
-                self.transport.write(self.conn.send(event) or b"")
+            start = h11.Response(status_code=413, headers=self._refusal_headers())
+            answer = (start, h11.Data(data=TOO_LARGE), h11.EndOfMessage())
+            self.transport.write(b"".join(self.conn.send(event) or b"" for event in answer))
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self.loop.call_later(CLOSE_SECONDS, self.transport.close)
+
+    def _refusal_headers(self) -> list[tuple[str, str]]:
+        """With what lets a page of another origin read it (protocol.md section 1)."""
+        origin = str(dict(self.scope["headers"]).get(b"origin", b""), "latin-1")
+        allowed = "*" if "*" in settings.ALLOWED_ORIGINS else origin
+        readable = allowed == "*" or origin in settings.ALLOWED_ORIGINS
+        return [
+            ("content-type", "application/json"),
+            ("content-length", str(len(TOO_LARGE))),
+            ("connection", "close"),
+            *([("access-control-allow-origin", allowed), ("vary", "origin")] if readable else []),
+        ]
 
 
 class WebSocket(WebSocketsSansIOProtocol):

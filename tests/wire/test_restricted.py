@@ -20,11 +20,12 @@ def restricted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.mark.parametrize(("origin", "told"), [(ALLOWED, ALLOWED), (OTHER, None)])
+@pytest.mark.parametrize("body", [b"{}", b" " * 2_000_000], ids=["answered", "cut off"])
 async def test_which_origins_may_read_can_be_named(
-    restricted: Server, origin: str, told: str | None
+    restricted: Server, body: bytes, origin: str, told: str | None
 ) -> None:
     async with http_client(restricted) as http:
-        answered = await http.post("/tokens", content="{}", headers={"Origin": origin})
+        answered = await http.post("/tokens", content=body, headers={"Origin": origin})
     assert answered.headers.get("access-control-allow-origin") == told
 
 
