@@ -10,6 +10,7 @@ from typing import Any, Final
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE
+from django.contrib.admin.options import ActionLocation
 from django.db import transaction
 from django.db.models import OuterRef, Q, QuerySet
 from django.http import HttpRequest
@@ -64,15 +65,19 @@ class ConnectionAdmin(ReadOnly):
         """Closing ends a connection as deleting ends a message: the same right."""
         return request.user.has_perm("chat.delete_connection")
 
-    @admin.action(permissions=["close"], description="Close selected %(verbose_name_plural)s")
+    @admin.action(
+        permissions=["close"],
+        description="Close this %(verbose_name)s",
+        description_plural="Close selected %(verbose_name_plural)s",
+        location=[ActionLocation.CHANGE_LIST, ActionLocation.CHANGE_FORM],
+    )
     def close_selected(self, request: HttpRequest, rows: QuerySet[Connection]) -> None:
         with transaction.atomic():
             ticked = list(rows.filter(revoked=False))
             Connection.objects.filter(id__in=[row.id for row in ticked]).update(revoked=True)
             log(request, ticked, CHANGE, message="Closed (4403).")
-        self.message_user(
-            request, f"{len(ticked)} will be closed within seconds.", messages.SUCCESS
-        )
+        closing = f"{len(ticked)} connection{'s' * (len(ticked) != 1)}"
+        self.message_user(request, f"{closing} will be closed within seconds.", messages.SUCCESS)
 
     # --- what is shown ----------------------------------------------------------------------
 

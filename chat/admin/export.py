@@ -27,7 +27,7 @@ from chat.models import Message, Reaction
 
 from . import words
 from .filters import MessageFilters
-from .paging import Cursor, Page, Stream, read_page
+from .paging import Cursor, Stream, read_page
 
 CHUNK: Final = 200  # messages at once: 6.4 MB where each has the 32 KiB that it may have
 
@@ -68,20 +68,21 @@ async def _file(form: Format, streams: Sequence[Stream]) -> AsyncIterator[bytes]
     yield form.head
     cursor = Cursor(back=True)  # from the end, which is the oldest
     while True:
-        page, reactions = await read(_chunk, streams, cursor)
-        yield form.write(page.rows[::-1], reactions)
-        if not page.newer:
+        chunk, onward = await read(_chunk, form, streams, cursor)
+        yield chunk
+        if not onward:
             return
-        cursor = Cursor(page.newer, back=True)
+        cursor = Cursor(onward, back=True)
 
 
-def _chunk(streams: Sequence[Stream], cursor: Cursor) -> tuple[Page, dict[str, list[Reaction]]]:
+def _chunk(form: Format, streams: Sequence[Stream], cursor: Cursor) -> tuple[bytes, str]:
+    """The text of the next messages and the cursor after them, "" at the end."""
     page = read_page(streams, cursor, CHUNK)
     standing = Reaction.objects.standing().filter(message_id__in=[row.id for row in page.rows])
     reactions: dict[str, list[Reaction]] = defaultdict(list)
     for reaction in standing.order_by("number"):
         reactions[reaction.message_id].append(reaction)
-    return page, reactions
+    return form.write(page.rows[::-1], reactions), page.newer
 
 
 # --- JSON Lines -----------------------------------------------------------------------------

@@ -41,7 +41,7 @@ class MessageAdmin(ReadOnly):
         " To find a channel by how its name begins, search the channels."
     )
     fields = (
-        *("time", "id", "channel_page", "event", "sender", "metadata", "expiry_time", "number"),
+        *("time", "id", "channel_page", "event", "sender", "metadata", "expiry_time"),
         *("content", "reactions"),
     )
     actions = ("delete_selected",)

@@ -41,9 +41,12 @@ class Stream:
         return rows.order_by(*(column if up else f"-{column}" for column in self.key))
 
     def mark(self, key: Key | None, *, back: bool) -> Subquery:
-        """The first column of the row number SCAN from `key` on, read from the index alone."""
+        """The first column of the row number SCAN after `key`, read from the index alone: of rows
+        that share theirs with the key, those before it are counted, too."""
         up, column = self.ascending is not back, self.key[0]
-        rows = self.rows if key is None else self.rows.filter((f"{column}__{UP[up]}e", key[0]))
+        rows = self.rows
+        if key is not None:
+            rows = rows.filter((f"{column}__{UP[up]}{'e' if len(key) > 1 else ''}", key[0]))
         ordered = rows.order_by(column if up else f"-{column}")
         return Subquery(ordered.values(column)[SCAN - 1 : SCAN])
 

@@ -1,0 +1,152 @@
+"""Each question is answered by the index that is meant for it, on both databases: no page reads
+the table, sorts it, or counts it."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.contrib.admin import site
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from chat.admin import paging
+from chat.admin.filters import streams
+from chat.admin.messages import MessageAdmin
+from chat.admin.paging import Cursor, read_page
+from chat.models import Channel, Message
+from tests.admin import stored
+from tests.admin.conftest import on_both
+
+pytestmark = on_both
+
+MESSAGES = 20_000
+FILL = {
+    "sqlite": """
+        WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {of})
+        INSERT INTO chat_message (id, channel_id, number, event, data, uid, umd, by_server,
+            expires_at)
+        SELECT printf('01J%023d', n), {channels} + n % 2 * (n % 50), n,
+            iif(n % 100, 'chat', 'notice'), '"hi"', iif(n % 3, 'jim', 'user-' || n % 90), 'null',
+            FALSE, iif(n % 2, strftime('%Y-%m-%d %H:%M:%f000', 'now', '+1 hours',
+            '-' || ({of} - n) || ' seconds'), NULL) FROM numbers""",
+    "postgres": """
+        INSERT INTO chat_message (id, channel_id, number, event, data, uid, umd, by_server,
+            expires_at)
+        SELECT '01J' || lpad(n::text, 23, '0'), {channels} + n % 2 * (n % 50), n,
+            CASE n % 100 WHEN 0 THEN 'notice' ELSE 'chat' END, '"hi"',
+            CASE n % 3 WHEN 0 THEN 'user-' || n % 90 ELSE 'jim' END, 'null', FALSE,
+            CASE n % 2 WHEN 1 THEN now() - ({of} - n) * interval '1 s' + interval '1 h' END
+        FROM generate_series(1, {of}) n""",
+}
+
+
+@pytest.fixture(scope="module")
+def filled(database: str) -> str:
+    """Twenty thousand messages in fifty channels, as the planner has seen them."""
+    Message.objects.all().delete()
+    Channel.objects.all().delete()
+    first, *_ = [stored.channel(f"chat-{number}") for number in range(50)]
+    with connection.cursor() as cursor:
+        cursor.execute(FILL[database].format(of=MESSAGES, channels=first.id))
+        if database == "postgres":
+            cursor.execute("VACUUM ANALYZE")
+    return database
+
+
+HISTORY, EVENT, UID = "chat_message_history", "chat_message_event", "chat_message_uid"
+EXPIRY = "chat_message_expiry"
+KEY = {"sqlite": "sqlite_autoindex_chat_message_1", "postgres": "chat_message_pkey"}
+RANGE = {"since": stored.ago(days=9), "until": stored.ago(days=8)}
+
+QUESTIONS: dict[str, tuple[dict[str, Any], str]] = {
+    "nothing": ({}, ""),
+    "channel": ({"channel": "chat-0"}, HISTORY),
+    "event": ({"event": "notice"}, EVENT),
+    "uid": ({"uid": "user-3"}, UID),
+    "live": ({"state": "live"}, ""),
+    "expired": ({"state": "expired"}, EXPIRY),
+    "time": (RANGE, ""),
+    "search for a channel": ({"q": "chat-0"}, HISTORY),
+    "search for a uid": ({"q": "user-3"}, UID),
+    "channel and uid": ({"channel": "chat-0", "uid": "jim"}, HISTORY),
+    "channel and event": ({"channel": "chat-0", "event": "chat"}, HISTORY),
+    "channel and live": ({"channel": "chat-0", "state": "live"}, HISTORY),
+    "channel and expired": ({"channel": "chat-3", "state": "expired"}, HISTORY),
+    "channel and time": ({"channel": "chat-0", **RANGE}, HISTORY),
+    "uid and event": ({"uid": "user-3", "event": "chat"}, UID),
+    "uid and expired": ({"uid": "user-3", "state": "expired"}, UID),
+    "uid and live": ({"uid": "user-3", "state": "live"}, UID),
+    "uid and time": ({"uid": "jim", **RANGE}, UID),
+    "event and expired": ({"event": "notice", "state": "expired"}, EVENT),
+    "expired and time": ({"state": "expired", **RANGE}, ""),
+    "all": ({"channel": "chat-3", "uid": "jim", "event": "chat", "state": "live"}, HISTORY),
+}
+
+
+SCAN, SIZE = 500, 20
+
+
+@pytest.fixture
+def scarce(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So few rows may be looked at that the rarest part of a question decides."""
+    monkeypatch.setattr(paging, "SCAN", SCAN)
+
+
+def queries(asked: dict[str, Any], cursor: Cursor) -> tuple[str, list[str]]:
+    """The cursor of the next page, and the queries about messages, the page's own the last."""
+    rows = MessageAdmin(Message, site).listed(Message.objects.select_related("channel"))
+    with CaptureQueriesContext(connection) as captured:
+        page = read_page(streams(rows, asked), cursor, SIZE)
+    sql = [query["sql"] for query in captured.captured_queries]
+    return page.older, [query for query in sql if '"chat_message"' in query]
+
+
+@pytest.mark.usefixtures("scarce")
+@pytest.mark.parametrize(("asked", "index"), QUESTIONS.values(), ids=QUESTIONS)
+def test_an_index_answers(filled: str, asked: dict[str, Any], index: str) -> None:
+    older, about = queries(asked, Cursor())
+    PLANS[filled](about, index or KEY[filled])
+    if older:
+        _, about = queries(asked, Cursor(older))
+        PLANS[filled](about, index or KEY[filled])
+
+
+def explained(how: str, sql: str) -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(f"{how} {sql}")
+        return [row[-1] for row in cursor.fetchall()]
+
+
+def assert_sqlite(about: list[str], index: str) -> None:
+    """A line for each table: SEARCH by an index, or SCAN in its order until the page is full. It
+    sorts with a tree in memory; only those that expired at one moment need to be."""
+    *surveys, page = ["\n".join(explained("EXPLAIN QUERY PLAN", sql)) for sql in about]
+    assert re.search(rf"chat_message USING (COVERING )?INDEX {index}\b", page), page
+    for plan in surveys:
+        assert "TEMP B-TREE" not in plan, plan
+        assert all("USING COVERING INDEX" in line for line in plan.splitlines() if "SEARCH" in line)
+    assert re.findall("TEMP B-TREE FOR (.*)", page) in ([], ["LAST TERM OF ORDER BY"]), page
+
+
+def assert_postgres(about: list[str], index: str) -> None:
+    """Its planner may prefer another index where that takes no more rows; few it must be."""
+    for sql in about:
+        [plan] = explained("EXPLAIN (ANALYZE, FORMAT JSON)", sql)
+        steps = list(walk((json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"]))
+        taken = [
+            step["Actual Rows"] + step.get("Rows Removed by Filter", 0)
+            for step in steps
+            if "chat_message" in f"{step.get('Relation Name')} {step.get('Index Name')}"
+        ]
+        assert max(taken) <= SCAN + SIZE, steps
+
+
+def walk(step: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield step
+    for below in step.get("Plans", ()):
+        yield from walk(below)
+
+
+PLANS = {"sqlite": assert_sqlite, "postgres": assert_postgres}
