@@ -2,10 +2,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Kept, Store } from "../../../static/chat/demo/model/storage.js";
 
-/** What a browser's storage does; `refuses` as with blocked site data or a full quota. */
+/** What a browser's storage does; `refuses` as with blocked site data, `isFull` as is a quota. */
 class Area {
   items = new Map();
   refuses = false;
+  isFull = false;
 
   getItem(key) {
     this.#check();
@@ -14,6 +15,7 @@ class Area {
 
   setItem(key, value) {
     this.#check();
+    if (this.isFull) throw new DOMException("no room", "QuotaExceededError");
     this.items.set(key, value);
   }
 
@@ -50,6 +52,29 @@ test("a browser that keeps nothing: it lasts as long as the page", () => {
   store.set("k", "v");
   assert.equal(store.get("k"), "v");
   store.remove("k");
+  assert.equal(store.get("k"), null);
+});
+
+test("a quota that is full: what was set last counts, not what the browser still has", () => {
+  const area = new Area();
+  const store = new Store(() => area);
+  store.set("k", "old");
+  area.isFull = true;
+  store.set("k", "new");
+  assert.deepEqual([area.items.get("k"), store.get("k")], ["old", "new"]);
+  area.isFull = false;
+  store.set("k", "newer");
+  area.items.set("k", "of another page");
+  assert.equal(store.get("k"), "of another page");
+});
+
+test("what the browser does not remove is gone all the same", () => {
+  const area = new Area();
+  const store = new Store(() => area);
+  store.set("k", "v");
+  area.refuses = true;
+  store.remove("k");
+  area.refuses = false;
   assert.equal(store.get("k"), null);
 });
 

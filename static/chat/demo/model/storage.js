@@ -3,31 +3,40 @@
 
 export class Store {
   #open;
-  #spare = new Map();
+  #spare = new Map(); // what the browser did not take, by key; null: it did not remove it
 
   constructor(open) {
     this.#open = open;
   }
 
+  /** What was set last, also where the browser still has an older value. */
   get(key) {
-    return this.#try((area) => area.getItem(key)) ?? this.#spare.get(key) ?? null;
+    if (this.#spare.has(key)) return this.#spare.get(key);
+    let value = null;
+    this.#try((area) => (value = area.getItem(key)));
+    return value;
   }
 
   set(key, value) {
-    this.#spare.set(key, value);
-    this.#try((area) => area.setItem(key, value));
+    this.#keep(key, value, (area) => area.setItem(key, value));
   }
 
   remove(key) {
-    this.#spare.delete(key);
-    this.#try((area) => area.removeItem(key));
+    this.#keep(key, null, (area) => area.removeItem(key));
   }
 
+  #keep(key, value, act) {
+    if (this.#try(act)) this.#spare.delete(key);
+    else this.#spare.set(key, value);
+  }
+
+  /** Whether the browser did it. */
   #try(act) {
     try {
-      return act(this.#open());
+      act(this.#open());
+      return true;
     } catch (error) {
-      if (error instanceof DOMException) return null;
+      if (error instanceof DOMException) return false;
       throw error;
     }
   }
