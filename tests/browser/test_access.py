@@ -56,7 +56,7 @@ async def test_no_serious_finding_in_what_fails(open_chat: Open, scheme: str) ->
     assert await serious_findings(chat.page) == []
     await chat.page.route("**/tokens", lambda route: route.abort())
     await chat.page.reload()
-    await chat.jim.is_said_to_be("Not connected")
+    await chat.jim.is_said_to_be("Offline")
     assert await serious_findings(chat.page) == []
 
 

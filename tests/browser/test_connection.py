@@ -43,7 +43,7 @@ async def test_failing_tokens_are_told_and_can_be_tried_again(
     await chat.page.route("**/tokens", fail)
     await chat.open()
     for window in (chat.jim, chat.pam):
-        await window.is_said_to_be("Not connected")
+        await window.is_said_to_be("Offline")
         await expect(window.notice).to_contain_text(words)
     await chat.page.unroute("**/tokens")
     await chat.jim.notice.get_by_role("button", name="Try again").click()
@@ -68,7 +68,7 @@ async def test_a_refused_token_is_told_and_can_be_tried_again(open_chat: Open) -
 
     await chat.page.route("**/tokens", spoil)
     await chat.page.reload()
-    await chat.jim.is_said_to_be("Not connected")
+    await chat.jim.is_said_to_be("Offline")
     await expect(chat.jim.notice).to_contain_text("did not accept the connection")
     await chat.jim.say("written meanwhile")
     await expect(chat.jim.waiting).to_contain_text("Waiting to be sent")

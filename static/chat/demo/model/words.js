@@ -1,12 +1,12 @@
 // What the page says where something does not work: one plain sentence each. Pure.
 
-/** The connection's state: one word or two. */
+/** The connection's state in one word; where it is not as it should be, a notice says why. */
 export const PHASES = {
   connecting: "Connecting",
   live: "Online",
   reconnecting: "Reconnecting",
   offline: "Offline",
-  failed: "Not connected",
+  failed: "Offline",
 };
 
 export const KEPT = "What you write is kept and goes out once connected.";
