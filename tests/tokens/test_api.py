@@ -1,12 +1,10 @@
 import json
 import time
 from collections.abc import Callable
-from io import StringIO
 from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
-from django.core.management import CommandError, call_command
 
 from tests.tokens.material import METHODS, pair
 from tokens.api import issue
@@ -104,35 +102,3 @@ def test_without_a_key_nothing_is_issued(configure: Configure) -> None:
     configure()
     with pytest.raises(ImproperlyConfigured, match="make setup"):
         issue({"scope": "connect"})
-
-
-# --- manage.py issue_token ----------------------------------------
-
-
-def test_the_command_prints_a_token() -> None:
-    out = StringIO()
-    call_command("issue_token", '{"scope": "connect", "uid": "jim"}', lifetime=60, stdout=out)
-    claims = verify(out.getvalue().strip(), scope="connect", now=time.time())
-    assert claims.iat is not None
-    assert (claims.uid, claims.exp - claims.iat) == ("jim", 60)
-
-
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
-        ("{", "The text is not JSON."),
-        ("[]", "The claims must be a JSON object."),
-        ("{}", "scope is required"),
-        ('{"scope": "connect", "scope": "umd"}', "The text holds the same key twice"),
-    ],
-)
-def test_the_command_says_what_is_wrong(text: str, sentence: str) -> None:
-    with pytest.raises(CommandError) as caught:
-        call_command("issue_token", text)
-    assert str(caught.value).startswith(sentence)
-
-
-def test_the_command_needs_a_key(configure: Configure) -> None:
-    configure()
-    with pytest.raises(CommandError, match="make setup"):
-        call_command("issue_token", '{"scope": "connect"}')
