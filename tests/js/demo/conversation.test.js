@@ -311,7 +311,7 @@ test("a reaction is sent, and shown when its echo is here", async (t) => {
   await subscribe();
   newest().say(chat(1));
   const [entry] = conversation.timeline.entries;
-  conversation.react(entry, "👍");
+  conversation.reacting.choose(entry, "👍");
   assert.deepEqual(sent("hotsock.messageReaction"), [
     { messageId: idOf(1), reaction: "👍", action: "add" },
   ]);
@@ -325,7 +325,7 @@ test("another reaction takes the first one back before", async (t) => {
   await subscribe();
   newest().say(chat(1));
   newest().say(reacted(1, "jim", "👍"));
-  conversation.react(conversation.timeline.entries[0], "❤️");
+  conversation.reacting.choose(conversation.timeline.entries[0], "❤️");
   assert.deepEqual(
     sent("hotsock.messageReaction").map(({ action, reaction }) => `${action} ${reaction}`),
     ["remove 👍", "add ❤️"],
@@ -337,11 +337,11 @@ test("what a lost connection swallowed does not count as chosen", async (t) => {
   await subscribe();
   newest().say(chat(1));
   const [entry] = conversation.timeline.entries;
-  conversation.react(entry, "👍");
+  conversation.reacting.choose(entry, "👍");
   newest().end();
   await pass(1000);
   await subscribe();
-  conversation.react(entry, "👍");
+  conversation.reacting.choose(entry, "👍");
   assert.deepEqual(sent("hotsock.messageReaction").map(({ action }) => action), ["add"]);
 });
 
@@ -352,7 +352,7 @@ test("a reaction that cannot be told is said so", async (t) => {
   newest().say(chat(1));
   newest().refuse("hotsock.messageReaction", CHANNEL, "MESSAGE_NOT_FOUND");
   newest().end();
-  conversation.react(conversation.timeline.entries[0], "👍");
+  conversation.reacting.choose(conversation.timeline.entries[0], "👍");
   assert.match(trouble[0], /no longer there/);
   assert.match(trouble[1], /once connected/);
 });

@@ -14,7 +14,7 @@ export class ChatWindow extends HTMLElement {
   connectedCallback() {
     this.addEventListener("click", ({ target }) => this.#clicked(target));
     this.#log.addEventListener("react", ({ detail: { entry, reaction } }) =>
-      this.#conversation.react(entry, reaction),
+      this.#conversation.reacting.choose(entry, reaction),
     );
     this.#composer.addEventListener("send", ({ detail }) => this.#send(detail));
     this.#composer.addEventListener("typed", ({ detail }) => this.#conversation.typed(detail));

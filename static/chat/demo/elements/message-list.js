@@ -83,8 +83,8 @@ export class MessageList {
 
   /** The chip that had the focus is there anew, or is gone: then its message has it. */
   #refocus(item, reaction) {
-    const same = [...item.querySelectorAll(".chip")].find((chip) => chip.dataset.reaction === reaction);
-    (same ?? item).focus();
+    const chips = [...item.querySelectorAll(".chip")];
+    (chips.find((chip) => chip.dataset.reaction === reaction) ?? item).focus();
   }
 
   #markRuns(item) {

@@ -1,6 +1,7 @@
 // Brings a timeline up to date after each subscribing: first what came since the last id that is
 // known, then everything, since an earlier reading may have been cut short and reactions to older
-// messages may have changed meanwhile. Ends with the one message that may have been on the wire when an earlier connection broke. No DOM.
+// messages may have changed meanwhile. Ends with the one message that may have been on the wire
+// when an earlier connection broke. No DOM.
 
 import { ApiError } from "./api.js";
 import { UNCERTAIN } from "./words.js";

@@ -1,5 +1,5 @@
 // What one person's window shows and does, without the window: joins the connection, the history,
-// the messages that wait and the typing. No DOM. Events, each for what has changed:
+// the messages that wait, the reactions and the typing. No DOM. Events, each for what has changed:
 //   "entries"    detail {added, news}: messages, as the timeline has them now; news: not just read
 //                on opening
 //   "reactions"  detail: the entry
@@ -7,35 +7,32 @@
 //   "trouble"    detail: a sentence to tell once
 
 import { CatchUp } from "./catchup.js";
-import { ReactionWishes } from "./reactions.js";
+import { REACTION, Reacting } from "./reacting.js";
 import { Sending } from "./sending.js";
 import { Timeline } from "./timeline.js";
 import { TypingPeople, TypingSignal } from "./typing.js";
-import { NOT_NOW, refusal } from "./words.js";
-
-const REACTION = "hotsock.messageReaction";
 
 export class Conversation extends EventTarget {
   timeline = new Timeline();
   sending;
+  reacting;
   #uid;
   #connection;
   #catchUp;
   #typing = new TypingPeople(() => this.#tell("typing"));
   #typingSignal = new TypingSignal();
-  #wishes = new ReactionWishes();
   #credentials = null;
 
   #onFrame = {
     chat: (message) => this.#heard(message),
-    [`${REACTION}Added`]: (message) => this.#reacted(message),
-    [`${REACTION}Removed`]: (message) => this.#reacted(message),
+    [`${REACTION}Added`]: (message) => this.reacting.heard(message),
+    [`${REACTION}Removed`]: (message) => this.reacting.heard(message),
     "is-typing": ({ meta }) => this.#someoneTypes(meta?.uid),
   };
 
   #onRefusal = {
     chat: (code) => this.sending.refused(code),
-    [REACTION]: (code) => this.#reactionRefused(code),
+    [REACTION]: (code) => this.reacting.refused(code),
   };
 
   /**
@@ -56,6 +53,7 @@ export class Conversation extends EventTarget {
       lastId: () => this.timeline.lastId,
       changed: () => this.#tell("outbox"),
     });
+    this.reacting = this.#makeReacting(connection);
     this.#catchUp = this.#makeCatchUp(api, channel);
     this.#listen(connection);
   }
@@ -83,14 +81,6 @@ export class Conversation extends EventTarget {
     if (this.#isLive && this.#typingSignal.due(text)) this.#connection.send("is-typing");
   }
 
-  /** The person chose a reaction; what is shown changes with the echo. */
-  react(entry, reaction) {
-    if (!this.#isLive) return this.#tell("trouble", NOT_NOW);
-    for (const data of this.#wishes.choose(entry, this.#uid, reaction)) {
-      this.#connection.send(REACTION, data);
-    }
-  }
-
   /** Tries again what did not work: to connect, else to read the history. */
   retry() {
     if (this.#isLive) this.#catchUp.start(this.#credentials);
@@ -106,6 +96,14 @@ export class Conversation extends EventTarget {
 
   get #isLive() {
     return this.phase === "live";
+  }
+
+  #makeReacting(connection) {
+    const on = {
+      changed: (entry) => this.#tell("reactions", entry),
+      trouble: (words) => this.#tell("trouble", words),
+    };
+    return new Reacting({ uid: this.#uid, connection, timeline: this.timeline, on });
   }
 
   #makeCatchUp(api, channel) {
@@ -137,7 +135,7 @@ export class Conversation extends EventTarget {
   #lost() {
     this.#catchUp.stop();
     this.#typing.clear();
-    this.#wishes.clear();
+    this.reacting.interrupt();
     if (this.sending.interrupt()) this.#catchUp.doubt(this.#credentials);
   }
 
@@ -159,20 +157,8 @@ export class Conversation extends EventTarget {
     if (added.length) this.#tell("entries", { added, news });
   }
 
-  #reacted({ data, meta }) {
-    const entry = this.timeline.react(data, meta?.uid);
-    if (!entry) return;
-    if (meta.uid === this.#uid) this.#wishes.settle(entry, this.#uid);
-    this.#tell("reactions", entry);
-  }
-
   #someoneTypes(uid) {
     if (uid !== this.#uid) this.#typing.add(uid);
-  }
-
-  #reactionRefused(code) {
-    this.#wishes.clear();
-    this.#tell("trouble", refusal(code));
   }
 
   #tell(type, detail) {
