@@ -14,6 +14,7 @@ from collections.abc import Coroutine
 from typing import Any, Final
 
 from django.conf import settings
+from django.db.models.functions import Now
 
 from chat.delivery.catchup import read_changes
 from chat.delivery.hub import Hub
@@ -34,6 +35,7 @@ VERSION: Final = "0.1.0"
 DRAIN_SECONDS: Final = 1.0
 TICK_SECONDS: Final = 1.0
 BAR_SECONDS: Final = 1.0
+NOT_HEARD: Final = "what its clients publish is stored for all, but live for its own alone."
 
 Person = tuple[str, str | None]
 """Address and uid: of those behind one address only the one is meant."""
@@ -74,6 +76,8 @@ class Node:
     async def _register(self) -> None:
         host = socket.gethostname()
         dead = await read(_ended_on, host)
+        for other in await read(_others, dead):
+            log.warning("%s serves from this database, too: %s", other, NOT_HEARD)
         await self.writer.submit(
             RegisterNode(self.id, host, os.getpid(), VERSION, self._lease_seconds, dead)
         )
@@ -182,6 +186,11 @@ class Node:
 def _revoked(node_id: str) -> list[str]:
     rows = Connection.objects.filter(node_id=node_id, revoked=True)
     return list(rows.values_list("id", flat=True))
+
+
+def _others(dead: tuple[str, ...]) -> list[str]:
+    """Processes that are alive beside this one, as `host:pid`."""
+    return [str(row) for row in NodeRow.objects.filter(lease_until__gt=Now()).exclude(id__in=dead)]
 
 
 def _ended_on(host: str) -> tuple[str, ...]:

@@ -156,17 +156,18 @@ class SingleUse:
     expires_at: datetime
 
     def consume(self, transaction: Transaction) -> None:
-        """Raises INVALID_SUBSCRIBE_TOKEN where it was used before, in any process.
+        """Raises INVALID_SUBSCRIBE_TOKEN where it was used before, in any process, or has expired
+        by the database's clock: by then its use may be forgotten.
 
         One statement, at once: where another process uses it at this moment, it waits for that
         one's commit and then finds the row. Reading first would find nothing in both.
         """
-        used = transaction.select(
+        used = self.expires_at > transaction.now and transaction.select(
             USE_ONCE, [self.digest, *map(transaction.moment, (self.expires_at, transaction.now))]
         )
         if not used:
             raise ProtocolError(
-                ErrorCode.INVALID_SUBSCRIBE_TOKEN, "The token may be used once and has been used."
+                ErrorCode.INVALID_SUBSCRIBE_TOKEN, "The token was good for one use."
             )
 
 
@@ -249,5 +250,5 @@ class Unsubscribe(Operation):
 def message_not_found() -> ProtocolError:
     return ProtocolError(
         ErrorCode.MESSAGE_NOT_FOUND,
-        "data.messageId names no stored message of this channel, or it has expired.",
+        "messageId names no stored message of this channel, or it has expired.",
     )

@@ -390,9 +390,14 @@ def test_of_two_uses_in_one_batch_the_first_wins(process: str) -> None:
 
 def test_a_use_is_remembered_no_longer_than_its_token(process: str) -> None:
     digest = new_id()
-    do(opening(process, single_use=single_use(digest, -1)))
+    UsedToken.objects.create(id=digest, expires_at=datetime.now(UTC) - timedelta(seconds=1))
     do(opening(process, single_use=single_use(digest, 300)))
     assert UsedToken.objects.get(id=digest).expires_at > datetime.now(UTC)
+
+
+def test_a_token_that_expired_by_the_databases_clock_is_not_used(process: str) -> None:
+    (outcome,) = commit([opening(process, single_use=single_use(new_id(), -1))])
+    assert code(outcome) is ErrorCode.INVALID_SUBSCRIBE_TOKEN
 
 
 @pytest.mark.usefixtures("postgres_default")
