@@ -18,7 +18,7 @@ run: setup ## Serve the chat on http://127.0.0.1:PORT (PORT=8000); Ctrl-C ends i
 test: lint ## Lint, then all tests: JavaScript, wire, browser (brings Redis, PostgreSQL, Chromium)
 	@bin/setup services
 	$(NODE) --test 'tests/js/**/*.test.js'
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist loadfile
 
 lint: setup ## Read all code without running it
 	$(BIN)/ruff check
