@@ -61,6 +61,12 @@ def attacked_serve(request: pytest.FixtureRequest) -> Iterator[Server]:
         yield server
 
 
+@pytest.fixture
+def attacked_uvicorn(unlimited: Server) -> Iterator[Server]:
+    with unharmed(unlimited) as server:
+        yield server
+
+
 @contextmanager
 def unharmed(server: Server) -> Iterator[Server]:
     """Afterwards the server still answers, and what it logged meanwhile holds no traceback."""

@@ -1,0 +1,62 @@
+"""Who sends too much: what is nonsense counts like any other frame (protocol.md section 17)."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.hostile.conftest import unharmed
+from tests.servers import Server, start_server
+from tests.wire.connecting import connect
+
+NONSENSE = ["", "nonsense", "[" * 200, '{"event":"hotsock.nothing"}', b"\xff", '{"event":"chat"}']
+
+
+@pytest.fixture(params=["server", "daphne_server"], ids=["uvicorn", "daphne"])
+def limited(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """With the default limit of 100 frames a second."""
+    with unharmed(request.getfixturevalue(request.param)) as server:
+        yield server
+
+
+async def test_500_frames_of_nonsense_are_each_answered(limited: Server, channel: str) -> None:
+    async with connect(limited, uid=channel) as client:
+        for at in range(500):
+            await client.send(NONSENSE[at % len(NONSENSE)])
+        for _ in range(500):
+            error = (await client.receive("hotsock.error"))["error"]
+            assert error["code"] != "RATE_LIMITED"
+
+
+async def test_a_flood_of_nonsense_is_limited_and_then_closed(
+    limited: Server, channel: str
+) -> None:
+    async with connect(limited, uid=channel) as client:
+
+        async def flood() -> None:
+            for at in range(20_000):
+                await client.send(NONSENSE[at % len(NONSENSE)])
+
+        flooding = asyncio.create_task(flood())
+        codes = set()
+        while "RATE_LIMITED" not in codes:
+            codes.add((await client.receive("hotsock.error"))["error"]["code"])
+        assert (await client.closed())[0] == 4429
+        await asyncio.wait([flooding])
+
+
+async def test_a_flood_of_calls_is_limited(tmp_path: Path, channel: str) -> None:
+    """At 5 a second: 50 at once, then one each 200 ms; each connection has its own."""
+    with (
+        start_server("uvicorn", tmp_path, CLIENT_FRAMES_PER_SECOND="5") as server,
+        unharmed(server),
+    ):
+        async with connect(server) as client, connect(server) as other:
+            calls = [await client.call("listMessages", "nonsense") for _ in range(50)]
+            assert {answered.status for answered in calls} == {400}
+            calls = [await client.call("listMessages", "nonsense") for _ in range(50)]
+            limited = [answered for answered in calls if answered.status != 400]
+            assert {answered.refusal for answered in limited} == {(429, "RATE_LIMITED")}
+            assert (await other.call("listMessages", "nonsense")).status == 400
+            await client.nothing()

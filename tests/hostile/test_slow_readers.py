@@ -1,0 +1,188 @@
+"""Subscribers that stop reading: closed, while nobody waits and no memory is lost (P6).
+
+Of `manage.py serve` alone: daphne knows no back-pressure (design.md section 5).
+"""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from urllib.parse import urlencode
+
+import pytest
+
+from tests.hostile.conftest import memory
+from tests.servers import Server, token
+from tests.wire.calls import compact, http_client
+from tests.wire.client import Client, eventually
+from tests.wire.connecting import connect
+from tests.wire.grants import room
+
+KIB = 1024
+READERS = 12
+DATA = "x" * 30 * KIB
+FLOOD = 1400  # messages: 41 MiB, for each subscriber
+# A stuck reader may keep 1 MiB, and what one `send` and the transport hold (design.md section 4).
+MAX_GROWTH = 16 * 1024 * KIB
+MESSAGES = {"flood": {"publish": True}, "chat": {"publish": True, "echo": True}}
+
+
+def masked(text: str) -> bytes:
+    """A text frame of 126 to 65,535 bytes, filled up with spaces, under a mask of nothing."""
+    payload = text.encode().ljust(126)
+    return b"\x81\xfe" + len(payload).to_bytes(2, "big") + bytes(4) + payload
+
+
+class StuckReader:
+    """A subscriber on a bare socket, with small buffers, that reads only when told to."""
+
+    def __init__(self, server: Server, channel: str) -> None:
+        self.server = server
+        self.channel = channel
+        self.received = b""
+        self._socket = socket.socket()
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 * KIB)
+        self._socket.setblocking(False)
+
+    async def subscribe(self) -> None:
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(self._socket, ("127.0.0.1", self.server.port))
+        jwt = token(self.server, uid=f"stuck-{self.channel}", channels=room(self.channel, MESSAGES))
+        await loop.sock_sendall(
+            self._socket,
+            f"GET /v1?{urlencode({'token': jwt})} HTTP/1.1\r\nHost: localhost\r\n"
+            "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode(),
+        )
+        await self._until(b"hotsock.connected")
+        frame = {"event": "hotsock.subscribe", "channel": self.channel}
+        await loop.sock_sendall(self._socket, masked(compact(frame)))
+        await self._until(b"hotsock.subscribed")
+
+    async def _until(self, event: bytes) -> None:
+        while event not in self.received:
+            part = await asyncio.get_running_loop().sock_recv(self._socket, 4 * KIB)
+            assert part, self.received
+            self.received += part
+
+    @property
+    def credentials(self) -> str:
+        """As the query of an HTTP call."""
+        names = ("connectionId", "connectionSecret")
+        found = {name: self._value(name) for name in names}
+        return urlencode(found)
+
+    def _value(self, name: str) -> str:
+        _, _, rest = self.received.partition(f'"{name}":"'.encode())
+        return rest.partition(b'"')[0].decode()
+
+    async def read_to_the_end(self) -> bytes:
+        """All that still comes, the last few KiB of it."""
+        loop, tail = asyncio.get_running_loop(), b""
+        async with asyncio.timeout(20):
+            try:
+                while part := await loop.sock_recv(self._socket, 64 * KIB):
+                    tail = (tail + part)[-8 * KIB :]
+            except ConnectionError:
+                return b""
+        return tail
+
+    async def ask_for_ever(self) -> None:
+        """Sends what each is answered by an error of some hundred bytes."""
+        question = masked(compact({"event": "nothing", "channel": "c" * 200})) * 100
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(ConnectionError):
+            while True:
+                await loop.sock_sendall(self._socket, question)
+
+    async def is_closed(self) -> bool:
+        """Whether its credentials have stopped working."""
+        async with http_client(self.server) as http:
+            path = f"/connection/listMessages?{self.credentials}"
+            answered = await http.post(path, json={"channel": self.channel})
+        return answered.status_code == 401
+
+    def leave(self) -> None:
+        self._socket.close()
+
+
+@pytest.fixture
+async def crowd(attacked_uvicorn: Server, channel: str) -> AsyncIterator[tuple[Client, Client]]:
+    """One who publishes, and one who reads as it should."""
+    grants = room(channel, MESSAGES)
+    async with (
+        connect(attacked_uvicorn, uid="jim", channels=grants) as jim,
+        connect(attacked_uvicorn, uid="pam", channels=grants) as pam,
+    ):
+        await jim.subscribe(channel)
+        await pam.subscribe(channel)
+        yield jim, pam
+
+
+async def flood(jim: Client, pam: Client, channel: str, count: int) -> None:
+    """Publishes, and reads each message as it arrives at the other."""
+
+    async def publish() -> None:
+        frame = compact({"event": "flood", "channel": channel, "data": DATA})
+        for _ in range(count):
+            await jim.socket.send(frame)
+
+    publishing = asyncio.create_task(publish())
+    async with asyncio.timeout(60):
+        for _ in range(count):
+            assert (await pam.socket.recv()).startswith('{"id":"')
+    await publishing
+
+
+async def test_memory_stays_bounded_and_the_others_get_all(
+    attacked_uvicorn: Server, channel: str, crowd: tuple[Client, Client]
+) -> None:
+    jim, pam = crowd
+    await flood(jim, pam, channel, 50)
+    stuck = [StuckReader(attacked_uvicorn, channel) for _ in range(READERS)]
+    for reader in stuck:
+        await reader.subscribe()
+    before = memory(attacked_uvicorn)
+    await flood(jim, pam, channel, FLOOD)
+    assert memory(attacked_uvicorn) - before < MAX_GROWTH
+    await pam.publish(channel, "and now", "chat")
+    assert (await pam.receive("chat"))["data"] == "and now"
+    await jim.receive("chat")
+    await asyncio.gather(*(gone(reader) for reader in stuck))
+
+
+async def gone(reader: StuckReader) -> None:
+    """Never read from again, it is ended all the same: closed, then cut."""
+    async with asyncio.timeout(20):
+        while not await reader.is_closed():
+            pass
+    reader.leave()
+
+
+async def test_a_reader_that_resumes_learns_why_it_was_closed(
+    attacked_uvicorn: Server, channel: str, crowd: tuple[Client, Client]
+) -> None:
+    jim, pam = crowd
+    reader = StuckReader(attacked_uvicorn, channel)
+    await reader.subscribe()
+    await flood(jim, pam, channel, 400)
+    tail = await reader.read_to_the_end()
+    assert tail[-4:] == b"\x88\x02" + (4410).to_bytes(2, "big")
+    assert await eventually(reader.is_closed)
+    reader.leave()
+
+
+async def test_one_who_asks_and_reads_no_answer_is_ended(
+    attacked_uvicorn: Server, channel: str
+) -> None:
+    reader = StuckReader(attacked_uvicorn, channel)
+    await reader.subscribe()
+    before = memory(attacked_uvicorn)
+    asking = asyncio.create_task(reader.ask_for_ever())
+    async with asyncio.timeout(30):
+        while not await reader.is_closed():
+            pass
+    assert memory(attacked_uvicorn) - before < MAX_GROWTH
+    asking.cancel()
+    await asyncio.wait([asking])
+    reader.leave()
