@@ -138,3 +138,32 @@ async def test_loading_is_told_while_it_lasts(open_chat: Open) -> None:
     await expect(chat.jim.log).to_have_attribute("aria-busy", "true")
     go_on.set()
     await expect(chat.jim.root.get_by_text("No messages yet")).to_be_visible()
+
+
+async def test_loading_is_told_above_what_arrives_meanwhile(
+    open_chat: Open, server: Server
+) -> None:
+    await fill(server, "still-loading", ["old"])
+    other = await open_chat("still-loading")
+    chat = await open_chat(live=False)
+    go_on = asyncio.Event()
+
+    async def wait(route: Route) -> None:
+        await go_on.wait()
+        await route.continue_()
+
+    await chat.page.route("**/connection/listMessages**", wait)
+    await chat.page.goto("about:blank")
+    await chat.open("still-loading")
+    await chat.jim.is_said_to_be("Online")
+    await other.pam.say("live")
+    await chat.jim.shows("live")
+    loading = chat.jim.root.get_by_text("Loading the messages…")
+    await expect(loading).to_be_in_viewport()
+    above, below = await loading.bounding_box(), await chat.jim.message("live").bounding_box()
+    assert above is not None
+    assert below is not None
+    assert above["y"] + above["height"] <= below["y"]
+    go_on.set()
+    await chat.jim.shows("old", "live")
+    await expect(loading).to_be_hidden()

@@ -77,6 +77,23 @@ test("after a reconnect what was missed comes first, then old reactions are brou
   assert.deepEqual(reactions.map(({ id }) => id), [idOf(1)]);
 });
 
+test("until a first reading has reached the end, it was not ready; a later one changes nothing", async (t) => {
+  const { conversation, server } = await makeConversation(t);
+  server.history = messages(1, 2);
+  server.hold();
+  await subscribe();
+  newest().say(chat(3));
+  assert.equal(conversation.wasReady, false);
+  newest().end();
+  server.hold()();
+  await pass(1000);
+  await subscribe();
+  assert.equal(conversation.wasReady, true);
+  server.hold();
+  conversation.retry();
+  assert.deepEqual([conversation.history, conversation.wasReady], ["loading", true]);
+});
+
 test("a reading that was cut short is made up for, also behind live messages", async (t) => {
   const { conversation, server } = await makeConversation(t);
   server.history = messages(1, 150);

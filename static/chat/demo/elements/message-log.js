@@ -75,11 +75,12 @@ export class MessageLog extends HTMLElement {
   }
 
   #render() {
-    const { timeline, sending, history } = this.#conversation;
+    const { timeline, sending, history, wasReady } = this.#conversation;
+    const isEmpty = !timeline.entries.length && !sending.outbox.items.length;
     this.#list.insert(this.#added, timeline.entries);
     for (const entry of this.#reacted) this.#list.update(entry);
     renderPending(this.querySelector(".pending"), sending.outbox.items);
-    this.#showPlaceholder(placeholderFor(timeline.entries, sending.outbox.items, history));
+    this.#showPlaceholder(placeholderFor({ history, wasReady, isEmpty }));
     this.#setBusy(history === "loading");
     this.#scroll.settle(this.#added.filter(({ uid }) => uid !== this.#uid).length);
     this.#focus.settle();
@@ -133,8 +134,9 @@ export class MessageLog extends HTMLElement {
   }
 }
 
-function placeholderFor(entries, waiting, history) {
+/** What stands above the messages, or in their place. */
+function placeholderFor({ history, wasReady, isEmpty }) {
   if (history === "failed") return "failed";
-  if (entries.length || waiting.length) return null;
-  return history === "loading" ? "loading" : "empty";
+  if (history === "loading" && (isEmpty || !wasReady)) return "loading";
+  return isEmpty ? "empty" : null;
 }

@@ -11,12 +11,13 @@ const ASK_AGAIN = 1000; // ms between two questions whether the old connection h
 export class CatchUp {
   /** "loading", "ready" or "failed" */
   state = "loading";
+  /** Whether everything has been read at least once. */
+  wasReady = false;
   #api;
   #channel;
   #timeline;
   #outbox;
   #on;
-  #wasReady = false;
   #run = new AbortController();
   #doubted = null; // the credentials of the connection that the unsure message went out on
 
@@ -60,13 +61,13 @@ export class CatchUp {
     if (lastId) await this.#read(credentials, lastId, signal);
     await this.#read(credentials, "", signal);
     this.#timeline.endReading();
-    this.#wasReady = true;
+    this.wasReady = true;
     this.#enter("ready");
   }
 
   async #read(credentials, after, signal) {
     for await (const page of this.#api.pages(credentials, this.#channel, after, signal)) {
-      this.#on.page(this.#timeline.addPage(page.filter(isChat)), this.#wasReady);
+      this.#on.page(this.#timeline.addPage(page.filter(isChat)), this.wasReady);
     }
   }
 

@@ -72,6 +72,11 @@ export class Conversation extends EventTarget {
     return this.#catchUp.state;
   }
 
+  /** Whether history has been read to its end before: then only what is new is missing. */
+  get wasReady() {
+    return this.#catchUp.wasReady;
+  }
+
   get typingUids() {
     return this.#typing.uids;
   }
