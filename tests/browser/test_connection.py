@@ -45,11 +45,63 @@ async def test_failing_tokens_are_told_and_can_be_tried_again(
     for window in (chat.jim, chat.pam):
         await window.is_said_to_be("Offline")
         await expect(window.notice).to_contain_text(words)
+        await expect(window.notice).to_contain_text("Trying again…")
     await chat.page.unroute("**/tokens")
     await chat.jim.notice.get_by_role("button", name="Try again").click()
     await chat.until_live()
     await chat.jim.say("there we are")
     await chat.pam.shows("there we are")
+
+
+async def test_without_a_session_the_page_tries_again_by_itself_and_keeps_what_is_written(
+    open_chat: Open,
+) -> None:
+    """The server makes the session only after the first words are written."""
+    chat = await open_chat(live=False, expecting=("net::ERR_FAILED",))
+    await chat.page.goto("about:blank")
+    await chat.page.route("**/tokens", lambda route: route.abort())
+    await chat.open()
+    await chat.jim.is_said_to_be("Offline")
+    await chat.jim.say("typed too early")
+    await expect(chat.jim.root.get_by_role("alert")).to_contain_text("stays here until")
+    await expect(chat.jim.composer).to_have_value("typed too early")
+    await chat.pam.composer.fill("a draft")
+    await chat.page.reload()
+    await expect(chat.jim.composer).to_have_value("typed too early")
+    await chat.page.unroute("**/tokens")
+    await chat.until_live()
+    await expect(chat.jim.notice).to_be_hidden()
+    await expect(chat.jim.root.locator(".problem")).to_be_empty()
+    await expect(chat.pam.composer).to_have_value("a draft")
+    await chat.jim.composer.press("Enter")
+    await chat.pam.shows("typed too early")
+    await chat.page.reload()
+    await chat.until_live()
+    await expect(chat.pam.composer).to_have_value("a draft")
+    await expect(chat.jim.composer).to_have_value("")
+    await chat.button("New chat")
+    await expect(chat.pam.composer).to_have_value("")
+
+
+async def test_a_draft_written_while_a_chat_cannot_be_opened_is_for_that_chat(
+    open_chat: Open,
+) -> None:
+    chat = await open_chat(expecting=("net::ERR_FAILED",))
+    first = chat.session
+    await chat.jim.composer.fill("for the first")
+    await chat.page.route("**/tokens", lambda route: route.abort())
+    await chat.page.evaluate("location.hash = 'another-chat'")
+    await chat.jim.is_said_to_be("Offline")
+    await expect(chat.jim.composer).to_have_value("")
+    await chat.jim.composer.fill("for the other")
+    await chat.page.unroute("**/tokens")
+    await chat.until_live()
+    assert chat.session == "another-chat"
+    await expect(chat.jim.composer).to_have_value("for the other")
+    await chat.page.go_back()
+    await chat.until_live()
+    assert chat.session == first
+    await expect(chat.jim.composer).to_have_value("for the first")
 
 
 async def test_an_answer_that_makes_no_sense_is_told(open_chat: Open) -> None:

@@ -2,6 +2,7 @@
 
 import { HotsockClient } from "../../client/index.js";
 import { Api, ApiError } from "../model/api.js";
+import { Opening } from "../model/opening.js";
 import { keepSession, wantedSession } from "../model/session.js";
 import { LINK_NOT_VALID } from "../model/words.js";
 import { copyText } from "./clipboard.js";
@@ -10,8 +11,9 @@ const TOAST_MS = 8000;
 
 export class ChatDemo extends HTMLElement {
   #api = new Api(location.href);
+  #opening = new Opening(this.#api);
   #session = null;
-  #opening = 0; // counts: only the last one asked for may open
+  #asked = 0; // counts: only the last one asked for may open
   #toastTimer;
 
   #actions = {
@@ -26,7 +28,7 @@ export class ChatDemo extends HTMLElement {
     }
     this.addEventListener("trouble", ({ detail }) => this.#say(detail));
     this.addEventListener("news", ({ target, detail }) => this.#tabs.count(target.uid, detail));
-    this.addEventListener("reopen", () => this.#openWanted());
+    this.addEventListener("reopen", () => this.#opening.retry());
     addEventListener("hashchange", () => this.#openWanted());
     this.#openWanted();
   }
@@ -43,30 +45,28 @@ export class ChatDemo extends HTMLElement {
   async #openWanted() {
     const wanted = wantedSession();
     if (this.#session && wanted === this.#session.id) return keepSession(wanted);
-    for (const each of this.#windows) each.close();
+    this.#asked += 1;
     this.#session = null;
-    const session = await this.#ask(wanted, (words) => {
+    for (const each of this.#windows) each.wait(wanted);
+    const session = await this.#opening.ask(wanted, (words) => {
       for (const each of this.#windows) each.fail(words);
     });
-    if (session && wanted && session.id !== wanted) this.#say(LINK_NOT_VALID);
+    if (!session) return;
+    this.#open(session);
+    if (wanted && session.id !== wanted) this.#say(LINK_NOT_VALID);
   }
 
   async #newChat() {
-    const session = await this.#ask(undefined, (words) => this.#say(`No new chat: ${words}`));
-    if (session) this.#say("This is a new chat. The Back button leads to the one before.");
-  }
-
-  async #ask(wanted, failed) {
-    const turn = ++this.#opening;
+    const turn = ++this.#asked;
     try {
-      const session = await this.#api.session(wanted);
-      if (turn !== this.#opening) return null;
+      const session = await this.#api.session();
+      if (turn !== this.#asked) return;
+      this.#opening.stop();
       this.#open(session);
-      return session;
+      this.#say("This is a new chat. The Back button leads to the one before.");
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      if (turn === this.#opening) failed(error.message);
-      return null;
+      if (turn === this.#asked) this.#say(`No new chat: ${error.message}`);
     }
   }
 

@@ -6,7 +6,7 @@ import { Connection } from "../model/connection.js";
 import { Conversation } from "../model/conversation.js";
 import { namesOf } from "../model/people.js";
 import { Kept, ofTab } from "../model/storage.js";
-import { PHASES } from "../model/words.js";
+import { DRAFT_KEPT, PHASES, TRYING } from "../model/words.js";
 
 export class ChatWindow extends HTMLElement {
   #conversation = null;
@@ -16,8 +16,8 @@ export class ChatWindow extends HTMLElement {
     this.#log.addEventListener("react", ({ detail: { entry, reaction } }) =>
       this.#conversation.reacting.choose(entry, reaction),
     );
-    this.#composer.addEventListener("send", ({ detail }) => this.#send(detail));
-    this.#composer.addEventListener("typed", ({ detail }) => this.#conversation.typed(detail));
+    this.#composer.addEventListener("send", (event) => this.#send(event));
+    this.#composer.addEventListener("typed", ({ detail }) => this.#conversation?.typed(detail));
     for (const type of ["online", "offline"]) addEventListener(type, () => this.#showPhase());
   }
 
@@ -26,7 +26,8 @@ export class ChatWindow extends HTMLElement {
   }
 
   open({ id, channel }, api, createClient) {
-    this.close();
+    this.#openDraft(id);
+    this.#close();
     const connection = new Connection({
       channel,
       token: () => api.token(id, this.uid),
@@ -36,23 +37,27 @@ export class ChatWindow extends HTMLElement {
     const conversation = new Conversation({ uid: this.uid, channel, api, connection, kept });
     this.#conversation = conversation;
     this.#listen(conversation);
-    this.#composer.open(new Kept(ofTab, `hotsock-chat-draft:${id}:${this.uid}`));
     this.#log.open(conversation, this.uid);
     this.#showPhase();
   }
 
-  close() {
+  /** There is no session yet: what is written meanwhile is for the one that is wanted, if any. */
+  wait(wanted = "") {
+    this.#close();
+    this.#composer.open(this.#draftOf(wanted));
+  }
+
+  /** Still none, for the reason that the words tell. */
+  fail(words) {
+    this.#show("failed", `${words} ${TRYING} ${DRAFT_KEPT}`);
+  }
+
+  #close() {
     this.#conversation?.close();
     this.#conversation = null;
     this.#log.close();
-    this.#composer.close();
     this.#show("connecting");
     this.#showTyping([]);
-  }
-
-  /** There is no session, for the reason that the words tell. */
-  fail(words) {
-    this.#show("failed", words);
   }
 
   get #log() {
@@ -74,8 +79,22 @@ export class ChatWindow extends HTMLElement {
     on("entries", ({ added, news }) => news && this.#countNews(added));
   }
 
-  #send(text) {
-    this.#conversation.sending.send(text);
+  /** A draft written before there was a session goes along to the one that came. */
+  #openDraft(id) {
+    if (this.#conversation) this.#composer.open(this.#draftOf(id));
+    else this.#composer.moveTo(this.#draftOf(id));
+  }
+
+  #draftOf(id) {
+    return new Kept(ofTab, `hotsock-chat-draft:${id}:${this.uid}`);
+  }
+
+  #send(event) {
+    if (!this.#conversation) {
+      event.preventDefault();
+      return this.#composer.say(DRAFT_KEPT);
+    }
+    this.#conversation.sending.send(event.detail);
     this.#log.toEnd();
   }
 

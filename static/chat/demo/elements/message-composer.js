@@ -1,5 +1,5 @@
-// Where a person writes. What stands in it is kept through a reload; what may not be sent stays.
-// Events: "send" (detail: the text), "typed" (detail: what stands there now).
+// Where a person writes. What stands in it is kept through a reload; what cannot be sent stays.
+// Events: "send" (detail: the text; prevented: it stays), "typed" (detail: what stands there now).
 
 import { readMessage } from "../model/text.js";
 
@@ -25,10 +25,17 @@ export class MessageComposer extends HTMLElement {
     this.#put(kept.read(""));
   }
 
-  close() {
-    this.#area.disabled = this.querySelector(".send").disabled = true;
-    this.#area.value = "";
-    this.#say("");
+  /** What stands here stays, and is kept there from now on. */
+  moveTo(kept) {
+    this.#kept.write("");
+    this.#kept = kept;
+    this.#changed();
+  }
+
+  /** Why it cannot be sent, in words; "" where it can. */
+  say(problem) {
+    this.#problem.textContent = problem;
+    this.#area.setAttribute("aria-invalid", String(problem !== ""));
   }
 
   #put(text) {
@@ -38,7 +45,7 @@ export class MessageComposer extends HTMLElement {
 
   #changed() {
     this.#kept.write(this.#area.value);
-    this.#say("");
+    this.say("");
     this.toggleAttribute("data-filled", this.#area.value.trim() !== "");
     fitHeight(this.#area);
   }
@@ -63,19 +70,13 @@ export class MessageComposer extends HTMLElement {
 
   #send() {
     const { text, problem } = readMessage(this.#area.value);
-    if (problem) return this.#say(problem);
+    if (problem) return this.say(problem);
     if (!text) return;
-    this.#tell("send", text);
-    this.#put("");
-  }
-
-  #say(problem) {
-    this.#problem.textContent = problem;
-    this.#area.setAttribute("aria-invalid", String(problem !== ""));
+    if (this.#tell("send", text)) this.#put("");
   }
 
   #tell(type, detail) {
-    this.dispatchEvent(new CustomEvent(type, { detail }));
+    return this.dispatchEvent(new CustomEvent(type, { detail, cancelable: true }));
   }
 }
 

@@ -24,8 +24,9 @@ export class Api {
   }
 
   /** The session `id`, or another where it is missing or no such id: the answer says which. */
-  async session(id) {
-    const { sessionId, channel } = await this.#post("/tokens", { sessionId: id, uid: "jim" });
+  async session(id, signal) {
+    const body = { sessionId: id, uid: "jim" };
+    const { sessionId, channel } = await this.#post("/tokens", body, signal);
     return { id: sessionId, channel };
   }
 

@@ -3,7 +3,7 @@
 // "refused" (detail: {event, code}).
 
 import { ApiError } from "./api.js";
-import { DENIED, KEPT, LOST, OFFLINE, REFUSED } from "./words.js";
+import { DENIED, KEPT, LOST, OFFLINE, REFUSED, TRYING } from "./words.js";
 
 const FRAMES = [
   "chat",
@@ -100,7 +100,7 @@ export class Connection extends EventTarget {
     try {
       return await token();
     } catch (error) {
-      if (error instanceof ApiError) this.#say(`${error.message} Trying again…`);
+      if (error instanceof ApiError) this.#say(`${error.message} ${TRYING}`);
       throw error;
     }
   }
@@ -123,7 +123,7 @@ export class Connection extends EventTarget {
   #clientFailed({ code, event }) {
     if (event === "chat") this.#tell("refused", { event, code });
     // The error of a socket that was live is the end of a connection, not a refusal.
-    if (FAILED_TRIES.has(code) && !this.#channel.subscribed) this.#say(REFUSED);
+    if (FAILED_TRIES.has(code) && !this.#channel.subscribed) this.#say(`${REFUSED} ${TRYING}`);
   }
 
   #refused({ event, code }) {

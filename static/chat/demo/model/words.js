@@ -10,9 +10,11 @@ export const PHASES = {
 };
 
 export const KEPT = "What you write is kept and goes out once connected.";
+export const TRYING = "Trying again…";
+export const DRAFT_KEPT = "What you write stays here until the chat is open.";
 export const LOST = "The connection was lost. Connecting again…";
 export const OFFLINE = "This device is offline.";
-export const REFUSED = "The server did not accept the connection. Trying again…";
+export const REFUSED = "The server did not accept the connection.";
 export const DENIED = "The server does not let this person into the chat.";
 export const UNREACHABLE = "The server cannot be reached.";
 export const UNREADABLE = "The server gave an answer that makes no sense.";
