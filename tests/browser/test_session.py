@@ -70,6 +70,20 @@ async def test_pasting_another_link_moves_the_page_there(open_chat: Open, chat: 
     await other.jim.shows("in the other", "moved")
 
 
+async def test_while_there_is_no_session_the_page_names_and_links_none(open_chat: Open) -> None:
+    chat = await open_chat(expecting=("net::ERR_FAILED",))
+    named = chat.page.locator(".session")
+    await expect(named).to_contain_text(chat.session)
+    await chat.page.route("**/tokens", lambda route: route.abort())
+    await chat.page.evaluate("location.hash = 'another-chat'")
+    await chat.jim.is_said_to_be("Offline")
+    await expect(named).to_be_hidden()
+    await chat.button("Copy link")
+    await expect(chat.toast).to_contain_text("no chat to link to")
+    await chat.page.unroute("**/tokens")
+    await expect(named).to_contain_text("another-chat")
+
+
 async def test_an_emptied_hash_stays_in_the_chat(chat: Chat) -> None:
     session, sockets = chat.session, len(chat.sockets)
     await chat.page.evaluate("location.hash = ''")

@@ -4,7 +4,7 @@ import { HotsockClient } from "../../client/index.js";
 import { Api, ApiError } from "../model/api.js";
 import { Opening } from "../model/opening.js";
 import { keepSession, wantedSession } from "../model/session.js";
-import { LINK_NOT_VALID } from "../model/words.js";
+import { LINK_NOT_VALID, NO_LINK } from "../model/words.js";
 import { copyText } from "./clipboard.js";
 
 const TOAST_MS = 8000;
@@ -46,7 +46,7 @@ export class ChatDemo extends HTMLElement {
     const wanted = wantedSession();
     if (this.#session && wanted === this.#session.id) return keepSession(wanted);
     this.#asked += 1;
-    this.#session = null;
+    this.#enter(null);
     for (const each of this.#windows) each.wait(wanted);
     const session = await this.#opening.ask(wanted, (words) => {
       for (const each of this.#windows) each.fail(words);
@@ -72,14 +72,19 @@ export class ChatDemo extends HTMLElement {
 
   #open(session) {
     keepSession(session.id, this.#session !== null);
-    this.#session = session;
-    this.querySelector(".session").hidden = false;
-    this.querySelector(".session code").textContent = session.id;
+    this.#enter(session);
     this.#tabs.reset();
     for (const each of this.#windows) each.open(session, this.#api, createClient);
   }
 
+  #enter(session) {
+    this.#session = session;
+    this.querySelector(".session").hidden = !session;
+    this.querySelector(".session code").textContent = session?.id ?? "";
+  }
+
   async #copyLink() {
+    if (!this.#session) return this.#say(NO_LINK);
     const isCopied = await copyText(location.href);
     if (isCopied) this.#say("The link is copied. Whoever opens it is in this chat.");
     else this.#say("This browser does not let the page copy. The link is this page’s address.");

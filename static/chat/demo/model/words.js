@@ -18,6 +18,7 @@ export const REFUSED = "The server did not accept the connection.";
 export const DENIED = "The server does not let this person into the chat.";
 export const UNREACHABLE = "The server cannot be reached.";
 export const UNREADABLE = "The server gave an answer that makes no sense.";
+export const NO_LINK = "There is no chat to link to yet.";
 export const LINK_NOT_VALID = "That link was not valid, so this is a new chat.";
 export const TOO_LONG = "This message is too long: at most 32 KiB fit into one.";
 export const UNCERTAIN = "It is not known whether this arrived.";
