@@ -352,6 +352,34 @@ async def test_what_waits_survives_a_reload(open_chat: Open, own_server: Server)
     await expect(chat.jim.waiting).to_have_count(0)
 
 
+async def test_what_waits_in_a_duplicated_tab_goes_out_once(open_chat: Open) -> None:
+    """A page that opens another one gives it a copy of its tab's storage, as a browser's menu does."""
+    chat = await open_chat(live=False, expecting=AWAY)
+    sockets: list[WebSocketRoute] = []
+    await chat.page.route_web_socket("**/v1**", lambda route: sockets.append(connected(route)))
+    await chat.page.reload()
+    await chat.until_live()
+    await chat.pam.say("hello")
+    await chat.jim.shows("hello")
+    await chat.page.route("**/tokens", lambda route: route.abort())
+    for socket in sockets:
+        await socket.close(code=1012)
+    await chat.jim.say("patience")
+    await expect(chat.jim.waiting).to_contain_text("Waiting to be sent")
+    async with chat.page.expect_popup() as popup:
+        await chat.page.evaluate("window.open(location.href) && null")
+    copy = Chat(await popup.value, chat.url)
+    await copy.until_live()
+    await expect(copy.jim.waiting).to_contain_text("Another tab may be sending this")
+    await copy.jim.shows("hello")
+    await chat.page.unroute("**/tokens")
+    await try_again(chat)
+    await chat.until_live()
+    for page in (chat, copy):
+        await expect(page.jim.waiting).to_have_count(0)
+        await page.pam.shows("hello", "patience")
+
+
 async def test_a_device_without_a_network_is_told_as_offline(open_chat: Open) -> None:
     chat = await open_chat(live=False, expecting=AWAY)
     sockets: list[WebSocketRoute] = []

@@ -6,6 +6,7 @@ import {
   chat,
   heard,
   idOf,
+  keep,
   makeConversation,
   plain,
   reacted,
@@ -299,6 +300,34 @@ test("what may have been lost with the page is not sent again by itself", async 
   assert.deepEqual([state, sent("chat")], ["failed", ["waiting"]]);
   assert.match(reason, /not known/);
   assert.equal(kept.items[0].text, "lost?");
+});
+
+test("what waits in a copied tab is sent by the first tab alone", async (t) => {
+  const saved = [{ text: "waiting", state: "queued", since: idOf(1) }];
+  const kept = keep(saved, true);
+  const { conversation } = await makeConversation(t, { kept });
+  await subscribe();
+  assert.deepEqual([sent("chat"), waiting(conversation)], [[], ["failed waiting"]]);
+  assert.match(conversation.sending.outbox.items[0].reason, /Another tab/);
+  newest().say(chat(2, { uid: "jim", data: "waiting" }));
+  assert.deepEqual([waiting(conversation), texts(conversation)], [[], ["waiting"]]);
+});
+
+test("what is written is known to be later than what was there", async (t) => {
+  const { conversation, server, kept } = await makeConversation(t);
+  server.history = [chat(1)];
+  await subscribe();
+  newest().end();
+  conversation.sending.send("a");
+  assert.equal(kept.items[0].since, idOf(1));
+});
+
+test("a page that is done leaves what waits to the next one", async (t) => {
+  const { conversation, kept } = await makeConversation(t);
+  conversation.sending.send("a");
+  assert.equal(kept.isOwned, true);
+  conversation.close();
+  assert.deepEqual([kept.isOwned, kept.items.map(({ state }) => state)], [false, ["queued"]]);
 });
 
 test("typing is told while connected, at most each 1.5 s", async (t) => {

@@ -76,11 +76,33 @@ function aborted(signal) {
   });
 }
 
+/** What a tab keeps: `items` is what was written last; `isOwned` by a page that is at work on it. */
+export const keep = (items = [], isOwned = false) => ({
+  items,
+  isOwned,
+  read() {
+    return this.items;
+  },
+  write(value) {
+    this.items = structuredClone(value);
+  },
+  claim() {
+    const isFree = !this.isOwned;
+    this.isOwned = true;
+    return isFree;
+  },
+  release() {
+    this.isOwned = false;
+  },
+});
+
 /** A conversation of jim that has connected; `subscribe()` goes on from there. */
-export async function makeConversation(t, { token = async () => "token", saved = [], ...more } = {}) {
+export async function makeConversation(
+  t,
+  { token = async () => "token", saved = [], kept = keep(saved), ...more } = {},
+) {
   fakeWorld(t);
   const server = new FakeServer();
-  const kept = { items: saved, read: () => kept.items, write: (items) => (kept.items = structuredClone(items)) };
   const connection = new Connection({
     channel: CHANNEL,
     token,

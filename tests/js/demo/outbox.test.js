@@ -133,3 +133,16 @@ test("each change is saved, and what was on the wire is unsure when it is read a
   assert.deepEqual(states(again), ["failed a", "unsure b", "queued c"]);
   assert.equal(again.confirm({ id: idOf(3), text: "b" }), true);
 });
+
+test("what another page has, too, does not go out by itself, and is confirmed when it turns up", () => {
+  const outbox = new Outbox();
+  outbox.add("a", idOf(5));
+  outbox.add("b");
+  outbox.disown("elsewhere");
+  assert.deepEqual(states(outbox), ["failed a", "failed b"]);
+  assert.equal(outbox.next(), undefined);
+  assert.equal(outbox.confirm({ id: idOf(4), text: "a" }), false); // said before
+  assert.equal(outbox.confirm({ id: idOf(4), text: "b" }), false); // perhaps said before
+  assert.equal(outbox.confirm({ id: idOf(6), text: "a" }), true);
+  assert.deepEqual(states(outbox), ["failed b"]);
+});

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Kept, Store } from "../../../static/chat/demo/model/storage.js";
+import { Kept, Owned, Store } from "../../../static/chat/demo/model/storage.js";
 
 /** What a browser's storage does; `refuses` as with blocked site data, `isFull` as is a quota. */
 class Area {
@@ -98,4 +98,16 @@ test("what is no JSON counts as absent", () => {
   const area = new Area();
   area.items.set("k", "{");
   assert.deepEqual(new Kept(new Store(() => area), "k").read("absent"), "absent");
+});
+
+test("one page at a time owns a value; a copy of the storage does not", () => {
+  const area = new Area();
+  const owned = new Owned(new Store(() => area), "k");
+  owned.write(["a"]);
+  assert.equal(owned.claim(), true);
+  const copy = Object.assign(new Area(), { items: new Map(area.items) });
+  assert.equal(new Owned(new Store(() => copy), "k").claim(), false);
+  owned.release();
+  assert.deepEqual([...area.items.keys()], ["k"]);
+  assert.equal(new Owned(new Store(() => area), "k").claim(), true);
 });

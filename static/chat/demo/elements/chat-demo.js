@@ -29,6 +29,8 @@ export class ChatDemo extends HTMLElement {
     this.addEventListener("trouble", ({ detail }) => this.#say(detail));
     this.addEventListener("news", ({ target, detail }) => this.#tabs.count(target.uid, detail));
     this.addEventListener("reopen", () => this.#opening.retry());
+    // Whatever it has in hand may have gone out meanwhile from another page of this tab.
+    addEventListener("pageshow", ({ persisted }) => persisted && location.reload());
     addEventListener("hashchange", () => this.#openWanted());
     this.#openWanted();
   }

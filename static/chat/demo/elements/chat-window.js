@@ -5,7 +5,7 @@
 import { Connection } from "../model/connection.js";
 import { Conversation } from "../model/conversation.js";
 import { namesOf } from "../model/people.js";
-import { Kept, ofTab } from "../model/storage.js";
+import { Kept, Owned, ofTab } from "../model/storage.js";
 import { DRAFT_KEPT, PHASES, TRYING } from "../model/words.js";
 
 export class ChatWindow extends HTMLElement {
@@ -18,6 +18,7 @@ export class ChatWindow extends HTMLElement {
     );
     this.#composer.addEventListener("send", (event) => this.#send(event));
     this.#composer.addEventListener("typed", ({ detail }) => this.#conversation?.typed(detail));
+    addEventListener("pagehide", () => this.#conversation?.sending.release());
     for (const type of ["online", "offline"]) addEventListener(type, () => this.#showPhase());
   }
 
@@ -33,7 +34,7 @@ export class ChatWindow extends HTMLElement {
       token: () => api.token(id, this.uid),
       createClient,
     });
-    const kept = new Kept(ofTab, `hotsock-chat-outbox:${id}:${this.uid}`);
+    const kept = new Owned(ofTab, `hotsock-chat-outbox:${id}:${this.uid}`);
     const conversation = new Conversation({ uid: this.uid, channel, api, connection, kept });
     this.#conversation = conversation;
     this.#listen(conversation);

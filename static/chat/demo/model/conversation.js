@@ -41,7 +41,7 @@ export class Conversation extends EventTarget {
    * @param {string} parts.channel
    * @param {import("./api.js").Api} parts.api
    * @param {import("./connection.js").Connection} parts.connection
-   * @param {{read: function, write: function}} parts.kept where what waits outlives a reload
+   * @param {import("./storage.js").Owned} parts.kept where what waits outlives a reload
    */
   constructor({ uid, channel, api, connection, kept }) {
     super();
@@ -95,6 +95,7 @@ export class Conversation extends EventTarget {
   close() {
     this.#catchUp.stop();
     this.sending.interrupt();
+    this.sending.release();
     this.#typing.clear();
     this.#connection.close();
   }

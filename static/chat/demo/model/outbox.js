@@ -27,8 +27,9 @@ export class Outbox {
     return this.#items;
   }
 
-  add(text) {
-    this.#items.push({ key: this.#nextKey++, text, state: "queued" });
+  /** `since` is the last message id known as it was written, "" where there is none. */
+  add(text, since = "") {
+    this.#items.push({ key: this.#nextKey++, text, state: "queued", since });
     this.#save(this.#items);
   }
 
@@ -91,10 +92,20 @@ export class Outbox {
     if (this.unsure) this.#change(this.unsure, { state: "failed", reason });
   }
 
+  /**
+   * Another page may have these same items: none goes out by itself. One that turns up, sent by the
+   * other, is confirmed, unless nothing tells it from an older message of the same text.
+   */
+  disown(reason) {
+    for (const item of this.#items.filter(({ state }) => state === "queued")) {
+      this.#change(item, { state: "failed", after: item.since || undefined, reason });
+    }
+  }
+
   /** Its writer wants it sent again. It goes behind what waits already. */
-  again(key) {
+  again(key, since) {
     const item = this.drop(key);
-    if (item) this.add(item.text);
+    if (item) this.add(item.text, since);
   }
 
   drop(key) {

@@ -1,40 +1,43 @@
 // Gets one person's messages from the outbox to the wire, one after another, and hears what became
-// of each. No DOM.
+// of each. What was waiting already goes out only where no other page has it, too. No DOM.
 
 import { Outbox } from "./outbox.js";
-import { refusal } from "./words.js";
+import { COPIED, refusal } from "./words.js";
 
 const ECHO_PATIENCE = 10_000; // ms from the wire to the echo; after that the connection is renewed
 
 export class Sending {
   outbox;
   #connection;
+  #kept;
   #lastId;
   #patience;
 
   /**
    * @param {object} parts
    * @param {import("./connection.js").Connection} parts.connection
-   * @param {{read: function, write: function}} parts.kept where what waits outlives a reload
+   * @param {import("./storage.js").Owned} parts.kept where what waits outlives a reload
    * @param {function(): string | undefined} parts.lastId the last message id known
    * @param {function(): void} parts.changed told when the outbox has changed
    */
   constructor({ connection, kept, lastId, changed }) {
     this.#connection = connection;
-    this.#lastId = lastId;
+    this.#kept = kept;
+    this.#lastId = () => lastId() ?? "";
     this.outbox = new Outbox(kept.read([]), (items) => {
       kept.write(items);
       changed();
     });
+    if (!kept.claim()) this.outbox.disown(COPIED);
   }
 
   send(text) {
-    this.outbox.add(text);
+    this.outbox.add(text, this.#lastId());
     this.flush();
   }
 
   again(key) {
-    this.outbox.again(key);
+    this.outbox.again(key, this.#lastId());
     this.flush();
   }
 
@@ -48,7 +51,7 @@ export class Sending {
   flush() {
     const item = this.#connection.phase === "live" && this.outbox.next();
     if (!item) return;
-    this.outbox.sent(item, this.#lastId() ?? "");
+    this.outbox.sent(item, this.#lastId());
     this.#expectEcho();
     this.#connection.send("chat", item.text);
   }
@@ -71,6 +74,11 @@ export class Sending {
     if (!this.outbox.onTheWire || !this.#connection.handed) return false;
     this.outbox.interrupt();
     return true;
+  }
+
+  /** This page is done with what waits: the next one that has it may send it. */
+  release() {
+    this.#kept.release();
   }
 
   #expectEcho() {

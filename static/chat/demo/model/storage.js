@@ -44,7 +44,7 @@ export class Store {
 
 /** Shared by all tabs: the session to come back to. */
 export const shared = new Store(() => localStorage);
-/** This tab's alone, so that two tabs never send the same waiting message. Survives a reload. */
+/** This tab's alone; survives a reload. A tab that is duplicated starts with a copy: see Owned. */
 export const ofTab = new Store(() => sessionStorage);
 
 /** One JSON value under one key; what is not JSON counts as absent. */
@@ -65,5 +65,27 @@ export class Kept {
   write(value) {
     if (value === "" || value?.length === 0) this.store.remove(this.key);
     else this.store.set(this.key, JSON.stringify(value));
+  }
+}
+
+/**
+ * What one page alone may act on. Whoever duplicates a tab copies its storage while the first page
+ * lives on, so a page leaves a mark beside the value for as long as it is at work on it. One that
+ * finds the mark has a copy, or comes after a crash: it cannot know which, and may not act.
+ */
+export class Owned extends Kept {
+  /** Whether the value was nobody's. The mark stays until it is released. */
+  claim() {
+    const isFree = this.store.get(this.#mark) === null;
+    this.store.set(this.#mark, "owned");
+    return isFree;
+  }
+
+  release() {
+    this.store.remove(this.#mark);
+  }
+
+  get #mark() {
+    return `${this.key}:owner`;
   }
 }

@@ -22,6 +22,7 @@ export const NO_LINK = "There is no chat to link to yet.";
 export const LINK_NOT_VALID = "That link was not valid, so this is a new chat.";
 export const TOO_LONG = "This message is too long: at most 32 KiB fit into one.";
 export const UNCERTAIN = "It is not known whether this arrived.";
+export const COPIED = "Another tab may be sending this.";
 export const NOT_NOW = "Reactions work again once connected.";
 
 const REFUSALS = {
