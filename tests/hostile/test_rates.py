@@ -1,10 +1,12 @@
 """Who sends too much: what is nonsense counts like any other frame (protocol.md section 17)."""
 
 import asyncio
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from websockets.exceptions import ConnectionClosed
 
 from tests.hostile.conftest import unharmed
 from tests.servers import Server, start_server
@@ -35,15 +37,19 @@ async def test_a_flood_of_nonsense_is_limited_and_then_closed(
     async with connect(limited, uid=channel) as client:
 
         async def flood() -> None:
-            for at in range(20_000):
-                await client.send(NONSENSE[at % len(NONSENSE)])
+            with contextlib.suppress(ConnectionClosed):
+                for at in range(20_000):
+                    await client.send(NONSENSE[at % len(NONSENSE)])
 
         flooding = asyncio.create_task(flood())
         codes = set()
         while "RATE_LIMITED" not in codes:
             codes.add((await client.receive("hotsock.error"))["error"]["code"])
-        assert (await client.closed())[0] == 4429
-        await asyncio.wait([flooding])
+        # daphne closes with what it did not read yet: then the kernel resets the connection.
+        assert (await client.closed())[0] in (
+            (4429,) if limited.kind == "uvicorn" else (4429, 1006)
+        )
+        await flooding
 
 
 async def test_a_flood_of_calls_is_limited(tmp_path: Path, channel: str) -> None:

@@ -266,6 +266,23 @@ def test_a_gap_is_read_again_until_the_database_is_back() -> None:
     assert channel.reads == 4
 
 
+def test_a_gap_is_read_once_though_its_end_is_gone() -> None:
+    """What was read up to is known, also where the last of it is no longer there."""
+    channel = Channel(committed=up_to(4), gone={3, 4})
+
+    async def scenario() -> None:
+        channel.join("jim")
+        channel.settle("jim", 0)
+        channel.hub.announce(change(2))
+        await all_repaired()
+        channel.committed.append(change(5))
+        channel.hub.announce(change(5))
+        assert channel.numbers("jim") == [1, 2, 5]
+
+    run(scenario)
+    assert channel.reads == 1
+
+
 def test_a_passing_message_overtakes_nobody_elses_gap() -> None:
     """Of a sender whose own changes have all been delivered: it need not wait (P4)."""
     channel = Channel(committed=up_to(3), failures=10**9)

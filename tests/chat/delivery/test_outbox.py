@@ -23,6 +23,7 @@ class Socket:
         self.failing = False
         self._open = asyncio.Event()
         self._open.set()
+        self._taken = asyncio.Event()
         self.outbox = Outbox(self.send, self.abort)
 
     async def send(self, message: Any) -> None:
@@ -30,12 +31,19 @@ class Socket:
         if self.failing:
             raise OSError("the client is gone")
         self.sent.append(message)
+        self._taken.set()
 
     def abort(self) -> None:
         self.aborted += 1
 
     def block(self) -> None:
         self._open.clear()
+
+    async def let_one_through(self) -> None:
+        self._taken.clear()
+        self._open.set()
+        self._open.clear()  # who waits is woken, and whoever comes next waits again
+        await asyncio.wait_for(self._taken.wait(), 5)
 
     async def unblock(self) -> None:
         self._open.set()
@@ -208,6 +216,22 @@ async def test_a_reader_that_keeps_reading_is_not_stalled(monkeypatch: pytest.Mo
         clock.later += MAX_STALL_SECONDS * 0.9
         assert not socket.outbox.stalled()
         await socket.unblock()
+
+
+async def test_a_reader_that_takes_one_after_another_is_not_stalled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    socket, clock = Socket(), Clock(monkeypatch)
+    socket.block()
+    socket.push(*"abcdef")
+    for _ in range(4):
+        clock.later += MAX_STALL_SECONDS * 0.9
+        assert not socket.outbox.stalled()
+        await socket.let_one_through()
+    assert socket.texts == list("abcd")
+    clock.later += MAX_STALL_SECONDS
+    assert socket.outbox.stalled()
+    await socket.unblock()
 
 
 async def test_an_idle_connection_is_not_stalled(monkeypatch: pytest.MonkeyPatch) -> None:

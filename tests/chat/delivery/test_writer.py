@@ -88,6 +88,21 @@ async def test_one_that_is_refused_is_told_alone_and_not_announced(
     assert [change.number for change in announced] == [1, 2]
 
 
+@pytest.mark.usefixtures("postgres_default")
+async def test_one_that_the_database_refuses_is_not_announced(channel: str) -> None:
+    """PostgreSQL does so when the row is written, after the change was made up."""
+    announced: list[Change] = []
+    async with started(announced.append) as writer:
+        outcomes = await asyncio.gather(
+            *(writer.submit(store(channel, data)) for data in ("1", '"\0"', "2")),
+            return_exceptions=True,
+        )
+    assert [isinstance(outcome, str) for outcome in outcomes] == [True, False, True]
+    assert isinstance(outcomes[1], ProtocolError)
+    assert outcomes[1].code is ErrorCode.SERVICE_UNAVAILABLE
+    assert [change.number for change in announced] == [1, 2]
+
+
 @pytest.mark.usefixtures("sqlite")
 async def test_while_one_batch_commits_the_next_one_gathers(
     channel: str, monkeypatch: pytest.MonkeyPatch

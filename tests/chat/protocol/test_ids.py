@@ -23,7 +23,9 @@ def test_ids_increase_whatever_the_clock_does(clock: list[int]) -> None:
 
 
 def test_many_ids_of_one_millisecond_stay_within_it() -> None:
+    """Counting on from a random number cannot run into the time: its highest bit is free."""
     last, ms = 0, 1_700_000_000_000
+    assert not any(next_id(0, ms) >> 79 & 1 for _ in range(100))
     for _ in range(10_000):
         last = next_id(last, ms)
         assert last >> 80 == ms
