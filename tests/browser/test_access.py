@@ -67,6 +67,24 @@ async def test_the_dark_scheme_is_dark(open_chat: Open) -> None:
         assert (sum(map(int, re.findall(r"\d+", color)[:3])) < 200) is is_dark
 
 
+@pytest.mark.parametrize("width", [320, 375, 700, 879, 880, 1440])
+async def test_the_bar_says_what_this_is_and_names_its_actions(open_chat: Open, width: int) -> None:
+    chat = await open_chat(viewport={"width": width, "height": 700})
+    title = chat.page.get_by_role("heading", name="Real-time chat")
+    lead = chat.page.locator(".lead")
+    for element in (title, lead):
+        await expect(element).to_be_in_viewport(ratio=1)
+        assert await element.evaluate("(each) => each.scrollWidth <= each.clientWidth")
+    for name in ("Copy link", "New chat", "How it works"):
+        button = chat.page.get_by_role("button", name=name)
+        await expect(button).to_be_in_viewport(ratio=1)
+        await expect(button).to_have_attribute("title", name)
+        box = await button.bounding_box()
+        assert box is not None
+        assert (box["width"] == 44) is (width < 880)
+    assert await chat.page.evaluate("document.documentElement.scrollWidth") == width
+
+
 async def test_each_log_has_a_name(chat: Chat) -> None:
     for name in ("Jim", "Pam"):
         log = chat.page.get_by_role("log", name=f"Messages in {name}’s window")

@@ -63,7 +63,7 @@ async def test_without_a_session_the_page_tries_again_by_itself_and_keeps_what_i
     await chat.open()
     await chat.jim.is_said_to_be("Offline")
     await chat.jim.say("typed too early")
-    await expect(chat.jim.root.get_by_role("alert")).to_contain_text("stays here until")
+    await expect(chat.jim.root.get_by_role("alert")).to_contain_text("once the chat is open")
     await expect(chat.jim.composer).to_have_value("typed too early")
     await chat.pam.composer.fill("a draft")
     await chat.page.reload()

@@ -6,7 +6,7 @@ import { Connection } from "../model/connection.js";
 import { Conversation } from "../model/conversation.js";
 import { namesOf } from "../model/people.js";
 import { Kept, Owned, ofTab } from "../model/storage.js";
-import { DRAFT_KEPT, PHASES, TRYING } from "../model/words.js";
+import { DRAFT_KEPT, NOT_OPEN, PHASES, TRYING } from "../model/words.js";
 
 export class ChatWindow extends HTMLElement {
   #conversation = null;
@@ -93,7 +93,7 @@ export class ChatWindow extends HTMLElement {
   #send(event) {
     if (!this.#conversation) {
       event.preventDefault();
-      return this.#composer.say(DRAFT_KEPT);
+      return this.#composer.say(NOT_OPEN);
     }
     this.#conversation.sending.send(event.detail);
     this.#log.toEnd();

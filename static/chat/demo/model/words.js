@@ -11,7 +11,8 @@ export const PHASES = {
 
 export const KEPT = "What you write is kept and goes out once connected.";
 export const TRYING = "Trying again…";
-export const DRAFT_KEPT = "What you write stays here until the chat is open.";
+export const DRAFT_KEPT = "What you write is kept.";
+export const NOT_OPEN = "This can be sent once the chat is open. It stays here until then.";
 export const LOST = "The connection was lost. Connecting again…";
 export const OFFLINE = "This device is offline.";
 export const REFUSED = "The server did not accept the connection.";
