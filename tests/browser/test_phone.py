@@ -85,6 +85,7 @@ async def test_all_that_is_touched_has_44_px(open_chat: Open) -> None:
     await expect(chat.jim.chips("hello")).to_have_count(1)
     await chat.jim.message("hello").locator(".bubble").tap()
     await expect(chat.jim.picker).to_be_visible()
+    await chat.page.wait_for_function("document.getAnimations().length === 0")  # it grows
     for element in await chat.page.locator("button:visible, textarea:visible").all():
         box = await element.bounding_box()
         assert box is not None
