@@ -37,7 +37,8 @@ async def open(scope: Scope) -> tuple[nodes.Node, Opened]:
         node = await nodes.current()
         _check_room(node, scope, address)
         agent = _header(scope, b"user-agent")
-        return node, await open_connection(node, _token(scope), address, agent)
+        with node.arriving(address):
+            return node, await open_connection(node, _token(scope), address, agent)
     except TokenError as error:
         log.warning("A connect token from %s was refused: %s", address, error)
         raise _unauthorized() from None

@@ -10,7 +10,7 @@ import os
 import socket
 import time
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from typing import Any, Final
 
 from django.conf import settings
@@ -111,15 +111,26 @@ class Node:
         self._addresses[connection.address] += 1
 
     def remove(self, connection: LiveConnection) -> None:
-        if self.connections.pop(connection.id, None) is None:
-            return
-        self._addresses[connection.address] -= 1
-        if not self._addresses[connection.address]:
-            del self._addresses[connection.address]
+        if self.connections.pop(connection.id, None) is not None:
+            self._count_down(connection.address)
+
+    @contextlib.contextmanager
+    def arriving(self, address: str) -> Iterator[None]:
+        """Counts a handshake too: else any number that come at once would all find room."""
+        self._addresses[address] += 1
+        try:
+            yield
+        finally:
+            self._count_down(address)
 
     def count_from(self, address: str) -> int:
-        """How many connections of this process come from an address."""
+        """How many connections of this process come from an address, or are about to."""
         return self._addresses[address]
+
+    def _count_down(self, address: str) -> None:
+        self._addresses[address] -= 1
+        if not self._addresses[address]:
+            del self._addresses[address]
 
     def bar(self, connection: LiveConnection) -> None:
         """Who was closed for sending too fast or reading too slowly is refused for a moment, so

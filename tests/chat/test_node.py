@@ -206,6 +206,8 @@ async def test_connections_from_an_address_are_counted() -> None:
     for connection in connections:
         node.add(connection)
     assert [node.count_from(address) for address in "abc"] == [2, 1, 0]
+    with node.arriving("c"):
+        assert [node.count_from(address) for address in "abc"] == [2, 1, 1]
     for _ in range(2):
         node.remove(connections[0])
     assert [node.count_from(address) for address in "abc"] == [1, 1, 0]

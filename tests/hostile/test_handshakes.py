@@ -2,11 +2,14 @@
 (protocol.md section 6, rule 1)."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
+from websockets.asyncio.client import ClientConnection
 
+from tests.hostile.conftest import unharmed
 from tests.hostile.forging import forge
-from tests.servers import Server, token
+from tests.servers import Server, start_server, token
 from tests.wire.connecting import Refused, connect, handshake
 from tests.wire.grants import room
 
@@ -199,3 +202,15 @@ async def test_many_who_never_finish_their_handshake_hold_up_nobody(
         assert (await client.receive("chat"))["data"] == "hi"
     for writer in writers:
         writer.transport.abort()
+
+
+async def test_no_more_than_so_many_connections_of_one_address(tmp_path: Path) -> None:
+    """Also when they all come at the same moment."""
+    limit = {"CONNECTIONS_PER_ADDRESS": "5"}
+    with start_server("uvicorn", tmp_path, **limit) as server, unharmed(server):
+        url = f"{server.ws_url}?token={token(server)}"
+        opened = await asyncio.gather(*(handshake(url) for _ in range(50)), return_exceptions=True)
+        sockets = [one for one in opened if isinstance(one, ClientConnection)]
+        assert len(sockets) == 5
+        assert {one.status for one in opened if isinstance(one, Refused)} == {429}
+        await asyncio.gather(*(one.close() for one in sockets))
