@@ -83,9 +83,13 @@ class Node:
         )
 
     async def drain(self) -> None:
-        """Closes every connection with 1012, over about a second: all who come back at once
-        would come back at once (protocol.md section 6)."""
+        """Closes every connection, and lets no more in."""
         self.draining = True
+        await self._close_all()
+
+    async def _close_all(self) -> None:
+        """With 1012, over about a second: all who are closed at once would come back at once
+        (protocol.md section 6)."""
         held = list(self.connections.values())
         pause = DRAIN_SECONDS / max(len(held), 10)
         for connection in held:
@@ -179,13 +183,21 @@ class Node:
     async def _beat(self) -> None:
         """Renews the lease, and closes what somebody revoked, in whatever process that was."""
         try:
-            await self.writer.submit(RenewLease(self.id, self._lease_seconds))
+            if not await self.writer.submit(RenewLease(self.id, self._lease_seconds)):
+                await self._begin_anew()
             await self._remove_left_over()
             for id in await read(_revoked, self.id):
                 if id in self.connections:
                     self.connections[id].outbox.close(CloseCode.REVOKED)
         except ProtocolError as error:
             log.warning("The lease could not be renewed: %s", error.message)
+
+    async def _begin_anew(self) -> None:
+        """Others found its lease expired, since it was stopped or cut off, and removed all it held:
+        its clients come back to a row that is there (design.md section 4, "Nodes")."""
+        log.error("This process was taken for dead: it registers again and closes its connections")
+        await self._register()
+        await self._close_all()
 
     async def _remove_left_over(self) -> None:
         """Removes what could not be removed when it ended; until then its secret would work."""

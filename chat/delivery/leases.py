@@ -35,14 +35,17 @@ class RegisterNode(Operation):
 
 @dataclass(slots=True)
 class RenewLease(Operation):
+    """Tells whether there was a row to renew it in."""
+
     id: str
     lease_seconds: float
 
-    def apply(self, transaction: Transaction) -> None:
-        transaction.execute(
+    def apply(self, transaction: Transaction) -> bool:
+        renewed = transaction.execute(
             "UPDATE chat_node SET lease_until = ? WHERE id = ?",
             (transaction.after(self.lease_seconds), self.id),
         )
+        return bool(renewed.rowcount)
 
 
 @dataclass(slots=True)

@@ -144,6 +144,24 @@ async def test_the_lease_is_renewed(database: str, settings: Settings) -> None:
     await node.stop()
 
 
+async def test_a_process_that_was_taken_for_dead_begins_anew(
+    here: nodes.Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nodes, "DRAIN_SECONDS", 0.01)
+    row, (outbox, sent) = opening(here.id), recording()
+    await here.writer.submit(row)
+    here.add(live(outbox, id=row.id))
+    await here.writer.submit(node(dead=(here.id,)))  # as another process starts
+    assert not await in_thread(Connection.objects.filter(node_id=here.id).exists)
+    await here._beat()
+    assert [message["code"] for message in sent] == [1012]
+    assert await in_thread(Node.objects.filter(id=here.id).exists)
+    assert await here.writer.submit(opening(here.id))
+    await here._beat()
+    assert len(sent) == 1
+    assert not here.draining
+
+
 @pytest.fixture
 def _no_database(tmp_path: Path, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     with django_db_blocker.unblock(), default_database(f"sqlite:///{tmp_path / 'no' / 'db'}"):
