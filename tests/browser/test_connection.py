@@ -41,6 +41,7 @@ async def test_failing_tokens_are_told_and_can_be_tried_again(
         await (route.fulfill(status=status) if status else route.abort())
 
     await chat.page.route("**/tokens", fail)
+    await chat.page.add_init_script("Math.random = () => 1e6")  # it waits for the button alone
     await chat.open()
     for window in (chat.jim, chat.pam):
         await window.is_said_to_be("Offline")
@@ -353,7 +354,7 @@ async def test_what_waits_survives_a_reload(open_chat: Open, own_server: Server)
 
 
 async def test_what_waits_in_a_duplicated_tab_goes_out_once(open_chat: Open) -> None:
-    """A page that opens another one gives it a copy of its tab's storage, as a browser's menu does."""
+    """A page that opens another gives it a copy of its tab's storage, as a browser's menu does."""
     chat = await open_chat(live=False, expecting=AWAY)
     sockets: list[WebSocketRoute] = []
     await chat.page.route_web_socket("**/v1**", lambda route: sockets.append(connected(route)))

@@ -79,7 +79,7 @@ async def test_what_arrives_while_history_loads_is_neither_lost_nor_doubled(
     """Each page of history waits until more has been said and done than it holds."""
     await fill(server, "while-loading", [f"old {number}" for number in range(120)])
     other = await open_chat("while-loading")
-    chat = await open_chat(live=False)
+    chat = await open_chat()  # all read: no page of this other chat is asked for any more
     turns, one_at_a_time = itertools.count(), asyncio.Lock()
 
     async def slow_page(route: Route) -> None:
