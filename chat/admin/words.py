@@ -51,7 +51,10 @@ SYSTEMS: Final = (
 def moment(time: datetime) -> SafeString:
     """A time to the second, in UTC as all of the admin."""
     return format_html(
-        '<time datetime="{}">{}</time>', time.isoformat(), f"{time:%Y-%m-%d %H:%M:%S}"
+        '<time datetime="{}"><span>{}</span> <span>{}</span></time>',
+        time.isoformat(),
+        f"{time:%Y-%m-%d}",
+        f"{time:%H:%M:%S}",
     )
 
 
