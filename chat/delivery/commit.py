@@ -17,6 +17,7 @@ from .transaction import Transaction
 log = logging.getLogger("chat.writer")
 
 INTEGRITY: Final = (sqlite3.IntegrityError, IntegrityError)
+STATUS_TRIES: Final = 40  # in all 2 s
 UNAVAILABLE: Final = "The database did not take this; try again."
 
 Outcome = Any  # what `apply` gave, or the ProtocolError that its caller is told
@@ -59,8 +60,23 @@ def _commit_together(operations: Sequence[Operation]) -> list[Outcome]:
         raise
     except Exception as error:
         _roll_back()
-        raise NotCommitted(error) from error
+        if not _took_effect(transaction):
+            raise NotCommitted(error) from error
+        log.warning("A batch of %d was committed, but not answered: %s", len(operations), error)
     return outcomes
+
+
+def _took_effect(transaction: Transaction) -> bool:
+    """Whether a transaction was committed though its connection broke meanwhile (promise P1)."""
+    if not transaction.postgresql:
+        return False
+    cursor = _cursor()
+    for _ in range(STATUS_TRIES):
+        cursor.execute("SELECT pg_xact_status(%s::xid8), pg_sleep(0.05)", [transaction.xid])
+        status = cursor.fetchone()[0]
+        if status != "in progress":  # its server process may not have noticed yet
+            break
+    return bool(status == "committed")
 
 
 def _kind(operation: Operation) -> str:

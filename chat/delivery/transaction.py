@@ -70,6 +70,7 @@ class Transaction:
     postgresql: bool
     now: datetime = field(init=False)
     ms: int = field(init=False)
+    xid: str = field(init=False, default="")  # PostgreSQL's number of this transaction
     heads: dict[str, Head] = field(init=False, default_factory=dict)
     rows: dict[str, list[Row]] = field(init=False, default_factory=dict)
     reactions: dict[Row, Row] = field(init=False, default_factory=dict)
@@ -107,7 +108,8 @@ class Transaction:
 
     def _read_clock(self) -> None:
         if self.postgresql:
-            self.now = self.select("SELECT clock_timestamp()")[0][0].astimezone(UTC)
+            now, self.xid = self.select("SELECT clock_timestamp(), pg_current_xact_id()::text")[0]
+            self.now = now.astimezone(UTC)
         else:
             self.now = datetime.now(UTC)  # SQLite's clock is its process's
         self.ms = int(self.now.timestamp() * 1000)

@@ -2,7 +2,7 @@
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -149,6 +149,35 @@ def test_a_connection_that_is_lost_within_a_batch_loses_nothing_else(channel: st
     assert refused(bad) is ErrorCode.SERVICE_UNAVAILABLE
     assert first < last
     assert data_of(channel) == ["1", "2"]
+
+
+def broken_commit(*, sent: bool) -> Callable[..., Any]:
+    """`Transaction.execute` whose connection breaks at COMMIT: after it was sent, or before."""
+    execute = Transaction.execute
+
+    def breaking(transaction: Transaction, sql: str, parameters: Any = ()) -> Any:
+        if sql != "COMMIT":
+            return execute(transaction, sql, parameters)
+        if sent:
+            execute(transaction, sql, parameters)
+        connection.connection.close()
+        raise OSError("the connection broke")
+
+    return breaking
+
+
+@pytest.mark.usefixtures("postgres_default")
+@pytest.mark.parametrize("sent", [True, False])
+def test_a_commit_that_is_not_answered_is_looked_up(
+    channel: str, monkeypatch: pytest.MonkeyPatch, sent: bool
+) -> None:
+    with monkeypatch.context() as breaking:
+        breaking.setattr(Transaction, "execute", broken_commit(sent=sent))
+        outcomes = commit([store(channel, "1"), store(channel, "2")])
+    assert data_of(channel) == (["1", "2"] if sent else [])
+    unavailable = [ErrorCode.SERVICE_UNAVAILABLE] * 2
+    assert [refused(outcome) for outcome in outcomes] == ([None] * 2 if sent else unavailable)
+    do(store(channel, "3"))
 
 
 @pytest.mark.usefixtures("sqlite")
