@@ -33,4 +33,12 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["--purge"]:  # minutes
+        from benchmarks import purge
+
+        sys.exit(purge.main(*map(int, sys.argv[2:])))
+    if sys.argv[1:2] == ["--admin"]:  # minutes
+        from benchmarks import admin
+
+        sys.exit(admin.main(*map(int, sys.argv[2:])))
     sys.exit(main())

@@ -5,6 +5,7 @@ section 4). `?` stands for a parameter on both databases.
 """
 
 import json
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -29,6 +30,7 @@ SESSION: Final = {
 }
 # What is in the way is somebody else's; it is tried again by the next run.
 GIVES_WAY: Final = (DeadlockDetected, LockNotAvailable)
+OTHERS_SECONDS: Final = 0.5
 
 
 class Held(Exception):
@@ -46,6 +48,9 @@ class Database:
         self._connection.settings_dict["OPTIONS"].pop("pool", None)  # one connection, for a while
         self.vendor = self._connection.vendor
         self._postgresql = self.vendor == "postgresql"
+        self.held = 0.0
+        self._version: int | None = None
+        self._others_wrote = -OTHERS_SECONDS
         self._cursor: Any = None
 
     def __enter__(self) -> Self:
@@ -109,8 +114,12 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Commits, or undoes everything and raises; Held where others were in the way."""
+        """Commits, or undoes everything and raises; Held where others were in the way.
+
+        `held` are the seconds for which the last one kept its locks.
+        """
         self._execute("BEGIN" if self._postgresql else "BEGIN IMMEDIATE", ())
+        began = time.monotonic()
         try:
             yield
             self._execute("COMMIT", ())
@@ -119,6 +128,8 @@ class Database:
             if isinstance(error.__cause__, GIVES_WAY):
                 raise Held from error
             raise
+        finally:
+            self.held = time.monotonic() - began
 
     def _undo(self) -> None:
         """A connection that is lost has undone it already."""
@@ -136,7 +147,16 @@ class Database:
         if not self._postgresql:
             self.select("PRAGMA wal_checkpoint(PASSIVE)")
 
-    def serves(self) -> bool:
-        """Whether a server runs on this database (design.md section 4, "Nodes")."""
-        sql = "SELECT 1 FROM chat_node WHERE lease_until > ? LIMIT 1"
-        return bool(self.select(sql, self.moment(self.now())))
+    def others_write(self) -> bool:
+        """Whether somebody else is at work: on SQLite who wrote in the last half second, on
+        PostgreSQL, where nobody waits for a lock, a server that runs (design.md section 4,
+        "Nodes")."""
+        if self._postgresql:
+            sql = "SELECT 1 FROM chat_node WHERE lease_until > clock_timestamp() LIMIT 1"
+            return bool(self.select(sql))
+        [[version]] = self.select("PRAGMA data_version")  # own commits do not change it
+        now = time.monotonic()
+        if self._version not in (None, version):
+            self._others_wrote = now
+        self._version = version
+        return now - self._others_wrote < OTHERS_SECONDS

@@ -1,37 +1,48 @@
-"""How many rows a transaction takes and how long the pause after it is. Arithmetic only.
-
-On SQLite whoever writes holds the whole database. Those who wait for it look again after 1, 2, 5,
-10, 15, 20, 25, 25, 25, 50, 50 and then every 100 ms (its busy handler): the gap in which a waiting
-writer's next look falls is never longer than the time it has waited. So a pause as long as the
-transaction was lets it in.
-"""
+"""How many rows a transaction takes and how long the pause after it is. Arithmetic only."""
 
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Final
 
-FIRST_ROWS: Final = 100
-LONGEST_PAUSE: Final = 0.1
+FIRST_ROWS: Final = 20
 GROWTH: Final = (0.5, 1.5)
 """By what factors the number of rows may change from one transaction to the next."""
+
+LOOKS: Final = (0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.025, 0.025, 0.025, 0.05, 0.05)
+"""How long a writer of SQLite sleeps each time it finds the database locked (its busy handler)."""
+LAST_LOOKS: Final = 0.1
+LATE: Final = 1.25
+"""By how much a sleep may be longer than it was asked to be."""
+
+
+def next_look(held: float) -> float:
+    """How long to leave SQLite alone after having held it for so many seconds.
+
+    Whoever began to wait meanwhile has waited `held` at most, so it sleeps no longer than the
+    sleep in which that ends: in a pause of this length it looks, and gets in.
+    """
+    waited = zip(LOOKS, accumulate(LOOKS), strict=True)
+    return LATE * next((sleep for sleep, until in waited if until >= held), LAST_LOOKS)
 
 
 @dataclass(frozen=True, slots=True)
 class Tempo:
-    """`hold`: the seconds that a transaction may take. `pause`: the pause's share of what it took.
-    `checkpoint`: after how many transactions SQLite's log is moved into its file.
+    """`hold`: the seconds that a transaction may take. `rest`: the pause after it, as a multiple
+    of the time for which it kept the disk busy. `checkpoint`: after how many transactions SQLite's
+    log is moved into its file.
     """
 
     hold: float
-    pause: float
-    checkpoint: int
+    rest: float
+    checkpoint: int = 1
 
 
-# (database, whether a server runs on it) -> tempo.
+# (database, whether others write to it, too) -> tempo; the figures are in docs/operations.md.
 TEMPOS: Final = {
-    ("sqlite", True): Tempo(hold=0.004, pause=1.5, checkpoint=1),
-    ("sqlite", False): Tempo(hold=0.1, pause=0.3, checkpoint=10),
-    ("postgresql", True): Tempo(hold=0.02, pause=0.5, checkpoint=1),
-    ("postgresql", False): Tempo(hold=0.05, pause=0.05, checkpoint=1),
+    ("sqlite", True): Tempo(hold=0.002, rest=4),
+    ("sqlite", False): Tempo(hold=0.1, rest=0, checkpoint=4),
+    ("postgresql", True): Tempo(hold=0.01, rest=3),
+    ("postgresql", False): Tempo(hold=0.05, rest=0.05),
 }
 
 
@@ -40,13 +51,9 @@ class Pace:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self.transactions = 0
         self.rows = min(FIRST_ROWS, limit)
 
-    def after(self, tempo: Tempo, seconds: float) -> float:
-        """The pause after a transaction that took so long, in seconds."""
-        self.transactions += 1
+    def took(self, seconds: float, tempo: Tempo) -> None:
         least, most = GROWTH
         factor = min(max(tempo.hold / max(seconds, 1e-6), least), most)
-        self.rows = min(max(int(self.rows * factor), 1), self._limit)
-        return min(seconds * tempo.pause, LONGEST_PAUSE)
+        self.rows = min(max(round(self.rows * factor), 1), self._limit)

@@ -17,7 +17,7 @@ from django.db import DatabaseError
 from .brake import Brake
 from .database import Database, Held, Key
 from .kinds import KINDS, Kind
-from .pace import TEMPOS, Pace, Tempo
+from .pace import TEMPOS, Pace, Tempo, next_look
 
 MAX_BATCH: Final = 10_000
 
@@ -106,6 +106,7 @@ class _Run:
     brake: Brake
     batch_size: int
     on_progress: OnProgress
+    _transactions: int = 0
 
     def remove(self) -> None:
         now = self.database.now()
@@ -119,34 +120,37 @@ class _Run:
     def _remove_kind(self, kind: Kind, moment: datetime) -> None:
         pace = Pace(self.batch_size)
         for keys in kind.windows(self.database, moment):
-            tempo = TEMPOS[self.database.vendor, self.database.serves()]
             rest = iter(keys)
             while batch := list(islice(rest, pace.rows)):
                 if self.brake.reason:
                     self.report.stopped = self.brake.reason
                     return
-                self._remove_batch(kind, batch, moment, pace, tempo)
+                self._remove_batch(kind, batch, moment)
+                pace.took(self.database.held, self._give_way())
 
-    def _remove_batch(
-        self, kind: Kind, keys: list[Key], moment: datetime, pace: Pace, tempo: Tempo
-    ) -> None:
-        """One transaction and the pause after it."""
-        began = time.monotonic()
+    def _remove_batch(self, kind: Kind, keys: list[Key], moment: datetime) -> None:
         try:
-            removed = remove(self.database, kind, keys, moment)
-        except Held:
-            removed = {}
-        pause = pace.after(tempo, time.monotonic() - began)
-        resumes = time.monotonic() + pause
+            removed = remove_rows(self.database, kind, keys, moment)
+        except Held:  # those rows are due in the next run, too
+            return
         for name, count in removed.items():
             self.report.removed[name] += count
         self.on_progress(kind.name, self.report.removed[kind.name])
-        if pace.transactions % tempo.checkpoint == 0:
-            self.database.checkpoint()
-        self.brake.pause(resumes - time.monotonic())
+
+    def _give_way(self) -> Tempo:
+        """The pause after a transaction, and the tempo that said how long."""
+        database, began = self.database, time.monotonic()
+        tempo = TEMPOS[database.vendor, database.others_write()]
+        self._transactions += 1
+        if self._transactions % tempo.checkpoint == 0:
+            database.checkpoint()
+        spent = time.monotonic() - began
+        least = next_look(database.held) if database.vendor == "sqlite" else 0.0
+        self.brake.pause(max(least - spent, tempo.rest * (database.held + spent)))
+        return tempo
 
 
-def remove(database: Database, kind: Kind, keys: list[Key], moment: datetime) -> Counts:
+def remove_rows(database: Database, kind: Kind, keys: list[Key], moment: datetime) -> Counts:
     """Those of `keys` that are due and that nobody holds, with their parts, in one transaction.
 
     Raises Held where others hold parts of them.

@@ -1,0 +1,94 @@
+"""Each statement of a purge is answered by an index, and which one (design.md section 4)."""
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+
+from chat.purge import count_due, purge
+from chat.purge.database import Database
+from tests.purge import rows
+from tests.purge.rows import DAY, MINUTE, ago
+
+Parameters = tuple[Any, ...]
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def statements(url: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The plan of each statement that looks for rows, behind the statement itself."""
+    sent: dict[str, Parameters] = {}
+    execute = Database._execute
+
+    def record(database: Database, sql: str, parameters: Parameters) -> None:
+        sent[sql] = parameters
+        execute(database, sql, parameters)
+
+    monkeypatch.setattr(Database, "_execute", record)
+    with transaction.atomic():
+        fill()
+    due = count_due().left
+    assert purge().removed == due
+    assert all(due.values())
+    return [f"{sql}\n{plan(sql, sent[sql])}" for sql in sent if " WHERE " in sql]
+
+
+def fill() -> None:
+    """Rows of each kind that are due, and others: enough for a planner to think about."""
+    for age in range(20):
+        channel = rows.channel(ago(age * DAY))
+        expiries = [ago(hours * HOUR) if hours % 2 else None for hours in range(-25, 25)]
+        rows.messages(channel, expiries if age % 2 else [])
+    for minutes in range(-50, 50):
+        rows.used_token(ago(minutes * MINUTE))
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE")
+
+
+def plan(sql: str, parameters: Parameters) -> str:
+    sql = sql.replace("?", "%s")
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            cursor.execute(f"EXPLAIN QUERY PLAN {sql}", parameters)
+            return "\n".join(row[3] for row in cursor.fetchall())
+        # To read tables as small as these at once would be right; so say that it is not.
+        cursor.execute("SET enable_seqscan = off")
+        cursor.execute(f"EXPLAIN {sql}", parameters)
+        return "\n".join(row[0] for row in cursor.fetchall())
+
+
+def of(statements: list[str], beginning: str) -> str:
+    [found] = [statement for statement in statements if statement.startswith(beginning)]
+    return found
+
+
+def test_no_table_is_read_whole(statements: list[str]) -> None:
+    whole = re.compile(r"Seq Scan on (?!chat_node)|SCAN (chat|tokens)_")  # a row for each process
+    assert len(statements) > 8
+    assert not [statement for statement in statements if whole.search(statement)]
+
+
+@pytest.mark.parametrize(
+    ("beginning", "index"),
+    [
+        ("SELECT id FROM chat_message WHERE expires_at < ? ORDER BY", "chat_message_expiry"),
+        ("SELECT count(*) FROM chat_message", "chat_message_expiry"),
+        ("SELECT digest FROM tokens_usedtoken WHERE expires_at < ? ORDER BY", "expires_at"),
+        ("DELETE FROM chat_message", "sqlite_autoindex_chat_message_1|chat_message_pkey"),
+        ("DELETE FROM chat_reaction", "sqlite_autoindex_chat_reaction_1|chat_reaction_once"),
+    ],
+)
+def test_what_is_due_and_what_belongs_to_it_is_found_by_index(
+    statements: list[str], beginning: str, index: str
+) -> None:
+    found = of(statements, beginning)
+    assert re.search(rf"(USING|using) .*({index})|Bitmap Index Scan on {index}", found), found
+
+
+def test_what_is_due_comes_in_the_order_of_the_index(statements: list[str]) -> None:
+    found = of(statements, "SELECT id FROM chat_message WHERE expires_at < ? ORDER BY")
+    assert "TEMP B-TREE" not in found
+    assert "Sort" not in found

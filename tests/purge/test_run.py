@@ -1,0 +1,261 @@
+"""A purge beside others: bounded transactions, whole ones, and nobody's rows torn away."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import psycopg
+import pytest
+from django.db import DatabaseError, connection
+from psycopg import Connection
+from psycopg.errors import ForeignKeyViolation
+
+from chat.models import Message
+from chat.purge import Brake, PurgeError, count_due, purge
+from chat.purge.database import Database
+from chat.purge.kinds import KINDS, Kind, Part
+from chat.purge.run import remove_rows
+from tests.purge import rows
+from tests.purge.rows import DAY, SECOND, ago, survivors
+
+LIMIT_SECONDS = 10
+MESSAGES, USED_TOKENS, CHANNELS = KINDS
+
+
+def expired(count: int) -> list[Message]:
+    return rows.messages(rows.channel(), [ago(DAY)] * count)
+
+
+# --- how much at once ---------------------------------------------------------------------------
+
+
+def removed_by_each_transaction(**options: Any) -> list[int]:
+    """Messages, from what each transaction's progress says."""
+    totals = [0]
+    purge(
+        **options,
+        on_progress=lambda kind, total: totals.append(total) if kind == "messages" else None,
+    )
+    return [after - before for before, after in pairwise(totals)]
+
+
+def test_no_transaction_takes_more_rows_than_it_may(url: str) -> None:
+    expired(40)
+    assert removed_by_each_transaction(batch_size=7) == [7, 7, 7, 7, 7, 5]
+
+
+def test_a_transaction_that_takes_no_time_grows(url: str) -> None:
+    expired(300)
+    sizes = removed_by_each_transaction()
+    assert sum(sizes) == 300
+    assert max(sizes) > sizes[0]
+
+
+def test_whoever_else_writes_makes_it_give_way_and_who_does_not_lets_it_go_on(url: str) -> None:
+    with Database() as database:
+        assert not database.others_write()
+        if connection.vendor == "sqlite":
+            rows.channel()
+        else:
+            rows.node(lease_until=ago(-DAY))
+        assert database.others_write()
+        remove_rows(database, CHANNELS, [0], ago(DAY))
+        assert database.others_write()
+        rows.clear()
+        with limit():
+            while connection.vendor == "sqlite" and database.others_write():
+                pass
+        assert not database.others_write()
+
+
+# --- when to stop -------------------------------------------------------------------------------
+
+
+def test_a_pulled_brake_stops_it_before_the_next_transaction(url: str) -> None:
+    stored = expired(10)
+    brake = Brake()
+    report = purge(batch_size=3, brake=brake, on_progress=lambda *_: brake.pull("enough"))
+    assert report.stopped == "enough"
+    assert report.removed["messages"] == 3
+    assert report.left["messages"] == 7
+    assert len(survivors().messages) == len(stored) - 3
+
+
+def test_time_that_is_up_stops_it(url: str) -> None:
+    expired(10)
+    report = purge(brake=Brake(max_seconds=1e-9))
+    assert report.stopped == "max_seconds"
+    assert report.left["messages"] == 10
+
+
+def test_a_brake_that_is_never_pulled_lets_it_finish(url: str) -> None:
+    expired(10)
+    report = purge(brake=Brake(max_seconds=60))
+    assert report.stopped is None
+    assert report.left == {"messages": 0, "used_tokens": 0}
+    assert 0 < report.seconds < 60
+
+
+def test_counting_changes_nothing(url: str) -> None:
+    expired(10)
+    rows.used_token(ago(SECOND))
+    rows.channel(ago(8 * DAY))
+    before = survivors()
+    due = {"messages": 10, "reactions": 10, "used_tokens": 1, "channels": 1}
+    assert count_due().left == due
+    assert survivors() == before
+
+
+# --- who holds rows meanwhile -------------------------------------------------------------------
+
+
+@contextmanager
+def limit() -> Iterator[None]:
+    """Whatever waits within is given up on after LIMIT_SECONDS."""
+    began = time.monotonic()
+    yield
+    assert time.monotonic() - began < LIMIT_SECONDS
+
+
+@pytest.fixture
+def other(postgresql: str) -> Iterator[Connection]:
+    """Another connection to PostgreSQL, in a transaction."""
+    with closing(psycopg.connect(postgresql)) as other:
+        yield other
+
+
+@pytest.fixture
+def third(postgresql: str) -> Iterator[Connection]:
+    with closing(psycopg.connect(postgresql, autocommit=True)) as third:
+        yield third
+
+
+REACT = (
+    "INSERT INTO chat_reaction (message_id, channel_id, number, uid, umd, reaction, removed,"
+    " created_at) VALUES (%s, %s, 99, 'late', 'null', '👍', false, now())"
+)
+
+
+def test_a_reaction_in_flight_never_outlives_its_message(other: Connection) -> None:
+    message, *_ = expired(3)
+    other.execute(REACT, (message.id, message.channel_id))
+    assert purge().removed["messages"] == 3
+    with pytest.raises(ForeignKeyViolation):
+        other.commit()
+    assert survivors().reactions == set()
+
+
+def test_a_reaction_just_committed_goes_with_its_message(other: Connection) -> None:
+    message, *_ = expired(3)
+    other.execute(REACT, (message.id, message.channel_id))
+    other.commit()
+    assert purge().removed["reactions"] == 4
+    assert survivors().reactions == set()
+
+
+def test_a_message_that_somebody_holds_is_left_to_the_next_run(other: Connection) -> None:
+    held, *_ = expired(3)
+    other.execute("SELECT * FROM chat_message WHERE id = %s FOR KEY SHARE", (held.id,))
+    report = purge()
+    assert report.removed["messages"] == 2
+    assert report.left["messages"] == 1
+    other.rollback()
+    assert purge().removed["messages"] == 1
+
+
+def test_a_message_whose_reactions_somebody_deletes_is_left_whole_and_soon(
+    other: Connection,
+) -> None:
+    [held] = rows.messages(rows.channel(), [ago(DAY)], reactions=3)
+    other.execute("DELETE FROM chat_reaction WHERE message_id = %s AND uid = 'user-1'", (held.id,))
+    with limit():
+        report = purge()
+    assert report.removed["messages"] == report.removed["reactions"] == 0
+    assert report.left["messages"] == 1
+    other.rollback()
+    assert len(survivors().reactions) == 3
+
+
+def test_channels_are_not_locked_where_their_messages_go(other: Connection) -> None:
+    [message, *_] = expired(3)
+    other.execute("SELECT * FROM chat_channel WHERE id = %s FOR UPDATE", (message.channel_id,))
+    assert purge().removed["messages"] == 3
+
+
+def test_a_channel_that_the_server_has_locked_stays(other: Connection) -> None:
+    channel = rows.channel(ago(30 * DAY))
+    other.execute("SELECT * FROM chat_channel WHERE id = %s FOR NO KEY UPDATE", (channel.id,))
+    assert purge().removed["channels"] == 0
+    other.rollback()
+    assert purge().removed["channels"] == 1
+
+
+def test_a_channel_stays_that_got_its_subscriber_between_a_look_and_the_lock(
+    other: Connection, third: Connection
+) -> None:
+    channel, subscription = rows.channel(ago(30 * DAY)), rows.subscription(rows.channel())
+    # The purge's look begins, and waits for this lock before it comes to the row.
+    other.execute("SELECT pg_advisory_xact_lock(1)")
+    slow = replace(CHANNELS, due=f"pg_advisory_xact_lock(1) IS NOT NULL AND {CHANNELS.due}")
+    with ThreadPoolExecutor(1) as pool:
+        removing = pool.submit(remove_by_itself, slow, [channel.id])
+        with limit():
+            while not third.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchall():
+                pass
+        third.execute(
+            "UPDATE chat_subscription SET channel_id = %s WHERE id = %s",
+            (channel.id, subscription.id),
+        )
+        other.commit()
+        assert removing.result(LIMIT_SECONDS) == {"channels": 0}
+    assert channel.id in survivors().channels
+
+
+def remove_by_itself(kind: Kind, keys: list[Any]) -> dict[str, int]:
+    with Database() as database:
+        return remove_rows(database, kind, keys, database.now() - kind.keep)
+
+
+def test_two_at_once_share_the_work(url: str) -> None:
+    expired(400)
+    with ThreadPoolExecutor(2) as pool, limit():
+        reports = list(pool.map(lambda _: purge(batch_size=9), range(2)))
+    assert sum(report.removed["messages"] for report in reports) == 400
+    assert sum(report.removed["reactions"] for report in reports) == 400
+    assert survivors().messages == set()
+
+
+# --- what goes wrong ----------------------------------------------------------------------------
+
+
+def test_an_error_tells_what_was_removed_before(url: str) -> None:
+    expired(10)
+
+    def lose_the_table(kind: str, removed: int) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE chat_reaction RENAME TO gone")
+
+    try:
+        with pytest.raises(PurgeError) as failed:
+            purge(batch_size=4, on_progress=lose_the_table)
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE gone RENAME TO chat_reaction")
+    assert failed.value.report.removed["messages"] == 4
+    assert isinstance(failed.value.__cause__, DatabaseError)
+    assert len(survivors().messages) == 6
+
+
+def test_a_transaction_that_fails_is_undone_whole(url: str) -> None:
+    stored = expired(4)
+    faulty = replace(MESSAGES, parts=(*MESSAGES.parts, Part("more", "no_such_table", "id")))
+    with Database() as database:
+        with pytest.raises(DatabaseError):
+            remove_rows(database, faulty, [row.id for row in stored], database.now())
+        assert len(survivors().reactions) == 4
+        removed = remove_rows(database, MESSAGES, [row.id for row in stored], database.now())
+    assert removed == {"messages": 4, "reactions": 4}
