@@ -44,7 +44,7 @@ class Command(BaseCommand):
         batch_size = _batch_size(options["batch_size"])
         brake = Brake(_seconds(options["max_seconds"]))
         with _signals_pull(brake):
-            if problems := checks.environment_problems() + checks.database_problems():
+            if problems := checks.environment_problems() or checks.database_problems():
                 raise CommandError("\n".join(problems))
             try:
                 report = self._purge(batch_size, brake, options["dry_run"])

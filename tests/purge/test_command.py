@@ -1,0 +1,227 @@
+"""`manage.py purge_expired`, as cron, a person and systemd run it."""
+
+import json
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from chat.models import Message
+from chat.purge import purge
+from tests.purge import rows
+from tests.purge.rows import DAY, SECOND, ago, survivors
+from tests.servers import ROOT, free_port, manage, server_environment
+
+LIMIT_SECONDS = 20
+NOTHING = {"messages": 0, "reactions": 0, "used_tokens": 0, "channels": 0}
+DUE = {"messages": 5, "reactions": 10, "used_tokens": 1, "channels": 1}
+
+
+@pytest.fixture
+def environment(url: str, tmp_path: Path) -> dict[str, str]:
+    return server_environment(tmp_path, DATABASE_URL=url)
+
+
+@pytest.fixture
+def due(url: str) -> dict[str, int]:
+    """How many rows of each kind are due in the database, beside others that are not."""
+    rows.messages(rows.channel(), [ago(DAY)] * DUE["messages"] + [None, ago(-DAY)], reactions=2)
+    rows.used_token(ago(SECOND))
+    rows.channel(ago(8 * DAY))
+    return DUE
+
+
+# --- what it says -------------------------------------------------------------------------------
+
+
+def test_it_says_in_one_line_what_it_removed(
+    environment: dict[str, str], due: dict[str, int]
+) -> None:
+    outcome = manage(environment, "purge_expired")
+    assert re.fullmatch(
+        r"Removed in \d+\.\d s: 5 messages, 10 reactions, 1 used tokens, 1 channels\.\n",
+        outcome.stdout,
+    )
+    assert (outcome.returncode, outcome.stderr) == (0, "")
+    assert len(survivors().messages) == 2
+
+
+def test_it_says_the_same_as_one_json_object(
+    environment: dict[str, str], due: dict[str, int]
+) -> None:
+    outcome = manage(environment, "purge_expired", "--json")
+    report = json.loads(outcome.stdout)
+    assert report.pop("seconds") > 0
+    assert report == {
+        "dry_run": False,
+        "removed": due,
+        "left": {"messages": 0, "used_tokens": 0},
+        "stopped": None,
+    }
+    assert (outcome.returncode, outcome.stderr) == (0, "")
+
+
+def test_a_dry_run_counts_and_changes_nothing(
+    environment: dict[str, str], due: dict[str, int]
+) -> None:
+    before = survivors()
+    outcome = manage(environment, "purge_expired", "--dry-run", "--json")
+    report = json.loads(outcome.stdout)
+    assert report["dry_run"] is True
+    assert report["left"] == due
+    assert report["removed"] == NOTHING
+    said = manage(environment, "purge_expired", "--dry-run").stdout
+    assert said == ("Due, and untouched: 5 messages, 10 reactions, 1 used tokens, 1 channels.\n")
+    assert survivors() == before
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_a_terminal_is_shown_a_bar_that_goes_away(environment: dict[str, str]) -> None:
+    rows.messages(rows.channel(), [ago(DAY)] * 600, reactions=0)
+    ours, theirs = os.openpty()
+    command = [sys.executable, "manage.py", "purge_expired", "--batch-size", "2"]
+    with closing_descriptors(ours, theirs):
+        outcome = subprocess.run(
+            command,
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=theirs,
+            timeout=LIMIT_SECONDS,
+            check=True,
+        )
+        shown = os.read(ours, 1 << 16).decode()
+    assert re.search(r"messages \[#+\.+\]  *\d+%  \d+ of 600  \d+ s left", shown)
+    assert shown.endswith("\r\x1b[2K")
+    assert outcome.stdout.startswith(b"Removed in ")
+
+
+@contextmanager
+def closing_descriptors(*descriptors: int) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+# --- when it stops ------------------------------------------------------------------------------
+
+
+def test_it_stops_in_time_and_says_what_is_left(environment: dict[str, str]) -> None:
+    rows.messages(rows.channel(), [ago(DAY)] * 5000, reactions=0)
+    began = time.monotonic()
+    outcome = manage(environment, "purge_expired", "--batch-size", "1", "--max-seconds", "0.2")
+    assert time.monotonic() - began < LIMIT_SECONDS
+    assert outcome.returncode == 0
+    found = re.fullmatch(
+        r"Out of time; removed in 0\.\d s: (\d+) messages, .*\. Still due: ([\d,]+) messages\.\n",
+        outcome.stdout,
+    )
+    assert found, outcome.stdout
+    removed, left = (int(count.replace(",", "")) for count in found.groups())
+    assert removed + left == 5000
+    assert Message.objects.count() == left
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (signal.SIGINT, r"Interrupted; removed .* Still due: .*\n"),
+        (signal.SIGTERM, r"Told to stop; removed .* Still due: .*\n"),
+        (signal.SIGKILL, r""),
+    ],
+    ids=["SIGINT", "SIGTERM", "SIGKILL"],
+)
+def test_whatever_interrupts_it_leaves_whole_transactions(
+    environment: dict[str, str], number: signal.Signals, said: str
+) -> None:
+    total = 3000
+    rows.messages(rows.channel(), [ago(DAY)] * total, reactions=2)
+    command = [sys.executable, "manage.py", "purge_expired", "--batch-size", "1"]
+    with subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        deadline = time.monotonic() + LIMIT_SECONDS
+        while Message.objects.count() > total - 3 and time.monotonic() < deadline:
+            assert process.poll() is None
+        process.send_signal(number)
+        stdout, stderr = process.communicate(timeout=LIMIT_SECONDS)
+    assert process.returncode == (-number if number == signal.SIGKILL else 0)
+    assert re.fullmatch(said, stdout)
+    assert stderr == ""
+    left = survivors()
+    assert 0 < len(left.messages) < total
+    assert len(left.reactions) == 2 * len(left.messages)
+    assert purge().removed["messages"] == len(left.messages)
+    assert survivors().reactions == set()
+
+
+# --- what goes wrong ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        *(("--batch-size", value) for value in ("0", "-1", "1.5", "", "many")),
+        *(("--max-seconds", value) for value in ("0", "-1", "nan", "inf", "", "soon")),
+    ],
+)
+def test_an_option_out_of_range_is_named(option: str, value: str) -> None:
+    with pytest.raises(CommandError, match=f"^{option} must be .*, not {value!r}\\.$"):
+        call_command("purge_expired", f"{option}={value}")
+
+
+def failure(environment: dict[str, str]) -> str:
+    """The one sentence that it ends with."""
+    outcome = manage(environment, "purge_expired", "--json")
+    assert (outcome.returncode, outcome.stdout) == (1, "")
+    [sentence] = outcome.stderr.splitlines()
+    assert sentence.startswith("CommandError: ")
+    assert sentence.endswith(".")
+    return sentence.removeprefix("CommandError: ")
+
+
+def test_a_database_without_tables(tmp_path: Path) -> None:
+    environment = server_environment(tmp_path)
+    assert failure(environment) == "The database is not up to date: run `manage.py migrate`."
+
+
+def test_a_database_that_is_away(tmp_path: Path) -> None:
+    address = f"postgres://nobody@127.0.0.1:{free_port()}/none"
+    said = failure(server_environment(tmp_path, DATABASE_URL=address))
+    assert said.startswith("The database cannot be used: connection failed")
+
+
+def test_an_address_of_no_database(tmp_path: Path) -> None:
+    said = failure(server_environment(tmp_path, DATABASE_URL="mysql://nowhere"))
+    assert said.startswith("DATABASE_URL must be an address that begins with sqlite:///")
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_a_database_that_another_program_keeps_locked(
+    url: str, environment: dict[str, str], due: dict[str, int]
+) -> None:
+    before = survivors()
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        said = failure(environment)
+    assert said == (
+        "The database cannot be used: database is locked; 0 rows were removed before, and another"
+        " run goes on from there."
+    )
+    assert survivors() == before
