@@ -30,7 +30,11 @@ ALLOWED = {
     "chat.models": {"tokens", "chat.protocol"},
     "chat.delivery": {"tokens", "chat.protocol", "chat.models"},
     "chat.actions": {"tokens", "chat.protocol", "chat.models", "chat.delivery", "chat.node"},
-    "chat": {"tokens", "chat.protocol", "chat.models", "chat.delivery", "chat.actions"},
+    "chat.purge": {"chat.models"},
+    "chat": {
+        *("tokens", "chat.protocol", "chat.models", "chat.delivery", "chat.actions"),
+        "chat.purge",
+    },
     "chatsite": {"tokens", "chat"},
 }
 
