@@ -43,8 +43,10 @@ def chat_server(tmp_path_factory: pytest.TempPathFactory, password: str) -> Iter
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """One a module, not a session: its event loop runs until it is closed, and no asynchronous
+    test can run in the same process meanwhile."""
     expect.set_options(timeout=LIMIT)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
