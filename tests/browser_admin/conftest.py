@@ -75,7 +75,7 @@ def open_page(browser: Browser) -> Iterator[Open]:
     assert problems == []
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def logged_in(browser: Browser, chat_server: Server, password: str) -> dict[str, Any]:
     """The cookies of each user of the admin, who has logged in once."""
     states = {}
