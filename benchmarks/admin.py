@@ -62,7 +62,7 @@ LISTS: Final[dict[str, str]] = {
 
 
 def main(rows: int = ROWS) -> None:
-    print(f"beside {rows:,} messages; medians and greatest of {RUNS}, in ms")
+    print(f"beside {rows:,} messages; least, median and greatest of {RUNS}, in ms")
     with tempfile.TemporaryDirectory(prefix="chatsite-admin-") as directory:
         for kind in (Sqlite, Postgresql):
             database = kind(Path(directory))
@@ -104,7 +104,8 @@ def _measure() -> None:
         taken = [_timed(client, address) for _ in range(RUNS)]
         with CaptureQueriesContext(connection) as captured:
             client.get(address)
-        line = f"{what:<42}{median(taken):>8.1f}{max(taken):>8.1f}{len(captured):>6} queries"
+        figures = "".join(f"{figure:>8.1f}" for figure in (min(taken), median(taken), max(taken)))
+        line = f"{what:<42}{figures}{len(captured):>6} queries"
         print(line, flush=True)
     if connection.vendor == "postgresql":
         connection.close_pool()  # type: ignore[attr-defined]

@@ -108,7 +108,7 @@ class ReadOnly(ModelAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Whoever may do nothing is refused when he tries; Django would show the list again."""
+        """Who may do nothing is refused when trying to; Django would show the list again."""
         if request.method == "POST" and not self.get_actions(request):
             raise PermissionDenied
         return super().changelist_view(request, extra_context)

@@ -24,7 +24,7 @@ class Stream:
     """Rows that one index holds together, in its order.
 
     `rows` is unordered and filtered by what the index answers; `rest` is what it does not, on
-    columns that no index answers (see `hidden`), so that no planner takes another one. `key`
+    columns that no index holds (see `filters`), so that no planner takes another one. `key`
     orders: columns of the model, the last one unique. `ascending`: the first page begins with
     the least.
     """

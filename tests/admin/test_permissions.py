@@ -40,7 +40,7 @@ def test_who_may_look_sees_no_button(viewer: Client, shown: dict[str, Any], mode
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_who_may_look_is_refused_when_he_tries(
+def test_who_may_look_is_refused_when_trying(
     viewer: Client, shown: dict[str, Any], model: str
 ) -> None:
     key = shown[model].pk

@@ -12,7 +12,7 @@ from chat.admin import paging
 from tests.admin import stored
 from tests.admin.reading import list_url, page_url, tick
 
-MOST = 8  # those for the session, the user and his rights among them
+MOST = 8  # those for the session, the user and the rights among them
 
 
 @pytest.fixture
