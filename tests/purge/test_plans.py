@@ -77,7 +77,11 @@ def test_no_table_is_read_whole(statements: list[str]) -> None:
         ("SELECT id FROM chat_message WHERE expires_at < ? ORDER BY", "chat_message_expiry"),
         ("SELECT count(*) FROM chat_message", "chat_message_expiry"),
         ("SELECT digest FROM tokens_usedtoken WHERE expires_at < ? ORDER BY", "expires_at"),
-        ("DELETE FROM chat_message", "sqlite_autoindex_chat_message_1|chat_message_pkey"),
+        # Of so few rows PostgreSQL may find those that are due first, and take their ids from them.
+        (
+            "DELETE FROM chat_message",
+            "(sqlite_autoindex_chat_message_1|chat_message_pkey|chat_message_expiry)",
+        ),
         ("DELETE FROM chat_reaction", "sqlite_autoindex_chat_reaction_1|chat_reaction_once"),
     ],
 )
