@@ -4,15 +4,10 @@ import secrets
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import HealthCheck, settings
 from pytest_django import DjangoDbBlocker
 
 from tests.chat.databases import default_database, migrated
 from tests.servers import Postgres
-
-# How long an example takes says more about what else the machine does than about the code.
-settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("busy")
 
 
 @pytest.fixture
