@@ -14,17 +14,15 @@ from collections.abc import Coroutine, Iterator
 from typing import Any, Final
 
 from django.conf import settings
-from django.db.models.functions import Now
 
 from chat.delivery.catchup import read_changes
 from chat.delivery.hub import Hub
 from chat.delivery.leases import LEASE_SHARE, RegisterNode, RemoveNode, RenewLease
 from chat.delivery.live import LiveConnection
 from chat.delivery.operations import CloseConnection
+from chat.delivery.peers import alive_beside, ended_on, revoked
 from chat.delivery.reader import close_pool, read
 from chat.delivery.writer import Writer
-from chat.models import Connection
-from chat.models import Node as NodeRow
 from chat.protocol import ids
 from chat.protocol.errors import CloseCode, ProtocolError
 from chat.protocol.rate import Rates
@@ -75,8 +73,8 @@ class Node:
 
     async def _register(self) -> None:
         host = socket.gethostname()
-        dead = await read(_ended_on, host)
-        for other in await read(_others, dead):
+        dead = await read(ended_on, host)
+        for other in await read(alive_beside, dead):
             log.warning("%s serves from this database, too: %s", other, NOT_HEARD)
         await self.writer.submit(
             RegisterNode(self.id, host, os.getpid(), VERSION, self._lease_seconds, dead)
@@ -186,7 +184,7 @@ class Node:
             if not await self.writer.submit(RenewLease(self.id, self._lease_seconds)):
                 await self._begin_anew()
             await self._remove_left_over()
-            for id in await read(_revoked, self.id):
+            for id in await read(revoked, self.id):
                 if id in self.connections:
                     self.connections[id].outbox.close(CloseCode.REVOKED)
         except ProtocolError as error:
@@ -204,32 +202,6 @@ class Node:
         ids = tuple(self.left_over)
         await asyncio.gather(*(self.writer.submit(CloseConnection(id)) for id in ids))
         self.left_over.difference_update(ids)
-
-
-def _revoked(node_id: str) -> list[str]:
-    rows = Connection.objects.filter(node_id=node_id, revoked=True)
-    return list(rows.values_list("id", flat=True))
-
-
-def _others(dead: tuple[str, ...]) -> list[str]:
-    """Processes that are alive beside this one, as `host:pid`."""
-    return [str(row) for row in NodeRow.objects.filter(lease_until__gt=Now()).exclude(id__in=dead)]
-
-
-def _ended_on(host: str) -> tuple[str, ...]:
-    """Nodes of this machine whose process is gone: no need to wait for their lease."""
-    rows = NodeRow.objects.filter(host=host).values_list("id", "pid")
-    return tuple(id for id, pid in rows if pid == os.getpid() or not _runs(pid))
-
-
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 _nodes: dict[asyncio.AbstractEventLoop, asyncio.Task[Node]] = {}
