@@ -10,12 +10,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.browser.conftest import ARGUMENTS, CHROMIUM
 from tests.servers import Server, manage, start_server
 
-FLAGS = [
-    *["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"],
-    *["--disable-background-networking", "--disable-component-update", "--disable-sync"],
-]
 LIMIT = 15_000  # ms: for whatever is waited for
 LOUD = {"error", "warning", "assert"}
 VIEWER = """
@@ -49,7 +46,7 @@ def browser() -> Iterator[Browser]:
     test can run in the same process meanwhile."""
     expect.set_options(timeout=LIMIT)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser
         browser.close()
 
