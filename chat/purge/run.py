@@ -116,6 +116,7 @@ class _Run:
         self.report.left = {
             kind.name: kind.count(self.database, now - kind.keep) for kind in KINDS if kind.indexed
         }
+        self.database.shrink_log()
 
     def _remove_kind(self, kind: Kind, moment: datetime) -> None:
         pace = Pace(self.batch_size)

@@ -11,13 +11,13 @@ from tests.purge import rows
 from tests.servers import Postgres
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def sqlite_url(tmp_path_factory: pytest.TempPathFactory) -> str:
     directory = tmp_path_factory.mktemp("purge")
     return migrated(f"sqlite:///{directory / 'db.sqlite3'}", directory)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def postgresql_url(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> str:
     return migrated(postgres.database(), tmp_path_factory.mktemp("purge"))
 

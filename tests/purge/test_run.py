@@ -1,11 +1,13 @@
 """A purge beside others: bounded transactions, whole ones, and nobody's rows torn away."""
 
+import sqlite3
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -55,21 +57,29 @@ def test_a_transaction_that_takes_no_time_grows(url: str) -> None:
     assert max(sizes) > sizes[0]
 
 
-def test_whoever_else_writes_makes_it_give_way_and_who_does_not_lets_it_go_on(url: str) -> None:
+def test_on_sqlite_it_gives_way_to_whoever_commits_again_and_again(
+    sqlite: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chat.purge.database.OTHERS_SECONDS", 0.2)
+    stored = expired(2)
     with Database() as database:
         assert not database.others_write()
-        if connection.vendor == "sqlite":
-            rows.channel()
-        else:
-            rows.node(lease_until=ago(-DAY))
+        rows.channel()
+        assert not database.others_write()  # as who renews a lease does
+        rows.channel()
         assert database.others_write()
-        remove_rows(database, CHANNELS, [0], ago(DAY))
-        assert database.others_write()
-        rows.clear()
         with limit():
-            while connection.vendor == "sqlite" and database.others_write():
-                pass
+            while database.others_write():
+                remove_rows(database, MESSAGES, [stored[0].id], database.now())
         assert not database.others_write()
+
+
+def test_on_postgresql_it_gives_way_to_a_server_that_runs(postgresql: str) -> None:
+    with Database() as database:
+        rows.node(lease_until=ago(SECOND))
+        assert not database.others_write()
+        rows.node(lease_until=ago(-DAY))
+        assert database.others_write()
 
 
 # --- when to stop -------------------------------------------------------------------------------
@@ -108,6 +118,21 @@ def test_counting_changes_nothing(url: str) -> None:
     due = {"messages": 10, "reactions": 10, "used_tokens": 1, "channels": 1}
     assert count_due().left == due
     assert survivors() == before
+
+
+@pytest.mark.parametrize("lock", ["BEGIN IMMEDIATE", "BEGIN"])
+def test_the_log_is_made_small_unless_somebody_is_in_the_way(sqlite: str, lock: str) -> None:
+    path = sqlite.removeprefix("sqlite:///")
+    log = Path(f"{path}-wal")
+    with closing(sqlite3.connect(path, isolation_level=None)) as other, Database() as database:
+        other.execute(lock)
+        other.execute("SELECT count(*) FROM chat_message").fetchall()
+        expired(20) if lock == "BEGIN" else None
+        with limit():
+            database.shrink_log()
+        other.execute("ROLLBACK")
+        database.shrink_log()
+        assert log.stat().st_size == 0
 
 
 # --- who holds rows meanwhile -------------------------------------------------------------------
