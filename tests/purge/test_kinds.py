@@ -1,10 +1,12 @@
 """What goes, and what stays: each kind of row at its bounds, and a property over all of them."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.db import transaction
 from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from chat.models import Channel, Reaction
 from chat.purge import count_due, purge
 from chat.purge.database import Database
+from chat.purge.kinds import unused
 from tests.purge import rows
 from tests.purge.rows import DAY, MINUTE, SECOND, Survivors, ago, survivors
 
@@ -54,6 +57,16 @@ def test_channels_stay_while_anything_refers_to_them() -> None:
     rows.subscription(with_subscription)
     assert purge().removed["channels"] == 0
     assert survivors().channels == {with_message.id, with_subscription.id}
+
+
+def test_whatever_table_refers_to_channels_keeps_them() -> None:
+    referring = {
+        model._meta.db_table
+        for model in apps.get_models()
+        if any(field.related_model is Channel for field in model._meta.concrete_fields)
+    }
+    assert {"chat_message", "chat_reaction", "chat_subscription"} <= referring
+    assert set(re.findall(r"FROM (\w+)", unused(Channel))) == referring
 
 
 def test_a_channel_goes_in_the_run_in_which_its_last_message_went() -> None:
