@@ -22,7 +22,7 @@ from chat.actions.subscriptions import subscribe
 from chat.delivery.live import LiveConnection
 from chat.delivery.outbox import Outbox
 from chat.node import Node
-from chat.protocol import commands, events, frames
+from chat.protocol import commands, decoders, events, frames
 from chat.protocol.errors import CloseCode, ErrorCode, ProtocolError
 from chat.protocol.rate import Rate
 
@@ -80,7 +80,7 @@ class ChatConsumer(AsyncConsumer):
     async def _subscribe_at_once(self) -> None:
         for channel in self.connection.session.grants.auto_channels():
             try:
-                command = commands.Subscribe(frames.valid_channel(channel))
+                command = commands.Subscribe(decoders.valid_channel(channel))
                 await subscribe(self.node, self.connection, command, auto=True)
             except ProtocolError as error:
                 self._refuse(error, "hotsock.subscribe", channel)
@@ -101,7 +101,7 @@ class ChatConsumer(AsyncConsumer):
         try:
             frame = frames.parse(text)
             event, channel = frame.event, frame.channel
-            command = frames.decode(frame)
+            command = decoders.decode(frame)
             await HANDLERS[type(command)](self.node, self.connection, command)
         except ProtocolError as error:
             if event is None:

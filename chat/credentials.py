@@ -38,6 +38,7 @@ def _session_of(connection_id: str, secret: str) -> tuple[Session, str]:
     if not hmac.compare_digest(known, secret_hash(secret)) or row is None:
         raise _invalid_connection()
     session = Session(row.id, _claims(row.claims, "connect"))
+    session.set_umd(row.umd)
     for subscription in row.subscriptions.select_related("channel"):
         _resume(session, subscription)
     return session, row.node_id
@@ -52,7 +53,7 @@ def _invalid_connection() -> ProtocolError:
 
 def _resume(session: Session, row: Subscription) -> None:
     claims = _claims(row.claims, "subscribe") if row.claims else None
-    session.resume(row.channel.name, claims, row.head_id)
+    session.resume(row.channel.name, claims, row.head_id, row.umd)
 
 
 @lru_cache(maxsize=256)

@@ -33,10 +33,13 @@ async def subscribe(
     try:
         subscription.head_id, head = await node.writer.submit(
             operations.Subscribe(
-                connection.id,
-                channel,
-                claims.payload if claims else "",
-                single_use(claims) if claims else None,
+                connection_id=connection.id,
+                channel=channel,
+                claims=claims.payload if claims else "",
+                uid=subscription.uid,
+                umd=subscription.umd,
+                counted=not subscription.grants.channel(channel).omit_from_sub_count,
+                single_use=single_use(claims) if claims else None,
             )
         )
     except BaseException:

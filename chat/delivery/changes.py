@@ -49,3 +49,6 @@ class Passing:
     event: Event
     origin: str | None = None
     echo: bool = False
+
+
+Item = Change | Passing

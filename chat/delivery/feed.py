@@ -13,12 +13,11 @@ from typing import Final
 
 from chat.protocol.errors import ProtocolError
 
-from .changes import Change, Passing
+from .changes import Change, Item
 from .outbox import Outbox
 
 log = logging.getLogger("chat.hub")
 
-Item = Change | Passing
 # What changed in a channel above a number, each following the one before it, and the number up to
 # which that is all.
 ReadChanges = Callable[[str, int], Awaitable[tuple[list[Change], int]]]

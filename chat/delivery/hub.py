@@ -3,7 +3,7 @@
 Plain dictionaries on the event loop: nothing here waits, and nothing here writes.
 """
 
-from .changes import Change, Passing
+from .changes import Item
 from .feed import Feed, ReadChanges, Subscriber
 
 
@@ -33,7 +33,7 @@ class Hub:
             feed.close()
             del self._feeds[channel]
 
-    def announce(self, item: Change | Passing) -> None:
+    def announce(self, item: Item) -> None:
         feed = self._feeds.get(item.channel)
         if feed is not None:
             feed.receive(item)

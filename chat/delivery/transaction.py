@@ -27,8 +27,8 @@ UPSERTS: Final = {  # table -> its insert; run in this order, so that references
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, FALSE)"
     ),
     "subscription": (
-        "INSERT INTO chat_subscription (connection_id, channel_id, claims, head_id,"
-        " subscribed_at) VALUES (?, ?, ?, ?, ?)"
+        "INSERT INTO chat_subscription (connection_id, channel_id, claims, uid, umd, counted,"
+        " head_id, subscribed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
     ),
     "message": (
         "INSERT INTO chat_message (id, channel_id, number, event, data, uid, umd, by_server,"
@@ -39,6 +39,33 @@ UPSERTS: Final = {  # table -> its insert; run in this order, so that references
         " created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (message_id, uid, reaction) DO UPDATE SET number = excluded.number,"
         " umd = excluded.umd, removed = excluded.removed, created_at = excluded.created_at"
+    ),
+    "member": (
+        "INSERT INTO chat_member (channel_id, uid, umd, joined, number, removed, changed_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (channel_id, uid) DO UPDATE SET"
+        " umd = excluded.umd, joined = excluded.joined, number = excluded.number,"
+        " removed = excluded.removed, changed_at = excluded.changed_at"
+    ),
+    "storage": (
+        "INSERT INTO chat_storageentry (channel_id, key, number, data, uid, umd, by_server,"
+        " expires_at, reports_expiry) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (channel_id, key) DO UPDATE SET number = excluded.number,"
+        " data = excluded.data, uid = excluded.uid, umd = excluded.umd,"
+        " by_server = excluded.by_server, expires_at = excluded.expires_at,"
+        " reports_expiry = excluded.reports_expiry"
+    ),
+    "schedule": (
+        "INSERT INTO chat_schedule (id, channel_id, due_at, work, created_at)"
+        " VALUES (?, ?, ?, ?, ?)"
+    ),
+    "deduplication": (
+        "INSERT INTO chat_deduplication (channel_id, key, answer, expires_at)"
+        " VALUES (?, ?, ?, ?) ON CONFLICT (channel_id, key) DO UPDATE SET"
+        " answer = excluded.answer, expires_at = excluded.expires_at"
+    ),
+    "backend_event": (
+        "INSERT INTO chat_backendevent (webhook_id, stream, type, body, created_at, attempts,"
+        " next_attempt_at, last_error) VALUES (?, ?, ?, ?, ?, 0, ?, '')"
     ),
 }
 MOVE_CHANNEL: Final = (

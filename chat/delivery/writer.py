@@ -15,7 +15,7 @@ from django.db import connection
 
 from chat.protocol.errors import ErrorCode, ProtocolError
 
-from .changes import Change
+from .changes import Item
 from .commit import Outcome, commit
 from .operations import Operation
 
@@ -27,11 +27,11 @@ Pending = tuple[Operation, "asyncio.Future[Any]"]
 class Writer:
     """A queue, and the thread that empties it into the database.
 
-    `announce` is called on the event loop for each committed change, in the order of the commit,
+    `announce` is called on the event loop for all that was committed, in the order of the commit,
     before anyone who waits for an operation learns of it.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, announce: Callable[[Change], None]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, announce: Callable[[Item], None]) -> None:
         self._loop = loop
         self._announce = announce
         self._queue: queue.SimpleQueue[Pending | None] = queue.SimpleQueue()
@@ -84,8 +84,9 @@ class Writer:
     def _settle(self, batch: list[Pending], outcomes: list[Outcome]) -> None:
         for (operation, future), outcome in zip(batch, outcomes, strict=True):
             refused = isinstance(outcome, ProtocolError)
-            if not refused and operation.announced is not None:
-                self._announce(operation.announced)
+            if not refused:
+                for item in operation.announced:
+                    self._announce(item)
             if future.done():  # its caller is gone
                 continue
             if refused:

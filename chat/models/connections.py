@@ -72,6 +72,11 @@ class Subscription(models.Model):
     claims = models.TextField(
         blank=True, help_text="The payload of its subscribe token, raw JSON; empty: none."
     )
+    uid = CodePointField(max_length=128, null=True)  # type: ignore[misc]
+    umd = models.TextField(default="null", db_default="null", help_text="Raw JSON.")
+    counted = models.BooleanField(
+        default=True, db_default=True, help_text="Not under omitFromSubCount."
+    )
     head_id = CodePointField(
         max_length=26, blank=True, help_text="The channel's last message id when it began."
     )

@@ -40,6 +40,11 @@ class Subscription:
     meta: bytes
     head_id: str = ""
 
+    def set_umd(self, umd: str) -> None:
+        """`umd` is JSON text."""
+        self.umd = umd
+        self.meta = events.meta(self.uid, umd)
+
 
 class Session:
     __slots__ = (
@@ -62,6 +67,11 @@ class Session:
         self.meta = events.meta(self.uid, self.umd)
         self.subscriptions: dict[str, Subscription] = {}
         self._last_numbers: dict[str, int] | None = None
+
+    def set_umd(self, umd: str) -> None:
+        """The metadata of later subscriptions, as JSON text."""
+        self.umd = umd
+        self.meta = events.meta(self.uid, umd)
 
     # --- names ------------------------------------------------------------------------------
 
@@ -134,10 +144,11 @@ class Session:
         meta = events.meta(uid, umd)
         return Subscription(channel, granted, uid, umd, rights.alias, claims, meta)
 
-    def resume(self, channel: str, claims: Claims | None, head_id: str) -> None:
+    def resume(self, channel: str, claims: Claims | None, head_id: str, umd: str) -> None:
         """Takes up a subscription that was granted before, as its row tells."""
         subscription = self._granted(channel, grants(self.claims, claims), claims)
         subscription.head_id = head_id
+        subscription.set_umd(umd)
         self.subscriptions[channel] = subscription
 
     # --- publishing -------------------------------------------------------------------------

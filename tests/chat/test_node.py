@@ -15,13 +15,12 @@ from pytest_django import DjangoDbBlocker, Settings
 from chat import node as nodes
 from chat.actions.connections import close_connection
 from chat.delivery.live import LiveConnection
-from chat.delivery.operations import Subscribe
 from chat.delivery.outbox import Outbox
 from chat.models import Connection, Node, Subscription
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.session import Session
 from tests.chat.databases import default_database, in_thread
-from tests.chat.delivery.written import do, new_id, node, opening
+from tests.chat.delivery.written import do, new_id, node, opening, subscribing
 from tokens.claims import parse_claims
 
 HERE = socket.gethostname()
@@ -93,7 +92,7 @@ async def test_a_process_registers_itself_and_removes_itself(database: str) -> N
 async def test_its_connections_go_with_it(here: nodes.Node, channel: str) -> None:
     row = opening(here.id)
     await here.writer.submit(row)
-    await here.writer.submit(Subscribe(row.id, channel, ""))
+    await here.writer.submit(subscribing(row.id, channel))
     await here.stop()
     assert not await in_thread(Connection.objects.filter(id=row.id).exists)
     assert not await in_thread(Subscription.objects.filter(channel__name=channel).exists)
@@ -118,7 +117,7 @@ def test_rows_of_processes_that_have_ended_are_removed_at_start(
     row = node(**others)
     do(row)
     connection = opening(row.id)
-    do(connection, Subscribe(connection.id, channel, ""))
+    do(connection, subscribing(connection.id, channel))
 
     async def start_and_stop() -> None:
         starting = nodes.Node()
@@ -195,7 +194,7 @@ async def test_a_connection_that_ended_while_the_database_was_away_is_removed_la
 ) -> None:
     row = opening(here.id)
     await here.writer.submit(row)
-    await here.writer.submit(Subscribe(row.id, channel, ""))
+    await here.writer.submit(subscribing(row.id, channel))
     away = Away(monkeypatch)
     connection = live(id=row.id)
     here.add(connection)

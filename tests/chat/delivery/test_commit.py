@@ -11,11 +11,11 @@ from django.db import connection
 
 from chat.delivery import commit as commits
 from chat.delivery.commit import commit
-from chat.delivery.operations import Operation, Subscribe
+from chat.delivery.operations import Operation
 from chat.delivery.transaction import Transaction
 from chat.models import Channel, Message, Subscription
 from chat.protocol.errors import ErrorCode, ProtocolError
-from tests.chat.delivery.written import do, new_id, node, opening, react, store
+from tests.chat.delivery.written import do, new_id, node, opening, react, store, subscribing
 
 
 def refused(outcome: Any) -> ErrorCode | None:
@@ -73,7 +73,7 @@ def test_one_bad_operation_fails_alone(database: str, channel: str, when: str) -
 def test_a_subscription_of_a_connection_that_is_gone_spoils_no_message(
     database: str, channel: str
 ) -> None:
-    message, subscription = commit([store(channel, "1"), Subscribe(new_id(), channel, "")])
+    message, subscription = commit([store(channel, "1"), subscribing(new_id(), channel)])
     assert isinstance(message, str)
     assert refused(subscription) is ErrorCode.SERVICE_UNAVAILABLE
     assert data_of(channel) == ["1"]

@@ -21,13 +21,21 @@ from chat.delivery.commit import commit
 from chat.delivery.operations import (
     CloseConnection,
     StoreMessage,
-    Subscribe,
     Unsubscribe,
 )
 from chat.models import Channel, Connection, Message, Reaction, Subscription
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.ids import new_id as ulid
-from tests.chat.delivery.written import do, new_id, node, opening, react, single_use, store
+from tests.chat.delivery.written import (
+    do,
+    new_id,
+    node,
+    opening,
+    react,
+    single_use,
+    store,
+    subscribing,
+)
 from tokens.models import UsedToken
 
 
@@ -315,7 +323,7 @@ def test_a_connection_ends_at_its_maximum_age(process: str) -> None:
 def test_a_subscription_is_told_where_the_channel_stood(process: str, channel: str) -> None:
     connections = [opening(process) for _ in range(3)]
     do(*connections)
-    one, other, third = (Subscribe(each.id, channel, "") for each in connections)
+    one, other, third = (subscribing(each.id, channel) for each in connections)
     assert do(one) == [("", 0)]
     (id,) = do(store(channel))
     (later, _, last) = do(other, store(channel), third)
@@ -335,7 +343,7 @@ def test_a_subscription_is_told_where_the_channel_stood(process: str, channel: s
 def test_unsubscribing_ends_that_subscription_alone(process: str, channel: str) -> None:
     connection_row = opening(process)
     do(connection_row)
-    do(*(Subscribe(connection_row.id, name, "") for name in (channel, f"{channel}-other")))
+    do(*(subscribing(connection_row.id, name) for name in (channel, f"{channel}-other")))
     do(Unsubscribe(connection_row.id, channel), Unsubscribe(connection_row.id, "unknown"))
     rows = Subscription.objects.filter(connection_id=connection_row.id)
     assert [row.channel.name for row in rows] == [f"{channel}-other"]
@@ -347,7 +355,7 @@ def test_a_connection_that_closes_leaves_no_row(process: str, channel: str, toge
     other = opening(process)
     do(other)
     row = opening(process)
-    steps = [row, Subscribe(row.id, channel, ""), Subscribe(other.id, channel, "")]
+    steps = [row, subscribing(row.id, channel), subscribing(other.id, channel)]
     steps.append(CloseConnection(row.id))
     if together:
         do(*steps)
@@ -372,7 +380,7 @@ def test_a_token_is_used_once(process: str, channel: str) -> None:
     assert [code(outcome) for outcome in commit([first])] == [None]
     assert [code(outcome) for outcome in commit([second])] == [ErrorCode.INVALID_SUBSCRIBE_TOKEN]
     assert not Connection.objects.filter(id=second.id).exists()
-    subscribe = Subscribe(first.id, channel, "", single_use(digest))
+    subscribe = subscribing(first.id, channel, single_use=single_use(digest))
     assert [code(outcome) for outcome in commit([subscribe])] == [ErrorCode.INVALID_SUBSCRIBE_TOKEN]
     assert not Subscription.objects.filter(channel__name=channel).exists()
 

@@ -12,6 +12,7 @@ from chat.delivery.operations import (
     SetReaction,
     SingleUse,
     StoreMessage,
+    Subscribe,
 )
 from chat.protocol import events
 
@@ -64,3 +65,8 @@ def do(*operations: Operation) -> list[Any]:
     for outcome in outcomes:
         assert not isinstance(outcome, Exception), outcome
     return outcomes
+
+
+def subscribing(connection_id: str, channel: str, **changes: Any) -> Subscribe:
+    stated = {"claims": "", "uid": "jim", "umd": "null", **changes}
+    return Subscribe(connection_id, channel, **stated)

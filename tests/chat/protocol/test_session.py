@@ -187,7 +187,7 @@ def test_a_subscription_that_is_resumed_has_what_it_had() -> None:
     token = claims("subscribe", uid="jim", umd=1, channels={"c": {"alias": "mine"}})
     subscribe(one, "c", token, head_id="01HF7YAT00ABCDEFGHJKMNPQRS")
     other = Session(ID, one.claims)
-    other.resume("c", token, "01HF7YAT00ABCDEFGHJKMNPQRS")
+    other.resume("c", token, "01HF7YAT00ABCDEFGHJKMNPQRS", "1")
     had, has = one.subscriptions["c"], other.subscriptions["c"]
     for name in ("channel", "grants", "uid", "umd", "alias", "claims", "meta", "head_id"):
         assert getattr(had, name) == getattr(has, name)

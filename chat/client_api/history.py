@@ -1,27 +1,19 @@
-"""What each operation of the client HTTP API reads, does and answers: the table OPERATIONS
-(protocol.md section 14)."""
+"""`listMessages` and `listReactions`."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from msgspec import Struct, json
 
 from chat.actions.history import Page, list_messages
-from chat.actions.messages import publish
-from chat.actions.reactions import list_reactions, react
+from chat.actions.reactions import list_reactions
 from chat.models import Reaction
 from chat.node import Node
-from chat.protocol import events, frames
-from chat.protocol.commands import Publish, React
+from chat.protocol import decoders, events, frames
+from chat.protocol.decoders import MESSAGE_ID
 from chat.protocol.errors import ErrorCode, ProtocolError
-from chat.protocol.frames import MESSAGE_ID
 from chat.protocol.session import NOTHING, Session
 
-
-@dataclass(slots=True, frozen=True)
-class Answer:
-    body: bytes
-    status: int = 200
+from .answers import Answer
 
 
 class Listing(Struct, gc=False, rename="camel"):
@@ -41,26 +33,19 @@ class ReactionListing(Struct, gc=False, rename="camel"):
     message_id: str | None = None
 
 
-class Publishing(Struct, gc=False, rename="camel"):
-    """What `publishMessage` takes beside the fields of a frame."""
-
-    eager_id_generation: bool | None = None
-
-
 _listing = json.Decoder(Listing)
 _reaction_listing = json.Decoder(ReactionListing)
-_publishing = json.Decoder(Publishing)
 
 
 # --- listMessages -------------------------------------------------------------------------------
 
 
-async def _list_messages(node: Node, session: Session, body: str) -> Answer:
+async def messages(node: Node, session: Session, body: str) -> Answer:
     asked = frames.read(body, _listing, "The body")
     reverse = bool(asked.reverse)
     page = await list_messages(
         session,
-        frames.valid_channel(asked.channel),
+        decoders.valid_channel(asked.channel),
         after="" if reverse else _message_id(asked.after, "after"),
         before=_message_id(asked.before, "before") if reverse else "",
         reverse=reverse,
@@ -114,43 +99,11 @@ def _person(reaction: Reaction) -> bytes:
 # --- listReactions ------------------------------------------------------------------------------
 
 
-async def _list_reactions(node: Node, session: Session, body: str) -> Answer:
+async def reactions(node: Node, session: Session, body: str) -> Answer:
     asked = frames.read(body, _reaction_listing, "The body")
-    channel = frames.valid_channel(asked.channel)
+    channel = decoders.valid_channel(asked.channel)
     if asked.message_id is None:
         raise ProtocolError(ErrorCode.INVALID_REQUEST, "messageId is required.")
     reactions = await list_reactions(session, channel, asked.message_id)
     items = (b'{"reaction":%b,%b}' % (json.encode(row.reaction), _person(row)) for row in reactions)
     return Answer(b'{"reactions":[%b]}' % b",".join(items))
-
-
-# --- publishMessage -----------------------------------------------------------------------------
-
-
-async def _publish_message(node: Node, session: Session, body: str) -> Answer:
-    frame = frames.parse(body, "The body")
-    eager = frames.convert(body, _publishing, "The body").eager_id_generation
-    command = frames.decode(frame)
-    if isinstance(command, React):
-        await react(node, session, command)
-        return _accepted(session.real_name(command.channel), frame.event)
-    if not isinstance(command, Publish):
-        raise ProtocolError(
-            ErrorCode.UNKNOWN_EVENT, f'event "{frame.event}" cannot be published over HTTP.'
-        )
-    published = await publish(node, session, command)
-    return _accepted(published.channel, published.event, published.id if eager else None)
-
-
-def _accepted(channel: str, event: str, id: str | None = None) -> Answer:
-    named = {"channel": channel, "event": event}
-    return Answer(json.encode(named if id is None else {**named, "id": id}), 202)
-
-
-Operation = Callable[[Node, Session, str], Awaitable[Answer]]
-
-OPERATIONS: dict[str, Operation] = {
-    "listMessages": _list_messages,
-    "listReactions": _list_reactions,
-    "publishMessage": _publish_message,
-}

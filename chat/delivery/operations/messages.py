@@ -1,0 +1,123 @@
+"""Storing messages, and reactions to them (protocol.md sections 8 and 9)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from chat.delivery.changes import Change, Item
+from chat.delivery.transaction import Transaction
+from chat.protocol import events, ids
+from chat.protocol.errors import ErrorCode, ProtocolError
+
+from .base import FOR_EVER, Operation
+
+
+@dataclass(slots=True)
+class StoreMessage(Operation):
+    """Stores a message and gives its id. `store` in seconds, -1 for ever; `meta` None: by the
+    server API."""
+
+    channel: str
+    event: str
+    data: bytes
+    uid: str | None
+    umd: str
+    meta: bytes | None
+    store: int
+    origin: str | None = None
+    echo: bool = False
+    change: Change | None = None
+
+    def locks(self) -> tuple[str, ...]:
+        return (self.channel,)
+
+    @property
+    def announced(self) -> Sequence[Item]:
+        return () if self.change is None else (self.change,)
+
+    def apply(self, transaction: Transaction) -> str:
+        head = transaction.heads[self.channel]
+        previous, number = head.number, head.advance()
+        id = transaction.next_message_id(head)
+        expires = None if self.store == FOR_EVER else transaction.after(self.store)
+        data, by_server = self.data.decode(), self.meta is None
+        transaction.add(
+            "message",
+            (id, head.id, number, self.event, data, self.uid, self.umd, by_server, expires),
+        )
+        event = events.message(id, self.event, self.channel, self.data, self.meta)
+        self.change = Change(self.channel, previous, number, event, self.origin, self.echo)
+        return id
+
+
+@dataclass(slots=True)
+class SetReaction(Operation):
+    """Adds or removes a reaction; whether that changed anything is whether it is announced."""
+
+    channel: str
+    message_id: str
+    uid: str
+    umd: str
+    meta: bytes
+    reaction: str
+    action: str
+    origin: str | None = None
+    echo: bool = False
+    change: Change | None = None
+
+    def locks(self) -> tuple[str, ...]:
+        return (self.channel,)
+
+    @property
+    def announced(self) -> Sequence[Item]:
+        return () if self.change is None else (self.change,)
+
+    @classmethod
+    def load(cls, transaction: Transaction, operations: Sequence[Self]) -> None:
+        messages = sorted({operation.message_id for operation in operations})
+        marks = ",".join("?" * len(messages))
+        transaction.live.update(
+            transaction.select(
+                f"SELECT id, channel_id FROM chat_message WHERE id IN ({marks})"  # noqa: S608
+                " AND (expires_at IS NULL OR expires_at > ?)",
+                [*messages, transaction.moment(transaction.now)],
+            )
+        )
+        uids = sorted({operation.uid for operation in operations})
+        transaction.standing.update(
+            transaction.select(
+                "SELECT message_id, uid, reaction FROM chat_reaction"  # noqa: S608
+                f" WHERE message_id IN ({marks}) AND uid IN ({','.join('?' * len(uids))})"
+                " AND NOT removed",
+                [*messages, *uids],
+            )
+        )
+
+    def apply(self, transaction: Transaction) -> None:
+        self.change = None
+        head = transaction.heads[self.channel]
+        if transaction.live.get(self.message_id) != head.id:
+            raise message_not_found()
+        key = (self.message_id, self.uid, self.reaction)
+        removed = self.action == "remove"
+        if (key in transaction.standing) is not removed:
+            return
+        transaction.standing.symmetric_difference_update([key])
+        previous, number = head.number, head.advance()
+        now = transaction.moment(transaction.now)
+        transaction.reactions[key] = (
+            *(self.message_id, head.id, number, self.uid, self.umd),
+            *(self.reaction, removed, now),
+        )
+        event = events.reaction(
+            ids.new_id(transaction.ms),
+            *(self.channel, self.message_id, self.reaction, self.action, self.meta),
+        )
+        self.change = Change(self.channel, previous, number, event, self.origin, self.echo)
+
+
+def message_not_found() -> ProtocolError:
+    return ProtocolError(
+        ErrorCode.MESSAGE_NOT_FOUND,
+        "messageId names no stored message of this channel, or it has expired.",
+    )

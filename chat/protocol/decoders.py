@@ -1,0 +1,186 @@
+"""Frame to command: a row of DECODERS for each event of the server's own. Never acts. No Django
+here."""
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from tokens.names import is_channel_name, is_event_name, is_reaction, is_storage_key
+
+from . import jsontext, schedule
+from .commands import (
+    Command,
+    GetStorage,
+    Heartbeat,
+    Ping,
+    Pong,
+    Publish,
+    React,
+    SetStorage,
+    Subscribe,
+    Unsubscribe,
+    UpdateUmd,
+)
+from .errors import ErrorCode, ProtocolError
+from .frames import NULL, Frame, convert, malformed
+
+RESERVED: Final = "hotsock."
+MESSAGE_ID: Final = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
+CLEARING: Final = re.compile(rb"null|\{\s*\}")
+
+
+class TokenData(Struct, gc=False):
+    token: str | None = None
+
+
+class ReactionData(Struct, gc=False, rename="camel"):
+    message_id: str
+    reaction: str
+    action: str
+
+
+_token_decoder = msgspec.json.Decoder(TokenData)
+_reaction_decoder = msgspec.json.Decoder(ReactionData)
+
+
+def decode(frame: Frame) -> Command:
+    """The command that a frame asks for; raises ProtocolError."""
+    decoder = DECODERS.get(frame.event)
+    if decoder is not None:
+        return decoder(frame)
+    if frame.event.startswith(RESERVED):
+        raise ProtocolError(ErrorCode.UNKNOWN_EVENT, f'There is no event "{frame.event[:128]}".')
+    return _publish(frame)
+
+
+# --- names --------------------------------------------------------------------------------------
+
+
+def valid_channel(name: str | None) -> str:
+    """The name of a channel as the client sent it; raises INVALID_CHANNEL_NAME."""
+    if name is None or not is_channel_name(name):
+        raise ProtocolError(
+            ErrorCode.INVALID_CHANNEL_NAME,
+            "channel must be a name of 1 to 256 characters without *, #, commas or white space.",
+        )
+    return name
+
+
+def valid_event(name: str) -> str:
+    """The name under which a message is published; raises INVALID_EVENT_NAME."""
+    if not is_event_name(name):
+        raise ProtocolError(
+            ErrorCode.INVALID_EVENT_NAME,
+            "event must be a name of 1 to 128 characters that holds no * and does not start "
+            "with # or hotsock.",
+        )
+    return name
+
+
+def valid_key(key: str | None, field: str = "key") -> str:
+    """A storage key; raises INVALID_STORAGE_KEY."""
+    if key is None or not is_storage_key(key):
+        raise ProtocolError(
+            ErrorCode.INVALID_STORAGE_KEY,
+            f"{field} must have 1 to 128 characters, without *, #, commas or white space.",
+        )
+    return key
+
+
+def valid_data(raw: msgspec.Raw) -> bytes:
+    """The raw JSON of a message or a storage entry; raises DATA_TOO_LARGE."""
+    data = bytes(raw)
+    if jsontext.too_large(data):
+        raise ProtocolError(
+            ErrorCode.DATA_TOO_LARGE, f"data takes more than {jsontext.MAX_DATA_BYTES} bytes."
+        )
+    return data
+
+
+def clears(data: bytes) -> bool:
+    """Whether this value clears a storage entry (protocol.md section 12)."""
+    return CLEARING.fullmatch(data) is not None
+
+
+def due(frame: Frame) -> datetime | None:
+    """When what the frame asks for is to be done; None: now. Raises
+    INVALID_SCHEDULE_EXPRESSION."""
+    if frame.schedule_expression is None:
+        return None
+    return schedule.instant(frame.schedule_expression, frame.schedule_expression_timezone)
+
+
+# --- events -------------------------------------------------------------------------------------
+
+
+def _publish(frame: Frame) -> Publish:
+    channel, event = valid_channel(frame.channel), valid_event(frame.event)
+    return Publish(channel, event, valid_data(frame.data), due(frame))
+
+
+def _token(frame: Frame) -> str | None:
+    return None if frame.data == NULL else convert(frame.data, _token_decoder, "data").token
+
+
+def _subscribe(frame: Frame) -> Subscribe:
+    return Subscribe(valid_channel(frame.channel), _token(frame))
+
+
+def _unsubscribe(frame: Frame) -> Unsubscribe:
+    return Unsubscribe(valid_channel(frame.channel))
+
+
+def react(frame: Frame) -> React:
+    channel = valid_channel(frame.channel)
+    data = convert(frame.data, _reaction_decoder, "data")
+    if data.action not in ("add", "remove"):
+        raise malformed('data.action must be "add" or "remove".')
+    if not is_reaction(data.reaction):
+        raise ProtocolError(
+            ErrorCode.INVALID_REACTION,
+            "data.reaction must not be blank, hold no # and take at most 100 bytes of UTF-8.",
+        )
+    return React(channel, data.message_id, data.reaction, data.action)  # type: ignore[arg-type]
+
+
+def _update_umd(frame: Frame) -> UpdateUmd:
+    return umd_update(_token(frame), frame.channel)
+
+
+def umd_update(token: str | None, channel: str | None) -> UpdateUmd:
+    """Raises INVALID_UMD_TOKEN where there is no token, INVALID_CHANNEL_NAME."""
+    if channel is not None:
+        valid_channel(channel)
+    if not token:
+        raise ProtocolError(ErrorCode.INVALID_UMD_TOKEN, "A token of scope umd is required.")
+    return UpdateUmd(token, channel)
+
+
+def _get_storage(frame: Frame) -> GetStorage:
+    return GetStorage(valid_channel(frame.channel), valid_key(frame.key))
+
+
+def set_storage(frame: Frame) -> SetStorage:
+    channel, key, data = valid_channel(frame.channel), valid_key(frame.key), valid_data(frame.data)
+    return SetStorage(channel, key, None if clears(data) else data, due(frame))
+
+
+def _constant(command: Command) -> Callable[[Frame], Command]:
+    return lambda frame: command
+
+
+DECODERS: dict[str, Callable[[Frame], Command]] = {
+    "hotsock.subscribe": _subscribe,
+    "hotsock.unsubscribe": _unsubscribe,
+    "hotsock.ping": _constant(Ping()),
+    "hotsock.pong": _constant(Pong()),
+    "hotsock.heartbeat": _constant(Heartbeat()),
+    "hotsock.messageReaction": react,
+    "hotsock.umdUpdate": _update_umd,
+    "hotsock.channelStorageGet": _get_storage,
+    "hotsock.channelStorageSet": set_storage,
+}
