@@ -66,10 +66,11 @@ class Node:
         except BaseException:
             await self.writer.stop()  # another node will try, with a thread of its own
             raise
-        self._recurring = [
-            asyncio.create_task(self._tick_for_ever()),
-            asyncio.create_task(self._beat_for_ever()),
-        ]
+        self._recurring = [asyncio.create_task(chore) for chore in self._chores()]
+
+    def _chores(self) -> list[Coroutine[Any, Any, None]]:
+        """What runs beside the connections until the node stops."""
+        return [self._tick_for_ever(), self._beat_for_ever()]
 
     async def _register(self) -> None:
         host = socket.gethostname()
