@@ -8,7 +8,6 @@ bounded by the number of connections.
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, cast
 
@@ -51,9 +50,11 @@ class ChatConsumer(AsyncConsumer):
             await handshake.refuse(scope, send, refusal)
             return
         outbox = Outbox(handshake.sender(scope, send), _canceller())
-        ends_at = time.monotonic() + settings.CONNECTION_MAX_SECONDS
+        self._loop = asyncio.get_running_loop()
+        now = self._loop.time()
+        ends_at = now + settings.CONNECTION_MAX_SECONDS
         address = handshake.address_of(scope)
-        self.connection = LiveConnection(opened.session, outbox, address, ends_at)
+        self.connection = LiveConnection(opened.session, outbox, address, ends_at, now, now)
         try:
             await send({"type": "websocket.accept"})
             await self._run(opened, receive)
@@ -87,14 +88,17 @@ class ChatConsumer(AsyncConsumer):
 
     async def _receive(self, sent: str | bytes) -> None:
         """Handles one frame; bytes are what a binary one holds."""
-        if not self._rate.allows(time.monotonic()):
+        self.connection.heard_at = now = self._loop.time()
+        if not self._rate.allows(now):
             self._too_fast()
         elif frames.oversize(sent):
             self.connection.outbox.close(CloseCode.TOO_LARGE)
         elif isinstance(sent, bytes):
             self._refuse(frames.malformed("Frames must be text, not binary."), None, None)
         else:
+            self.connection.handling = True
             await self._handle(sent)
+            self.connection.handling = False
 
     async def _handle(self, text: str) -> None:
         event, channel = None, None

@@ -19,6 +19,7 @@ from chat.delivery.catchup import read_changes
 from chat.delivery.hub import Hub
 from chat.delivery.leases import LEASE_SHARE, RegisterNode, RemoveNode, RenewLease
 from chat.delivery.live import LiveConnection
+from chat.delivery.liveness import Liveness
 from chat.delivery.operations import CloseConnection
 from chat.delivery.peers import alive_beside, ended_on, revoked
 from chat.delivery.reader import close_pool, read
@@ -45,11 +46,13 @@ class Node:
     def __init__(self) -> None:
         self.id = ids.new_id(int(time.time() * 1000))
         self.hub = Hub(read_changes)
-        self.writer = Writer(asyncio.get_running_loop(), self.hub.announce)
+        self._loop = asyncio.get_running_loop()
+        self.writer = Writer(self._loop, self.hub.announce)
         self.connections: dict[str, LiveConnection] = {}
         self.draining = False
         self.call_rates = Rates()  # of the client HTTP API, by connection id
         self.left_over: set[str] = set()  # connections that have ended, but whose rows are there
+        self._liveness = Liveness(settings.CONNECTION_IDLE_SECONDS, settings.KEEP_ALIVE_SECONDS)
         self._barred: dict[Person, float] = {}
         self._addresses: Counter[str] = Counter()
         self._outlasting: set[asyncio.Task[None]] = set()
@@ -111,10 +114,12 @@ class Node:
 
     def add(self, connection: LiveConnection) -> None:
         self.connections[connection.id] = connection
+        self._liveness.watch(connection)
         self._addresses[connection.address] += 1
 
     def remove(self, connection: LiveConnection) -> None:
         if self.connections.pop(connection.id, None) is not None:
+            self._liveness.forget(connection)
             self._count_down(connection.address)
 
     @contextlib.contextmanager
@@ -159,11 +164,12 @@ class Node:
             for connection in list(self.connections.values()):
                 connection.outbox.stalled()
             self._end_expired()
+            self._liveness.run(self._loop.time())
             self._forget_barred()
 
     def _end_expired(self) -> None:
         """Closes connections of the maximum age; all have the same, so the oldest come first."""
-        now = time.monotonic()
+        now = self._loop.time()
         for connection in self.connections.values():
             if connection.ends_at > now:
                 break

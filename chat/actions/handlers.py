@@ -26,6 +26,10 @@ async def _pong(node: Node, connection: LiveConnection, command: commands.Ping) 
     connection.outbox.push(events.PONG)
 
 
+async def _heartbeat(node: Node, connection: LiveConnection, command: commands.Heartbeat) -> None:
+    connection.beat_at = connection.heard_at
+
+
 async def _nothing(node: Node, connection: LiveConnection, command: commands.Command) -> None:
     """Hearing it was all: any frame shows that its connection is alive."""
 
@@ -37,5 +41,5 @@ HANDLERS: dict[type[commands.Command], Handler] = {
     commands.Unsubscribe: unsubscribe,
     commands.Ping: _pong,
     commands.Pong: _nothing,
-    commands.Heartbeat: _nothing,
+    commands.Heartbeat: _heartbeat,
 }

@@ -13,7 +13,11 @@ class LiveConnection:
     session: Session
     outbox: Outbox
     address: str
-    ends_at: float  # by the process's steady clock, in seconds
+    ends_at: float  # this and the other times: by the event loop's clock, in seconds
+    heard_at: float  # when its last frame came
+    beat_at: float  # when its last heartbeat came
+    handling: bool = False  # whether a frame is being handled: those behind it wait
+    gone: bool = False  # it has ended
 
     @property
     def id(self) -> str:

@@ -30,10 +30,10 @@ class Outbox:
         "_draining",
         "_loop",
         "_send",
-        "_since",
         "_unsent",
         "_waiting",
         "ended",
+        "sent_at",
     )
 
     def __init__(self, send: Send, abort: Callable[[], object]) -> None:
@@ -42,7 +42,7 @@ class Outbox:
         self._abort = abort
         self._waiting: deque[Event] = deque()
         self._unsent = 0
-        self._since = 0.0
+        self.sent_at = 0.0  # when a frame last left, or began to wait; by the loop's clock
         self._draining: asyncio.Task[None] | None = None
         self._close: int | None = None
         self.ended = False  # nothing more will be sent
@@ -76,7 +76,7 @@ class Outbox:
 
     def stalled(self) -> bool:
         """Closes a connection of which a byte has waited too long; says whether it did."""
-        if self._draining is None or self._loop.time() - self._since < MAX_STALL_SECONDS:
+        if self._draining is None or self._loop.time() - self.sent_at < MAX_STALL_SECONDS:
             return False
         if self._close is not None:  # not even the close frame leaves
             self.abandon()
@@ -98,12 +98,12 @@ class Outbox:
     def _drop(self, code: int) -> None:
         self._waiting.clear()
         self._unsent = 0
-        self._since = self._loop.time()
+        self.sent_at = self._loop.time()
         self.close(code)
 
     def _start(self) -> None:
         """Sends now, as far as the transport takes it; a task only where it does not."""
-        self._since = self._loop.time()
+        self.sent_at = self._loop.time()
         task = asyncio.Task(self._drain(), loop=self._loop, eager_start=True)
         self._draining = None if task.done() else task
 
@@ -113,7 +113,7 @@ class Outbox:
                 event = self._waiting.popleft()
                 await self._send({"type": "websocket.send", "text": event.text})
                 self._unsent = max(0, self._unsent - len(event.payload))
-                self._since = self._loop.time()
+                self.sent_at = self._loop.time()
             if self._close is not None:
                 reason = CLOSE_REASONS.get(self._close, "")
                 await self._send({"type": "websocket.close", "code": self._close, "reason": reason})

@@ -74,6 +74,7 @@ def unsubscribed(channel: str, meta: bytes, alias: str | None) -> Event:
 
 
 PONG: Final = Event(b'{"event":"hotsock.pong","data":"{}"}')
+KEEP_ALIVE: Final = Event(b'{"event":"hotsock.keepAlive","data":{}}')
 
 
 def message_json(id: str, event: str, channel: str, data: bytes, meta: bytes | None) -> bytes:

@@ -1,0 +1,86 @@
+"""When connections are due for something: idle ones, keepAlive, missed heartbeats (protocol.md
+section 6).
+
+One heap for all of a process, and nothing is done for a connection before its moment: what it
+sends and gets meanwhile only leaves a time behind, which is read when the moment comes.
+"""
+
+import heapq
+import itertools
+from collections.abc import Callable
+from typing import Final
+
+from chat.protocol import events
+from chat.protocol.errors import CloseCode
+
+from .live import LiveConnection
+
+SLACK: Final = 1000
+BUSY_SECONDS: Final = 1.0
+
+# What is due for a connection now; gives when to look again, None: never.
+Check = Callable[[LiveConnection, float], float | None]
+
+
+class Liveness:
+    """All times are of the event loop's clock, in seconds; periods too."""
+
+    def __init__(self, idle: float, keep_alive: float) -> None:
+        self._idle = idle
+        self._keep_alive = keep_alive
+        self._heap: list[tuple[float, int, LiveConnection, Check]] = []
+        self._order = itertools.count()
+        self._gone = 0
+
+    def watch(self, connection: LiveConnection) -> None:
+        """From `heard_at` on, for as long as it lasts."""
+        claims, since = connection.session.claims, connection.heard_at
+        self._push(since + self._idle, connection, self._check_idle)
+        if claims.keep_alive:
+            self._push(since + self._keep_alive, connection, self._send_keep_alive)
+        if claims.heartbeat_timeout is not None:
+            self._push(since + claims.heartbeat_timeout, connection, _check_heartbeat)
+
+    def forget(self, connection: LiveConnection) -> None:
+        """It has ended; what was due is dropped, at the latest when that is half of all."""
+        connection.gone = True
+        self._gone += 1
+        if self._gone * 2 > len(self._heap) + SLACK:
+            self._heap = [entry for entry in self._heap if not entry[2].gone]
+            heapq.heapify(self._heap)
+            self._gone = 0
+
+    def run(self, now: float) -> None:
+        """Does what is due by `now`."""
+        while self._heap and self._heap[0][0] <= now:
+            _, _, connection, check = heapq.heappop(self._heap)
+            again = None if connection.gone else check(connection, now)
+            if again is not None:
+                self._push(again, connection, check)
+
+    def _push(self, due: float, connection: LiveConnection, check: Check) -> None:
+        heapq.heappush(self._heap, (due, next(self._order), connection, check))
+
+    def _check_idle(self, connection: LiveConnection, now: float) -> float | None:
+        due = max(connection.heard_at, connection.outbox.sent_at) + self._idle
+        return _end(connection, due, now, CloseCode.GOING_AWAY)
+
+    def _send_keep_alive(self, connection: LiveConnection, now: float) -> float:
+        connection.outbox.push(events.KEEP_ALIVE)
+        return now + self._keep_alive
+
+
+def _check_heartbeat(connection: LiveConnection, now: float) -> float | None:
+    due = connection.beat_at + (connection.session.claims.heartbeat_timeout or 0)
+    return _end(connection, due, now, CloseCode.HEARTBEAT_MISSED)
+
+
+def _end(connection: LiveConnection, due: float, now: float, code: int) -> float | None:
+    """Closes it where it is due. While one of its frames waits for the database, those behind it
+    have not been heard yet."""
+    if due > now:
+        return due
+    if connection.handling:
+        return now + BUSY_SECONDS
+    connection.outbox.close(code)
+    return None
