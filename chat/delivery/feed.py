@@ -60,6 +60,7 @@ class Subscriber:
 class Feed:
     __slots__ = (
         "_arrivals",
+        "_head",
         "_last",
         "_read_changes",
         "_repair",
@@ -73,6 +74,7 @@ class Feed:
         self.subscribers: dict[str, Subscriber] = {}
         self._read_changes = read_changes
         self._last = UNKNOWN  # the number last delivered
+        self._head = UNKNOWN  # the channel's number as it was last read
         # A heap: by what must come before; passing messages before the change that follows the
         # same, since their sender may have caused it afterwards (P4); then as they arrived.
         self._waiting: list[tuple[int, bool, int, Item]] = []
@@ -92,6 +94,12 @@ class Feed:
             self._wait(item)
         if self._waiting:
             self._deliver_waiting()
+
+    def check(self, head: int) -> None:
+        """The channel's number in the database: what no announcement has told is read up to it."""
+        if self._last != UNKNOWN:
+            self._head = head
+            self._repair_where_behind()
 
     def close(self) -> None:
         if self._repair is not None:
@@ -118,22 +126,30 @@ class Feed:
         while self._waiting and self._waiting[0][0] <= max(self._last, known):
             self._deliver(heapq.heappop(self._waiting)[-1])
         self._last = max(self._last, known)
-        if self._waiting and self._repair is None:
+        self._repair_where_behind()
+
+    @property
+    def _behind(self) -> bool:
+        return bool(self._waiting) or self._head > self._last
+
+    def _repair_where_behind(self) -> None:
+        if self._behind and self._repair is None:
             self._repair = asyncio.create_task(self._fill_gap())
 
     async def _fill_gap(self) -> None:
         """Reads what is missing, until nothing waits for a predecessor any more."""
         try:
-            while self._waiting:
+            while self._behind:
                 await asyncio.sleep(REPAIR_AFTER_SECONDS)
-                if self._waiting:
+                if self._behind:
                     await self._read_missing()
         finally:
             self._repair = None
 
     async def _read_missing(self) -> None:
+        last = self._last
         try:
-            missing, known = await self._read_changes(self.channel, self._last)
+            missing, known = await self._read_changes(self.channel, last)
         except ProtocolError as error:  # the database is away: try again
             log.warning("A gap in a channel could not be read yet: %s", error.message)
             await asyncio.sleep(RETRY_AFTER_SECONDS)
@@ -141,6 +157,8 @@ class Feed:
         for change in missing:
             self._wait(change)
         self._deliver_waiting(known)
+        if self._last == last:  # nothing is there any more: not to be asked for again and again
+            self._head = last
 
 
 def _is_kept(item: Item, waiting: int) -> bool:

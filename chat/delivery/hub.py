@@ -3,6 +3,8 @@
 Plain dictionaries on the event loop: nothing here waits, and nothing here writes.
 """
 
+from collections.abc import Iterable
+
 from .changes import Item
 from .feed import Feed, ReadChanges, Subscriber
 
@@ -37,3 +39,14 @@ class Hub:
         feed = self._feeds.get(item.channel)
         if feed is not None:
             feed.receive(item)
+
+    def channels(self) -> list[str]:
+        """Those with subscribers in this process."""
+        return list(self._feeds)
+
+    def check(self, heads: Iterable[tuple[str, int]]) -> None:
+        """Channels and their numbers, as the database has them: whoever is behind catches up."""
+        for channel, head in heads:
+            feed = self._feeds.get(channel)
+            if feed is not None:
+                feed.check(head)
