@@ -65,7 +65,9 @@ class Away:
 
 def live(outbox: Outbox | None = None, **changes: Any) -> LiveConnection:
     session = Session(changes.pop("id", new_id()), CLAIMS)
-    stated = {"address": "192.0.2.1", "ends_at": float("inf"), **changes}
+    now = asyncio.get_running_loop().time()
+    times = {"ends_at": float("inf"), "heard_at": now, "beat_at": now}
+    stated = {"address": "192.0.2.1", **times, **changes}
     return LiveConnection(session, outbox or recording()[0], **stated)
 
 
@@ -244,7 +246,7 @@ async def test_who_was_closed_for_abuse_is_barred_alone_and_for_a_moment(
 
 
 async def test_the_oldest_are_ended_at_their_maximum_age() -> None:
-    node, now = nodes.Node(), nodes.time.monotonic()
+    node, now = nodes.Node(), asyncio.get_running_loop().time()
     closed = []
     for ends_at in (now - 2, now - 1, now + 60):
         outbox, sent = recording()

@@ -1,0 +1,133 @@
+"""What happens to a connection as time goes by (protocol.md section 6, rules 4 and 6).
+
+Nothing here waits for a span of time: the end of one connection says when it is too late for
+another.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+
+import pytest
+
+from tests.servers import Server, start_server
+from tests.wire.client import Client
+from tests.wire.connecting import connect, open_client, token
+from tests.wire.grants import room
+from tests.wire.kinds import close_code
+
+GOING_AWAY = 1001
+HEARTBEAT_MISSED = 4408
+TIMES = {"CONNECTION_IDLE_SECONDS": "2", "KEEP_ALIVE_SECONDS": "1", "CONNECTION_MAX_SECONDS": "5"}
+
+
+@pytest.fixture(scope="module", params=["uvicorn", "daphne"])
+def hurried(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """A server on which all times are short."""
+    directory = tmp_path_factory.mktemp("hurried")
+    with start_server(request.param, directory, **TIMES) as server:
+        yield server
+
+
+def going_away(server: Server) -> tuple[int, str]:
+    reason = "Going away" if server.kind == "uvicorn" else ""  # daphne sends none
+    return close_code(server, GOING_AWAY), reason
+
+
+async def until_closed(other: Client, act: Callable[[], Awaitable[object]]) -> tuple[int, str]:
+    """Acts again and again until the server closes `other`; gives its close code and reason."""
+    closing = asyncio.create_task(other.closed(limit=20))
+    while not closing.done():
+        await act()
+        await asyncio.wait([closing], timeout=0.1)
+    return await closing
+
+
+async def test_an_idle_connection_is_closed_and_one_that_sends_is_not(hurried: Server) -> None:
+    async with connect(hurried) as sending, connect(hurried) as idle:
+        assert await until_closed(idle, sending.settle) == going_away(hurried)
+        await sending.nothing()
+
+
+async def test_what_it_receives_keeps_a_connection_too(hurried: Server, channel: str) -> None:
+    rights = room(channel)
+    async with (
+        connect(hurried, channels=rights) as receiving,
+        connect(hurried, channels=rights) as sending,
+        connect(hurried) as idle,
+    ):
+        await receiving.subscribe(channel)
+        await sending.subscribe(channel)
+
+        async def publish() -> None:
+            await sending.publish(channel, event="typing")
+            await receiving.receive("typing")
+
+        assert await until_closed(idle, publish) == going_away(hurried)
+        await receiving.nothing()
+
+
+async def test_websocket_pings_do_not_count(hurried: Server) -> None:
+    pinging = await open_client(hurried, token(hurried), ping_interval=0.2)
+    try:
+        assert await pinging.closed(limit=20) == going_away(hurried)
+    finally:
+        await pinging.aclose()
+
+
+async def test_keep_alive_is_sent_so_that_it_never_idles_out(hurried: Server) -> None:
+    async with connect(hurried, keepAlive=True) as kept, connect(hurried) as other:
+
+        async def nothing() -> None:
+            pass
+
+        assert await until_closed(other, nothing) == going_away(hurried)
+        for _ in range(3):
+            frame = await kept.receive("hotsock.keepAlive")
+            assert frame.text == '{"event":"hotsock.keepAlive","data":{}}'
+        await kept.settle()
+
+
+async def test_without_keep_alive_none_is_sent(hurried: Server) -> None:
+    async with connect(hurried, keepAlive=False) as sending, connect(hurried) as idle:
+        await until_closed(idle, sending.settle)
+        await sending.nothing()
+
+
+async def test_a_connection_ends_at_its_maximum_age_however_lively(hurried: Server) -> None:
+    async with connect(hurried, keepAlive=True) as old:
+        await old.settle()
+        assert await old.closed(limit=20) == going_away(hurried)
+
+
+async def test_only_heartbeats_count_as_heartbeats(server: Server) -> None:
+    async with (
+        connect(server, heartbeatTimeout=6) as beating,
+        connect(server) as free,
+        connect(server, heartbeatTimeout=5) as lazy,
+    ):
+
+        async def live() -> None:
+            await beating.send({"event": "hotsock.heartbeat"})
+            await lazy.send({"event": "hotsock.ping"}, {"event": "hotsock.pong"})
+
+        assert await until_closed(lazy, live) == (HEARTBEAT_MISSED, "")
+        await beating.nothing()
+        await free.nothing()
+
+
+async def test_a_heartbeat_renews_the_time(server: Server) -> None:
+    async with (
+        connect(server, heartbeatTimeout=5) as beating,
+        connect(server, heartbeatTimeout=5) as silent,
+        connect(server, heartbeatTimeout=6) as later,
+    ):
+
+        async def beat() -> None:
+            await beating.send({"event": "hotsock.heartbeat"})
+
+        await until_closed(silent, beat)
+        await until_closed(later, lambda: asyncio.sleep(0))
+        assert (await beating.drain()) == []
+        assert await beating.closed(limit=20) == (HEARTBEAT_MISSED, "")
