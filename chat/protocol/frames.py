@@ -1,7 +1,7 @@
 """Text to frame: fields of the right type, or a sentence that names the one that is not. No Django
 here."""
 
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar, overload
 
 import msgspec
 from msgspec import Raw, Struct
@@ -13,6 +13,7 @@ MAX_FRAME_BYTES: Final = 128 * 1024
 NULL: Final = Raw(b"null")
 
 _Shape = TypeVar("_Shape", bound=Struct)
+_AnyFrame = TypeVar("_AnyFrame", bound="Frame")
 
 
 class Frame(Struct, gc=False, rename="camel"):
@@ -75,9 +76,16 @@ def read(text: str, decoder: "msgspec.json.Decoder[_Shape]", what: str) -> _Shap
     return shape
 
 
-def parse(text: str, what: str = "The frame") -> Frame:
-    """The fields of a frame, each of the right type; raises INVALID_MESSAGE."""
-    frame = read(text, _frame_decoder, what)
+@overload
+def parse(text: str, what: str = ...) -> Frame: ...
+@overload
+def parse(text: str, what: str, decoder: "msgspec.json.Decoder[_AnyFrame]") -> _AnyFrame: ...
+def parse(
+    text: str, what: str = "The frame", decoder: "msgspec.json.Decoder[Any]" = _frame_decoder
+) -> Frame:
+    """The fields of a frame, or of a shape with more, each of the right type; raises
+    INVALID_MESSAGE."""
+    frame: Frame = read(text, decoder, what)
     if jsontext.too_deep(bytes(frame.data)):
         raise malformed(f"data is nested more than {jsontext.MAX_DEPTH} levels deep.")
     return frame

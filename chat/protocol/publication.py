@@ -1,0 +1,120 @@
+"""What the server itself can publish: the body of `POST /publish` (protocol.md section 15).
+
+One shape for every door of the server's side: HTTP, Python, the command line. No Django here.
+"""
+
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from tokens.names import MAX_STORE_SECONDS, MAX_UMD_BYTES, is_uid
+
+from . import decoders, frames, jsontext, schedule
+from .commands import Publish, React, SetStorage
+from .errors import ErrorCode, ProtocolError
+from .frames import NULL, Frame, malformed
+
+FOR_EVER: Final = -1
+MAX_DEDUPLICATION_ID_LENGTH: Final = 128
+STORE_RANGE: Final = f"-1 (for ever) or 1 to {MAX_STORE_SECONDS} seconds"
+
+
+class Body(Frame, gc=False, rename="camel"):
+    """A frame's fields, and what the server alone may say."""
+
+    store: int | None = None
+    deduplication_id: str | None = None
+    eager_id_generation: bool | None = None
+    emit_pub_sub_event: bool | None = None
+
+
+class Reactor(Struct, gc=False):
+    """Who reacts, in the `data` of a reaction."""
+
+    uid: str | None = None
+    umd: msgspec.Raw = NULL
+
+
+class Publication(Struct, frozen=True, gc=False):
+    """A well-formed request of the server's own. `store` is in seconds, 0 for not stored, -1 for
+    ever; `uid` and `umd` are the reactor's, `umd` as JSON text."""
+
+    command: Publish | SetStorage | React
+    event: str
+    store: int
+    deduplication_id: str = ""
+    eager: bool = False
+    emits: bool = False
+    uid: str = ""
+    umd: str = "null"
+
+
+class Receipt(Struct, frozen=True, gc=False, rename="camel", omit_defaults=True):
+    """What whoever publishes is told: `id` of a message, `schedule_arn` where it is to be done
+    later."""
+
+    channel: str
+    event: str
+    id: str | None = None
+    schedule_arn: str | None = None
+
+
+_body_decoder = msgspec.json.Decoder(Body)
+_reactor_decoder = msgspec.json.Decoder(Reactor)
+
+
+def parse(text: str, what: str = "The body") -> Publication:
+    """What `text`, a JSON object, asks for; raises ProtocolError."""
+    body = frames.parse(text, what, _body_decoder)
+    command = decoders.decode(body)
+    if not isinstance(command, Publish | SetStorage | React):
+        raise ProtocolError(
+            ErrorCode.UNKNOWN_EVENT, f'event "{body.event}" is not one that can be published.'
+        )
+    uid, umd = _reactor(body) if isinstance(command, React) else ("", "null")
+    return Publication(
+        command=command,
+        event=body.event,
+        store=_store(body.store, default=FOR_EVER if isinstance(command, SetStorage) else 0),
+        deduplication_id=_deduplication_id(body.deduplication_id or ""),
+        eager=bool(body.eager_id_generation),
+        emits=bool(body.emit_pub_sub_event),
+        uid=uid,
+        umd=umd,
+    )
+
+
+def _store(store: int | None, default: int) -> int:
+    """As `default` says where it is absent; 0 is valid where it is the default."""
+    if store is None:
+        return default
+    if store == FOR_EVER or 1 <= store <= MAX_STORE_SECONDS or store == default:
+        return store
+    zero = "" if default else "0 (not stored), "
+    raise _invalid(f"store must be {zero}{STORE_RANGE}.")
+
+
+def _deduplication_id(id: str) -> str:
+    if len(id) > MAX_DEDUPLICATION_ID_LENGTH:
+        raise _invalid(f"deduplicationId takes more than {MAX_DEDUPLICATION_ID_LENGTH} characters.")
+    return id
+
+
+def _reactor(body: Body) -> tuple[str, str]:
+    """The uid and the umd of who reacts."""
+    if body.schedule_expression is not None:
+        raise schedule.invalid("A reaction cannot be scheduled.")
+    reactor = frames.convert(body.data, _reactor_decoder, "data")
+    if not reactor.uid or not is_uid(reactor.uid):
+        raise malformed("data.uid must be a string of 1 to 128 characters.")
+    umd = bytes(reactor.umd)
+    if jsontext.too_large(umd, MAX_UMD_BYTES):
+        raise ProtocolError(
+            ErrorCode.DATA_TOO_LARGE, f"data.umd takes more than {MAX_UMD_BYTES} bytes."
+        )
+    return reactor.uid, umd.decode()
+
+
+def _invalid(message: str) -> ProtocolError:
+    return ProtocolError(ErrorCode.INVALID_REQUEST, message)
