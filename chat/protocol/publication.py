@@ -89,7 +89,7 @@ def _store(store: int | None, default: int) -> int:
     """As `default` says where it is absent; 0 is valid where it is the default."""
     if store is None:
         return default
-    if store == FOR_EVER or 1 <= store <= MAX_STORE_SECONDS or store == default:
+    if store in (FOR_EVER, default) or 1 <= store <= MAX_STORE_SECONDS:
         return store
     zero = "" if default else "0 (not stored), "
     raise _invalid(f"store must be {zero}{STORE_RANGE}.")
