@@ -24,16 +24,17 @@ async def session_of(node: Node, connection_id: str, secret: str) -> Session:
     Raises ProtocolError: INVALID_CONNECTION (wrong id or secret, or it has ended),
     SERVICE_UNAVAILABLE.
     """
-    session, holder = await read(_session_of, connection_id, secret)
+    session, holder = await read(_session_of, connection_id, secret, node.id)
     if holder == node.id and connection_id not in node.connections:
         raise _invalid_connection()  # it has ended, and its row is about to go
     return session
 
 
-def _session_of(connection_id: str, secret: str) -> tuple[Session, str]:
+def _session_of(connection_id: str, secret: str, asker: str) -> tuple[Session, str]:
     """The session, and the id of the node that holds the connection."""
     known_form = is_storable(connection_id)  # PostgreSQL cannot even be asked for the others
-    row = Connection.objects.live().filter(id=connection_id).first() if known_form else None
+    live = Connection.objects.live(asker=asker)
+    row = live.filter(id=connection_id).first() if known_form else None
     known = row.secret_hash if row else NO_HASH
     if not hmac.compare_digest(known, secret_hash(secret)) or row is None:
         raise _invalid_connection()

@@ -2,12 +2,14 @@
 (protocol.md section 14)."""
 
 from .answers import Answer, Operation
+from .channels import channel_info
 from .history import messages, reactions
 from .publishing import publish_message
 
 __all__ = ["OPERATIONS", "Answer", "Operation"]
 
 OPERATIONS: dict[str, Operation] = {
+    "getChannelInfo": channel_info,
     "listMessages": messages,
     "listReactions": reactions,
     "publishMessage": publish_message,

@@ -26,9 +26,16 @@ class Node(models.Model):
 
 
 class ConnectionQuerySet(models.QuerySet["Connection"]):
-    def live(self, now: datetime | None = None) -> Self:
-        """Those below their maximum age and not revoked; None: by the database's clock."""
-        return self.filter(expires_at__gt=now or Now(), revoked=False)
+    def live(self, now: datetime | None = None, asker: str = "") -> Self:
+        """Those below their maximum age and not revoked, whose node's lease lasts; `now` None: by
+        the database's clock.
+
+        `asker` is a node that knows its own connections: while the database is away its lease may
+        run out, but they go on.
+        """
+        moment = now or Now()
+        held = models.Q(node__lease_until__gt=moment) | models.Q(node_id=asker)
+        return self.filter(held, expires_at__gt=moment, revoked=False)
 
 
 class Connection(models.Model):
