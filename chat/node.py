@@ -21,6 +21,7 @@ from chat.delivery.leases import LEASE_SHARE, RegisterNode, RemoveNode, RenewLea
 from chat.delivery.live import LiveConnection
 from chat.delivery.liveness import Liveness
 from chat.delivery.operations import CloseConnection
+from chat.delivery.outside import Outside
 from chat.delivery.peers import alive_beside, ended_on, revoked
 from chat.delivery.reader import close_pool, read
 from chat.delivery.writer import Writer
@@ -34,7 +35,7 @@ VERSION: Final = "0.1.0"
 DRAIN_SECONDS: Final = 1.0
 TICK_SECONDS: Final = 1.0
 BAR_SECONDS: Final = 1.0
-NOT_HEARD: Final = "what its clients publish is stored for all, but live for its own alone."
+NOT_HEARD: Final = "what is published there arrives here late, and only where it is stored."
 
 Person = tuple[str, str | None]
 """Address and uid: of those behind one address only the one is meant."""
@@ -46,8 +47,9 @@ class Node:
     def __init__(self) -> None:
         self.id = ids.new_id(int(time.time() * 1000))
         self.hub = Hub(read_changes)
-        self._loop = asyncio.get_running_loop()
-        self.writer = Writer(self._loop, self.hub.announce)
+        self.loop = asyncio.get_running_loop()
+        self._outside = Outside(self.hub)
+        self.writer = Writer(self.loop, self.hub.announce, self._outside.notice)
         self.connections: dict[str, LiveConnection] = {}
         self.draining = False
         self.call_rates = Rates()  # of the client HTTP API, by connection id
@@ -73,7 +75,7 @@ class Node:
 
     def _chores(self) -> list[Coroutine[Any, Any, None]]:
         """What runs beside the connections until the node stops."""
-        return [self._tick_for_ever(), self._beat_for_ever()]
+        return [self._tick_for_ever(), self._beat_for_ever(), self._outside.watch()]
 
     async def _register(self) -> None:
         host = socket.gethostname()
@@ -164,12 +166,12 @@ class Node:
             for connection in list(self.connections.values()):
                 connection.outbox.stalled()
             self._end_expired()
-            self._liveness.run(self._loop.time())
+            self._liveness.run(self.loop.time())
             self._forget_barred()
 
     def _end_expired(self) -> None:
         """Closes connections of the maximum age; all have the same, so the oldest come first."""
-        now = self._loop.time()
+        now = self.loop.time()
         for connection in self.connections.values():
             if connection.ends_at > now:
                 break
@@ -235,3 +237,12 @@ def running() -> Node | None:
     if starting is None or not starting.done() or starting.exception() is not None:
         return None
     return starting.result()
+
+
+def of_process() -> Node | None:
+    """The node that serves in this process, from whatever thread it is asked for."""
+    for loop, starting in list(_nodes.items()):
+        started = starting.done() and not starting.cancelled() and starting.exception() is None
+        if started and loop.is_running():
+            return starting.result()
+    return None

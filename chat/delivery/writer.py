@@ -6,6 +6,7 @@ many operations a commit. It never lingers for more.
 """
 
 import asyncio
+import contextlib
 import queue
 import threading
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from chat.protocol.errors import ErrorCode, ProtocolError
 from .changes import Item
 from .commit import Outcome, commit
 from .operations import Operation
+from .outside import POLL_SECONDS, Commits
 
 MAX_BATCH: Final = 500
 
@@ -28,12 +30,19 @@ class Writer:
     """A queue, and the thread that empties it into the database.
 
     `announce` is called on the event loop for all that was committed, in the order of the commit,
-    before anyone who waits for an operation learns of it.
+    before anyone who waits for an operation learns of it. `notice` is called there when, on
+    SQLite, somebody else has committed something.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, announce: Callable[[Item], None]) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        announce: Callable[[Item], None],
+        notice: Callable[[], object] = lambda: None,
+    ) -> None:
         self._loop = loop
         self._announce = announce
+        self._outside = Commits(lambda: loop.call_soon_threadsafe(notice))
         self._queue: queue.SimpleQueue[Pending | None] = queue.SimpleQueue()
         self._ending = False
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
@@ -69,7 +78,7 @@ class Writer:
 
     def _gather(self) -> list[Pending]:
         """All that waits, up to MAX_BATCH; waits for the first. Empty: it is time to end."""
-        first = self._queue.get()
+        first = self._first()
         if first is None:
             return []
         batch = [first]
@@ -80,6 +89,15 @@ class Writer:
                 break
             batch.append(following)
         return batch
+
+    def _first(self) -> Pending | None:
+        """Looks, while it waits, for what others have committed."""
+        if connection.vendor != "sqlite":
+            return self._queue.get()
+        while True:
+            self._outside.look()
+            with contextlib.suppress(queue.Empty):
+                return self._queue.get(timeout=POLL_SECONDS)
 
     def _settle(self, batch: list[Pending], outcomes: list[Outcome]) -> None:
         for (operation, future), outcome in zip(batch, outcomes, strict=True):

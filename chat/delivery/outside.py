@@ -1,0 +1,88 @@
+"""What other processes commit: noticed here, and caught up with by who listens in this one (P3).
+
+On SQLite by its count of commits, which costs 3 µs to ask for; on PostgreSQL by asking every
+so often where the channels stand that anybody here listens to (design.md section 4).
+"""
+
+import asyncio
+import contextlib
+import logging
+import sqlite3
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from django.db import connection
+
+from chat.models import Channel
+from chat.protocol.errors import ProtocolError
+
+from .hub import Hub
+from .reader import read
+
+log = logging.getLogger("chat.hub")
+
+POLL_SECONDS: Final = 0.25
+CHECK_SECONDS: Final = 2.0
+RETRY_SECONDS: Final = 1.0
+MAX_NAMES: Final = 10_000  # in one query; databases take some 32 thousand parameters
+
+
+class Outside:
+    """Lives on the event loop; `watch` runs as long as its process serves."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._noticed = asyncio.Event()
+
+    def notice(self) -> None:
+        """Somebody else has committed something."""
+        self._noticed.set()
+
+    async def watch(self) -> None:
+        every = None if connection.vendor == "sqlite" else CHECK_SECONDS
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._noticed.wait(), every)
+            self._noticed.clear()
+            await self._check()
+
+    async def _check(self) -> None:
+        channels = self._hub.channels()
+        try:
+            for start in range(0, len(channels), MAX_NAMES):
+                self._hub.check(await read(heads, channels[start : start + MAX_NAMES]))
+        except ProtocolError as error:
+            log.warning("What others committed cannot be read yet: %s", error.message)
+            await asyncio.sleep(RETRY_SECONDS)
+            self._noticed.set()
+
+
+def heads(channels: list[str]) -> list[tuple[str, int]]:
+    """The channels that hold something durable, each with its number."""
+    return list(Channel.objects.filter(name__in=channels).values_list("name", "number"))
+
+
+class Commits:
+    """Tells when another connection than this thread's has committed to the SQLite database."""
+
+    def __init__(self, notice: Callable[[], object]) -> None:
+        self._notice = notice
+        self._seen: tuple[Any, int] | None = None
+        self._due = 0.0
+
+    def look(self) -> None:
+        """Not within a transaction; at most each POLL_SECONDS, however often it is called."""
+        now = time.monotonic()
+        if now < self._due or connection.connection is None:
+            return
+        self._due = now + POLL_SECONDS
+        with contextlib.suppress(sqlite3.Error):  # whoever writes next finds out, and says so
+            self._compare()
+
+    def _compare(self) -> None:
+        driver = connection.connection  # a new one counts anew
+        seen = (driver, driver.execute("PRAGMA data_version").fetchone()[0])
+        if seen != self._seen:
+            self._seen = seen
+            self._notice()
