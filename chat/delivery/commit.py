@@ -109,14 +109,19 @@ def _begin(names: set[str]) -> Transaction:
 
 
 def _cursor() -> Any:
-    """The driver's own; raises NotCommitted where there is no connection. The pool has waited 2 s
-    for one by then: trying again would keep a handshake longer than the 5 s of a client's
-    patience (protocol.md section 6)."""
+    """Raises NotCommitted where there is no connection. The pool has waited 2 s for one by then:
+    trying again would keep a handshake longer than the 5 s of a client's patience (protocol.md
+    section 6)."""
     try:
         connection.ensure_connection()
     except Exception as error:
         connection.close()
         raise NotCommitted(error) from error
+    return driver_cursor()
+
+
+def driver_cursor() -> Any:
+    """The driver's own, of this thread's connection, which is open."""
     driver = connection.connection
     return Cursor(driver) if connection.vendor == "postgresql" else driver.cursor()
 

@@ -104,6 +104,7 @@ class Transaction:
     deletions: list[tuple[str, Row]] = field(init=False, default_factory=list)
     live: dict[str, int] = field(init=False, default_factory=dict)  # message id -> channel row
     standing: set[Row] = field(init=False, default_factory=set)  # (message, uid, reaction)
+    answers: dict[Row, str] = field(init=False, default_factory=dict)  # (channel row, key) -> JSON
 
     # --- reading ----------------------------------------------------------------------------
 
@@ -118,6 +119,10 @@ class Transaction:
     def begin(self, channels: Iterable[str]) -> None:
         """Starts the transaction and locks these channels, making those that are new."""
         self.execute("BEGIN" if self.postgresql else "BEGIN IMMEDIATE")
+        self.join(channels)
+
+    def join(self, channels: Iterable[str]) -> None:
+        """As `begin`, in a transaction that has begun."""
         names = sorted(set(channels))
         if names and len(self._lock(names)) < len(names):
             new = [(name,) for name in names if name not in self.heads]

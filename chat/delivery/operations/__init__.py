@@ -2,13 +2,17 @@
 
 from .base import FOR_EVER, Operation
 from .connections import CloseConnection, OpenConnection, SingleUse, Subscribe, Unsubscribe
+from .deduplication import PublishOnce
 from .messages import SetReaction, StoreMessage, message_not_found
+from .passing import PassOn
 
 __all__ = [
     "FOR_EVER",
     "CloseConnection",
     "OpenConnection",
     "Operation",
+    "PassOn",
+    "PublishOnce",
     "SetReaction",
     "SingleUse",
     "StoreMessage",

@@ -1,0 +1,37 @@
+"""A message that is not stored, where something about it is: that it was published."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chat.delivery.changes import Item, Passing
+from chat.delivery.transaction import Transaction
+from chat.protocol import events, ids
+
+from .base import Operation
+
+
+@dataclass(slots=True)
+class PassOn(Operation):
+    """Gives the id of a message of the server's own, which is announced and not stored."""
+
+    channel: str
+    event: str
+    data: bytes
+    item: Passing | None = None
+
+    def locks(self) -> tuple[str, ...]:
+        return (self.channel,)
+
+    @property
+    def announced(self) -> Sequence[Item]:
+        return () if self.item is None else (self.item,)
+
+    def apply(self, transaction: Transaction) -> str:
+        return self.made(transaction.ms)
+
+    def made(self, ms: int) -> str:
+        """The id, at so many milliseconds since 1970; from now on it can be announced."""
+        id = ids.new_id(ms)
+        event = events.message(id, self.event, self.channel, self.data, None)
+        self.item = Passing(self.channel, 0, event)
+        return id
