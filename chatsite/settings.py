@@ -151,6 +151,10 @@ CHANNEL_LAYERS: dict[str, dict[str, Any]] = {
     ),
 }
 
+# --- backend events (docs/webhooks.md) ------------------------------------------------------
+WEBHOOK_URL: str = address("WEBHOOK_URL", ("http", "https"))
+WEBHOOK_SECRET: str = text("WEBHOOK_SECRET")
+
 # --- Django ---------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "tokens",
@@ -234,6 +238,8 @@ LOGGING = {
         "django": {"level": "INFO"},
         # Its handler and uvicorn's own would print what the root's prints.
         "django.server": {"level": "INFO", "propagate": True},
+        # A line for each request to the webhook.
+        "httpx": {"level": "WARNING"},
         # A line for each opening and closing of a WebSocket, beside the access log's.
         "websockets": {"level": "WARNING"},
     },

@@ -12,6 +12,7 @@ from psycopg import Cursor, IntegrityError
 from chat.protocol.errors import ErrorCode, ProtocolError
 
 from .operations import Operation
+from .receivers import tell
 from .transaction import Transaction
 
 log = logging.getLogger("chat.writer")
@@ -63,6 +64,8 @@ def _commit_together(operations: Sequence[Operation]) -> list[Outcome]:
         if not _took_effect(transaction):
             raise NotCommitted(error) from error
         log.warning("A batch of %d was committed, but not answered: %s", len(operations), error)
+    if transaction.reports:
+        tell(transaction.reports)
     return outcomes
 
 

@@ -4,12 +4,17 @@ Plain SQL on the driver's own cursor (design.md section 4: Django's keeps every 
 and one ORM save a message is 20 to 50 times slower). Knows tables; decides nothing about chat.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from django.conf import settings
+
 from chat.protocol import ids
+
+from .receivers import listening
+from .reports import Report
 
 Row = tuple[Any, ...]
 
@@ -63,11 +68,11 @@ UPSERTS: Final = {  # table -> its insert; run in this order, so that references
         " VALUES (?, ?, ?, ?) ON CONFLICT (channel_id, key) DO UPDATE SET"
         " answer = excluded.answer, expires_at = excluded.expires_at"
     ),
-    "backend_event": (
-        "INSERT INTO chat_backendevent (webhook_id, stream, type, body, created_at, attempts,"
-        " next_attempt_at, last_error) VALUES (?, ?, ?, ?, ?, 0, ?, '')"
-    ),
 }
+REPORT: Final = (
+    "INSERT INTO chat_backendevent (webhook_id, stream, type, body, created_at, attempts,"
+    " next_attempt_at, last_error) VALUES (?, ?, ?, ?, ?, 0, ?, '')"
+)
 MOVE_CHANNEL: Final = (
     "UPDATE chat_channel SET number = ?, last_message_id = ?, changed_at = ? WHERE id = ?"
 )
@@ -105,6 +110,10 @@ class Transaction:
     live: dict[str, int] = field(init=False, default_factory=dict)  # message id -> channel row
     standing: set[Row] = field(init=False, default_factory=set)  # (message, uid, reaction)
     answers: dict[Row, str] = field(init=False, default_factory=dict)  # (channel row, key) -> JSON
+    # channel row and storage key -> number and value of what is set there
+    entries: dict[Row, tuple[int, bytes | None]] = field(init=False, default_factory=dict)
+    reporting: bool = field(init=False, default_factory=listening)
+    reports: list[Report] = field(init=False, default_factory=list)
 
     # --- reading ----------------------------------------------------------------------------
 
@@ -167,6 +176,12 @@ class Transaction:
     def delete(self, sql: str, row: Row) -> None:
         self.deletions.append((sql, row))
 
+    def report[**P](self, make: Callable[P, Report], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Tells the application's backend, if this commits, what `make` gives of the rest; where
+        nobody listens it is not even called."""
+        if self.reporting:
+            self.reports.append(make(*args, **kwargs))
+
     # --- writing ----------------------------------------------------------------------------
 
     def flush(self) -> None:
@@ -179,6 +194,17 @@ class Transaction:
         self._move_heads()
         for sql, row in self.deletions:
             self.execute(sql, row)
+        if self.reports and settings.WEBHOOK_URL:
+            self._write_reports()
+
+    def _write_reports(self) -> None:
+        """Last, when all that orders the changes is locked: their numbers are in that order."""
+        now = self.moment(self.now)
+        rows = [
+            (report.id, report.stream, report.type, report.body.decode(), now, now)
+            for report in self.reports
+        ]
+        self.cursor.executemany(self._sql(REPORT), rows)
 
     def _move_heads(self) -> None:
         changed = self.moment(self.now)

@@ -1,0 +1,13 @@
+"""The hook for Python code that wants to know of backend events (docs/webhooks.md).
+
+from django.dispatch import receiver
+from chat.signals import backend_event
+
+@receiver(backend_event)
+def count(event, **kwargs):
+    print(event.type, event.metadata, event.data)
+"""
+
+from chat.delivery.receivers import backend_event
+
+__all__ = ["backend_event"]
