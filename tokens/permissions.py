@@ -168,6 +168,14 @@ class Grants:
             rights = _remember(self._storage, (channel, key), _storage_rights(entries))
         return rights
 
+    def may_observe(self, channel: str) -> bool:
+        """Whether there can be a storage key of this channel that is observed at all."""
+        return any(
+            entry.directives.get("observe")
+            for matching in self._matching(channel)
+            for entry in matching.storage
+        )
+
     def _matching(self, name: str) -> list[Entry]:
         patterns = [entry for entry in self._patterns if entry.pattern.matches(name)]
         return [*self._named.get(name, ()), *patterns]

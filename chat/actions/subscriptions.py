@@ -28,7 +28,7 @@ async def subscribe(
     """
     claims = None if command.token is None else _verified(command.token)
     subscription = connection.session.may_subscribe(command, claims)
-    channel, subscriber = subscription.channel, connection.subscriber()
+    channel, subscriber = subscription.channel, connection.subscriber(subscription)
     node.hub.join(channel, subscriber)
     try:
         subscription.head_id, head = await node.writer.submit(

@@ -5,7 +5,7 @@ Looks past expiry: what a subscriber should have seen a moment ago it still gets
 
 from typing import Final
 
-from chat.models import Channel, Message, Reaction
+from chat.models import Channel, Message, Reaction, StorageEntry
 from chat.protocol import events, ids
 
 from .changes import Change
@@ -32,18 +32,25 @@ def changes_after(channel: str, after: int) -> tuple[list[Change], int]:
     id, head = found
     known = min(head, after + MAX_READ)
     between = {"channel_id": id, "number__gt": after, "number__lte": known}
-    changed = [
-        *((row.number, message_event(channel, row)) for row in Message.objects.filter(**between)),
+    changed: list[tuple[int, events.Event, str | None]] = [
         *(
-            (row.number, _reaction_event(channel, row))
+            (row.number, message_event(channel, row), None)
+            for row in Message.objects.filter(**between)
+        ),
+        *(
+            (row.number, _reaction_event(channel, row), None)
             for row in Reaction.objects.filter(**between)
         ),
+        *(
+            (row.number, entry_event(channel, row), row.key)
+            for row in StorageEntry.objects.filter(**between)
+        ),
     ]
-    changed.sort(key=lambda pair: pair[0])
-    previous = [after, *(number for number, _ in changed)]
+    changed.sort(key=lambda change: change[0])
+    previous = [after, *(number for number, _, _ in changed)]
     changes = [
-        Change(channel, before, number, event)
-        for before, (number, event) in zip(previous, changed, strict=False)
+        Change(channel, before, number, event, key=key)
+        for before, (number, event, key) in zip(previous, changed, strict=False)
     ]
     return changes, known
 
@@ -51,6 +58,10 @@ def changes_after(channel: str, after: int) -> tuple[list[Change], int]:
 def message_event(channel: str, row: Message) -> events.Event:
     meta = None if row.by_server else events.meta(row.uid, row.umd)
     return events.message(row.id, row.event, channel, row.data.encode(), meta)
+
+
+def entry_event(channel: str, row: StorageEntry) -> events.Event:
+    return events.storage_updated(channel, row.key, *row.shown)
 
 
 def _reaction_event(channel: str, row: Reaction) -> events.Event:

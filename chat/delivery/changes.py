@@ -17,7 +17,7 @@ class Change:
     """A committed change. `previous` and `number` are its channel's numbers before and after.
 
     `origin` is the connection that caused it, None where none did; it gets the event only with
-    `echo`.
+    `echo`. With `key`, only those who observe this storage entry get it.
     """
 
     channel: str
@@ -26,6 +26,7 @@ class Change:
     event: Event
     origin: str | None = None
     echo: bool = False
+    key: str | None = None
 
     @property
     def follows(self) -> int:
@@ -43,6 +44,7 @@ class Passing:
     caused in the channel, behind which it stays (design.md section 3, P4)."""
 
     place: ClassVar[int] = EVERY_HEAD
+    key: ClassVar[None] = None
 
     channel: str
     follows: int

@@ -8,7 +8,7 @@ import asyncio
 import heapq
 import itertools
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
 from chat.protocol.errors import ProtocolError
@@ -35,11 +35,17 @@ MAX_WAITING: Final = 1000
 class Subscriber:
     """A connection's place in a channel. Until `release`, what it is to get is held back."""
 
-    __slots__ = ("_head", "_held", "connection_id", "outbox")
+    __slots__ = ("_head", "_held", "connection_id", "observes", "outbox")
 
-    def __init__(self, connection_id: str, outbox: Outbox) -> None:
+    def __init__(
+        self,
+        connection_id: str,
+        outbox: Outbox,
+        observes: Callable[[str], bool] = lambda key: False,
+    ) -> None:
         self.connection_id = connection_id
         self.outbox = outbox
+        self.observes = observes  # which storage keys
         self._head = 0
         self._held: list[Item] | None = []
 
@@ -111,8 +117,14 @@ class Feed:
             if item.number <= self._last:
                 return
             self._last = item.number
-        for subscriber in self.subscribers.values():
+        for subscriber in self._receivers(item.key):
             subscriber.take(item)
+
+    def _receivers(self, key: str | None) -> Iterable[Subscriber]:
+        subscribers = self.subscribers.values()
+        if key is None:
+            return subscribers
+        return [subscriber for subscriber in subscribers if subscriber.observes(key)]
 
     def _wait(self, item: Item) -> None:
         place = (item.follows, isinstance(item, Change), next(self._arrivals), item)

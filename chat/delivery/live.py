@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from chat.protocol.session import Session
+from chat.protocol.session import Session, Subscription
 
 from .feed import Subscriber
 from .outbox import Outbox
@@ -23,5 +23,5 @@ class LiveConnection:
     def id(self) -> str:
         return self.session.connection_id
 
-    def subscriber(self) -> Subscriber:
-        return Subscriber(self.id, self.outbox)
+    def subscriber(self, subscription: Subscription) -> Subscriber:
+        return Subscriber(self.id, self.outbox, subscription.observes)

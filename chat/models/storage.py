@@ -5,11 +5,17 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from chat.protocol import events
+
 from .channels import Channel
 from .fields import CodePointField
 
 
 class StorageEntryQuerySet(models.QuerySet["StorageEntry"]):
+    def of(self, channel: str) -> Self:
+        """Those of the channel of this name; by a subquery, as for messages."""
+        return self.filter(channel=Channel.objects.filter(name=channel).values("id")[:1])
+
     def live(self, now: datetime | None = None) -> Self:
         """Those that are set and have not expired; None: by the database's clock."""
         fresh = Q(expires_at__isnull=True) | Q(expires_at__gt=now or Now())
@@ -59,3 +65,10 @@ class StorageEntry(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+    @property
+    def shown(self) -> tuple[bytes | None, bytes | None]:
+        """Its value and its meta, as events show them."""
+        if not self.data:
+            return None, None
+        return self.data.encode(), None if self.by_server else events.meta(self.uid, self.umd)

@@ -112,6 +112,29 @@ def reaction(
     )
 
 
+def _entry(event: bytes, channel: str, key: str, data: bytes | None, meta: bytes | None) -> Event:
+    return Event(
+        b'{"event":"%b","channel":%b,%b'
+        % (event, quote(channel), storage_item(key, data, meta)[1:])
+    )
+
+
+def storage_item(key: str, data: bytes | None, meta: bytes | None) -> bytes:
+    """An entry as `channelStorageList` has it. `data` None: unset; `meta` None: unset, or set by
+    the server API."""
+    return b'{"key":%b,"data":%b,"meta":%b}' % (quote(key), data or b"null", meta or b"null")
+
+
+def storage_data(channel: str, key: str, data: bytes | None, meta: bytes | None) -> Event:
+    """What is under a key, for who asked."""
+    return _entry(b"hotsock.channelStorageData", channel, key, data, meta)
+
+
+def storage_updated(channel: str, key: str, data: bytes | None, meta: bytes | None) -> Event:
+    """What is under a key now, for who observes it."""
+    return _entry(b"hotsock.channelStorageUpdated", channel, key, data, meta)
+
+
 def error(code: ErrorCode, message: str, event: str | None, channel: str | None) -> Event:
     """`hotsock.error`; `event` and `channel` as the client sent them, where it sent any, but for
     what is too long to be a name."""

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from tokens.claims import Claims
 from tokens.names import is_presence
-from tokens.permissions import Grants, MessageRights, grants
+from tokens.permissions import Grants, MessageRights, StorageRights, grants
 
 from . import events, ids
 from .commands import Subscribe
@@ -39,6 +39,10 @@ class Subscription:
     claims: Claims | None  # of its subscribe token
     meta: bytes
     head_id: str = ""
+
+    def observes(self, key: str) -> bool:
+        """Whether it is told of what changes under this storage key."""
+        return self.grants.storage(self.channel, key).observe
 
     def set_umd(self, umd: str) -> None:
         """`umd` is JSON text."""
@@ -182,6 +186,13 @@ class Session:
     def last_number(self, channel: str) -> int:
         """What its next passing message in the channel must stay behind (promise P4)."""
         return self._last_numbers.get(channel, 0) if self._last_numbers else 0
+
+    # --- storage ----------------------------------------------------------------------------
+
+    def storage(self, channel: str, key: str) -> tuple[StorageRights, Sender]:
+        """The rights on an entry, and as whose it is written."""
+        sender = self.subscriptions.get(channel, self)
+        return sender.grants.storage(channel, key), sender
 
     # --- reacting ---------------------------------------------------------------------------
 

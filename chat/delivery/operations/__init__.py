@@ -5,6 +5,7 @@ from .connections import CloseConnection, OpenConnection, SingleUse, Subscribe, 
 from .deduplication import PublishOnce
 from .messages import SetReaction, StoreMessage, message_not_found
 from .passing import PassOn
+from .storage import SetStorage
 
 __all__ = [
     "FOR_EVER",
@@ -14,6 +15,7 @@ __all__ = [
     "PassOn",
     "PublishOnce",
     "SetReaction",
+    "SetStorage",
     "SingleUse",
     "StoreMessage",
     "Subscribe",

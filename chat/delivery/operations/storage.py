@@ -1,0 +1,82 @@
+"""Writing storage entries (protocol.md section 12)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Self
+
+from chat.delivery.changes import Change, Item
+from chat.delivery.transaction import Transaction
+from chat.protocol import events
+from chat.protocol.storage import same
+
+from .base import FOR_EVER, Operation
+
+CLEARED: Final = ""  # what a cleared entry's row holds for its value
+
+
+@dataclass(slots=True)
+class SetStorage(Operation):
+    """Sets an entry, or clears it where `data` is None; only a change of its value is announced.
+
+    `store` in seconds, -1 for ever; `meta` None: by the server API.
+    """
+
+    channel: str
+    key: str
+    data: bytes | None
+    uid: str | None
+    umd: str
+    meta: bytes | None
+    store: int = FOR_EVER
+    change: Change | None = None
+
+    def locks(self) -> tuple[str, ...]:
+        return (self.channel,)
+
+    @property
+    def announced(self) -> Sequence[Item]:
+        return () if self.change is None else (self.change,)
+
+    @classmethod
+    def load(cls, transaction: Transaction, operations: Sequence[Self]) -> None:
+        """Reads the entries that are set; one that has expired counts as unset."""
+        written = {(transaction.heads[it.channel].id, it.key) for it in operations}
+        marks = ",".join(["(?, ?)"] * len(written))
+        found = transaction.select(
+            "SELECT channel_id, key, number, data FROM chat_storageentry"  # noqa: S608
+            f" WHERE (channel_id, key) IN (VALUES {marks}) AND data <> ?"
+            " AND (expires_at IS NULL OR expires_at > ?)",
+            [*(part for pair in written for part in pair), CLEARED, transaction.after(0)],
+        )
+        for channel_id, key, number, data in found:
+            transaction.entries[channel_id, key] = number, data.encode()
+
+    def apply(self, transaction: Transaction) -> None:
+        self.change = None
+        head = transaction.heads[self.channel]
+        place = head.id, self.key
+        number, current = transaction.entries.get(place, (0, None))
+        if self._changes(current):
+            previous, number = head.number, head.advance()
+            event = events.storage_updated(self.channel, self.key, self.data, self._meta)
+            self.change = Change(self.channel, previous, number, event, key=self.key)
+        elif self.data is None:
+            return
+        transaction.entries[place] = number, self.data
+        transaction.add("storage", (*place, number, *self._row(transaction)))
+
+    def _changes(self, current: bytes | None) -> bool:
+        if current is None or self.data is None:
+            return current is not self.data
+        return not same(current, self.data)
+
+    @property
+    def _meta(self) -> bytes | None:
+        return None if self.data is None else self.meta
+
+    def _row(self, transaction: Transaction) -> tuple[object, ...]:
+        """Its columns from `data` on. A cleared entry stays as a mark that expires at once."""
+        if self.data is None:
+            return CLEARED, None, "null", False, transaction.after(0), False
+        expires = None if self.store == FOR_EVER else transaction.after(self.store)
+        return self.data.decode(), self.uid, self.umd, self.meta is None, expires, False

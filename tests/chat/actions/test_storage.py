@@ -1,0 +1,83 @@
+"""Pages of storage entries (protocol.md sections 12, 14 and 15)."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from chat.actions import storage
+from chat.actions.storage import list_entries
+from chat.delivery.operations import SetStorage
+from chat.models import StorageEntry
+from tests.chat.databases import in_thread
+from tests.chat.delivery.written import do
+
+
+def fill(channel: str, keys: list[str]) -> None:
+    do(*(SetStorage(channel, key, b"1", None, "null", None) for key in keys))
+
+
+async def keys_of(channel: str, **asked: object) -> list[str]:
+    return [row.key for row in await list_entries(channel, **asked)]  # type: ignore[arg-type]
+
+
+async def all_pages(channel: str, allowed: Callable[[str], bool]) -> list[list[str]]:
+    pages, after = [], ""
+    while True:
+        page = await keys_of(channel, after=after, allowed=allowed)
+        pages.append(page)
+        if len(page) < 100:
+            return pages
+        after = page[-1]
+
+
+@pytest.mark.parametrize("window", [7, 100, 500])
+async def test_pages_are_full_though_many_keys_are_not_allowed(
+    database: str, channel: str, window: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "WINDOW", window)
+    keys = [f"{at:04}" for at in range(700)]
+    await in_thread(lambda: fill(channel, keys))
+    allowed = [key for key in keys if int(key) % 3 == 0]
+    pages = await all_pages(channel, lambda key: int(key) % 3 == 0)
+    assert [len(page) for page in pages] == [100, 100, 34]
+    assert [key for page in pages for key in page] == allowed
+
+
+async def test_a_page_looks_no_further_than_it_must(database: str, channel: str) -> None:
+    await in_thread(lambda: fill(channel, [f"{at:04}" for at in range(2000)]))
+    asked: list[str] = []
+    assert len(await keys_of(channel, allowed=lambda key: not asked.append(key))) == 100
+    assert len(asked) <= storage.WINDOW
+
+
+async def test_a_page_is_full_though_entries_vanish_meanwhile(database: str, channel: str) -> None:
+    keys = [f"{at:04}" for at in range(300)]
+    await in_thread(lambda: fill(channel, keys))
+    gone: list[str] = []
+
+    def vanishes(key: str) -> bool:
+        if key == "0050" and not gone:
+            gone.append(key)
+            StorageEntry.objects.filter(channel__name=channel, key__lt="0020").delete()
+        return True
+
+    page = await keys_of(channel, allowed=vanishes)
+    assert page == keys[20:120]
+
+
+async def test_keys_are_in_the_order_of_their_code_points(database: str, channel: str) -> None:
+    keys = ["B", "a", "Z", "é", "10", "9", "😀", "\uffee", "-"]
+    await in_thread(lambda: fill(channel, keys))
+    assert await keys_of(channel) == sorted(keys)
+    assert await keys_of(channel, after="Z") == [key for key in sorted(keys) if key > "Z"]
+    assert await keys_of(channel, keys=["a", "9", "a", "none"]) == ["9", "a"]
+    assert await keys_of(channel, keys=["a", "9"], after="9") == ["a"]
+    assert await keys_of(channel, keys=["a", "9"], allowed=lambda key: key == "9") == ["9"]
+    assert await keys_of(channel, keys=[]) == []
+
+
+async def test_another_channel_has_other_entries(database: str, channel: str) -> None:
+    await in_thread(lambda: fill(channel, ["a"]))
+    assert await keys_of(f"{channel}-2") == []
+    assert await asyncio.gather(keys_of(channel), keys_of(channel)) == [["a"], ["a"]]
