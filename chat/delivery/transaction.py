@@ -109,8 +109,6 @@ class Transaction:
     deletions: list[tuple[str, Row]] = field(init=False, default_factory=list)
     live: dict[str, int] = field(init=False, default_factory=dict)  # message id -> channel row
     standing: set[Row] = field(init=False, default_factory=set)  # (message, uid, reaction)
-    # channel row and storage key -> number and value of what is set there
-    entries: dict[Row, tuple[int, bytes | None]] = field(init=False, default_factory=dict)
     answers: dict[Row, str] = field(init=False, default_factory=dict)  # (channel row, key) -> JSON
     # channel row and storage key -> number and value of what is set there
     entries: dict[Row, tuple[int, bytes | None]] = field(init=False, default_factory=dict)
