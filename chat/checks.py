@@ -3,10 +3,12 @@
 `manage.py check` and `manage.py serve` say the same ones. Checks of keys: `tokens/checks.py`.
 """
 
+from base64 import b64decode
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+from urllib.parse import urlsplit
 
 from django.apps import AppConfig
 from django.conf import settings
@@ -24,12 +26,43 @@ PURGE_DOES_NOT_RUN = Warning(
     hint="docs/operations.md has the line for cron and the timer for systemd.",
     id="chat.W001",
 )
+MIN_SECRET: Final = 24  # bytes, as the Standard Webhooks scheme wants them
+MAX_SECRET: Final = 64
 NOT_MIGRATED = "The database is not up to date: run `manage.py migrate`."
 
 
 def environment_problems() -> list[str]:
     """One sentence for each variable that is malformed; its value, maybe a secret, is not in it."""
     return [f"{name} must be {expected}." for name, expected in settings.ENVIRONMENT_ERRORS.items()]
+
+
+def webhook_problems() -> list[str]:
+    """What is missing or malformed where backend events are to be sent."""
+    if not settings.WEBHOOK_URL:
+        return []
+    secret = settings.WEBHOOK_SECRET
+    form = f"whsec_ and the Base64 of {MIN_SECRET} to {MAX_SECRET} bytes"
+    present = {
+        "WEBHOOK_URL must be an address with a host.": _has_host(settings.WEBHOOK_URL),
+        f"WEBHOOK_SECRET is empty: WEBHOOK_URL needs one, {form}.": secret,
+        f"WEBHOOK_SECRET must be {form}.": not secret or _is_webhook_secret(secret),
+    }
+    return [problem for problem, found in present.items() if not found]
+
+
+def _has_host(url: str) -> bool:
+    try:
+        return bool(urlsplit(url).hostname and urlsplit(url).port != 0)
+    except ValueError:
+        return False
+
+
+def _is_webhook_secret(secret: str) -> bool:
+    try:
+        key = b64decode(secret.removeprefix("whsec_"), validate=True)
+    except ValueError:
+        return False
+    return secret.startswith("whsec_") and MIN_SECRET <= len(key) <= MAX_SECRET
 
 
 def deployment_problems() -> list[str]:
@@ -67,6 +100,11 @@ def environment(
     app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
     return [Error(problem, id="chat.E001") for problem in environment_problems()]
+
+
+@register(Tags.security)
+def webhook(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    return [Error(problem, id="chat.E002") for problem in webhook_problems()]
 
 
 @register(Tags.database)

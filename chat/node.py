@@ -24,6 +24,7 @@ from chat.delivery.operations import CloseConnection
 from chat.delivery.outside import Outside
 from chat.delivery.peers import alive_beside, ended_on, revoked
 from chat.delivery.reader import close_pool, read
+from chat.delivery.webhook import Webhook
 from chat.delivery.writer import Writer
 from chat.protocol import ids
 from chat.protocol.errors import CloseCode, ProtocolError
@@ -75,7 +76,11 @@ class Node:
 
     def _chores(self) -> list[Coroutine[Any, Any, None]]:
         """What runs beside the connections until the node stops."""
-        return [self._tick_for_ever(), self._beat_for_ever(), self._outside.watch()]
+        chores = [self._tick_for_ever(), self._beat_for_ever(), self._outside.watch()]
+        if settings.WEBHOOK_URL:
+            webhook = Webhook(self.writer, settings.WEBHOOK_URL, settings.WEBHOOK_SECRET)
+            chores.append(webhook.run())
+        return chores
 
     async def _register(self) -> None:
         host = socket.gethostname()
@@ -105,6 +110,7 @@ class Node:
         self.draining = True
         for task in self._recurring:
             task.cancel()
+        await asyncio.gather(*self._recurring, return_exceptions=True)  # some have a last word
         if self._outlasting:
             await asyncio.wait(self._outlasting)
         with contextlib.suppress(ProtocolError):  # its lease runs out, and others remove it

@@ -1,4 +1,4 @@
-"""Where a request came from, as backend events say it (protocol.md section 16). Only shapes here."""
+"""Where a request came from, as backend events say it (protocol.md section 16). Only a shape."""
 
 from typing import Literal
 

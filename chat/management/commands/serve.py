@@ -29,7 +29,12 @@ class Command(BaseCommand):
         parser.add_argument("--migrate", action="store_true", help="migrate the database first")
 
     def handle(self, *args: object, host: str, port: str, migrate: bool, **options: object) -> None:
-        _refuse(checks.environment_problems() + key_problems() + checks.deployment_problems())
+        _refuse(
+            checks.environment_problems()
+            + key_problems()
+            + checks.webhook_problems()
+            + checks.deployment_problems()
+        )
         listening = _listen(host, port)
         problems = checks.database_problems()
         if migrate and problems == [checks.NOT_MIGRATED]:
