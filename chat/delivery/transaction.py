@@ -12,6 +12,7 @@ from typing import Any, Final
 from django.conf import settings
 
 from chat.protocol import ids
+from chat.protocol.presence import Roster
 
 from .receivers import listening
 from .reports import Report
@@ -112,6 +113,7 @@ class Transaction:
     answers: dict[Row, str] = field(init=False, default_factory=dict)  # (channel row, key) -> JSON
     # channel row and storage key -> number and value of what is set there
     entries: dict[Row, tuple[int, bytes | None]] = field(init=False, default_factory=dict)
+    rosters: dict[str, Roster] = field(init=False, default_factory=dict)  # by channel
     reporting: bool = field(init=False, default_factory=listening)
     reports: list[Report] = field(init=False, default_factory=list)
 

@@ -15,6 +15,9 @@ REACTION_EVENTS: Final = {
     "add": b"hotsock.messageReactionAdded",
     "remove": b"hotsock.messageReactionRemoved",
 }
+MEMBER_ADDED: Final = "hotsock.memberAdded"
+MEMBER_UPDATED: Final = "hotsock.memberUpdated"
+MEMBER_REMOVED: Final = "hotsock.memberRemoved"
 MAX_ECHOED: Final = 512  # characters of a client's own name that come back in an error
 
 
@@ -64,13 +67,38 @@ def _subscription(event: bytes, channel: str, data: bytes, meta: bytes, alias: s
     )
 
 
-def subscribed(channel: str, meta: bytes, alias: str | None, *, auto: bool = False) -> Event:
-    data = b'{"autoSubscribed":true}' if auto else b"{}"
+def subscribed(
+    channel: str,
+    meta: bytes,
+    alias: str | None,
+    *,
+    auto: bool = False,
+    members: bytes | None = None,
+) -> Event:
+    """`members` is the JSON list of a presence channel's, None on any other."""
+    said = [b'"autoSubscribed":true'] if auto else []
+    if members is not None:
+        said.append(b'"members":' + members)
+    data = b"{%b}" % b",".join(said)
     return _subscription(b"hotsock.subscribed", channel, data, meta, alias)
 
 
 def unsubscribed(channel: str, meta: bytes, alias: str | None) -> Event:
     return _subscription(b"hotsock.unsubscribed", channel, b"{}", meta, alias)
+
+
+def umd_updated(channel: str | None, meta: bytes) -> Event:
+    """`channel` None: the connection's own metadata."""
+    where = b"" if channel is None else b'"channel":%b,' % quote(channel)
+    return Event(b'{"event":"hotsock.umdUpdated",%b"data":{},"meta":%b}' % (where, meta))
+
+
+def member(event: str, channel: str, member: bytes, members: bytes) -> Event:
+    """One of the three member events; `members` is the JSON list of all, after the change."""
+    return Event(
+        b'{"event":%b,"channel":%b,"data":{"member":%b,"members":%b}}'
+        % (quote(event), quote(channel), member, members)
+    )
 
 
 PONG: Final = Event(b'{"event":"hotsock.pong","data":"{}"}')

@@ -49,7 +49,7 @@ class Roster:
     def load_member(self, uid: str, umd: str, joined: int) -> None:
         self._put(uid, Present(umd, joined, member_json(uid, umd)))
 
-    def load_subscriber(self, connection_id: str, uid: str) -> None:
+    def add_subscriber(self, connection_id: str, uid: str) -> None:
         self.subscribers[connection_id] = uid
         self._held[uid] += 1
 
