@@ -1,13 +1,20 @@
-"""Who calls the client HTTP API: a connection, by its id and its secret.
+"""Who calls the HTTP API: a connection, by its id and its secret, or the application's own backend,
+by one of two keys.
 
-protocol.md section 14: they work in every process, so they are looked up in the database.
+A connection's work in every process (protocol.md section 14): they are looked up in the database.
 """
 
 import hmac
-from functools import lru_cache
+from collections.abc import Iterable
+from functools import lru_cache, wraps
+
+from django.conf import settings
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse
 
 from chat.actions.connections import secret_hash
 from chat.delivery.reader import read
+from chat.http import View
 from chat.models import Connection, Subscription
 from chat.node import Node
 from chat.protocol.errors import ErrorCode, ProtocolError
@@ -18,19 +25,27 @@ from tokens.names import is_storable
 NO_HASH = "0" * 64  # compared with where there is no such connection: it takes as long
 
 
-async def session_of(node: Node, connection_id: str, secret: str) -> Session:
-    """The session of an open connection, whichever process holds it.
+# --- a connection -------------------------------------------------------------------------------
+
+
+async def session_of(
+    node: Node, connection_id: str, secret: str, channel: str | None = None
+) -> Session:
+    """The session of an open connection, whichever process holds it, with its subscriptions: those
+    that `channel`, a name or an alias, may mean, or all of them.
 
     Raises ProtocolError: INVALID_CONNECTION (wrong id or secret, or it has ended),
     SERVICE_UNAVAILABLE.
     """
-    session, holder = await read(_session_of, connection_id, secret, node.id)
+    session, holder = await read(_session_of, connection_id, secret, node.id, channel)
     if holder == node.id and connection_id not in node.connections:
         raise _invalid_connection()  # it has ended, and its row is about to go
     return session
 
 
-def _session_of(connection_id: str, secret: str, asker: str) -> tuple[Session, str]:
+def _session_of(
+    connection_id: str, secret: str, asker: str, channel: str | None
+) -> tuple[Session, str]:
     """The session, and the id of the node that holds the connection."""
     known_form = is_storable(connection_id)  # PostgreSQL cannot even be asked for the others
     live = Connection.objects.live(asker=asker)
@@ -40,9 +55,21 @@ def _session_of(connection_id: str, secret: str, asker: str) -> tuple[Session, s
         raise _invalid_connection()
     session = Session(row.id, _claims(row.claims, "connect"))
     session.set_umd(row.umd)
-    for subscription in row.subscriptions.select_related("channel"):
+    for subscription in _subscriptions(row, session, channel):
         _resume(session, subscription)
     return session, row.node_id
+
+
+def _subscriptions(
+    row: Connection, session: Session, channel: str | None
+) -> Iterable[Subscription]:
+    """A connection may have thousands. The alias of a subscribe token is in its claims alone."""
+    found = row.subscriptions.select_related("channel")
+    if channel is None:
+        return found
+    names = {channel, session.grants.real_name(channel)}
+    meant = Q(channel__name__in=[name for name in names if is_storable(name)])
+    return found.filter(meant | ~Q(claims=""))
 
 
 def _invalid_connection() -> ProtocolError:
@@ -61,3 +88,28 @@ def _resume(session: Session, row: Subscription) -> None:
 def _claims(payload: str, scope: str) -> Claims:
     """Claims that were accepted before; the same text gives the same object."""
     return parse_claims(payload.encode(), scope=scope)
+
+
+# --- the application's backend ------------------------------------------------------------------
+
+
+def needs_api_key(view: View) -> View:
+    """Raises INVALID_API_KEY unless the caller sends `Authorization: Bearer KEY`."""
+
+    @wraps(view)
+    async def checked(request: HttpRequest, *args: str, **kwargs: str) -> HttpResponse:
+        scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not is_api_key(key.strip().encode("latin-1")):
+            raise ProtocolError(
+                ErrorCode.INVALID_API_KEY, "The header Authorization must be: Bearer, an API key."
+            )
+        return await view(request, *args, **kwargs)
+
+    return checked
+
+
+def is_api_key(key: bytes) -> bool:
+    """Whether it is either of the two configured ones; takes as long for any key of its length."""
+    known = (settings.API_SECRET_KEY_1, settings.API_SECRET_KEY_2)
+    same = [hmac.compare_digest(key, each.encode()) for each in known if each]
+    return any(same)

@@ -1,8 +1,10 @@
-from django.urls import path
+from django.urls import path, re_path
 
-from . import views
+from . import server_api, views
 
 urlpatterns = [
     path("", views.demo),
     path("connection/<str:operation>", views.client_operation),
+    path("publish", server_api.publish),
+    re_path("^channels/", server_api.channel),
 ]

@@ -4,7 +4,7 @@ The writer's own operations, on the caller's connection: what is rolled back is 
 announced. Runs in the caller's thread.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,6 +14,8 @@ from chat.protocol.errors import ErrorCode, ProtocolError
 
 from .commit import UNAVAILABLE, driver_cursor
 from .operations import Operation
+from .receivers import tell
+from .reports import Report
 from .transaction import Transaction
 
 
@@ -26,7 +28,9 @@ def write(operation: Operation, announce: Callable[[Operation], object]) -> Any:
     """
     try:
         with transaction.atomic():
-            outcome = _apply(operation)
+            outcome, reports = _apply(operation)
+            if reports:
+                transaction.on_commit(partial(tell, reports))
             transaction.on_commit(partial(announce, operation))
     except Error as error:
         if not connection.in_atomic_block:
@@ -35,11 +39,11 @@ def write(operation: Operation, announce: Callable[[Operation], object]) -> Any:
     return outcome
 
 
-def _apply(operation: Operation) -> Any:
+def _apply(operation: Operation) -> tuple[Any, Sequence[Report]]:
     with connection.wrap_database_errors:
         joined = Transaction(driver_cursor(), connection.vendor == "postgresql")
         joined.join(operation.locks())
         type(operation).load(joined, [operation])
         outcome = operation.apply(joined)
         joined.flush()
-    return outcome
+    return outcome, joined.reports

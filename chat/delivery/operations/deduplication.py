@@ -7,7 +7,7 @@ answered the same.
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from msgspec import json, structs
 
@@ -67,10 +67,13 @@ class PublishOnce(Operation):
         return receipt
 
     def _first(self, transaction: Transaction) -> Receipt:
-        outcome = self.what.apply(transaction)
-        return (
-            structs.replace(self.receipt, **{self.gives: outcome}) if self.gives else self.receipt
-        )
+        return self.given(self.what.apply(transaction))
+
+    def given(self, outcome: Any) -> Receipt:
+        """The receipt for what `what` gave."""
+        if self.gives is None:
+            return self.receipt
+        return structs.replace(self.receipt, **{self.gives: outcome})
 
 
 def _load_answers(transaction: Transaction, operations: Sequence[PublishOnce]) -> None:

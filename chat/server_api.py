@@ -1,0 +1,81 @@
+"""The server HTTP API (protocol.md section 15): for the application's own backend, with an API key.
+
+Parses and answers; the verbs act.
+"""
+
+from typing import Final
+from urllib.parse import quote, unquote_to_bytes
+
+from django.http import HttpRequest, HttpResponse
+from msgspec import json, structs
+
+from chat import node
+from chat.actions import server
+from chat.actions.channels import channel_info
+from chat.actions.storage import list_entries
+from chat.credentials import needs_api_key
+from chat.http import answer, body_of, door, invalid, query_of
+from chat.protocol import decoders, events
+from chat.protocol.publication import parse
+
+MAX_KEYS: Final = 100
+
+
+@door("POST")
+@needs_api_key
+async def publish(request: HttpRequest) -> HttpResponse:
+    """`POST /publish`."""
+    publication = parse(body_of(request))
+    receipt = await server.publish(await node.current(), publication)
+    if not publication.eager:
+        receipt = structs.replace(receipt, id=None)
+    return answer(json.encode(receipt), 202)
+
+
+@door("GET", "HEAD")
+@needs_api_key
+async def channel(request: HttpRequest) -> HttpResponse:
+    """`GET /channels/{name}` and `GET /channels/{name}/storage`."""
+    path = _path_below_channels(request)
+    if path.endswith(STORAGE):
+        return await _storage(request, _name(path.removesuffix(STORAGE)))
+    info = await channel_info(_name(path))
+    members = b"" if info.members is None else b',"members":' + info.members
+    counted = json.encode(info.name), info.subscriptions
+    return answer(b'{"name":%b,"subscriptionsCount":%d%b}' % (*counted, members))
+
+
+STORAGE: Final = b"/storage"
+
+
+def _path_below_channels(request: HttpRequest) -> bytes:
+    """Percent-encoded still, so that a slash of the name's own can be told from one of ours."""
+    whole: bytes = request.scope.get("raw_path") or quote(request.path).encode()  # type: ignore[attr-defined]
+    return whole.partition(b"/channels/")[2]
+
+
+def _name(encoded: bytes) -> str:
+    try:
+        name = unquote_to_bytes(encoded).decode()
+    except UnicodeDecodeError:
+        name = None
+    return decoders.valid_channel(name)
+
+
+async def _storage(request: HttpRequest, channel: str) -> HttpResponse:
+    query = query_of(request)
+    keys, after = query.get("keys"), query.get("after", "")
+    entries = await list_entries(
+        channel,
+        keys=_keys(keys) if keys else None,
+        after=decoders.valid_key(after, "after") if after else "",
+    )
+    items = (events.storage_item(entry.key, *entry.shown) for entry in entries)
+    return answer(b'{"items":[%b]}' % b",".join(items))
+
+
+def _keys(text: str) -> list[str]:
+    keys = text.split(",")
+    if len(keys) > MAX_KEYS:
+        raise invalid(f"keys names more than {MAX_KEYS} keys.")
+    return [decoders.valid_key(key, "keys") for key in keys]
