@@ -16,6 +16,7 @@ from chat.delivery.operations import CloseConnection, OpenConnection, SingleUse
 from chat.node import Node
 from chat.protocol.errors import CloseCode, ErrorCode, ProtocolError
 from chat.protocol.session import Session
+from chat.protocol.sources import Source
 from tokens.claims import Claims
 from tokens.models import UsedToken
 from tokens.signing import verify
@@ -46,6 +47,8 @@ async def open_connection(node: Node, token: str, address: str, user_agent: str)
     if node.is_barred((address, claims.uid)):
         raise ProtocolError(ErrorCode.RATE_LIMITED, "Too soon after too much; try again later.")
     session = Session(urlsafe_b64encode(secrets.token_bytes(ID_BYTES)).decode(), claims)
+    address, user_agent = address[:MAX_ADDRESS_LENGTH], user_agent[:MAX_USER_AGENT_LENGTH]
+    session.source = Source("client.websocket", session.connection_id, address, user_agent)
     secret = secrets.token_urlsafe(SECRET_BYTES)
     operation = OpenConnection(
         id=session.connection_id,
@@ -54,8 +57,8 @@ async def open_connection(node: Node, token: str, address: str, user_agent: str)
         claims=claims.payload,
         uid=claims.uid,
         umd=claims.umd,
-        address=address[:MAX_ADDRESS_LENGTH],
-        user_agent=user_agent[:MAX_USER_AGENT_LENGTH],
+        address=address,
+        user_agent=user_agent,
         max_seconds=settings.CONNECTION_MAX_SECONDS,
         single_use=single_use(claims),
     )

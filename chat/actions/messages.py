@@ -1,15 +1,21 @@
 """Publishing: one verb for every door (protocol.md section 8)."""
 
+import logging
 import time
 from dataclasses import dataclass
 
 from chat.delivery.changes import Passing
 from chat.delivery.operations import StoreMessage
+from chat.delivery.operations.messages import ReportMessage
+from chat.delivery.receivers import listening
 from chat.node import Node
 from chat.protocol import events, ids
 from chat.protocol.commands import Publish
+from chat.protocol.errors import ProtocolError
 from chat.protocol.session import Sender, Session
 from tokens.permissions import MessageRights
+
+log = logging.getLogger("chat.messages")
 
 
 @dataclass(slots=True, frozen=True)
@@ -31,7 +37,7 @@ async def publish(node: Node, session: Session, command: Publish) -> Published:
     if rights.store:
         id = await _store(node, session, channel, command, rights, sender)
     else:
-        id = _pass_on(node, session, channel, command, rights, sender)
+        id = await _pass_on(node, session, channel, command, rights, sender)
     return Published(channel, command.event, id)
 
 
@@ -53,6 +59,7 @@ async def _store(
         store=rights.store,
         origin=session.connection_id,
         echo=rights.echo,
+        source=session.source if rights.emit_pubsub_event else None,
     )
     id: str = await node.writer.submit(operation)
     if operation.change is not None:
@@ -60,7 +67,7 @@ async def _store(
     return id
 
 
-def _pass_on(
+async def _pass_on(
     node: Node,
     session: Session,
     channel: str,
@@ -72,4 +79,17 @@ def _pass_on(
     event = events.message(id, command.event, channel, command.data, sender.meta)
     follows = session.last_number(channel)
     node.hub.announce(Passing(channel, follows, event, session.connection_id, rights.echo))
+    if rights.emit_pubsub_event and listening():
+        report = ReportMessage(
+            channel, command.event, id, command.data, sender.meta, session.source
+        )
+        await _report(node, report)
     return id
+
+
+async def _report(node: Node, report: ReportMessage) -> None:
+    """The message is out: where its event is lost, its sender must not send it again."""
+    try:
+        await node.writer.submit(report)
+    except ProtocolError as error:
+        log.error("That %s was published is reported to nobody: %s", report.id, error.message)

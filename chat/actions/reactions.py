@@ -28,6 +28,7 @@ async def react(node: Node, session: Session, command: React) -> None:
         action=command.action,
         origin=session.connection_id,
         echo=session.echoes_reactions(subscription),
+        source=session.source if session.reports_reactions(subscription, event) else None,
     )
     await node.writer.submit(operation)
     if operation.change is not None:

@@ -108,7 +108,8 @@ class Transaction:
     rows: dict[str, list[Row]] = field(init=False, default_factory=dict)
     reactions: dict[Row, Row] = field(init=False, default_factory=dict)
     deletions: list[tuple[str, Row]] = field(init=False, default_factory=list)
-    live: dict[str, int] = field(init=False, default_factory=dict)  # message id -> channel row
+    # message id -> channel row, and its expiry as the driver gives it
+    live: dict[str, tuple[int, Any]] = field(init=False, default_factory=dict)
     standing: set[Row] = field(init=False, default_factory=set)  # (message, uid, reaction)
     answers: dict[Row, str] = field(init=False, default_factory=dict)  # (channel row, key) -> JSON
     # channel row and storage key -> number and value of what is set there
@@ -164,6 +165,12 @@ class Transaction:
         if self.postgresql:
             return moment
         return str(moment.astimezone(UTC).replace(tzinfo=None))
+
+    def time(self, value: Any) -> datetime | None:
+        """A time as the driver gives it."""
+        if isinstance(value, str):
+            return datetime.fromisoformat(value).replace(tzinfo=UTC)
+        return value  # type: ignore[no-any-return]
 
     def after(self, seconds: float) -> Any:
         return self.moment(self.now + timedelta(seconds=seconds))

@@ -14,6 +14,7 @@ from tokens.permissions import Grants, MessageRights, StorageRights, grants
 from . import events, ids
 from .commands import Subscribe
 from .errors import ErrorCode, ProtocolError
+from .sources import Source
 
 NOTHING: Final = "null"  # an absent umd, as JSON text
 MAX_REMEMBERED: Final = 1024
@@ -57,6 +58,7 @@ class Session:
         "connection_id",
         "grants",
         "meta",
+        "source",
         "subscriptions",
         "uid",
         "umd",
@@ -64,6 +66,7 @@ class Session:
 
     def __init__(self, connection_id: str, claims: Claims) -> None:
         self.connection_id = connection_id
+        self.source = Source("client.websocket", connection_id)
         self.claims = claims
         self.grants = grants(claims)
         self.uid = claims.uid
@@ -216,6 +219,10 @@ def needs_uid(subscription: Subscription) -> str:
     if not subscription.uid:
         raise ProtocolError(ErrorCode.REACT_PERMISSION_DENIED, "Reacting needs a token with a uid.")
     return subscription.uid
+
+    def reports_reactions(self, subscription: Subscription, event: str) -> bool:
+        """Whether reactions to messages of this event are backend events."""
+        return subscription.grants.message(subscription.channel, event).emit_pubsub_event
 
 
 def window_start(subscription: Subscription) -> str:

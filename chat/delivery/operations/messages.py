@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
+from chat.delivery import reports
 from chat.delivery.changes import Change, Item
 from chat.delivery.transaction import Transaction
 from chat.protocol import events, ids
 from chat.protocol.errors import ErrorCode, ProtocolError
+from chat.protocol.sources import Source
 
 from .base import FOR_EVER, Operation
 
@@ -15,7 +17,7 @@ from .base import FOR_EVER, Operation
 @dataclass(slots=True)
 class StoreMessage(Operation):
     """Stores a message and gives its id. `store` in seconds, -1 for ever; `meta` None: by the
-    server API."""
+    server API; `source` None: no backend event is wanted."""
 
     channel: str
     event: str
@@ -26,6 +28,7 @@ class StoreMessage(Operation):
     store: int
     origin: str | None = None
     echo: bool = False
+    source: Source | None = None
     change: Change | None = None
 
     def locks(self) -> tuple[str, ...]:
@@ -47,12 +50,41 @@ class StoreMessage(Operation):
         )
         event = events.message(id, self.event, self.channel, self.data, self.meta)
         self.change = Change(self.channel, previous, number, event, self.origin, self.echo)
+        if self.source is not None:
+            transaction.report(
+                reports.message_published,
+                *(self.channel, self.event, id, self.data, self.meta, self.source),
+            )
         return id
 
 
 @dataclass(slots=True)
+class ReportMessage(Operation):
+    """Writes the backend event of a message that is not stored, and nothing else of it."""
+
+    channel: str
+    event: str
+    id: str
+    data: bytes
+    meta: bytes | None
+    source: Source
+
+    def locks(self) -> tuple[str, ...]:
+        return (self.channel,)
+
+    def apply(self, transaction: Transaction) -> None:
+        transaction.report(
+            reports.message_published,
+            *(self.channel, self.event, self.id, self.data, self.meta, self.source),
+        )
+
+
+@dataclass(slots=True)
 class SetReaction(Operation):
-    """Adds or removes a reaction; whether that changed anything is whether it is announced."""
+    """Adds or removes a reaction; whether that changed anything is whether it is announced.
+
+    `source` None: no backend event is wanted.
+    """
 
     channel: str
     message_id: str
@@ -63,6 +95,7 @@ class SetReaction(Operation):
     action: str
     origin: str | None = None
     echo: bool = False
+    source: Source | None = None
     change: Change | None = None
 
     def locks(self) -> tuple[str, ...]:
@@ -76,13 +109,12 @@ class SetReaction(Operation):
     def load(cls, transaction: Transaction, operations: Sequence[Self]) -> None:
         messages = sorted({operation.message_id for operation in operations})
         marks = ",".join("?" * len(messages))
-        transaction.live.update(
-            transaction.select(
-                f"SELECT id, channel_id FROM chat_message WHERE id IN ({marks})"  # noqa: S608
-                " AND (expires_at IS NULL OR expires_at > ?)",
-                [*messages, transaction.moment(transaction.now)],
-            )
+        found = transaction.select(
+            f"SELECT id, channel_id, expires_at FROM chat_message WHERE id IN ({marks})"  # noqa: S608
+            " AND (expires_at IS NULL OR expires_at > ?)",
+            [*messages, transaction.moment(transaction.now)],
         )
+        transaction.live.update((id, (channel, expires)) for id, channel, expires in found)
         uids = sorted({operation.uid for operation in operations})
         transaction.standing.update(
             transaction.select(
@@ -96,7 +128,8 @@ class SetReaction(Operation):
     def apply(self, transaction: Transaction) -> None:
         self.change = None
         head = transaction.heads[self.channel]
-        if transaction.live.get(self.message_id) != head.id:
+        channel, expires = transaction.live.get(self.message_id, (None, None))
+        if channel != head.id:
             raise message_not_found()
         key = (self.message_id, self.uid, self.reaction)
         removed = self.action == "remove"
@@ -109,11 +142,17 @@ class SetReaction(Operation):
             *(self.message_id, head.id, number, self.uid, self.umd),
             *(self.reaction, removed, now),
         )
+        id = ids.new_id(transaction.ms)
         event = events.reaction(
-            ids.new_id(transaction.ms),
-            *(self.channel, self.message_id, self.reaction, self.action, self.meta),
+            id, self.channel, self.message_id, self.reaction, self.action, self.meta
         )
         self.change = Change(self.channel, previous, number, event, self.origin, self.echo)
+        if self.source is not None:
+            transaction.report(
+                reports.reaction_changed,
+                *(self.action, self.channel, self.message_id, id, self.reaction),
+                *(self.uid, self.umd, transaction.now, transaction.time(expires), self.source),
+            )
 
 
 def message_not_found() -> ProtocolError:
