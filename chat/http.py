@@ -10,8 +10,10 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.views.decorators.csrf import csrf_exempt
 from msgspec import json
 
+from chat.actions.connections import MAX_USER_AGENT_LENGTH
 from chat.protocol.errors import HTTP_STATUS, ErrorCode, ProtocolError
 from chat.protocol.frames import MAX_FRAME_BYTES
+from chat.protocol.sources import Source, Trigger
 
 JSON: Final = "application/json"
 
@@ -64,6 +66,13 @@ def query_of(request: HttpRequest) -> QueryDict:
         return request.GET
     except TooManyFieldsSent:
         raise invalid("The query has too many fields.") from None
+
+
+def source_of(request: HttpRequest, trigger: Trigger, connection_id: str = "") -> Source:
+    """Who asks, as backend events say it."""
+    address = request.META.get("REMOTE_ADDR") or ""
+    agent = request.headers.get("User-Agent", "").replace("\0", "")
+    return Source(trigger, connection_id, address, agent[:MAX_USER_AGENT_LENGTH])
 
 
 def answer(body: bytes, status: int = 200) -> HttpResponse:

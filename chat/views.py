@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 
 from chat import client_api, node
 from chat.credentials import session_of
-from chat.http import answer, body_of, door, invalid, query_of, refusal
+from chat.http import answer, body_of, door, invalid, query_of, refusal, source_of
 from chat.protocol import frames
 from chat.protocol.errors import ErrorCode, ProtocolError
 
@@ -38,6 +38,7 @@ async def client_operation(request: HttpRequest, operation: str) -> HttpResponse
     limit = settings.CLIENT_FRAMES_PER_SECOND
     if not here.call_rates.of(session.connection_id, limit).allows(time.monotonic()):
         raise ProtocolError(ErrorCode.RATE_LIMITED, f"More than {limit} calls a second.")
+    session.source = source_of(request, "client.http", connection_id)
     answered = await act(here, session, body)
     return answer(answered.body, answered.status)
 
