@@ -24,6 +24,7 @@ from chat.delivery.operations import CloseConnection
 from chat.delivery.outside import Outside
 from chat.delivery.peers import alive_beside, ended_on, revoked
 from chat.delivery.reader import close_pool, read
+from chat.delivery.scheduler import run_for_ever as run_schedules
 from chat.delivery.webhook import Webhook
 from chat.delivery.writer import Writer
 from chat.protocol import ids
@@ -76,7 +77,10 @@ class Node:
 
     def _chores(self) -> list[Coroutine[Any, Any, None]]:
         """What runs beside the connections until the node stops."""
-        chores = [self._tick_for_ever(), self._beat_for_ever(), self._outside.watch()]
+        chores = [
+            *(self._tick_for_ever(), self._beat_for_ever(), self._outside.watch()),
+            run_schedules(self.writer),
+        ]
         if settings.WEBHOOK_URL:
             webhook = Webhook(self.writer, settings.WEBHOOK_URL, settings.WEBHOOK_SECRET)
             chores.append(webhook.run())

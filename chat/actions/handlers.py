@@ -9,6 +9,7 @@ from chat.protocol import commands, events
 
 from .messages import publish
 from .reactions import react
+from .storage import get_storage, set_storage
 from .subscriptions import subscribe, unsubscribe
 
 Handler = Callable[[Node, LiveConnection, Any], Awaitable[None]]
@@ -20,6 +21,18 @@ async def _publish(node: Node, connection: LiveConnection, command: commands.Pub
 
 async def _react(node: Node, connection: LiveConnection, command: commands.React) -> None:
     await react(node, connection.session, command)
+
+
+async def _get_storage(
+    node: Node, connection: LiveConnection, command: commands.GetStorage
+) -> None:
+    connection.outbox.push(await get_storage(connection.session, command))
+
+
+async def _set_storage(
+    node: Node, connection: LiveConnection, command: commands.SetStorage
+) -> None:
+    await set_storage(node, connection.session, command)
 
 
 async def _pong(node: Node, connection: LiveConnection, command: commands.Ping) -> None:
@@ -37,6 +50,8 @@ async def _nothing(node: Node, connection: LiveConnection, command: commands.Com
 HANDLERS: dict[type[commands.Command], Handler] = {
     commands.Publish: _publish,
     commands.React: _react,
+    commands.GetStorage: _get_storage,
+    commands.SetStorage: _set_storage,
     commands.Subscribe: subscribe,
     commands.Unsubscribe: unsubscribe,
     commands.Ping: _pong,

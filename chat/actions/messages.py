@@ -15,25 +15,34 @@ from chat.protocol.errors import ProtocolError
 from chat.protocol.session import Sender, Session
 from tokens.permissions import MessageRights
 
+from .schedules import add_schedule
+
 log = logging.getLogger("chat.messages")
 
 
 @dataclass(slots=True, frozen=True)
 class Published:
-    """The real name of the channel, the event and the message's id."""
+    """The real name of the channel, the event and the message's id or, where it is to be published
+    later, its schedule's name."""
 
     channel: str
     event: str
-    id: str
+    id: str | None = None
+    schedule: str | None = None
 
 
 async def publish(node: Node, session: Session, command: Publish) -> Published:
     """Publishes what `session` may publish; a stored message is committed before anyone sees it.
 
-    Raises ProtocolError: NOT_SUBSCRIBED, PUBLISH_PERMISSION_DENIED, SERVICE_UNAVAILABLE.
+    Raises ProtocolError: NOT_SUBSCRIBED, PUBLISH_PERMISSION_DENIED, SERVICE_UNAVAILABLE; for a
+    later time also SCHEDULE_PERMISSION_DENIED, INVALID_SCHEDULE_EXPRESSION.
     """
     channel = session.real_name(command.channel)
     rights, sender = session.may_publish(channel, command.event)
+    if command.at is not None:
+        message = _message(session, channel, command, rights, sender)
+        arn = await add_schedule(node, command.at, message, rights)
+        return Published(channel, command.event, schedule=arn)
     if rights.store:
         id = await _store(node, session, channel, command, rights, sender)
     else:
@@ -49,7 +58,17 @@ async def _store(
     rights: MessageRights,
     sender: Sender,
 ) -> str:
-    operation = StoreMessage(
+    operation = _message(session, channel, command, rights, sender)
+    id: str = await node.writer.submit(operation)
+    if operation.change is not None:
+        session.remember(channel, operation.change.number)
+    return id
+
+
+def _message(
+    session: Session, channel: str, command: Publish, rights: MessageRights, sender: Sender
+) -> StoreMessage:
+    return StoreMessage(
         channel=channel,
         event=command.event,
         data=command.data,
@@ -61,10 +80,6 @@ async def _store(
         echo=rights.echo,
         source=session.source if rights.emit_pubsub_event else None,
     )
-    id: str = await node.writer.submit(operation)
-    if operation.change is not None:
-        session.remember(channel, operation.change.number)
-    return id
 
 
 async def _pass_on(

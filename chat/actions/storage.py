@@ -1,14 +1,89 @@
 """What a channel keeps under its keys (protocol.md section 12)."""
 
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from typing import Final
 
+from chat.delivery import operations
+from chat.delivery.live import LiveConnection
 from chat.delivery.reader import read
 from chat.models import StorageEntry
+from chat.node import Node
+from chat.protocol import events
+from chat.protocol.commands import GetStorage, SetStorage
+from chat.protocol.session import Session, Subscription, denied_storage
+
+from .schedules import add_schedule
 
 PAGE: Final = 100
 WINDOW: Final = 500
 """How many keys are looked through at once, without their values."""
+
+
+@dataclass(slots=True, frozen=True)
+class Written:
+    """The real name of the channel and, where it is to be done later, the schedule's name."""
+
+    channel: str
+    schedule: str | None = None
+
+
+async def set_storage(node: Node, session: Session, command: SetStorage) -> Written:
+    """Sets or clears an entry, with or without a subscription, now or at its time.
+
+    Raises ProtocolError: STORAGE_PERMISSION_DENIED, SCHEDULE_PERMISSION_DENIED,
+    INVALID_SCHEDULE_EXPRESSION, SERVICE_UNAVAILABLE.
+    """
+    channel = session.real_name(command.channel)
+    rights, sender = session.may_set(channel, command.key)
+    write = operations.SetStorage(
+        channel=channel,
+        key=command.key,
+        data=command.data,
+        uid=sender.uid,
+        umd=sender.umd,
+        meta=sender.meta,
+        store=rights.store,
+    )
+    if command.at is not None:
+        return Written(channel, await add_schedule(node, command.at, write, rights))
+    await node.writer.submit(write)
+    if write.change is not None:
+        session.remember(channel, write.change.number)
+    return Written(channel)
+
+
+async def get_storage(session: Session, command: GetStorage) -> events.Event:
+    """What is under a key, as `hotsock.channelStorageData`.
+
+    Raises ProtocolError: STORAGE_PERMISSION_DENIED, SERVICE_UNAVAILABLE.
+    """
+    channel = session.real_name(command.channel)
+    if not session.may_get(channel, command.key):
+        raise denied_storage()
+    found = await list_entries(channel, keys=[command.key])
+    data, meta = found[0].shown if found else (None, None)
+    return events.storage_data(channel, command.key, data, meta)
+
+
+async def show_observed(connection: LiveConnection, subscription: Subscription, head: int) -> None:
+    """Sends the entries that a new subscription observes, as they are, in the order of their keys.
+
+    What changed after `head`, where the channel stood when it began, comes by its change. Raises
+    SERVICE_UNAVAILABLE.
+    """
+    channel, after = subscription.channel, ""
+    if not subscription.grants.may_observe(channel):
+        return
+    while True:
+        page = await list_entries(channel, after=after, allowed=subscription.observes)
+        for entry in page:
+            if entry.number <= head:
+                await connection.outbox.room()
+                connection.outbox.push(events.storage_updated(channel, entry.key, *entry.shown))
+        if len(page) < PAGE:
+            return
+        after = page[-1].key
 
 
 async def list_entries(

@@ -14,6 +14,7 @@ from tokens.claims import Claims, TokenError
 from tokens.signing import verify
 
 from .connections import single_use
+from .storage import show_observed
 
 log = logging.getLogger("chat.subscriptions")
 
@@ -21,7 +22,8 @@ log = logging.getLogger("chat.subscriptions")
 async def subscribe(
     node: Node, connection: LiveConnection, command: Subscribe, *, auto: bool = False
 ) -> None:
-    """Subscribes and says so, then lets through what was published meanwhile.
+    """Subscribes and says so, with what is stored under the observed keys, then lets through what
+    was published meanwhile.
 
     The hub holds back whatever arrives until `hotsock.subscribed` has been pushed, so nothing
     that is published after it can be missed (promise P3).
@@ -47,6 +49,7 @@ async def subscribe(
         raise
     connection.session.subscriptions[channel] = subscription
     connection.outbox.push(_told(subscription, auto))
+    await show_observed(connection, subscription, head)
     node.hub.settle(channel, subscriber, head)
 
 

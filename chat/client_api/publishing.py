@@ -34,4 +34,9 @@ async def publish_message(node: Node, session: Session, body: str) -> Answer:
             ErrorCode.UNKNOWN_EVENT, f'event "{frame.event}" cannot be published over HTTP.'
         )
     published = await publish(node, session, command)
-    return accepted(published.channel, published.event, id=published.id if eager else None)
+    return accepted(
+        published.channel,
+        published.event,
+        id=published.id if eager else None,
+        scheduleArn=published.schedule,
+    )

@@ -67,6 +67,12 @@ class Outbox:
         elif self._draining is None:
             self._start()
 
+    async def room(self) -> None:
+        """Waits, where half of what may be unsent is, until all of it has been sent: for whoever
+        has much to say to one connection."""
+        if self._draining is not None and self._unsent > MAX_UNSENT_BYTES // 2:
+            await asyncio.wait([self._draining])
+
     def close(self, code: int) -> None:
         """Ends the connection once what was pushed before has been sent."""
         if not self.closing:

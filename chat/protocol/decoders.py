@@ -136,6 +136,8 @@ def _unsubscribe(frame: Frame) -> Unsubscribe:
 
 def react(frame: Frame) -> React:
     channel = valid_channel(frame.channel)
+    if frame.schedule_expression is not None:
+        raise schedule.invalid("A reaction cannot be scheduled.")
     data = convert(frame.data, _reaction_decoder, "data")
     if data.action not in ("add", "remove"):
         raise malformed('data.action must be "add" or "remove".')

@@ -36,6 +36,15 @@ def instant(expression: str, timezone: str | None) -> datetime:
     return moment
 
 
+def permit(at: datetime, before: float | None) -> None:
+    """Raises SCHEDULE_PERMISSION_DENIED unless `before`, the latest time in unix seconds for which
+    its sender may schedule, is at or after `at`."""
+    if before is None or at.timestamp() > before:
+        raise ProtocolError(
+            ErrorCode.SCHEDULE_PERMISSION_DENIED, "You may not schedule this for so late a time."
+        )
+
+
 def invalid(message: str) -> ProtocolError:
     return ProtocolError(ErrorCode.INVALID_SCHEDULE_EXPRESSION, message)
 

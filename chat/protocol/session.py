@@ -192,10 +192,18 @@ class Session:
 
     # --- storage ----------------------------------------------------------------------------
 
-    def storage(self, channel: str, key: str) -> tuple[StorageRights, Sender]:
-        """The rights on an entry, and as whose it is written."""
-        sender = self.subscriptions.get(channel, self)
-        return sender.grants.storage(channel, key), sender
+    def may_get(self, channel: str, key: str) -> bool:
+        """Whether it may read a storage entry, also without a subscription."""
+        granted: Session | Subscription = self.subscriptions.get(channel, self)
+        return granted.grants.storage(channel, key).get
+
+    def may_set(self, channel: str, key: str) -> tuple[StorageRights, Sender]:
+        """The rights under which a storage entry is written, and as whose."""
+        sender: Session | Subscription = self.subscriptions.get(channel, self)
+        rights = sender.grants.storage(channel, key)
+        if not rights.set:
+            raise denied_storage()
+        return rights, sender
 
     # --- reacting ---------------------------------------------------------------------------
 
@@ -213,6 +221,10 @@ class Session:
         rights = subscription.grants.message(subscription.channel, "hotsock.messageReaction")
         return rights.echo
 
+    def reports_reactions(self, subscription: Subscription, event: str) -> bool:
+        """Whether reactions to messages of this event are backend events."""
+        return subscription.grants.message(subscription.channel, event).emit_pubsub_event
+
 
 def needs_uid(subscription: Subscription) -> str:
     """The uid that reacts; raises REACT_PERMISSION_DENIED where there is none."""
@@ -220,15 +232,17 @@ def needs_uid(subscription: Subscription) -> str:
         raise ProtocolError(ErrorCode.REACT_PERMISSION_DENIED, "Reacting needs a token with a uid.")
     return subscription.uid
 
-    def reports_reactions(self, subscription: Subscription, event: str) -> bool:
-        """Whether reactions to messages of this event are backend events."""
-        return subscription.grants.message(subscription.channel, event).emit_pubsub_event
-
 
 def window_start(subscription: Subscription) -> str:
     """History reaches back to the ids above this one (protocol.md section 8)."""
     start = subscription.grants.channel(subscription.channel).history_start
     return subscription.head_id if start is None else ids.before_instant(start)
+
+
+def denied_storage() -> ProtocolError:
+    return ProtocolError(
+        ErrorCode.STORAGE_PERMISSION_DENIED, "You may not do this with this key of this channel."
+    )
 
 
 def _denied_publish() -> ProtocolError:

@@ -5,15 +5,19 @@ from .connections import CloseConnection, OpenConnection, SingleUse, Subscribe, 
 from .deduplication import PublishOnce
 from .messages import SetReaction, StoreMessage, message_not_found
 from .passing import PassOn
+from .schedules import AddSchedule, CancelSchedule, RunSchedule
 from .storage import SetStorage
 
 __all__ = [
     "FOR_EVER",
+    "AddSchedule",
+    "CancelSchedule",
     "CloseConnection",
     "OpenConnection",
     "Operation",
     "PassOn",
     "PublishOnce",
+    "RunSchedule",
     "SetReaction",
     "SetStorage",
     "SingleUse",
