@@ -12,12 +12,14 @@ from msgspec import json, structs
 from chat import node
 from chat.actions import server
 from chat.actions.channels import channel_info
+from chat.actions.schedules import cancel_schedule
 from chat.actions.storage import list_entries
 from chat.credentials import needs_api_key
-from chat.http import answer, body_of, door, invalid, query_of
+from chat.http import answer, body_of, door, invalid, query_of, refusal, source_of
 from chat.protocol import decoders, events
 from chat.protocol.publication import parse
 
+STORAGE: Final = b"/storage"
 MAX_KEYS: Final = 100
 
 
@@ -26,7 +28,8 @@ MAX_KEYS: Final = 100
 async def publish(request: HttpRequest) -> HttpResponse:
     """`POST /publish`."""
     publication = parse(body_of(request))
-    receipt = await server.publish(await node.current(), publication)
+    source = source_of(request, "server.http")
+    receipt = await server.publish(await node.current(), publication, source)
     if not publication.eager:
         receipt = structs.replace(receipt, id=None)
     return answer(json.encode(receipt), 202)
@@ -43,9 +46,6 @@ async def channel(request: HttpRequest) -> HttpResponse:
     members = b"" if info.members is None else b',"members":' + info.members
     counted = json.encode(info.name), info.subscriptions
     return answer(b'{"name":%b,"subscriptionsCount":%d%b}' % (*counted, members))
-
-
-STORAGE: Final = b"/storage"
 
 
 def _path_below_channels(request: HttpRequest) -> bytes:
@@ -79,3 +79,12 @@ def _keys(text: str) -> list[str]:
     if len(keys) > MAX_KEYS:
         raise invalid(f"keys names more than {MAX_KEYS} keys.")
     return [decoders.valid_key(key, "keys") for key in keys]
+
+
+@door("DELETE")
+@needs_api_key
+async def schedule(request: HttpRequest, arn: str) -> HttpResponse:
+    """`DELETE /schedules/{scheduleArn}` (section 13)."""
+    if not await cancel_schedule(await node.current(), arn):
+        return refusal(invalid("There is no such schedule, or it is done."), status=404)
+    return HttpResponse(status=204)

@@ -7,4 +7,5 @@ urlpatterns = [
     path("connection/<str:operation>", views.client_operation),
     path("publish", server_api.publish),
     re_path("^channels/", server_api.channel),
+    path("schedules/<path:arn>", server_api.schedule),
 ]

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from chat.delivery.operations import (
+    AddSchedule,
     Operation,
     PassOn,
     PublishOnce,
@@ -15,19 +16,21 @@ from chat.delivery.operations import (
     SetStorage,
     StoreMessage,
 )
+from chat.delivery.receivers import listening
 from chat.node import Node
 from chat.protocol import commands, events
 from chat.protocol.publication import Publication, Receipt
+from chat.protocol.sources import Source
 
-NOBODY: Final = (None, "null", None)  # uid, umd and meta of what the server publishes
+NOBODY: Final[tuple[None, str, None]] = (None, "null", None)  # uid, umd, meta: the server's
 
 
-async def publish(node: Node, publication: Publication) -> Receipt:
+async def publish(node: Node, publication: Publication, source: Source) -> Receipt:
     """Does what is asked, and gives the id of a message whether that was asked for or not.
 
     Raises ProtocolError: MESSAGE_NOT_FOUND, INVALID_SCHEDULE_EXPRESSION, SERVICE_UNAVAILABLE.
     """
-    operation = operation_of(publication)
+    operation = operation_of(publication, source)
     receipt = pass_on(operation)
     if receipt is None:
         committed: Receipt = await node.writer.submit(operation)
@@ -37,42 +40,64 @@ async def publish(node: Node, publication: Publication) -> Receipt:
     return receipt
 
 
-def operation_of(publication: Publication) -> PublishOnce:
+def operation_of(publication: Publication, source: Source) -> PublishOnce:
     """What is to be committed and announced; its outcome is the receipt."""
     command = publication.command
-    what, gives = OPERATIONS[type(command)](publication, command)
+    reported = source if publication.emits and listening() else None
+    what, gives = OPERATIONS[type(command)](publication, command, reported)
     receipt = Receipt(command.channel, publication.event)
     return PublishOnce(what, receipt, gives, publication.deduplication_id)
+
+
+def is_passing(operation: PublishOnce) -> bool:
+    """Whether it is a message that is not stored, for those who listen at this moment."""
+    return isinstance(operation.what, PassOn)
 
 
 def pass_on(operation: PublishOnce) -> Receipt | None:
     """The receipt of what goes past the database, and is ready to be announced; None: it must be
     committed first."""
-    if operation.key or not isinstance(operation.what, PassOn):
+    what = operation.what
+    if operation.key or not isinstance(what, PassOn) or what.source is not None:
         return None
-    return operation.given(operation.what.made(int(time.time() * 1000)))
+    return operation.given(what.made(int(time.time() * 1000)))
 
 
-def _message(publication: Publication, command: commands.Publish) -> tuple[Operation, str]:
+# --- what each command is -----------------------------------------------------------------------
+
+
+Asked = tuple[Operation, str | None]
+"""An operation, and the receipt's field for what it gives."""
+
+
+def _message(publication: Publication, command: commands.Publish, source: Source | None) -> Asked:
     channel, event, data = command.channel, command.event, command.data
+    message = StoreMessage(channel, event, data, *NOBODY, publication.store, source=source)
+    if command.at is not None:
+        return AddSchedule(command.at, message), "schedule_arn"
     if not publication.store:
-        return PassOn(channel, event, data), "id"
-    return StoreMessage(channel, event, data, *NOBODY, publication.store), "id"
+        return PassOn(channel, event, data, source), "id"
+    return message, "id"
 
 
-def _entry(publication: Publication, command: commands.SetStorage) -> tuple[Operation, None]:
-    return SetStorage(command.channel, command.key, command.data, *NOBODY, publication.store), None
+def _entry(publication: Publication, command: commands.SetStorage, source: Source | None) -> Asked:
+    channel, key, data = command.channel, command.key, command.data
+    entry = SetStorage(channel, key, data, *NOBODY, publication.store)
+    if command.at is not None:
+        return AddSchedule(command.at, entry), "schedule_arn"
+    return entry, None
 
 
-def _reaction(publication: Publication, command: commands.React) -> tuple[Operation, None]:
+def _reaction(publication: Publication, command: commands.React, source: Source | None) -> Asked:
     who = publication.uid, publication.umd
     return SetReaction(
         *(command.channel, command.message_id, *who, events.meta(*who)),
         *(command.reaction, command.action),
+        source=source,
     ), None
 
 
-OPERATIONS: Final[dict[type, Callable[[Publication, Any], tuple[Operation, str | None]]]] = {
+OPERATIONS: Final[dict[type, Callable[[Publication, Any, Source | None], Asked]]] = {
     commands.Publish: _message,
     commands.SetStorage: _entry,
     commands.React: _reaction,

@@ -1,22 +1,26 @@
-"""A message that is not stored, where something about it is: that it was published."""
+"""A message that is not stored, where something about it is: that it was published, once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from chat.delivery import reports
 from chat.delivery.changes import Item, Passing
 from chat.delivery.transaction import Transaction
 from chat.protocol import events, ids
+from chat.protocol.sources import Source
 
 from .base import Operation
 
 
 @dataclass(slots=True)
 class PassOn(Operation):
-    """Gives the id of a message of the server's own, which is announced and not stored."""
+    """Gives the id of a message of the server's own, which is announced and not stored; `source`
+    None: no backend event is wanted."""
 
     channel: str
     event: str
     data: bytes
+    source: Source | None = None
     item: Passing | None = None
 
     def locks(self) -> tuple[str, ...]:
@@ -27,7 +31,13 @@ class PassOn(Operation):
         return () if self.item is None else (self.item,)
 
     def apply(self, transaction: Transaction) -> str:
-        return self.made(transaction.ms)
+        id = self.made(transaction.ms)
+        if self.source is not None:
+            transaction.report(
+                reports.message_published,
+                *(self.channel, self.event, id, self.data, None, self.source),
+            )
+        return id
 
     def made(self, ms: int) -> str:
         """The id, at so many milliseconds since 1970; from now on it can be announced."""
