@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from tokens.names import MAX_STORE_SECONDS, MAX_UMD_BYTES, is_uid
 
-from . import decoders, frames, jsontext, schedule
+from . import decoders, frames, jsontext
 from .commands import Publish, React, SetStorage
 from .errors import ErrorCode, ProtocolError
 from .frames import NULL, Frame, malformed
@@ -103,8 +103,6 @@ def _deduplication_id(id: str) -> str:
 
 def _reactor(body: Body) -> tuple[str, str]:
     """The uid and the umd of who reacts."""
-    if body.schedule_expression is not None:
-        raise schedule.invalid("A reaction cannot be scheduled.")
     reactor = frames.convert(body.data, _reactor_decoder, "data")
     if not reactor.uid or not is_uid(reactor.uid):
         raise malformed("data.uid must be a string of 1 to 128 characters.")

@@ -11,7 +11,10 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from .errors import ErrorCode, ProtocolError
 
-_AT: Final = re.compile(r"at\(([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})\)")
+_DAY: Final = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_TIME: Final = "(?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}"  # Python 3.14 would take 24:00:00, too
+_AT: Final = re.compile(rf"at\(({_DAY}T{_TIME})\)")
+_NOT_IANA: Final = {"localtime"}  # a link to the machine's own that lies among them
 _DEFAULT_ZONE: Final = "UTC"
 
 
@@ -51,7 +54,7 @@ def invalid(message: str) -> ProtocolError:
 
 @lru_cache(maxsize=1)
 def _zones() -> frozenset[str]:
-    return frozenset(available_timezones())
+    return frozenset(available_timezones() - _NOT_IANA)
 
 
 def _zone(name: str) -> ZoneInfo:

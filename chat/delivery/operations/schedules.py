@@ -16,7 +16,7 @@ from chat.delivery.transaction import Transaction
 from chat.protocol import events, ids, schedule
 
 from .base import Operation
-from .messages import StoreMessage
+from .messages import ReportMessage, StoreMessage
 from .storage import SetStorage
 
 Work = StoreMessage | SetStorage
@@ -80,7 +80,7 @@ class RunSchedule(Operation):
 
     def apply(self, transaction: Transaction) -> None:
         if isinstance(self.done, StoreMessage) and not self.done.store:
-            self.passed_on = passing(self.done, transaction)
+            self.passed_on = _pass_on(self.done, transaction)
         elif self.done is not None:
             self.done.apply(transaction)
 
@@ -97,9 +97,12 @@ class CancelSchedule(Operation):
         )
 
 
-def passing(message: StoreMessage, transaction: Transaction) -> Passing:
+def _pass_on(message: StoreMessage, transaction: Transaction) -> Passing:
     """A message that is not stored, behind all that its channel has seen."""
     id = ids.new_id(transaction.ms)
+    what = message.channel, message.event, id, message.data, message.meta
+    if message.source is not None:
+        ReportMessage(*what, message.source).apply(transaction)
     event = events.message(id, message.event, message.channel, message.data, message.meta)
     follows = transaction.heads[message.channel].number
     return Passing(message.channel, follows, event, message.origin, message.echo)
