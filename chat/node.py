@@ -16,14 +16,15 @@ from typing import Any, Final
 from django.conf import settings
 
 from chat.delivery.catchup import read_changes
+from chat.delivery.gate import Gates
 from chat.delivery.hub import Hub
 from chat.delivery.leases import LEASE_SHARE, RegisterNode, RemoveNode, RenewLease
 from chat.delivery.live import LiveConnection
 from chat.delivery.liveness import Liveness
-from chat.delivery.operations import CloseConnection
 from chat.delivery.outside import Outside
 from chat.delivery.peers import alive_beside, ended_on, revoked
 from chat.delivery.reader import close_pool, read
+from chat.delivery.reaper import Reaper
 from chat.delivery.scheduler import run_for_ever as run_schedules
 from chat.delivery.webhook import Webhook
 from chat.delivery.writer import Writer
@@ -55,12 +56,13 @@ class Node:
         self.connections: dict[str, LiveConnection] = {}
         self.draining = False
         self.call_rates = Rates()  # of the client HTTP API, by connection id
-        self.left_over: set[str] = set()  # connections that have ended, but whose rows are there
         self._liveness = Liveness(settings.CONNECTION_IDLE_SECONDS, settings.KEEP_ALIVE_SECONDS)
         self._barred: dict[Person, float] = {}
         self._addresses: Counter[str] = Counter()
         self._outlasting: set[asyncio.Task[None]] = set()
         self._lease_seconds = settings.NODE_LEASE_SECONDS * LEASE_SHARE
+        self.gates = Gates(self.hub.is_behind)
+        self.reaper = Reaper(self.id, self._lease_seconds, self.writer, self.gates)
         self._recurring: list[asyncio.Task[None]] = []
 
     # --- life -------------------------------------------------------------------------------
@@ -79,6 +81,7 @@ class Node:
         """What runs beside the connections until the node stops."""
         chores = [
             *(self._tick_for_ever(), self._beat_for_ever(), self._outside.watch()),
+            self.reaper.reap_for_ever(socket.gethostname()),
             run_schedules(self.writer),
         ]
         if settings.WEBHOOK_URL:
@@ -91,9 +94,11 @@ class Node:
         dead = await read(ended_on, host)
         for other in await read(alive_beside, dead):
             log.warning("%s serves from this database, too: %s", other, NOT_HEARD)
-        await self.writer.submit(
+        taken = await self.writer.submit(
             RegisterNode(self.id, host, os.getpid(), VERSION, self._lease_seconds, dead)
         )
+        self.reaper.left_over.update(taken)
+        self.reaper.renewed()
 
     async def drain(self) -> None:
         """Closes every connection, and lets no more in."""
@@ -118,6 +123,7 @@ class Node:
         if self._outlasting:
             await asyncio.wait(self._outlasting)
         with contextlib.suppress(ProtocolError):  # its lease runs out, and others remove it
+            await self.reaper.close_members()
             await self.writer.submit(RemoveNode(self.id))
         await self.writer.stop()
         close_pool()
@@ -202,11 +208,12 @@ class Node:
         try:
             if not await self.writer.submit(RenewLease(self.id, self._lease_seconds)):
                 await self._begin_anew()
-            await self._remove_left_over()
+            self.reaper.renewed()
             for id in await read(revoked, self.id):
                 if id in self.connections:
                     self.connections[id].outbox.close(CloseCode.REVOKED)
         except ProtocolError as error:
+            self.reaper.not_renewed()
             log.warning("The lease could not be renewed: %s", error.message)
 
     async def _begin_anew(self) -> None:
@@ -215,12 +222,6 @@ class Node:
         log.error("This process was taken for dead: it registers again and closes its connections")
         await self._register()
         await self._close_all()
-
-    async def _remove_left_over(self) -> None:
-        """Removes what could not be removed when it ended; until then its secret would work."""
-        ids = tuple(self.left_over)
-        await asyncio.gather(*(self.writer.submit(CloseConnection(id)) for id in ids))
-        self.left_over.difference_update(ids)
 
 
 _nodes: dict[asyncio.AbstractEventLoop, asyncio.Task[Node]] = {}

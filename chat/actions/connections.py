@@ -12,7 +12,7 @@ from typing import Final
 from django.conf import settings
 
 from chat.delivery.live import LiveConnection
-from chat.delivery.operations import CloseConnection, OpenConnection, SingleUse
+from chat.delivery.operations import OpenConnection, SingleUse
 from chat.node import Node
 from chat.protocol.errors import CloseCode, ErrorCode, ProtocolError
 from chat.protocol.session import Session
@@ -65,7 +65,7 @@ async def open_connection(node: Node, token: str, address: str, user_agent: str)
     try:
         expires_at = await node.writer.submit(operation)
     except asyncio.CancelledError:  # the client left; the row may be there by now
-        node.left_over.add(session.connection_id)
+        node.reaper.left_over[session.connection_id] = ()
         raise
     return Opened(session, secret, expires_at)
 
@@ -75,12 +75,11 @@ async def close_connection(node: Node, connection: LiveConnection) -> None:
     node.remove(connection)
     if connection.outbox.close_code in ABUSE:
         node.bar(connection)
+    presence = connection.presence()
     for channel in connection.session.subscriptions:
         node.hub.leave(channel, connection.id)
-    try:
-        await node.writer.submit(CloseConnection(connection.id))
-    except ProtocolError:  # the database is away: it is removed as soon as it is back
-        node.left_over.add(connection.id)
+    if not node.draining:  # else all rows go when the node stops
+        await node.reaper.close(connection.id, presence)
 
 
 def secret_hash(secret: str) -> str:

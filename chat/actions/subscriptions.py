@@ -2,6 +2,8 @@
 
 import logging
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from chat.delivery import operations
 from chat.delivery.live import LiveConnection
@@ -11,6 +13,7 @@ from chat.protocol.commands import Subscribe, Unsubscribe
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.session import Subscription
 from tokens.claims import Claims, TokenError
+from tokens.names import is_presence
 from tokens.signing import verify
 
 from .connections import single_use
@@ -31,26 +34,45 @@ async def subscribe(
     claims = None if command.token is None else _verified(command.token)
     subscription = connection.session.may_subscribe(command, claims)
     channel, subscriber = subscription.channel, connection.subscriber(subscription)
-    node.hub.join(channel, subscriber)
-    try:
-        subscription.head_id, head = await node.writer.submit(
-            operations.Subscribe(
-                connection_id=connection.id,
-                channel=channel,
-                claims=claims.payload if claims else "",
-                uid=subscription.uid,
-                umd=subscription.umd,
-                counted=not subscription.grants.channel(channel).omit_from_sub_count,
-                single_use=single_use(claims) if claims else None,
-            )
-        )
-    except BaseException:
-        node.hub.leave(channel, connection.id)
-        raise
+    operation = operations.Subscribe(
+        connection_id=connection.id,
+        channel=channel,
+        claims=claims.payload if claims else "",
+        uid=subscription.uid,
+        umd=subscription.umd,
+        counted=not subscription.grants.channel(channel).omit_from_sub_count,
+        single_use=single_use(claims) if claims else None,
+        node_id=node.id,
+    )
+    async with _joining(node, connection, channel):
+        node.hub.join(channel, subscriber)
+        try:
+            subscription.head_id, head = await node.writer.submit(operation)
+        except BaseException:
+            node.hub.leave(channel, connection.id)
+            raise
     connection.session.subscriptions[channel] = subscription
-    connection.outbox.push(_told(subscription, auto))
+    connection.outbox.push(_told(subscription, auto, operation.members))
     await show_observed(connection, subscription, head)
     node.hub.settle(channel, subscriber, head)
+
+
+@asynccontextmanager
+async def _joining(node: Node, connection: LiveConnection, channel: str) -> AsyncIterator[None]:
+    """On a presence channel: in its turn, and noted until it is known whether it is in. What was
+    submitted is done also where its client leaves meanwhile."""
+    if not is_presence(channel):
+        yield
+        return
+    async with node.gates.passing([channel]):
+        before, connection.joining = connection.joining, (*connection.joining, channel)
+        try:
+            yield
+        except ProtocolError as error:
+            if error.code is not ErrorCode.SERVICE_UNAVAILABLE:
+                connection.joining = before
+            raise
+    connection.joining = before
 
 
 def _verified(token: str) -> Claims:
@@ -63,15 +85,18 @@ def _verified(token: str) -> Claims:
         ) from None
 
 
-def _told(subscription: Subscription, auto: bool) -> events.Event:
-    return events.subscribed(subscription.channel, subscription.meta, subscription.alias, auto=auto)
+def _told(subscription: Subscription, auto: bool, members: bytes | None) -> events.Event:
+    return events.subscribed(
+        *(subscription.channel, subscription.meta, subscription.alias), auto=auto, members=members
+    )
 
 
 async def unsubscribe(node: Node, connection: LiveConnection, command: Unsubscribe) -> None:
     """Ends a subscription; after `hotsock.unsubscribed` nothing of the channel follows."""
     subscription = connection.session.subscription(command.channel)
     channel = subscription.channel
-    await node.writer.submit(operations.Unsubscribe(connection.id, channel))
+    async with node.gates.passing(filter(is_presence, [channel])):
+        await node.writer.submit(operations.Unsubscribe(connection.id, channel))
     node.hub.leave(channel, connection.id)
     del connection.session.subscriptions[channel]
     connection.outbox.push(events.unsubscribed(channel, subscription.meta, subscription.alias))

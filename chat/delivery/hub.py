@@ -40,6 +40,14 @@ class Hub:
         if feed is not None:
             feed.receive(item)
 
+    def is_behind(self, channel: str) -> bool:
+        """Whether more than half of its subscribers here have frames that are not sent yet."""
+        feed = self._feeds.get(channel)
+        if feed is None:
+            return False
+        waiting = sum(each.outbox.waits for each in feed.subscribers.values())
+        return waiting * 2 > len(feed.subscribers)
+
     def channels(self) -> list[str]:
         """Those with subscribers in this process."""
         return list(self._feeds)

@@ -1,18 +1,35 @@
-"""What a process writes of itself: its row, and the lease that shows the others it is alive."""
+"""What a process writes of itself, and of those that are no more: rows, and the lease that shows
+the others it is alive."""
 
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
+
+from tokens.names import PRESENCE_PREFIX, is_presence
 
 from .operations import Operation
 from .transaction import Transaction
 
 LEASE_SHARE: Final = 2 / 3  # of NODE_LEASE_SECONDS (design.md section 4, "Nodes")
-NODES_GONE: Final = "SELECT id FROM chat_node WHERE lease_until <= ?"
+NODES_GONE: Final = "SELECT id FROM chat_node WHERE id <> ? AND ({})"
+TAKE_CONNECTIONS: Final = (
+    "UPDATE chat_connection SET node_id = ? WHERE node_id IN ({}) RETURNING id"
+)
+PRESENT: Final = (
+    "SELECT s.connection_id, c.name FROM chat_subscription s"
+    " JOIN chat_channel c ON c.id = s.channel_id"
+    " JOIN chat_connection o ON o.id = s.connection_id"
+    " WHERE o.node_id = ? AND c.name LIKE ?"
+)
+
+Taken = dict[str, tuple[str, ...]]
+"""Connections that were taken over, to be closed: id -> presence channels they are in."""
 
 
 @dataclass(slots=True)
 class RegisterNode(Operation):
-    """Writes this process's row. `dead` are nodes known to have ended: their rows go."""
+    """Writes this process's row, and takes over from `dead`: nodes known to have ended."""
 
     id: str
     host: str
@@ -21,16 +38,27 @@ class RegisterNode(Operation):
     lease_seconds: float
     dead: tuple[str, ...] = ()
 
-    def apply(self, transaction: Transaction) -> None:
+    def apply(self, transaction: Transaction) -> Taken:
         now, until = transaction.moment(transaction.now), transaction.after(self.lease_seconds)
-        expired = transaction.select(NODES_GONE, [now])
-        for id in {*self.dead, *(row[0] for row in expired)}:
-            remove_node(transaction, id)
         transaction.execute(
             "INSERT INTO chat_node (id, host, pid, version, started_at, lease_until)"
             " VALUES (?, ?, ?, ?, ?, ?)",
             (self.id, self.host, self.pid, self.version, now, until),
         )
+        return take_over(transaction, self.id, self.dead, expired=False)
+
+
+@dataclass(slots=True)
+class TakeOver(Operation):
+    """Removes nodes that are no more, each done by one process, and gives what is to be closed of
+    them: `ended` are known to be gone, with `expired` those whose lease has run out are, too."""
+
+    node_id: str
+    ended: tuple[str, ...]
+    expired: bool
+
+    def apply(self, transaction: Transaction) -> Taken:
+        return take_over(transaction, self.node_id, self.ended, expired=self.expired)
 
 
 @dataclass(slots=True)
@@ -66,3 +94,40 @@ def remove_node(transaction: Transaction, id: str) -> None:
     )
     transaction.execute("DELETE FROM chat_connection WHERE node_id = ?", (id,))
     transaction.execute("DELETE FROM chat_node WHERE id = ?", (id,))
+
+
+def take_over(
+    transaction: Transaction, node_id: str, ended: Sequence[str], *, expired: bool
+) -> Taken:
+    """The connections of nodes that are gone become `node_id`'s, and what is in no presence channel
+    is removed with no more ado: nobody is to be told."""
+    gone = _gone(transaction, node_id, ended, expired=expired)
+    if not gone:
+        return {}
+    marks = ",".join("?" * len(gone))
+    taken = {row[0] for row in transaction.select(TAKE_CONNECTIONS.format(marks), [node_id, *gone])}
+    present = defaultdict(list)
+    for connection, channel in transaction.select(PRESENT, [node_id, f"{PRESENCE_PREFIX}%"]):
+        if connection in taken and is_presence(channel):  # SQLite's LIKE takes capitals, too
+            present[connection].append(channel)
+    for connection in taken - present.keys():
+        transaction.delete("DELETE FROM chat_subscription WHERE connection_id = ?", (connection,))
+        transaction.delete("DELETE FROM chat_connection WHERE id = ?", (connection,))
+    transaction.execute(f"DELETE FROM chat_node WHERE id IN ({marks})", gone)  # noqa: S608
+    return {connection: tuple(channels) for connection, channels in present.items()}
+
+
+def _gone(
+    transaction: Transaction, node_id: str, ended: Sequence[str], *, expired: bool
+) -> list[str]:
+    """Those that no other process takes over at this moment."""
+    conditions = ["lease_until <= ?"] if expired else []
+    if ended:
+        conditions.append(f"id IN ({','.join('?' * len(ended))})")
+    if not conditions:
+        return []
+    sql = NODES_GONE.format(" OR ".join(conditions))
+    if transaction.postgresql:
+        sql += " FOR UPDATE SKIP LOCKED"
+    moment = [transaction.moment(transaction.now)] if expired else []
+    return [row[0] for row in transaction.select(sql, [node_id, *moment, *ended])]

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from chat.protocol.session import Session, Subscription
+from tokens.names import is_presence
 
 from .feed import Subscriber
 from .outbox import Outbox
@@ -18,10 +19,15 @@ class LiveConnection:
     beat_at: float  # when its last heartbeat came
     handling: bool = False  # whether a frame is being handled: those behind it wait
     gone: bool = False  # it has ended
+    joining: tuple[str, ...] = ()  # presence channels of which it is not known whether it is in
 
     @property
     def id(self) -> str:
         return self.session.connection_id
+
+    def presence(self) -> tuple[str, ...]:
+        """The presence channels in which it may be."""
+        return tuple({*filter(is_presence, self.session.subscriptions), *self.joining})
 
     def subscriber(self, subscription: Subscription) -> Subscriber:
         return Subscriber(self.id, self.outbox, subscription.observes)

@@ -57,6 +57,11 @@ class Outbox:
         """With which code the server ended it; None where it did not."""
         return self._close
 
+    @property
+    def waits(self) -> bool:
+        """Whether there are frames that the transport does not take yet."""
+        return self._draining is not None
+
     def push(self, event: Event) -> None:
         if self.closing:
             return

@@ -1,10 +1,12 @@
 """What a process reads of the others, and of what they decided about its connections."""
 
 import os
+from collections import defaultdict
 
 from django.db.models.functions import Now
 
-from chat.models import Connection, Node
+from chat.models import Connection, Node, Subscription
+from tokens.names import PRESENCE_PREFIX, is_presence
 
 
 def revoked(node_id: str) -> list[str]:
@@ -16,6 +18,23 @@ def revoked(node_id: str) -> list[str]:
 def alive_beside(dead: tuple[str, ...]) -> list[str]:
     """Processes whose lease lasts, but for those known to be dead, as `host:pid`."""
     return [str(row) for row in Node.objects.filter(lease_until__gt=Now()).exclude(id__in=dead)]
+
+
+def expired(own: str) -> bool:
+    """Whether another process's lease has run out."""
+    return Node.objects.filter(lease_until__lte=Now()).exclude(id=own).exists()
+
+
+def members_of(node_id: str) -> dict[str, tuple[str, ...]]:
+    """A node's connections that are in presence channels, and these."""
+    rows = Subscription.objects.filter(
+        connection__node_id=node_id, channel__name__startswith=PRESENCE_PREFIX
+    )
+    found = defaultdict(list)
+    for connection, channel in rows.values_list("connection_id", "channel__name"):
+        if is_presence(channel):  # SQLite's LIKE takes capitals, too
+            found[connection].append(channel)
+    return {connection: tuple(channels) for connection, channels in found.items()}
 
 
 def ended_on(host: str) -> tuple[str, ...]:

@@ -1,14 +1,18 @@
 """Connections and their subscriptions, and tokens that are good for one use."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Self
 
+from chat.delivery.changes import Change, Item
 from chat.delivery.transaction import Head, Transaction
 from chat.protocol import ids
 from chat.protocol.errors import ErrorCode, ProtocolError
+from tokens.names import is_presence
 
 from .base import Operation
+from .presence import enter, leave, load_rosters
 
 USE_ONCE: Final = (
     "INSERT INTO tokens_usedtoken (digest, expires_at) VALUES (?, ?)"
@@ -72,18 +76,40 @@ class OpenConnection(Operation):
 
 @dataclass(slots=True)
 class CloseConnection(Operation):
-    """Removes a connection and its subscriptions; its secret stops working."""
+    """Removes a connection and its subscriptions; its secret stops working.
+
+    `presence` are the presence channels in which it may be: their members are told.
+    """
 
     id: str
+    presence: tuple[str, ...] = ()
+    changes: list[Change] = field(default_factory=list)
+
+    def locks(self) -> tuple[str, ...]:
+        return self.presence
+
+    @property
+    def announced(self) -> Sequence[Item]:
+        return self.changes
+
+    @classmethod
+    def load(cls, transaction: Transaction, operations: Sequence[Self]) -> None:
+        load_rosters(transaction, (name for each in operations for name in each.presence))
 
     def apply(self, transaction: Transaction) -> None:
+        left = (leave(transaction, name, self.id) for name in self.presence)
+        self.changes = [change for change in left if change is not None]
         transaction.delete("DELETE FROM chat_subscription WHERE connection_id = ?", (self.id,))
         transaction.delete("DELETE FROM chat_connection WHERE id = ?", (self.id,))
 
 
 @dataclass(slots=True)
 class Subscribe(Operation):
-    """Registers a subscription and gives where the channel stood: last message id, number."""
+    """Registers a subscription and gives where the channel stood: last message id, number.
+
+    On presence channels `members` is the JSON of their list afterwards, and `node_id` must be the
+    node that holds the connection: one that others took for dead joins nothing any more.
+    """
 
     connection_id: str
     channel: str
@@ -92,11 +118,37 @@ class Subscribe(Operation):
     umd: str
     counted: bool = True
     single_use: SingleUse | None = None
+    node_id: str = ""
+    members: bytes | None = None
+    change: Change | None = None
+    held: bool = False
 
     def locks(self) -> tuple[str, ...]:
         return (self.channel,)
 
+    @property
+    def announced(self) -> Sequence[Item]:
+        return () if self.change is None else (self.change,)
+
+    @classmethod
+    def load(cls, transaction: Transaction, operations: Sequence[Self]) -> None:
+        joining = [each for each in operations if is_presence(each.channel)]
+        if not joining:
+            return
+        load_rosters(transaction, (each.channel for each in joining))
+        # Shared with nobody who would give the connection to another node, until the commit.
+        ids = sorted({each.connection_id for each in joining})
+        sql = f"SELECT id, node_id FROM chat_connection WHERE id IN ({','.join('?' * len(ids))})"  # noqa: S608
+        if transaction.postgresql:
+            sql += " FOR SHARE"
+        held = set(transaction.select(sql, ids))
+        for each in joining:
+            each.held = (each.connection_id, each.node_id) in held
+
     def apply(self, transaction: Transaction) -> tuple[str, int]:
+        self.change = self.members = None
+        if is_presence(self.channel):
+            self._check_joining(transaction)
         if self.single_use is not None:
             self.single_use.consume(transaction)
         head: Head = transaction.heads[self.channel]
@@ -109,15 +161,44 @@ class Subscribe(Operation):
                 *(head_id, now),
             ),
         )
-        return head_id, head.number
+        if is_presence(self.channel):
+            self._join(transaction)
+        # Its own joining is no event of its own, but an update that it causes is one.
+        updates = self.change is not None and self.change.echo
+        return head_id, head.number - updates
+
+    def _check_joining(self, transaction: Transaction) -> None:
+        if not self.held:
+            raise ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, "This connection has ended.")
+        transaction.rosters[self.channel].check_room(self.uid or "", self.umd)
+
+    def _join(self, transaction: Transaction) -> None:
+        uid = self.uid or ""
+        self.change = enter(transaction, self.channel, self.connection_id, uid, self.umd)
+        self.members = transaction.rosters[self.channel].json()
 
 
 @dataclass(slots=True)
 class Unsubscribe(Operation):
     connection_id: str
     channel: str
+    change: Change | None = None
+
+    def locks(self) -> tuple[str, ...]:
+        return (self.channel,) if is_presence(self.channel) else ()
+
+    @property
+    def announced(self) -> Sequence[Item]:
+        return () if self.change is None else (self.change,)
+
+    @classmethod
+    def load(cls, transaction: Transaction, operations: Sequence[Self]) -> None:
+        load_rosters(transaction, (name for each in operations for name in each.locks()))
 
     def apply(self, transaction: Transaction) -> None:
+        self.change = None
+        if is_presence(self.channel):
+            self.change = leave(transaction, self.channel, self.connection_id)
         transaction.delete(
             "DELETE FROM chat_subscription WHERE connection_id = ?"
             " AND channel_id = (SELECT id FROM chat_channel WHERE name = ?)",

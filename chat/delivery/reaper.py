@@ -1,0 +1,109 @@
+"""Removes what has ended, however it ended: connections whose rows could not be removed at once,
+and those of processes that are no more (promise P5).
+
+Each as if its client had left: members are told, a few at a time.
+"""
+
+import asyncio
+import contextlib
+import logging
+from typing import Final
+
+from chat.protocol.errors import ProtocolError
+
+from .gate import Gates
+from .leases import TakeOver
+from .operations import CloseConnection
+from .peers import ended_on, expired, members_of
+from .reader import read
+from .writer import Writer
+
+log = logging.getLogger("chat.reaper")
+
+REAP_SECONDS: Final = 1.0
+AT_ONCE: Final = 500
+
+Ended = dict[str, tuple[str, ...]]
+"""Connections that have ended, but whose rows are there: id -> presence channels."""
+
+
+class Reaper:
+    """`renewed_at` is when this process's lease was last renewed, by the loop's clock.
+
+    After the database was away every lease has run out: nobody takes others for dead until one
+    full lease after its own first renewal (design.md section 4, "Nodes").
+    """
+
+    def __init__(self, node_id: str, lease_seconds: float, writer: Writer, gates: Gates) -> None:
+        self.left_over: Ended = {}
+        self._node_id = node_id
+        self._lease_seconds = lease_seconds
+        self._writer = writer
+        self._gates = gates
+        self._loop = asyncio.get_running_loop()
+        self._renewed_at: float | None = None
+        self._judges_at = float("inf")
+
+    # --- its own lease ----------------------------------------------------------------------
+
+    def renewed(self) -> None:
+        now, last = self._loop.time(), self._renewed_at
+        if last is None or now - last > self._lease_seconds:
+            self._judges_at = now + self._lease_seconds
+        self._renewed_at = now
+
+    def not_renewed(self) -> None:
+        self._renewed_at = None
+        self._judges_at = float("inf")
+
+    # --- connections ------------------------------------------------------------------------
+
+    async def close(self, id: str, presence: tuple[str, ...] = ()) -> None:
+        """Removes a connection; where the database is away, as soon as it is back."""
+        self.left_over[id] = presence
+        with contextlib.suppress(ProtocolError):
+            async with self._gates.passing(presence):
+                await self._writer.submit(CloseConnection(id, presence))
+            del self.left_over[id]
+
+    async def close_left_over(self) -> None:
+        """What cannot be removed yet stays; its secret would work until then, were it not looked
+        up here, too (`chat.credentials`)."""
+        ended = list(self.left_over.items())
+        for at in range(0, len(ended), AT_ONCE):
+            part = ended[at : at + AT_ONCE]
+            await asyncio.gather(*(self.close(id, presence) for id, presence in part))
+
+    async def close_members(self) -> None:
+        """All of this process that are in presence channels, at once: nobody here listens any more.
+
+        Raises SERVICE_UNAVAILABLE.
+        """
+        present = await read(members_of, self._node_id)
+        closing = (CloseConnection(id, channels) for id, channels in present.items())
+        await asyncio.gather(*map(self._writer.submit, closing))
+
+    # --- processes --------------------------------------------------------------------------
+
+    async def take_over(self, host: str) -> None:
+        """Of processes that are no more; exactly one of the others gets each."""
+        ended = tuple(id for id in await read(ended_on, host) if id != self._node_id)
+        judges = self._judges()
+        if ended or (judges and await read(expired, self._node_id)):
+            operation = TakeOver(self._node_id, ended, expired=judges)
+            self.left_over.update(await self._writer.submit(operation))
+
+    def _judges(self) -> bool:
+        """Whether this process may take others for dead: it was not away itself."""
+        now = self._loop.time()
+        alive = self._renewed_at is not None and now - self._renewed_at < self._lease_seconds
+        return alive and now >= self._judges_at
+
+    async def reap_for_ever(self, host: str) -> None:
+        while True:
+            try:
+                await self.take_over(host)
+                await self.close_left_over()
+            except ProtocolError as error:
+                log.warning("It is not known which processes have ended: %s", error.message)
+            await asyncio.sleep(REAP_SECONDS)
