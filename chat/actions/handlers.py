@@ -8,6 +8,7 @@ from chat.node import Node
 from chat.protocol import commands, events
 
 from .messages import publish
+from .metadata import update_own_umd
 from .reactions import react
 from .storage import get_storage, set_storage
 from .subscriptions import subscribe, unsubscribe
@@ -54,6 +55,7 @@ HANDLERS: dict[type[commands.Command], Handler] = {
     commands.SetStorage: _set_storage,
     commands.Subscribe: subscribe,
     commands.Unsubscribe: unsubscribe,
+    commands.UpdateUmd: update_own_umd,
     commands.Ping: _pong,
     commands.Pong: _nothing,
     commands.Heartbeat: _heartbeat,

@@ -5,6 +5,7 @@ from . import storage
 from .answers import Answer, Operation
 from .channels import channel_info
 from .history import messages, reactions
+from .metadata import umd_update
 from .publishing import publish_message
 
 __all__ = ["OPERATIONS", "Answer", "Operation"]
@@ -17,4 +18,5 @@ OPERATIONS: dict[str, Operation] = {
     "listMessages": messages,
     "listReactions": reactions,
     "publishMessage": publish_message,
+    "umdUpdate": umd_update,
 }

@@ -5,6 +5,7 @@ from .connections import CloseConnection, OpenConnection, SingleUse, Subscribe, 
 from .deduplication import PublishOnce
 from .messages import SetReaction, StoreMessage, message_not_found
 from .passing import PassOn
+from .presence import UpdateUmd
 from .schedules import AddSchedule, CancelSchedule, RunSchedule
 from .storage import SetStorage
 
@@ -24,5 +25,6 @@ __all__ = [
     "StoreMessage",
     "Subscribe",
     "Unsubscribe",
+    "UpdateUmd",
     "message_not_found",
 ]

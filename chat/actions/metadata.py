@@ -1,0 +1,94 @@
+"""A user's metadata changes while it is connected (protocol.md section 11)."""
+
+import logging
+import time
+
+from chat.delivery import operations
+from chat.delivery.live import LiveConnection
+from chat.node import Node
+from chat.protocol import events
+from chat.protocol.commands import UpdateUmd
+from chat.protocol.errors import ErrorCode, ProtocolError
+from chat.protocol.session import Session
+from tokens.claims import Claims, TokenError
+from tokens.names import is_presence
+from tokens.permissions import grants
+from tokens.signing import verify
+
+log = logging.getLogger("chat.metadata")
+
+
+async def update_umd(node: Node, session: Session, command: UpdateUmd) -> str | None:
+    """Gives what the token says to a subscription or, without a channel, to the connection, and
+    tells which subscription that was, by the real name of its channel.
+
+    Raises ProtocolError: INVALID_UMD_TOKEN, UMD_UPDATE_PERMISSION_DENIED, NOT_SUBSCRIBED,
+    PRESENCE_CHANNEL_CAPACITY_REACHED, INVALID_CONNECTION, SERVICE_UNAVAILABLE; nothing has
+    changed then.
+    """
+    claims = _verified(session, command.token)
+    channel, channels = _concerned(session, command, claims)
+    operation = operations.UpdateUmd(
+        session.connection_id, claims.umd, channels, own=channel is None
+    )
+    async with node.gates.passing(filter(is_presence, channels)):
+        await node.writer.submit(operation)
+    _take_on(session, operation)
+    live = node.connections.get(session.connection_id)
+    if live is not None and live.session is not session:
+        _take_on(live.session, operation)
+    return channel
+
+
+async def update_own_umd(node: Node, connection: LiveConnection, command: UpdateUmd) -> None:
+    """As a connection asks for it over its WebSocket, which is told so."""
+    session = connection.session
+    channel = await update_umd(node, session, command)
+    changed = session if channel is None else session.subscriptions[channel]
+    connection.outbox.push(events.umd_updated(channel, changed.meta))
+
+
+def _verified(session: Session, token: str) -> Claims:
+    try:
+        claims = verify(token, scope="umd", now=time.time())
+    except TokenError as error:
+        log.info("A umd token was refused: %s", error)
+        raise ProtocolError(
+            ErrorCode.INVALID_UMD_TOKEN, f"The umd token was refused: {error}."
+        ) from None
+    if not session.is_bound(claims):
+        raise ProtocolError(
+            ErrorCode.INVALID_UMD_TOKEN,
+            "The umd token must carry this connection's connectionId or its uid.",
+        )
+    return claims
+
+
+def _concerned(
+    session: Session, command: UpdateUmd, claims: Claims
+) -> tuple[str | None, tuple[str, ...]]:
+    """The real name of the channel meant, None for the connection, and whose subscriptions
+    change."""
+    if command.channel is None:
+        _require(claims.umd_update)
+        return None, tuple(session.subscriptions) if claims.umd_propagate else ()
+    channel = session.real_name(command.channel)
+    _require(grants(claims).channel(channel).umd_update)
+    channel = session.subscription(channel).channel
+    return channel, (channel,)
+
+
+def _require(permitted: bool) -> None:
+    if not permitted:
+        raise ProtocolError(
+            ErrorCode.UMD_UPDATE_PERMISSION_DENIED, "The umd token does not allow this update."
+        )
+
+
+def _take_on(session: Session, done: operations.UpdateUmd) -> None:
+    """What is committed already."""
+    if done.own:
+        session.set_umd(done.umd)
+    for channel in done.channels:
+        if channel in session.subscriptions:
+            session.subscriptions[channel].set_umd(done.umd)
