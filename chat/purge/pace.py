@@ -40,7 +40,7 @@ class Tempo:
 # (database, whether others write to it, too) -> tempo; the figures are in docs/operations.md.
 TEMPOS: Final = {
     ("sqlite", True): Tempo(hold=0.0005, rest=2),
-    ("sqlite", False): Tempo(hold=0.1, rest=0, checkpoint=2),
+    ("sqlite", False): Tempo(hold=0.2, rest=0, checkpoint=8),
     ("postgresql", True): Tempo(hold=0.005, rest=4),
     ("postgresql", False): Tempo(hold=0.05, rest=0.05),
 }
