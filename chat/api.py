@@ -50,7 +50,6 @@ __all__ = [
 SOURCE: Final = Source("server.python")
 PATIENCE_SECONDS: Final = 10.0  # with this process's own server; it refuses sooner where it can
 FIELDS: Final = {
-    "key": "key",
     "store": "store",
     "deduplication_id": "deduplicationId",
     "emit_pub_sub_event": "emitPubSubEvent",
@@ -60,10 +59,9 @@ FIELDS: Final = {
 
 class Options(TypedDict, total=False):
     """`store` in seconds, 0 for not stored, -1 for ever; `at` when it is to be done: a datetime,
-    or an expression as in protocol.md section 13; `timezone` is for one without, by default UTC;
-    `key` goes with the event `hotsock.channelStorageSet`."""
+    or an expression as in protocol.md section 13; `timezone` is for one without, by default
+    UTC."""
 
-    key: str
     store: int
     deduplication_id: str
     emit_pub_sub_event: bool
@@ -95,10 +93,14 @@ async def apublish(
     return await _aperform(_message(channel, event, _json(data), options))
 
 
-def publish_json(channel: str, event: str, text: str, **options: Unpack[Options]) -> Receipt:
-    """As `publish`, with data that is JSON already and stays as it is."""
+def publish_json(
+    channel: str, event: str, text: str, key: str | None = None, **options: Unpack[Options]
+) -> Receipt:
+    """As `publish`, with data that is JSON already and stays as it is; `key` goes with the event
+    `hotsock.channelStorageSet`."""
     frames.convert(text, _any_json, "data")
-    return _perform(_message(channel, event, text, options))
+    named = {"channel": channel, "event": event} | ({"key": key} if key is not None else {})
+    return _perform(_publication(named, text, options))
 
 
 # --- storage ------------------------------------------------------------------------------------
