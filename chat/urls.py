@@ -6,6 +6,6 @@ urlpatterns = [
     path("", views.demo),
     path("connection/<str:operation>", views.client_operation),
     path("publish", server_api.publish),
-    re_path("^channels/", server_api.channel),
+    re_path("^channels(?:/|$)", server_api.channel),
     path("schedules/<path:arn>", server_api.schedule),
 ]

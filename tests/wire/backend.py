@@ -42,8 +42,9 @@ class Backend:
         return answered.json
 
     async def channel(self, name: str, rest: str = "") -> Answer:
-        """Asks about a channel; each character of its name but letters and digits is encoded."""
-        return await self.call("GET", f"/channels/{quote(name, safe='')}{rest}")
+        """Asks about a channel; a dot is encoded, too: else `.` and `..` are steps of the path."""
+        encoded = quote(name, safe="").replace(".", "%2E")
+        return await self.call("GET", f"/channels/{encoded}{rest}")
 
 
 @asynccontextmanager
