@@ -16,6 +16,7 @@ from typing import Any, Final
 from django.conf import settings
 
 from chat.delivery.catchup import read_changes
+from chat.delivery.expiry import report_for_ever as report_expiries
 from chat.delivery.gate import Gates
 from chat.delivery.hub import Hub
 from chat.delivery.leases import LEASE_SHARE, RegisterNode, RemoveNode, RenewLease
@@ -83,6 +84,7 @@ class Node:
             *(self._tick_for_ever(), self._beat_for_ever(), self._outside.watch()),
             self.reaper.reap_for_ever(socket.gethostname()),
             run_schedules(self.writer),
+            report_expiries(self.writer),
         ]
         if settings.WEBHOOK_URL:
             webhook = Webhook(self.writer, settings.WEBHOOK_URL, settings.WEBHOOK_SECRET)

@@ -82,7 +82,7 @@ def _message(publication: Publication, command: commands.Publish, source: Source
 
 def _entry(publication: Publication, command: commands.SetStorage, source: Source | None) -> Asked:
     channel, key, data = command.channel, command.key, command.data
-    entry = SetStorage(channel, key, data, *NOBODY, publication.store)
+    entry = SetStorage(channel, key, data, *NOBODY, publication.store, source)
     if command.at is not None:
         return AddSchedule(command.at, entry), "schedule_arn"
     return entry, None

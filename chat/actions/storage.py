@@ -44,6 +44,7 @@ async def set_storage(node: Node, session: Session, command: SetStorage) -> Writ
         umd=sender.umd,
         meta=sender.meta,
         store=rights.store,
+        source=session.source if rights.emit_pubsub_event else None,
     )
     if command.at is not None:
         return Written(channel, await add_schedule(node, command.at, write, rights))

@@ -2,14 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final, Self
 
+from chat.delivery import reports
 from chat.delivery.changes import Change, Item
 from chat.delivery.transaction import Transaction
 from chat.protocol import events
+from chat.protocol.sources import Source
 from chat.protocol.storage import same
 
 from .base import FOR_EVER, Operation
+from .expiry import report_expired
 
 CLEARED: Final = ""  # what a cleared entry's row holds for its value
 
@@ -18,7 +22,8 @@ CLEARED: Final = ""  # what a cleared entry's row holds for its value
 class SetStorage(Operation):
     """Sets an entry, or clears it where `data` is None; only a change of its value is announced.
 
-    `store` in seconds, -1 for ever; `meta` None: by the server API.
+    `store` in seconds, -1 for ever; `meta` None: by the server API; `source` None: no backend
+    event is wanted, of its expiry neither.
     """
 
     channel: str
@@ -28,6 +33,7 @@ class SetStorage(Operation):
     umd: str
     meta: bytes | None
     store: int = FOR_EVER
+    source: Source | None = None
     change: Change | None = None
 
     def locks(self) -> tuple[str, ...]:
@@ -42,11 +48,13 @@ class SetStorage(Operation):
         """Reads the entries that are set; one that has expired counts as unset."""
         written = {(transaction.heads[it.channel].id, it.key) for it in operations}
         marks = ",".join(["(?, ?)"] * len(written))
+        places = [part for pair in written for part in pair]
+        report_expired(transaction, f"(channel_id, key) IN (VALUES {marks})", places)
         found = transaction.select(
             "SELECT channel_id, key, number, data FROM chat_storageentry"  # noqa: S608
             f" WHERE (channel_id, key) IN (VALUES {marks}) AND data <> ?"
             " AND (expires_at IS NULL OR expires_at > ?)",
-            [*(part for pair in written for part in pair), CLEARED, transaction.after(0)],
+            [*places, CLEARED, transaction.after(0)],
         )
         for channel_id, key, number, data in found:
             transaction.entries[channel_id, key] = number, data.encode()
@@ -60,10 +68,22 @@ class SetStorage(Operation):
             previous, number = head.number, head.advance()
             event = events.storage_updated(self.channel, self.key, self.data, self._meta)
             self.change = Change(self.channel, previous, number, event, key=self.key)
+            self._report(transaction, current)
         elif self.data is None:
             return
         transaction.entries[place] = number, self.data
         transaction.add("storage", (*place, number, *self._row(transaction)))
+
+    def _report(self, transaction: Transaction, previous: bytes | None) -> None:
+        if self.source is None:
+            return
+        kept = self.data is not None and self.store != FOR_EVER
+        expires = transaction.now + timedelta(seconds=self.store) if kept else None
+        transaction.report(
+            reports.storage_updated,
+            *(self.channel, self.key, self.data or b"null", previous or b"null"),
+            *(self._meta or b"null", expires, self.source),
+        )
 
     def _changes(self, current: bytes | None) -> bool:
         if current is None or self.data is None:
@@ -79,4 +99,5 @@ class SetStorage(Operation):
         if self.data is None:
             return CLEARED, None, "null", False, transaction.after(0), False
         expires = None if self.store == FOR_EVER else transaction.after(self.store)
-        return self.data.decode(), self.uid, self.umd, self.meta is None, expires, False
+        reported = self.source is not None
+        return self.data.decode(), self.uid, self.umd, self.meta is None, expires, reported
