@@ -33,9 +33,11 @@ def main(connections: int = CONNECTIONS) -> None:
 
 
 def _measure(connections: int, **claims: Any) -> float:
-    with tempfile.TemporaryDirectory(prefix="chatsite-idle-") as directory:
-        with start_server("uvicorn", Path(directory)) as server:
-            return asyncio.run(_load(server, connections, claims))
+    with (
+        tempfile.TemporaryDirectory(prefix="chatsite-idle-") as directory,
+        start_server("uvicorn", Path(directory)) as server,
+    ):
+        return asyncio.run(_load(server, connections, claims))
 
 
 async def _load(server: Server, connections: int, claims: dict[str, Any]) -> float:
