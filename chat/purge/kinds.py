@@ -129,6 +129,13 @@ KINDS: Final[tuple[Kind, ...]] = (
         keep=timedelta(seconds=60),  # repair looks past expiry (design.md section 4, "The hub")
         parts=(Part("reactions", "chat_reaction", "message_id"),),
     ),
+    Expiring(
+        name="storage_entries",
+        table="chat_storageentry",
+        due="expires_at < ? AND NOT reports_expiry",
+        keep=timedelta(seconds=60),  # as messages; those that were cleared have expired since then
+    ),
+    Expiring(name="deduplications", table="chat_deduplication"),
     Expiring(name="used_tokens", table="tokens_usedtoken", key="digest"),
     Idle(
         name="channels",

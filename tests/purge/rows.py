@@ -7,13 +7,32 @@ from itertools import count
 
 from django.utils import timezone
 
-from chat.models import Channel, Connection, Message, Node, Reaction, Subscription
+from chat.models import (
+    Channel,
+    Connection,
+    Deduplication,
+    Message,
+    Node,
+    Reaction,
+    StorageEntry,
+    Subscription,
+)
 from chat.protocol import ids
 from tokens.models import UsedToken
 
 DAY = timedelta(days=1)
 MINUTE = timedelta(minutes=1)
 SECOND = timedelta(seconds=1)
+
+NOTHING = {
+    "messages": 0,
+    "reactions": 0,
+    "storage_entries": 0,
+    "deduplications": 0,
+    "used_tokens": 0,
+    "channels": 0,
+}
+"""What a purge reports that found nothing due."""
 
 _numbers = count(1)
 
@@ -32,7 +51,17 @@ def survivors() -> Survivors:
 
 
 def clear() -> None:
-    for model in (Reaction, Message, Subscription, Connection, Node, UsedToken, Channel):
+    for model in (
+        Deduplication,
+        StorageEntry,
+        Reaction,
+        Message,
+        Subscription,
+        Connection,
+        Node,
+        UsedToken,
+        Channel,
+    ):
         model.objects.all().delete()
 
 
@@ -60,6 +89,27 @@ def messages(
 
 def used_token(expires_at: datetime) -> UsedToken:
     return UsedToken.objects.create(id=UsedToken.digest(str(next(_numbers))), expires_at=expires_at)
+
+
+def storage_entry(
+    channel: Channel, expires_at: datetime | None, *, reports_expiry: bool = False
+) -> StorageEntry:
+    number = next(_numbers)
+    return StorageEntry.objects.create(
+        channel=channel,
+        key=f"key-{number}",
+        number=number,
+        data="1",
+        expires_at=expires_at,
+        reports_expiry=reports_expiry,
+    )
+
+
+def deduplication(channel: Channel, expires_at: datetime) -> Deduplication:
+    key = str(next(_numbers))
+    return Deduplication.objects.create(
+        channel=channel, key=key, answer="{}", expires_at=expires_at
+    )
 
 
 def node(lease_until: datetime) -> Node:

@@ -19,13 +19,13 @@ from django.db import connection
 
 from chat.models import Message
 from chat.purge import purge
+from chat.purge.kinds import KINDS
 from tests.purge import rows
-from tests.purge.rows import DAY, SECOND, ago, survivors
+from tests.purge.rows import DAY, NOTHING, SECOND, ago, survivors
 from tests.servers import ROOT, free_port, manage, server_environment
 
 LIMIT_SECONDS = 20
-NOTHING = {"messages": 0, "reactions": 0, "used_tokens": 0, "channels": 0}
-DUE = {"messages": 5, "reactions": 10, "used_tokens": 1, "channels": 1}
+DUE = NOTHING | {"messages": 5, "reactions": 10, "used_tokens": 1, "channels": 1}
 
 
 @pytest.fixture
@@ -50,7 +50,8 @@ def test_it_says_in_one_line_what_it_removed(
 ) -> None:
     outcome = manage(environment, "purge_expired")
     assert re.fullmatch(
-        r"Removed in \d+\.\d s: 5 messages, 10 reactions, 1 used tokens, 1 channels\.\n",
+        r"Removed in \d+\.\d s: 5 messages, 10 reactions, 0 storage entries, 0 deduplications,"
+        r" 1 used tokens, 1 channels\.\n",
         outcome.stdout,
     )
     assert (outcome.returncode, outcome.stderr) == (0, "")
@@ -70,7 +71,7 @@ def test_it_says_the_same_as_one_json_object(due: dict[str, int]) -> None:
     assert report == {
         "dry_run": False,
         "removed": due,
-        "left": {"messages": 0, "used_tokens": 0},
+        "left": {kind.name: 0 for kind in KINDS if kind.indexed},
         "stopped": None,
     }
 
@@ -82,7 +83,8 @@ def test_a_dry_run_counts_and_changes_nothing(due: dict[str, int]) -> None:
     assert report["left"] == due
     assert report["removed"] == NOTHING
     assert run("--dry-run") == (
-        "Due, and untouched: 5 messages, 10 reactions, 1 used tokens, 1 channels.\n"
+        "Due, and untouched: 5 messages, 10 reactions, 0 storage entries, 0 deduplications,"
+        " 1 used tokens, 1 channels.\n"
     )
     assert survivors() == before
 

@@ -12,12 +12,12 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chat.models import Channel, Reaction
+from chat.models import Channel, Deduplication, Reaction, StorageEntry
 from chat.purge import count_due, purge
 from chat.purge.database import Database
 from chat.purge.kinds import unused
 from tests.purge import rows
-from tests.purge.rows import DAY, MINUTE, SECOND, Survivors, ago, survivors
+from tests.purge.rows import DAY, MINUTE, NOTHING, SECOND, Survivors, ago, survivors
 
 pytestmark = pytest.mark.usefixtures("url")
 
@@ -34,7 +34,28 @@ def test_messages_go_a_minute_after_they_expired_with_all_reactions_to_them() ->
     assert left.messages == {kept.id, live.id, kept_for_ever.id}
     assert gone.id not in left.messages
     assert len(left.reactions) == 9
-    assert report.removed == {"messages": 1, "reactions": 3, "used_tokens": 0, "channels": 0}
+    assert report.removed == NOTHING | {"messages": 1, "reactions": 3}
+
+
+def test_storage_entries_go_a_minute_after_they_expired_or_were_cleared() -> None:
+    """Not before their expiry has been reported, where it is to be."""
+    channel = rows.channel()
+    rows.storage_entry(channel, ago(MINUTE + SECOND))
+    kept = {
+        rows.storage_entry(channel, ago(MARGIN)).id,
+        rows.storage_entry(channel, None).id,
+        rows.storage_entry(channel, ago(DAY), reports_expiry=True).id,
+    }
+    assert purge().removed == NOTHING | {"storage_entries": 1}
+    assert set(StorageEntry.objects.values_list("id", flat=True)) == kept
+
+
+def test_what_was_published_under_a_deduplication_id_is_forgotten_in_time() -> None:
+    channel = rows.channel()
+    rows.deduplication(channel, ago(SECOND))
+    kept = rows.deduplication(channel, ago(-MARGIN))
+    assert purge().removed == NOTHING | {"deduplications": 1}
+    assert Deduplication.objects.get().id == kept.id
 
 
 def test_used_tokens_go_when_their_token_can_no_longer_be_used() -> None:
@@ -71,7 +92,7 @@ def test_whatever_table_refers_to_channels_keeps_them() -> None:
 
 def test_a_channel_goes_in_the_run_in_which_its_last_message_went() -> None:
     rows.messages(rows.channel(ago(30 * DAY)), [ago(29 * DAY)])
-    assert purge().removed == {"messages": 1, "reactions": 1, "used_tokens": 0, "channels": 1}
+    assert purge().removed == NOTHING | {"messages": 1, "reactions": 1, "channels": 1}
     assert not Channel.objects.exists()
 
 

@@ -41,6 +41,9 @@ def fill() -> None:
         channel = rows.channel(ago(age * DAY))
         expiries = [ago(hours * HOUR) if hours % 2 else None for hours in range(-25, 25)]
         rows.messages(channel, expiries if age % 2 else [])
+        for hours in range(-5, 5) if age % 2 else ():
+            rows.storage_entry(channel, ago(hours * HOUR))
+            rows.deduplication(channel, ago(hours * HOUR))
     for minutes in range(-50, 50):
         rows.used_token(ago(minutes * MINUTE))
     if connection.vendor == "postgresql":
@@ -55,7 +58,7 @@ def plan(sql: str, parameters: Parameters) -> str:
             cursor.execute(f"EXPLAIN QUERY PLAN {sql}", parameters)
             return "\n".join(row[3] for row in cursor.fetchall())
         # To read tables as small as these at once would be right; so say that it is not.
-        cursor.execute("SET enable_seqscan = off")
+        cursor.execute("SET enable_seqscan = off; SET enable_bitmapscan = off")
         cursor.execute(f"EXPLAIN {sql}", parameters)
         return "\n".join(row[0] for row in cursor.fetchall())
 
@@ -76,6 +79,11 @@ def test_no_table_is_read_whole(statements: list[str]) -> None:
     [
         ("SELECT id FROM chat_message WHERE expires_at < ? ORDER BY", "chat_message_expiry"),
         ("SELECT count(*) FROM chat_message", "chat_message_expiry"),
+        (
+            "SELECT id FROM chat_storageentry WHERE expires_at < ? AND NOT reports_expiry ORDER",
+            "chat_storage_expiry",
+        ),
+        ("SELECT id FROM chat_deduplication WHERE expires_at < ? ORDER BY", "expires_at"),
         ("SELECT digest FROM tokens_usedtoken WHERE expires_at < ? ORDER BY", "expires_at"),
         # Of so few rows PostgreSQL may find those that are due first, and take their ids from them.
         (

@@ -23,7 +23,10 @@ WHY: Final = {"max_seconds": "Out of time", "SIGINT": "Interrupted", "SIGTERM": 
 
 
 class Command(BaseCommand):
-    help = "Removes expired messages with their reactions, used tokens and channels that are empty."
+    help = (
+        "Removes expired messages with their reactions, expired storage entries, used tokens,"
+        " deduplicationIds and channels that are empty."
+    )
     requires_system_checks = ()  # those that matter here are said in plain sentences below
 
     def add_arguments(self, parser: ArgumentParser) -> None:
