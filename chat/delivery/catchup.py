@@ -5,14 +5,19 @@ Looks past expiry: what a subscriber should have seen a moment ago it still gets
 
 from typing import Final
 
-from chat.models import Channel, Message, Reaction, StorageEntry
+from django.db.models import Q
+
+from chat.models import Channel, Member, Message, Reaction, StorageEntry
 from chat.protocol import events, ids
+from chat.protocol.presence import member_json, members_json
+from tokens.names import is_presence
 
 from .changes import Change
 from .reader import read
 
 ACTIONS = {False: "add", True: "remove"}
 MAX_READ: Final = 1000  # changes at once: what is read stays bounded, however long the gap (P6)
+MAX_MEMBER_BYTES: Final = 256 * 1024  # of member events at once, each with the whole list
 
 
 async def read_changes(channel: str, after: int) -> tuple[list[Change], int]:
@@ -45,6 +50,7 @@ def changes_after(channel: str, after: int) -> tuple[list[Change], int]:
             (row.number, entry_event(channel, row), row.key)
             for row in StorageEntry.objects.filter(**between)
         ),
+        *(_member_events(channel, id, after, known) if is_presence(channel) else ()),
     ]
     changed.sort(key=lambda change: change[0])
     previous = [after, *(number for number, _, _ in changed)]
@@ -70,3 +76,24 @@ def _reaction_event(channel: str, row: Reaction) -> events.Event:
         *(channel, row.message_id, row.reaction, ACTIONS[row.removed]),
         events.meta(row.uid, row.umd),
     )
+
+
+def _member_events(
+    channel: str, id: int, after: int, known: int
+) -> list[tuple[int, events.Event, str | None]]:
+    """What became of each member, with the list as it is now. Where that is much, the last ones:
+    they too end with the true list, and a client is not closed for what it missed (P6)."""
+    rows = Member.objects.filter(Q(removed=False) | Q(number__gt=after), channel_id=id)
+    members = list(rows.order_by("joined"))
+    listed = members_json(member_json(row.uid, row.umd) for row in members if not row.removed)
+    changed = sorted(
+        (row for row in members if after < row.number <= known), key=lambda row: row.number
+    )
+    kept = changed[-max(1, MAX_MEMBER_BYTES // len(listed)) :]
+    return [(row.number, _member_event(channel, row, after, listed), None) for row in kept]
+
+
+def _member_event(channel: str, row: Member, after: int, listed: bytes) -> events.Event:
+    kind = events.MEMBER_ADDED if row.joined > after else events.MEMBER_UPDATED
+    kind = events.MEMBER_REMOVED if row.removed else kind
+    return events.member(kind, channel, member_json(row.uid, row.umd), listed)
