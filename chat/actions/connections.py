@@ -13,6 +13,7 @@ from django.conf import settings
 
 from chat.delivery.live import LiveConnection
 from chat.delivery.operations import OpenConnection, SingleUse
+from chat.delivery.receivers import listening
 from chat.node import Node
 from chat.protocol.errors import CloseCode, ErrorCode, ProtocolError
 from chat.protocol.session import Session
@@ -75,11 +76,11 @@ async def close_connection(node: Node, connection: LiveConnection) -> None:
     node.remove(connection)
     if connection.outbox.close_code in ABUSE:
         node.bar(connection)
-    presence = connection.presence()
+    channels = connection.channels() if listening() else connection.presence()
     for channel in connection.session.subscriptions:
         node.hub.leave(channel, connection.id)
     if not node.draining:  # else all rows go when the node stops
-        await node.reaper.close(connection.id, presence)
+        await node.reaper.close(connection.id, channels)
 
 
 def secret_hash(secret: str) -> str:

@@ -1,7 +1,6 @@
 """What a process writes of itself, and of those that are no more: rows, and the lease that shows
 the others it is alive."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -16,7 +15,7 @@ NODES_GONE: Final = "SELECT id FROM chat_node WHERE id <> ? AND ({})"
 TAKE_CONNECTIONS: Final = (
     "UPDATE chat_connection SET node_id = ? WHERE node_id IN ({}) RETURNING id"
 )
-PRESENT: Final = (
+SUBSCRIBED: Final = (
     "SELECT s.connection_id, c.name FROM chat_subscription s"
     " JOIN chat_channel c ON c.id = s.channel_id"
     " JOIN chat_connection o ON o.id = s.connection_id"
@@ -24,7 +23,7 @@ PRESENT: Final = (
 )
 
 Taken = dict[str, tuple[str, ...]]
-"""Connections that were taken over, to be closed: id -> presence channels they are in."""
+"""Connections that were taken over, to be closed: id -> channels in which somebody is told."""
 
 
 @dataclass(slots=True)
@@ -99,22 +98,24 @@ def remove_node(transaction: Transaction, id: str) -> None:
 def take_over(
     transaction: Transaction, node_id: str, ended: Sequence[str], *, expired: bool
 ) -> Taken:
-    """The connections of nodes that are gone become `node_id`'s, and what is in no presence channel
-    is removed with no more ado: nobody is to be told."""
+    """The connections of nodes that are gone become `node_id`'s. Those whose end is told to nobody,
+    since they are in no presence channel and no backend listens, are removed with no more ado."""
     gone = _gone(transaction, node_id, ended, expired=expired)
     if not gone:
         return {}
     marks = ",".join("?" * len(gone))
     taken = {row[0] for row in transaction.select(TAKE_CONNECTIONS.format(marks), [node_id, *gone])}
-    present = defaultdict(list)
-    for connection, channel in transaction.select(PRESENT, [node_id, f"{PRESENCE_PREFIX}%"]):
-        if connection in taken and is_presence(channel):  # SQLite's LIKE takes capitals, too
-            present[connection].append(channel)
-    for connection in taken - present.keys():
+    every = transaction.reporting
+    told = {connection: list[str]() for connection in taken if every}
+    names = "%" if every else f"{PRESENCE_PREFIX}%"
+    for connection, channel in transaction.select(SUBSCRIBED, [node_id, names]):
+        if connection in taken and (every or is_presence(channel)):  # LIKE may take capitals, too
+            told.setdefault(connection, []).append(channel)
+    for connection in taken - told.keys():
         transaction.delete("DELETE FROM chat_subscription WHERE connection_id = ?", (connection,))
         transaction.delete("DELETE FROM chat_connection WHERE id = ?", (connection,))
     transaction.execute(f"DELETE FROM chat_node WHERE id IN ({marks})", gone)  # noqa: S608
-    return {connection: tuple(channels) for connection, channels in present.items()}
+    return {connection: tuple(channels) for connection, channels in told.items()}
 
 
 def _gone(

@@ -29,5 +29,9 @@ class LiveConnection:
         """The presence channels in which it may be."""
         return tuple({*filter(is_presence, self.session.subscriptions), *self.joining})
 
+    def channels(self) -> tuple[str, ...]:
+        """All in which it may be."""
+        return tuple({*self.session.subscriptions, *self.joining})
+
     def subscriber(self, subscription: Subscription) -> Subscriber:
         return Subscriber(self.id, self.outbox, subscription.observes)

@@ -25,6 +25,16 @@ def expired(own: str) -> bool:
     return Node.objects.filter(lease_until__lte=Now()).exclude(id=own).exists()
 
 
+def all_of(node_id: str) -> dict[str, tuple[str, ...]]:
+    """A node's connections, and the channels they are in."""
+    own = Connection.objects.filter(node_id=node_id).values_list("id", flat=True)
+    found: dict[str, list[str]] = {id: [] for id in own}
+    rows = Subscription.objects.filter(connection__node_id=node_id)
+    for connection, channel in rows.values_list("connection_id", "channel__name"):
+        found.setdefault(connection, []).append(channel)
+    return {connection: tuple(channels) for connection, channels in found.items()}
+
+
 def members_of(node_id: str) -> dict[str, tuple[str, ...]]:
     """A node's connections that are in presence channels, and these."""
     rows = Subscription.objects.filter(

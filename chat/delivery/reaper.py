@@ -10,12 +10,14 @@ import logging
 from typing import Final
 
 from chat.protocol.errors import ProtocolError
+from tokens.names import is_presence
 
 from .gate import Gates
 from .leases import TakeOver
 from .operations import CloseConnection
-from .peers import ended_on, expired, members_of
+from .peers import all_of, ended_on, expired, members_of
 from .reader import read
+from .receivers import listening
 from .writer import Writer
 
 log = logging.getLogger("chat.reaper")
@@ -24,7 +26,7 @@ REAP_SECONDS: Final = 1.0
 AT_ONCE: Final = 500
 
 Ended = dict[str, tuple[str, ...]]
-"""Connections that have ended, but whose rows are there: id -> presence channels."""
+"""Connections that have ended, but whose rows are there: id -> channels where somebody is told."""
 
 
 class Reaper:
@@ -58,12 +60,12 @@ class Reaper:
 
     # --- connections ------------------------------------------------------------------------
 
-    async def close(self, id: str, presence: tuple[str, ...] = ()) -> None:
+    async def close(self, id: str, channels: tuple[str, ...] = ()) -> None:
         """Removes a connection; where the database is away, as soon as it is back."""
-        self.left_over[id] = presence
+        self.left_over[id] = channels
         with contextlib.suppress(ProtocolError):
-            async with self._gates.passing(presence):
-                await self._writer.submit(CloseConnection(id, presence))
+            async with self._gates.passing(filter(is_presence, channels)):
+                await self._writer.submit(CloseConnection(id, channels))
             del self.left_over[id]
 
     async def close_left_over(self) -> None:
@@ -72,15 +74,16 @@ class Reaper:
         ended = list(self.left_over.items())
         for at in range(0, len(ended), AT_ONCE):
             part = ended[at : at + AT_ONCE]
-            await asyncio.gather(*(self.close(id, presence) for id, presence in part))
+            await asyncio.gather(*(self.close(id, channels) for id, channels in part))
 
     async def close_members(self) -> None:
-        """All of this process that are in presence channels, at once: nobody here listens any more.
+        """All of this process that are in presence channels and, where the application's backend is
+        told, all others, at once: nobody here listens any more.
 
         Raises SERVICE_UNAVAILABLE.
         """
-        present = await read(members_of, self._node_id)
-        closing = (CloseConnection(id, channels) for id, channels in present.items())
+        told = await read(all_of if listening() else members_of, self._node_id)
+        closing = (CloseConnection(id, channels) for id, channels in told.items())
         await asyncio.gather(*map(self._writer.submit, closing))
 
     # --- processes --------------------------------------------------------------------------

@@ -143,9 +143,9 @@ def reaction_changed(
 
 
 def member_changed(type: str, channel: str, uid: str, umd: str, members: bytes) -> Report:
-    """`memberAdded`, `memberUpdated` or `memberRemoved`; `members` is the list afterwards, JSON."""
+    """`type` is the member event's name; `members` is the list afterwards, JSON."""
     raw = _object(uid=quote(uid), umd=umd.encode(), members=members)
-    return Report(f"hotsock.{type}", "channelMember", channel, _metadata(channel=channel), raw)
+    return Report(type, "channelMember", channel, _metadata(channel=channel), raw)
 
 
 def storage_updated(

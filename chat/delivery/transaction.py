@@ -115,6 +115,7 @@ class Transaction:
     # channel row and storage key -> number and value of what is set there
     entries: dict[Row, tuple[int, bytes | None]] = field(init=False, default_factory=dict)
     rosters: dict[str, Roster] = field(init=False, default_factory=dict)  # by channel
+    counts: dict[str, int] = field(init=False, default_factory=dict)  # channel -> subscriptions
     reporting: bool = field(init=False, default_factory=listening)
     reports: list[Report] = field(init=False, default_factory=list)
 

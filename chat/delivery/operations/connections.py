@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final, Self
 
 from chat.delivery.changes import Change, Item
+from chat.delivery.receivers import listening
 from chat.delivery.transaction import Head, Transaction
 from chat.protocol import ids
 from chat.protocol.errors import ErrorCode, ProtocolError
@@ -13,6 +14,14 @@ from tokens.names import is_presence
 
 from .base import Operation
 from .presence import enter, leave, load_rosters
+from .subscribers import (
+    connected,
+    end_connection,
+    end_subscription,
+    end_subscriptions,
+    load_counts,
+    report_begun,
+)
 
 USE_ONCE: Final = (
     "INSERT INTO tokens_usedtoken (digest, expires_at) VALUES (?, ?)"
@@ -71,6 +80,8 @@ class OpenConnection(Operation):
                 *(transaction.moment(now), transaction.after(self.max_seconds)),
             ),
         )
+        row = self.id, self.claims, self.address, self.uid, self.umd, self.user_agent
+        transaction.report(connected, *row, now)
         return now + timedelta(seconds=self.max_seconds)
 
 
@@ -78,15 +89,16 @@ class OpenConnection(Operation):
 class CloseConnection(Operation):
     """Removes a connection and its subscriptions; its secret stops working.
 
-    `presence` are the presence channels in which it may be: their members are told.
+    `channels` are those in which it may be and where somebody is told: the members of presence
+    channels and, where it listens, the application's backend of any.
     """
 
     id: str
-    presence: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
     changes: list[Change] = field(default_factory=list)
 
     def locks(self) -> tuple[str, ...]:
-        return self.presence
+        return self.channels
 
     @property
     def announced(self) -> Sequence[Item]:
@@ -94,11 +106,19 @@ class CloseConnection(Operation):
 
     @classmethod
     def load(cls, transaction: Transaction, operations: Sequence[Self]) -> None:
-        load_rosters(transaction, (name for each in operations for name in each.presence))
+        channels = {name for each in operations for name in each.channels}
+        load_rosters(transaction, channels)
+        load_counts(transaction, channels)
 
     def apply(self, transaction: Transaction) -> None:
-        left = (leave(transaction, name, self.id) for name in self.presence)
+        if transaction.reporting:
+            end_subscriptions(transaction, self.id)
+        presence = filter(is_presence, self.channels)
+        left = [leave(transaction, name, self.id) for name in presence]
         self.changes = [change for change in left if change is not None]
+        if transaction.reporting:
+            end_connection(transaction, self.id)
+            return
         transaction.delete("DELETE FROM chat_subscription WHERE connection_id = ?", (self.id,))
         transaction.delete("DELETE FROM chat_connection WHERE id = ?", (self.id,))
 
@@ -132,6 +152,7 @@ class Subscribe(Operation):
 
     @classmethod
     def load(cls, transaction: Transaction, operations: Sequence[Self]) -> None:
+        load_counts(transaction, {each.channel for each in operations})
         joining = [each for each in operations if is_presence(each.channel)]
         if not joining:
             return
@@ -161,6 +182,8 @@ class Subscribe(Operation):
                 *(head_id, now),
             ),
         )
+        row = self.channel, self.connection_id, self.uid, self.umd
+        report_begun(transaction, *row, counted=self.counted)
         if is_presence(self.channel):
             self._join(transaction)
         # Its own joining is no event of its own, but an update that it causes is one.
@@ -185,7 +208,7 @@ class Unsubscribe(Operation):
     change: Change | None = None
 
     def locks(self) -> tuple[str, ...]:
-        return (self.channel,) if is_presence(self.channel) else ()
+        return (self.channel,) if is_presence(self.channel) or listening() else ()
 
     @property
     def announced(self) -> Sequence[Item]:
@@ -193,10 +216,14 @@ class Unsubscribe(Operation):
 
     @classmethod
     def load(cls, transaction: Transaction, operations: Sequence[Self]) -> None:
-        load_rosters(transaction, (name for each in operations for name in each.locks()))
+        channels = {each.channel for each in operations}
+        load_rosters(transaction, filter(is_presence, channels))
+        load_counts(transaction, channels)
 
     def apply(self, transaction: Transaction) -> None:
         self.change = None
+        if transaction.reporting:
+            end_subscription(transaction, self.connection_id, self.channel)
         if is_presence(self.channel):
             self.change = leave(transaction, self.channel, self.connection_id)
         transaction.delete(

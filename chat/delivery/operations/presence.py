@@ -4,14 +4,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Self
 
+from chat.delivery import reports
 from chat.delivery.changes import Change, Item
 from chat.delivery.transaction import Transaction
 from chat.protocol import events
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.presence import Present, Roster
+from chat.protocol.storage import same
 from tokens.names import is_presence
 
 from .base import Operation
+from .subscribers import UMD, connection_row, connection_updated
 
 MEMBERS: Final = (
     "SELECT channel_id, uid, umd, joined FROM chat_member"
@@ -64,8 +67,9 @@ def show(
     previous, number = head.number, head.advance()
     present = roster.put(uid, umd, number)
     _keep(transaction, channel, uid, present, removed=False)
-    kind = events.MEMBER_UPDATED if there else events.MEMBER_ADDED
-    event = events.member(kind, channel, present.json, roster.json())
+    kind, members = events.MEMBER_UPDATED if there else events.MEMBER_ADDED, roster.json()
+    event = events.member(kind, channel, present.json, members)
+    transaction.report(reports.member_changed, kind, channel, uid, umd, members)
     return Change(channel, previous, number, event, connection_id, echo=there)
 
 
@@ -78,7 +82,9 @@ def leave(transaction: Transaction, channel: str, connection_id: str) -> Change 
         return None
     previous, number = head.number, head.advance()
     _keep(transaction, channel, uid, gone, removed=True)
-    event = events.member(events.MEMBER_REMOVED, channel, gone.json, roster.json())
+    kind, members = events.MEMBER_REMOVED, roster.json()
+    event = events.member(kind, channel, gone.json, members)
+    transaction.report(reports.member_changed, kind, channel, uid, gone.umd, members)
     return Change(channel, previous, number, event, connection_id)
 
 
@@ -137,15 +143,20 @@ class UpdateUmd(Operation):
 
     def _write(self, transaction: Transaction) -> None:
         if self.own:
-            sql, refusal = OF_THE_CONNECTION, _ended()
-            if not transaction.execute(sql, (self.umd, self.connection_id)).rowcount:
-                raise refusal
+            self._write_own(transaction)
         updated = [
             transaction.execute(OF_ITS_SUBSCRIPTION, (self.umd, self.connection_id, name)).rowcount
             for name in self.channels
         ]
         if not self.own and not any(updated):
             raise ProtocolError(ErrorCode.NOT_SUBSCRIBED, "You are not subscribed to this channel.")
+
+    def _write_own(self, transaction: Transaction) -> None:
+        before = connection_row(transaction, self.connection_id)
+        if not transaction.execute(OF_THE_CONNECTION, (self.umd, self.connection_id)).rowcount:
+            raise _ended()
+        if before and not same(before[UMD].encode(), self.umd.encode()):
+            transaction.report(connection_updated, before, self.umd)
 
 
 def _ended() -> ProtocolError:
