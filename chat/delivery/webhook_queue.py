@@ -16,7 +16,7 @@ from chat.models import BackendEvent
 from .operations import Operation
 from .transaction import Transaction
 
-CLAIM_SECONDS: Final = 30
+CLAIM_SECONDS: Final = 20
 RUN: Final = 20  # events that a claim brings
 SURVEY: Final = 500  # events looked at to find the streams that have one due
 FIRST_RETRY_SECONDS: Final = 1.0

@@ -50,8 +50,7 @@ class Receiver:
         self.deliveries: list[Delivery] = []
         self.problems: list[str] = []
         self._news = threading.Condition()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), _handler(self))
 
     @property
     def environment(self) -> dict[str, str]:
@@ -105,6 +104,13 @@ class Receiver:
             self._server.shutdown()
             self._server.server_close()
             thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: Any) -> None:
+        """Its client was killed."""
 
 
 def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
