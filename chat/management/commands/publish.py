@@ -1,6 +1,7 @@
 """`manage.py publish`: publishes from a shell or a script, beside a running server or without."""
 
 import json
+import logging
 import sys
 from argparse import ArgumentParser
 from typing import Any
@@ -41,6 +42,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print the whole answer as JSON")
 
     def handle(self, *args: object, channel: str, event: str, data: str, **options: Any) -> None:
+        logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)  # said below, in a sentence
         names = ("store", "at", "timezone", "deduplication_id", "key")
         stated = {name: options[name] for name in names if options[name] is not None}
         try:
