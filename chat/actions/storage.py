@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from chat.delivery import operations
-from chat.delivery.live import LiveConnection
+from chat.delivery.outbox import Outbox
 from chat.delivery.reader import read
 from chat.models import StorageEntry
 from chat.node import Node
@@ -67,7 +67,7 @@ async def get_storage(session: Session, command: GetStorage) -> events.Event:
     return events.storage_data(channel, command.key, data, meta)
 
 
-async def show_observed(connection: LiveConnection, subscription: Subscription, head: int) -> None:
+async def show_observed(outbox: Outbox, subscription: Subscription, head: int) -> None:
     """Sends the entries that a new subscription observes, as they are, in the order of their keys.
 
     What changed after `head`, where the channel stood when it began, comes by its change. Raises
@@ -80,8 +80,8 @@ async def show_observed(connection: LiveConnection, subscription: Subscription, 
         page = await list_entries(channel, after=after, allowed=subscription.observes)
         for entry in page:
             if entry.number <= head:
-                await connection.outbox.room()
-                connection.outbox.push(events.storage_updated(channel, entry.key, *entry.shown))
+                await outbox.room()
+                outbox.push(events.storage_updated(channel, entry.key, *entry.shown))
         if len(page) < PAGE:
             return
         after = page[-1].key

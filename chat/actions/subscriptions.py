@@ -53,7 +53,7 @@ async def subscribe(
             raise
     connection.session.subscriptions[channel] = subscription
     connection.outbox.push(_told(subscription, auto, operation.members))
-    await show_observed(connection, subscription, head)
+    await show_observed(connection.outbox, subscription, head)
     node.hub.settle(channel, subscriber, head)
 
 

@@ -127,6 +127,13 @@ def test_rights_hold_for_the_names_that_match_alone() -> None:
     assert some.storage("d-1", "k1").get is False
 
 
+def test_whether_anything_is_observed_is_told_without_a_key() -> None:
+    storage = {"k": {"observe": True}, "l": {"get": True}}
+    some = granted({"c-*": {"storage": storage}, "c-1": {"storage": {"k": {"observe": False}}},
+                    "d": {"storage": {"l": {"get": True}}}, "e": {}})  # fmt: skip
+    assert [some.may_observe(name) for name in ("c-2", "d", "e", "f")] == [True] + [False] * 3
+
+
 # --- values: the most specific entry that states it ----------------------------------------
 
 SPECIFICITY = [

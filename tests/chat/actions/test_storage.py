@@ -1,16 +1,23 @@
 """Pages of storage entries (protocol.md sections 12, 14 and 15)."""
 
 import asyncio
+import json
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
 from chat.actions import storage
-from chat.actions.storage import list_entries
+from chat.actions.storage import list_entries, show_observed
 from chat.delivery.operations import SetStorage
+from chat.delivery.outbox import Outbox
 from chat.models import StorageEntry
+from chat.protocol.commands import Subscribe
+from chat.protocol.session import Session
 from tests.chat.databases import in_thread
 from tests.chat.delivery.written import do
+from tokens.claims import parse_claims
 
 
 def fill(channel: str, keys: list[str]) -> None:
@@ -75,6 +82,48 @@ async def test_keys_are_in_the_order_of_their_code_points(database: str, channel
     assert await keys_of(channel, keys=["a", "9"], after="9") == ["a"]
     assert await keys_of(channel, keys=["a", "9"], allowed=lambda key: key == "9") == ["9"]
     assert await keys_of(channel, keys=[]) == []
+
+
+@dataclass
+class Shown:
+    """A new subscription under `observed`, and the frames that it gets."""
+
+    channel: str
+    observed: dict[str, Any]
+    frames: list[dict[str, Any]] = field(default_factory=list)
+
+    async def show(self, head: int) -> list[Any]:
+        async def send(message: Any) -> None:
+            self.frames.append(json.loads(message["text"]))
+
+        channels = {self.channel: {"subscribe": True, "storage": self.observed}}
+        payload = {"exp": 9e9, "scope": "connect", "uid": "jim", "channels": channels}
+        session = Session("id", parse_claims(json.dumps(payload).encode(), scope="connect"))
+        subscription = session.may_subscribe(Subscribe(self.channel), None)
+        await show_observed(Outbox(send, lambda: None), subscription, head)
+        return [(frame["key"], frame["data"]) for frame in self.frames]
+
+
+async def test_what_changed_after_the_head_comes_by_its_change(database: str, channel: str) -> None:
+    """A change that came between the head and the look at the entries is not shown twice."""
+    await in_thread(lambda: fill(channel, ["a", "b", "c"]))
+    await in_thread(lambda: do(SetStorage(channel, "b", b"2", None, "null", None)))
+    shown = Shown(channel, {"*": {"observe": True}})
+    assert await shown.show(head=3) == [("a", 1), ("c", 1)]
+    assert await Shown(channel, shown.observed).show(head=4) == [("a", 1), ("b", 2), ("c", 1)]
+
+
+async def test_more_than_a_page_is_shown(database: str, channel: str) -> None:
+    keys = [f"{at:04}" for at in range(200)]
+    await in_thread(lambda: fill(channel, keys))
+    assert [key for key, _ in await Shown(channel, {"*": {"observe": True}}).show(200)] == keys
+
+
+async def test_who_observes_nothing_costs_no_read(
+    database: str, channel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "read", None)
+    assert await Shown(channel, {"*": {"get": True, "observe": False}}).show(head=9) == []
 
 
 async def test_another_channel_has_other_entries(database: str, channel: str) -> None:

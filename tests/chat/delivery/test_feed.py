@@ -334,6 +334,36 @@ def test_the_sender_gets_its_own_only_with_echo(echo: bool, got: list[str]) -> N
     assert channel.received == {"jim": got, "pam": ["1", "p"]}
 
 
+@pytest.mark.parametrize("held", [True, False])
+def test_a_storage_entry_s_change_is_for_those_who_observe_its_key(held: bool) -> None:
+    """To all others it leaves no gap; what was read again after a gap is not for them either."""
+    channel = Channel(committed=[change(1, key="a"), change(2), change(3, key="b"), change(4)])
+
+    async def read_changes(name: str, after: int) -> tuple[list[Change], int]:
+        return channel.committed[after:], 4
+
+    async def scenario() -> None:
+        channel.hub = Hub(read_changes)
+        for name, keys in (("jim", "a"), ("pam", "ab"), ("eve", "")):
+            channel.join(name)
+            channel.subscribers[name].observes = keys.__contains__
+        names = list(channel.subscribers)
+        for name in names if not held else names[:1]:
+            channel.settle(name, 0)
+        for number in (1, 2, 4):  # the third is lost
+            channel.hub.announce(channel.committed[number - 1])
+        await all_repaired()
+        for name in names[1:] if held else ():
+            channel.settle(name, 0)
+
+    run(scenario)
+    assert [channel.numbers(name) for name in ("jim", "pam", "eve")] == [
+        [1, 2, 4],
+        [1, 2, 3, 4],
+        [2, 4],
+    ]
+
+
 def test_after_leaving_nothing_comes() -> None:
     channel = Channel(committed=up_to(3))
 

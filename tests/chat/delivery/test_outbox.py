@@ -163,6 +163,24 @@ async def test_more_than_the_limit_unsent_is_dropped_and_closed() -> None:
     assert not socket.aborted
 
 
+async def test_there_is_room_once_what_waits_has_left() -> None:
+    """At once while less than half of the limit waits."""
+    socket = Socket()
+    socket.block()
+    pushed = MAX_UNSENT_BYTES // 2 // len(BIG.payload)
+    for _ in range(pushed):
+        socket.outbox.push(BIG)
+    await asyncio.wait_for(socket.outbox.room(), 5)
+    socket.outbox.push(BIG)
+    room = asyncio.create_task(socket.outbox.room())
+    for _ in range(pushed):
+        await socket.let_one_through()
+        assert not room.done()
+    await socket.unblock()
+    await asyncio.wait_for(room, 5)
+    assert len(socket.sent) == pushed + 1
+
+
 async def test_what_was_sent_does_not_count_as_unsent() -> None:
     socket = Socket()
     for _ in range(50):
