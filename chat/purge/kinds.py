@@ -86,9 +86,10 @@ class Expiring(Kind):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Idle(Kind):
-    """Rows that are due for what they lack, which no index knows: all are walked past, by key.
+    """Rows that no index finds when they are due: all are walked past, by key.
 
-    An index on `changed_at` would cost every stored message more than the walk costs a purge.
+    An index on a channel's `changed_at` would cost every stored message more than the walk costs a
+    purge; members are few.
     """
 
     indexed = False
@@ -134,6 +135,12 @@ KINDS: Final[tuple[Kind, ...]] = (
         table="chat_storageentry",
         due="expires_at < ? AND NOT reports_expiry",
         keep=timedelta(seconds=60),  # as messages; those that were cleared have expired since then
+    ),
+    Idle(
+        name="former_members",
+        table="chat_member",
+        due="removed AND changed_at < ?",
+        keep=timedelta(seconds=60),  # as messages: whoever was away learns of it
     ),
     Expiring(name="deduplications", table="chat_deduplication"),
     Expiring(name="used_tokens", table="tokens_usedtoken", key="digest"),

@@ -11,6 +11,7 @@ from chat.models import (
     Channel,
     Connection,
     Deduplication,
+    Member,
     Message,
     Node,
     Reaction,
@@ -28,6 +29,7 @@ NOTHING = {
     "messages": 0,
     "reactions": 0,
     "storage_entries": 0,
+    "former_members": 0,
     "deduplications": 0,
     "used_tokens": 0,
     "channels": 0,
@@ -53,6 +55,7 @@ def survivors() -> Survivors:
 def clear() -> None:
     for model in (
         Deduplication,
+        Member,
         StorageEntry,
         Reaction,
         Message,
@@ -102,6 +105,18 @@ def storage_entry(
         data="1",
         expires_at=expires_at,
         reports_expiry=reports_expiry,
+    )
+
+
+def member(channel: Channel, changed_at: datetime, *, removed: bool = True) -> Member:
+    number = next(_numbers)
+    return Member.objects.create(
+        channel=channel,
+        uid=f"uid-{number}",
+        joined=number,
+        number=number,
+        removed=removed,
+        changed_at=changed_at,
     )
 
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chat.models import Channel, Deduplication, Reaction, StorageEntry
+from chat.models import Channel, Deduplication, Member, Reaction, StorageEntry
 from chat.purge import count_due, purge
 from chat.purge.database import Database
 from chat.purge.kinds import unused
@@ -48,6 +48,17 @@ def test_storage_entries_go_a_minute_after_they_expired_or_were_cleared() -> Non
     }
     assert purge().removed == NOTHING | {"storage_entries": 1}
     assert set(StorageEntry.objects.values_list("id", flat=True)) == kept
+
+
+def test_marks_of_members_go_a_minute_after_they_left() -> None:
+    channel = rows.channel(ago(30 * DAY))
+    rows.member(channel, ago(MINUTE + SECOND))
+    kept = {
+        rows.member(channel, ago(MARGIN)).id,
+        rows.member(channel, ago(30 * DAY), removed=False).id,
+    }
+    assert purge().removed == NOTHING | {"former_members": 1}
+    assert set(Member.objects.values_list("id", flat=True)) == kept
 
 
 def test_what_was_published_under_a_deduplication_id_is_forgotten_in_time() -> None:

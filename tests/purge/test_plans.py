@@ -44,6 +44,7 @@ def fill() -> None:
         for hours in range(-5, 5) if age % 2 else ():
             rows.storage_entry(channel, ago(hours * HOUR))
             rows.deduplication(channel, ago(hours * HOUR))
+            rows.member(channel, ago(hours * HOUR))
     for minutes in range(-50, 50):
         rows.used_token(ago(minutes * MINUTE))
     if connection.vendor == "postgresql":
