@@ -82,7 +82,7 @@ class Node:
         """What runs beside the connections until the node stops."""
         chores = [
             *(self._tick_for_ever(), self._beat_for_ever(), self._outside.watch()),
-            self.reaper.reap_for_ever(socket.gethostname()),
+            self.reaper.reap_for_ever(),
             run_schedules(self.writer),
             report_expiries(self.writer),
         ]

@@ -3,7 +3,7 @@ the others it is alive."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from tokens.names import PRESENCE_PREFIX, is_presence
 
@@ -11,7 +11,7 @@ from .operations import Operation
 from .transaction import Transaction
 
 LEASE_SHARE: Final = 2 / 3  # of NODE_LEASE_SECONDS (design.md section 4, "Nodes")
-NODES_GONE: Final = "SELECT id FROM chat_node WHERE id <> ? AND ({})"
+OTHER_NODES: Final = "SELECT id FROM chat_node WHERE id <> ? AND"
 TAKE_CONNECTIONS: Final = (
     "UPDATE chat_connection SET node_id = ? WHERE node_id IN ({}) RETURNING id"
 )
@@ -44,20 +44,21 @@ class RegisterNode(Operation):
             " VALUES (?, ?, ?, ?, ?, ?)",
             (self.id, self.host, self.pid, self.version, now, until),
         )
-        return take_over(transaction, self.id, self.dead, expired=False)
+        sql = f"{OTHER_NODES} id IN ({','.join('?' * len(self.dead))})"
+        dead = _at_hand(transaction, sql, self.id, *self.dead) if self.dead else []
+        return take_over(transaction, self.id, dead)
 
 
 @dataclass(slots=True)
 class TakeOver(Operation):
-    """Removes nodes that are no more, each done by one process, and gives what is to be closed of
-    them: `ended` are known to be gone, with `expired` those whose lease has run out are, too."""
+    """Removes nodes whose lease has run out, each done by one process, and gives what is to be
+    closed of them."""
 
     node_id: str
-    ended: tuple[str, ...]
-    expired: bool
 
     def apply(self, transaction: Transaction) -> Taken:
-        return take_over(transaction, self.node_id, self.ended, expired=self.expired)
+        sql, now = f"{OTHER_NODES} lease_until <= ?", transaction.moment(transaction.now)
+        return take_over(transaction, self.node_id, _at_hand(transaction, sql, self.node_id, now))
 
 
 @dataclass(slots=True)
@@ -95,12 +96,9 @@ def remove_node(transaction: Transaction, id: str) -> None:
     transaction.execute("DELETE FROM chat_node WHERE id = ?", (id,))
 
 
-def take_over(
-    transaction: Transaction, node_id: str, ended: Sequence[str], *, expired: bool
-) -> Taken:
+def take_over(transaction: Transaction, node_id: str, gone: Sequence[str]) -> Taken:
     """The connections of nodes that are gone become `node_id`'s. Those whose end is told to nobody,
     since they are in no presence channel and no backend listens, are removed with no more ado."""
-    gone = _gone(transaction, node_id, ended, expired=expired)
     if not gone:
         return {}
     marks = ",".join("?" * len(gone))
@@ -118,17 +116,8 @@ def take_over(
     return {connection: tuple(channels) for connection, channels in told.items()}
 
 
-def _gone(
-    transaction: Transaction, node_id: str, ended: Sequence[str], *, expired: bool
-) -> list[str]:
-    """Those that no other process takes over at this moment."""
-    conditions = ["lease_until <= ?"] if expired else []
-    if ended:
-        conditions.append(f"id IN ({','.join('?' * len(ended))})")
-    if not conditions:
-        return []
-    sql = NODES_GONE.format(" OR ".join(conditions))
+def _at_hand(transaction: Transaction, sql: str, *parameters: Any) -> list[str]:
+    """The nodes found that no other process takes over at this moment."""
     if transaction.postgresql:
         sql += " FOR UPDATE SKIP LOCKED"
-    moment = [transaction.moment(transaction.now)] if expired else []
-    return [row[0] for row in transaction.select(sql, [node_id, *moment, *ended])]
+    return [row[0] for row in transaction.select(sql, parameters)]

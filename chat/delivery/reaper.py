@@ -5,7 +5,6 @@ Each as if its client had left: members are told, a few at a time.
 """
 
 import asyncio
-import contextlib
 import logging
 from typing import Final
 
@@ -15,7 +14,7 @@ from tokens.names import is_presence
 from .gate import Gates
 from .leases import TakeOver
 from .operations import CloseConnection
-from .peers import all_of, ended_on, expired, members_of
+from .peers import all_of, expired, members_of
 from .reader import read
 from .receivers import listening
 from .writer import Writer
@@ -62,16 +61,16 @@ class Reaper:
 
     async def close(self, id: str, channels: tuple[str, ...] = ()) -> None:
         """Removes a connection; where the database is away, as soon as it is back."""
-        self.left_over[id] = channels
-        with contextlib.suppress(ProtocolError):
+        try:
             async with self._gates.passing(filter(is_presence, channels)):
                 await self._writer.submit(CloseConnection(id, channels))
-            del self.left_over[id]
+        except ProtocolError:
+            self.left_over[id] = channels
 
     async def close_left_over(self) -> None:
         """What cannot be removed yet stays; its secret would work until then, were it not looked
         up here, too (`chat.credentials`)."""
-        ended = list(self.left_over.items())
+        ended, self.left_over = list(self.left_over.items()), {}
         for at in range(0, len(ended), AT_ONCE):
             part = ended[at : at + AT_ONCE]
             await asyncio.gather(*(self.close(id, channels) for id, channels in part))
@@ -88,13 +87,10 @@ class Reaper:
 
     # --- processes --------------------------------------------------------------------------
 
-    async def take_over(self, host: str) -> None:
-        """Of processes that are no more; exactly one of the others gets each."""
-        ended = tuple(id for id in await read(ended_on, host) if id != self._node_id)
-        judges = self._judges()
-        if ended or (judges and await read(expired, self._node_id)):
-            operation = TakeOver(self._node_id, ended, expired=judges)
-            self.left_over.update(await self._writer.submit(operation))
+    async def take_over(self) -> None:
+        """From processes whose lease has run out; exactly one of the others gets each."""
+        if self._judges() and await read(expired, self._node_id):
+            self.left_over.update(await self._writer.submit(TakeOver(self._node_id)))
 
     def _judges(self) -> bool:
         """Whether this process may take others for dead: it was not away itself."""
@@ -102,10 +98,10 @@ class Reaper:
         alive = self._renewed_at is not None and now - self._renewed_at < self._lease_seconds
         return alive and now >= self._judges_at
 
-    async def reap_for_ever(self, host: str) -> None:
+    async def reap_for_ever(self) -> None:
         while True:
             try:
-                await self.take_over(host)
+                await self.take_over()
                 await self.close_left_over()
             except ProtocolError as error:
                 log.warning("It is not known which processes have ended: %s", error.message)
