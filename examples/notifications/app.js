@@ -1,0 +1,32 @@
+import { ask, at, connect, follow, say, timeOf } from "./page.js";
+
+// Who one is: ?as=ada or ?as=bob. An application would know it from its session.
+const uid = new URLSearchParams(location.search).get("as") ?? "ada";
+const other = uid === "ada" ? "bob" : "ada";
+at("you").textContent = uid;
+at("other").textContent = `Open as ${other}`;
+at("other").href = `?as=${other}`;
+
+const client = connect({ uid });
+const mine = client.channels(`user.${uid}`);
+mine.subscribeTokenFn = async ({ connectionId }) =>
+  (await ask("/subscribe-token", { uid, connectionId })).token;
+
+follow(client, mine, "notice", (message) => {
+  const item = document.createElement("li");
+  const time = document.createElement("time");
+  time.textContent = timeOf(message);
+  item.append(time, String(message.data));
+  at("feed").prepend(item);
+});
+
+at("notify").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const [to, text, delay] = ["to", "text", "delay"].map((id) => at(id).value);
+  at("text").value = "";
+  try {
+    await ask("/notify", { to, text, delay });
+  } catch ({ message }) {
+    say(message);
+  }
+});
