@@ -1,5 +1,14 @@
-"""What is stored, to look at; messages can be deleted and connections closed, nothing else."""
+"""What is stored, to look at; messages can be deleted, connections closed and backend events
+delivered again, nothing else."""
 
-from . import channels, connections, messages, nodes, reactions, subscriptions
+from . import backend_events, channels, connections, messages, nodes, reactions, subscriptions
 
-__all__ = ["channels", "connections", "messages", "nodes", "reactions", "subscriptions"]
+__all__ = [
+    "backend_events",
+    "channels",
+    "connections",
+    "messages",
+    "nodes",
+    "reactions",
+    "subscriptions",
+]
