@@ -147,7 +147,9 @@ async def test_it_is_done_though_its_sender_has_left(every_server: Server, chann
         later = await pam.receive("chat")
         on_time(moment)
         assert (later["data"], later["meta"]) == ("later", {"uid": "jim", "umd": [1]})
-        assert [row["data"] for row in await pam.history(channel)] == ["sooner", "later"]
+        history = await pam.history(channel)
+        assert [row["data"] for row in history] == ["sooner", "later"]
+        assert history[1]["meta"] == later["meta"]
 
 
 @pytest.mark.parametrize("zone", [{}, {"scheduleExpressionTimezone": "Europe/Paris"}])

@@ -1,12 +1,14 @@
 """What a channel keeps under its keys, over the socket (protocol.md section 12)."""
 
+import asyncio
+import socket
 from typing import Any
 
 import pytest
 
 from tests.servers import Server, token
 from tests.wire.client import Client, Frame
-from tests.wire.connecting import connect
+from tests.wire.connecting import connect, open_client
 from tests.wire.database import rows
 
 ALL = {"get": True, "set": True, "observe": True}
@@ -287,17 +289,34 @@ async def test_they_follow_an_auto_subscription_too(every_server: Server, channe
 async def test_more_than_a_page_and_more_than_may_be_unsent_follow(
     any_server: Server, channel: str
 ) -> None:
-    """230 entries of 12 KiB: 2.7 MiB, to whoever reads them."""
-    async with connect(any_server, uid="jim", channels=stores(channel)) as jim:
-        for number in range(230):
-            await jim.send(setting(channel, f"{number:03}", "x" * 12_000))
-            if number % 50 == 49:
-                await jim.settle()
+    """250 entries of 32 KiB, 8 MiB, to one that begins to read a little later."""
+    keys = [f"{number:03}" for number in range(250)]
+    channels = stores(channel)
+    jwt = token(any_server, channels=channels)
+    async with connect(any_server, uid="jim", channels=channels) as jim:
+        for key in keys:
+            await jim.send(setting(channel, key, "x" * 32_000))
         await jim.settle()
-        await jim.subscribe(channel)
-        keys = [(await jim.receive("hotsock.channelStorageUpdated"))["key"] for _ in range(230)]
-        assert keys == [f"{number:03}" for number in range(230)]
-        await jim.nothing()
+        pam = await open_client(any_server, jwt, sock=await narrow(any_server), max_queue=1)
+        try:
+            await pam.send({"event": "hotsock.subscribe", "channel": channel})
+            for _ in range(100):
+                await jim.settle()
+            await pam.receive("hotsock.subscribed")
+            shown = [(await pam.receive("hotsock.channelStorageUpdated"))["key"] for _ in keys]
+            assert shown == keys
+            await pam.nothing()
+        finally:
+            await pam.aclose()
+
+
+async def narrow(server: Server) -> socket.socket:
+    """A socket that is connected, and takes little at once."""
+    made = socket.socket()
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    made.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(made, ("127.0.0.1", server.port))
+    return made
 
 
 async def test_while_others_write_no_value_is_missed_and_none_comes_twice(
