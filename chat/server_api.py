@@ -50,7 +50,8 @@ async def channel(request: HttpRequest) -> HttpResponse:
 
 def _path_below_channels(request: HttpRequest) -> bytes:
     """Percent-encoded still, so that a slash of the name's own can be told from one of ours."""
-    whole: bytes = request.scope.get("raw_path") or quote(request.path).encode()  # type: ignore[attr-defined]
+    scope = getattr(request, "scope", {})  # an ASGI server's
+    whole: bytes = scope.get("raw_path") or quote(request.path).encode()
     return whole.partition(b"/channels/")[2]
 
 
