@@ -37,6 +37,10 @@ if __name__ == "__main__":
         from benchmarks import purge
 
         sys.exit(purge.main(*map(int, sys.argv[2:])))
+    if sys.argv[1:2] == ["--presence"]:  # a minute
+        from benchmarks import presence
+
+        sys.exit(presence.main(*map(int, sys.argv[2:])))
     if sys.argv[1:2] == ["--admin"]:  # minutes
         from benchmarks import admin
 
