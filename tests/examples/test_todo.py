@@ -99,7 +99,7 @@ async def test_after_the_server_was_gone_the_list_is_whole_again(
     await expect(page.get_by_role("status")).not_to_have_text("Connected")
     await add(page, "meanwhile")
     chat_server.restart()
-    for text in ("before", "meanwhile"):
+    for text in ("meanwhile", "before"):
         await expect(text_of(page, text)).to_have_count(1)
     await expect(page.get_by_role("status")).to_have_text("Connected")
 

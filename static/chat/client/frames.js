@@ -5,8 +5,10 @@
  * @typedef {object} Frame what callbacks receive
  * @property {string} event
  * @property {string} [channel] the real name, also where the client uses an alias
- * @property {unknown} [data] any JSON
- * @property {{uid: ?string, umd: unknown}} [meta] who sent it; absent on messages of the server API
+ * @property {string} [key] of storage entries
+ * @property {unknown} [data] any JSON; null where a storage entry is not set
+ * @property {?{uid: ?string, umd: unknown}} [meta] who sent it, or wrote the storage entry last; the
+ *   server API leaves none
  * @property {string} [id] of messages; a ULID
  * @property {{code: string, message: string, event: string}} [error] on `hotsock.error`
  */

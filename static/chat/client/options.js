@@ -14,8 +14,9 @@ const MAX_HEARTBEAT_SECONDS = 600; // the longest that a token can ask for (prot
  *   wait as for a lost connection, until terminate() or suspend()
  * @property {function(Error): void} [connectTokenErrorFn] called each time the attempts are used
  *   up; `cause` holds what connectTokenFn threw
- * @property {number} [heartbeatIntervalSeconds] 1 to 600; absent or 0: no heartbeats. At or below
- *   the token's `heartbeatTimeout`. Each is sent up to a tenth earlier, never later
+ * @property {number} [heartbeatIntervalSeconds] 1 to 600, at or below the token's
+ *   `heartbeatTimeout`; 0: no heartbeats; absent: two thirds of what the token says, none where it
+ *   says nothing. Each is sent up to a tenth earlier, never later
  * @property {boolean} [lazyConnection] connect with the first bind of a channel, message sent or
  *   resume(); by default at once
  * @property {import("./logger.js").LogLevel} [logLevel] "warn" by default
@@ -32,8 +33,8 @@ const FIELDS = {
   ],
   connectTokenErrorFn: [() => {}, isFunction, "a function"],
   heartbeatIntervalSeconds: [
-    0,
-    (value) => value === 0 || (value >= 1 && value <= MAX_HEARTBEAT_SECONDS),
+    null,
+    (value) => value === null || value === 0 || (value >= 1 && value <= MAX_HEARTBEAT_SECONDS),
     "a number from 1 to 600, or 0 for none",
   ],
   lazyConnection: [false, (value) => typeof value === "boolean", "true or false"],

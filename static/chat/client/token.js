@@ -2,6 +2,7 @@
 // that is one failure.
 
 const TOKEN_TIMEOUT_MS = 30_000; // a fetch may hang for minutes
+const HEARTBEAT_SHARE = 2 / 3; // of the time that the token allows between two
 
 /** One request at a time: the answer to one that was abandoned or replaced reaches nobody. */
 export class TokenRequest {
@@ -22,6 +23,22 @@ export class TokenRequest {
 
   abandon() {
     this.#current = null;
+  }
+}
+
+/**
+ * How often to send heartbeats on a connection of this token, which says how long the server waits
+ * for one (`heartbeatTimeout`, protocol.md section 4). The token is the server's to verify.
+ * @param {string} token
+ * @returns {number} seconds; 0: none are wanted, or it cannot be read
+ */
+export function heartbeatSecondsOf(token) {
+  const [, payload = ""] = token.split(".");
+  try {
+    const { heartbeatTimeout } = JSON.parse(atob(payload.replace(/-/g, "+").replace(/_/g, "/")));
+    return heartbeatTimeout > 0 ? heartbeatTimeout * HEARTBEAT_SHARE : 0;
+  } catch {
+    return 0;
   }
 }
 

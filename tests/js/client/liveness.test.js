@@ -104,6 +104,61 @@ for (const [what, random, interval] of HEARTBEATS) {
   });
 }
 
+/** A JWT as far as its reader is concerned; in Base64 without padding. */
+function tokenWith(claims) {
+  const payload = Buffer.from(JSON.stringify(claims)).toString("base64url");
+  return `e30.${payload}.signature`;
+}
+
+const ALL_CHARACTERS = { uid: "Zoë ~~~ ÿÿÿ >>> ???", umd: "日本語 ❤️" }; // - and _ in Base64
+const BY_TOKEN = [
+  ["two thirds of what the token says", { heartbeatTimeout: 30 }, {}, 20_000],
+  ["whatever else it says", { ...ALL_CHARACTERS, heartbeatTimeout: 15 }, {}, 10_000],
+  ["what the options say", { heartbeatTimeout: 30 }, { heartbeatIntervalSeconds: 7 }, 7000],
+];
+
+for (const [what, claims, options, interval] of BY_TOKEN) {
+  test(`how often heartbeats are sent: ${what}`, async (t) => {
+    fakeWorld(t, { random: 0 });
+    await connectedClient({ connectTokenFn: () => tokenWith(claims), ...options });
+    await pass(interval - 1);
+    assert.deepEqual(said(), []);
+    await pass(1);
+    assert.deepEqual(said(), [HEARTBEAT]);
+  });
+}
+
+const NO_HEARTBEATS = [
+  ["the token does not ask for them", { connectTokenFn: () => tokenWith({ uid: "jim" }) }],
+  ["the token says null", { connectTokenFn: () => tokenWith({ heartbeatTimeout: null }) }],
+  ["the token is none", { connectTokenFn: () => "a.b!.c" }],
+  ["the token holds no claims", { connectTokenFn: () => tokenWith(null) }],
+  [
+    "the options say so",
+    { connectTokenFn: () => tokenWith({ heartbeatTimeout: 30 }), heartbeatIntervalSeconds: 0 },
+  ],
+];
+
+for (const [when, options] of NO_HEARTBEATS) {
+  test(`there are no heartbeats where ${when}`, async (t) => {
+    fakeWorld(t);
+    await connectedClient(options);
+    await pass(25_000);
+    assert.deepEqual(said(), []);
+  });
+}
+
+test("each connection keeps to the token that it was opened with", async (t) => {
+  fakeWorld(t, { random: 0 });
+  const claims = [{ heartbeatTimeout: 30 }, { heartbeatTimeout: 15 }];
+  await connectedClient({ connectTokenFn: () => tokenWith(claims.shift()) });
+  newest().end();
+  await pass(1);
+  newest().connect();
+  await pass(10_000);
+  assert.deepEqual(said(), [HEARTBEAT]);
+});
+
 test("without an interval there are no heartbeats", async (t) => {
   fakeWorld(t);
   await connectedClient();

@@ -11,7 +11,7 @@ test("only connectTokenFn is needed", () => {
   assert.deepEqual(options, {
     connectTokenFn,
     connectTokenFnMaxAttempts: 2,
-    heartbeatIntervalSeconds: 0,
+    heartbeatIntervalSeconds: null,
     lazyConnection: false,
     logLevel: "warn",
   });

