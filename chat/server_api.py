@@ -14,13 +14,13 @@ from chat.actions import server
 from chat.actions.channels import channel_info
 from chat.actions.schedules import cancel_schedule
 from chat.actions.storage import list_entries
+from chat.client_api.storage import listing, valid_keys
 from chat.credentials import needs_api_key
 from chat.http import answer, body_of, door, invalid, query_of, refusal, source_of
-from chat.protocol import decoders, events
+from chat.protocol import decoders
 from chat.protocol.publication import parse
 
 STORAGE: Final = b"/storage"
-MAX_KEYS: Final = 100
 
 
 @door("POST")
@@ -68,18 +68,10 @@ async def _storage(request: HttpRequest, channel: str) -> HttpResponse:
     keys, after = query.get("keys"), query.get("after", "")
     entries = await list_entries(
         channel,
-        keys=_keys(keys) if keys else None,
+        keys=valid_keys(keys.split(",")) if keys else None,
         after=decoders.valid_key(after, "after") if after else "",
     )
-    items = (events.storage_item(entry.key, *entry.shown) for entry in entries)
-    return answer(b'{"items":[%b]}' % b",".join(items))
-
-
-def _keys(text: str) -> list[str]:
-    keys = text.split(",")
-    if len(keys) > MAX_KEYS:
-        raise invalid(f"keys names more than {MAX_KEYS} keys.")
-    return [decoders.valid_key(key, "keys") for key in keys]
+    return answer(listing(entries))
 
 
 @door("DELETE")
