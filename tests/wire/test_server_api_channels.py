@@ -1,5 +1,6 @@
 """The server HTTP API: what it tells of channels (protocol.md section 15)."""
 
+import asyncio
 from urllib.parse import quote
 
 import pytest
@@ -169,3 +170,31 @@ async def test_a_malformed_query_is_refused(
         refused = await api.channel(channel, f"/storage{query}")
         assert refused.refusal == (400, code)
         assert named in refused.json["error"]["message"]
+
+
+# --- paths that no honest client sends ----------------------------------------------------------
+
+HOSTILE = [
+    *("/channels/%", "/channels/%zz", "/channels/%2", "/channels%2Fa", "/channels/a%00b"),
+    *("//channels/a", "/channels/a/../b", "/channels/..%2fa", "/channels/%e2%82"),
+    *("/channels/a?keys", "/channels/a/storage?keys=%ff&after=%ff", "/channels/a?%00"),
+    *("/schedules/", "/schedules/%ff", "/publish/", "/publish/x", "http://h/channels/a"),
+    "/channels/" + "a" * 8000,
+]
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+async def test_a_hostile_path_is_answered(every_server: Server, method: str) -> None:
+    for target in HOSTILE:
+        assert 200 <= await status(every_server, method, target) < 500, target
+
+
+async def status(server: Server, method: str, target: str) -> int:
+    """Of a request whose target is sent as it is."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    key = server.env["API_SECRET_KEY_1"]
+    head = f"{method} {target} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n"
+    writer.write(f"{head}Content-Length: 0\r\nConnection: close\r\n\r\n".encode())
+    line = await asyncio.wait_for(reader.readline(), 10)
+    writer.close()
+    return int(line.split()[1])
