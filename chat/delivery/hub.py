@@ -41,11 +41,11 @@ class Hub:
             feed.receive(item)
 
     def is_behind(self, channel: str) -> bool:
-        """Whether more than half of its subscribers here have frames that are not sent yet."""
+        """Whether more than half of its subscribers here are."""
         feed = self._feeds.get(channel)
         if feed is None:
             return False
-        waiting = sum(each.outbox.waits for each in feed.subscribers.values())
+        waiting = sum(each.outbox.behind for each in feed.subscribers.values())
         return waiting * 2 > len(feed.subscribers)
 
     def channels(self) -> list[str]:

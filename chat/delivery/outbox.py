@@ -12,6 +12,7 @@ from chat.protocol.errors import CLOSE_REASONS, CloseCode
 from chat.protocol.events import Event
 
 MAX_UNSENT_BYTES: Final = 1024 * 1024
+BEHIND_BYTES: Final = 128 * 1024
 MAX_STALL_SECONDS: Final = 5.0
 
 Send = Callable[[Any], Awaitable[None]]
@@ -58,9 +59,9 @@ class Outbox:
         return self._close
 
     @property
-    def waits(self) -> bool:
-        """Whether there are frames that the transport does not take yet."""
-        return self._draining is not None
+    def behind(self) -> bool:
+        """Whether so much is unsent that what is told to many should wait."""
+        return self._unsent > BEHIND_BYTES
 
     def push(self, event: Event) -> None:
         if self.closing:

@@ -271,6 +271,34 @@ async def test_all_see_one_order_and_end_with_the_same_list(join: Join, channel:
         assert frames[-1]["data"]["members"] == final
 
 
+@pytest.mark.parametrize("size", [10, 900])
+async def test_many_join_and_vanish_at_once(server: Server, channel: str, size: int) -> None:
+    """With 100 of 900 bytes, the lists of all joins are 4.5 MB for each: nobody is closed."""
+    channels = room(channel)
+    opening = (
+        open_client(server, token(server, uid=f"m{at:02}", umd="x" * size, channels=channels))
+        for at in range(100)
+    )
+    clients = await asyncio.gather(*opening)
+    for client in clients:
+        await client.send({"event": "hotsock.subscribe", "channel": channel})
+
+    async def last_list(client: Client, count: int) -> list[Any]:
+        while len(members := (await client.receive())["data"]["members"]) != count:
+            pass
+        return members
+
+    lists = await asyncio.gather(*(last_list(client, 100) for client in clients))
+    assert all(each == lists[0] for each in lists)
+    for client in clients[::2]:
+        client.reset()
+    lists = await asyncio.gather(*(last_list(client, 50) for client in clients[1::2]))
+    assert all(each == lists[0] for each in lists)
+    for client in clients[1::2]:
+        await client.nothing()
+    await asyncio.gather(*(client.aclose() for client in clients[1::2]))
+
+
 # --- capacity ----------------------------------------------------------------------------------
 
 

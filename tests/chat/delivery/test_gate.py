@@ -5,7 +5,13 @@ import asyncio
 import pytest
 
 from chat.delivery import gate as gates
+from chat.delivery.feed import Subscriber
 from chat.delivery.gate import IN_FLIGHT, Gates
+from chat.delivery.hub import Hub
+from chat.delivery.outbox import BEHIND_BYTES, MAX_UNSENT_BYTES
+from chat.protocol.events import Event
+from chat.protocol.presence import MAX_MEMBERS_BYTES
+from tests.chat.delivery.test_outbox import Socket
 
 
 class Crowd:
@@ -116,3 +122,27 @@ async def test_none_is_asked_where_there_is_no_channel() -> None:
     crowd = Crowd()
     async with crowd.gates.passing([]):
         assert crowd.asked == 0
+
+
+async def test_a_channel_is_behind_when_more_than_half_of_its_subscribers_are() -> None:
+    hub, sockets = Hub(lambda channel, after: None), [Socket() for _ in range(4)]  # type: ignore[arg-type, return-value]
+    for number, socket in enumerate(sockets):
+        socket.block()
+        hub.join("c", Subscriber(str(number), socket.outbox))
+    said = [hub.is_behind("unknown"), hub.is_behind("c")]
+    for socket in sockets[:3]:
+        socket.outbox.push(Event(b"x" * BEHIND_BYTES))
+        said.append(hub.is_behind("c"))
+    for socket in sockets[:3]:
+        socket.push("a little more")
+        said.append(hub.is_behind("c"))
+    await sockets[0].let_one_through()
+    await turns()
+    said.append(hub.is_behind("c"))
+    for socket in sockets:
+        socket._open.set()
+    assert said == [False] * 7 + [True, False]
+
+
+def test_those_in_flight_fill_no_outbox() -> None:
+    assert BEHIND_BYTES + IN_FLIGHT * (MAX_MEMBERS_BYTES + 2048) < MAX_UNSENT_BYTES

@@ -130,3 +130,28 @@ def test_every_name_that_may_exist_comes_back_whole_in_an_error() -> None:
     name, channel = "e" * 128, "c" * 256
     frame = parsed(events.error(ErrorCode.NOT_SUBSCRIBED, "No.", name, channel))
     assert (frame["error"]["event"], frame["channel"]) == (name, channel)
+
+
+@pytest.mark.parametrize("auto", [False, True])
+def test_subscribed_lists_the_members_of_a_presence_channel(auto: bool) -> None:
+    members = b'[{"uid":"jim","umd":1e400}]'
+    event = events.subscribed("presence.c", b"{}", None, auto=auto, members=members)
+    said = b'"autoSubscribed":true,' if auto else b""
+    assert b'"data":{%b"members":%b}' % (said, members) in event.payload
+
+
+def test_a_member_event_has_the_member_and_the_list_and_nothing_else() -> None:
+    event = events.member(events.MEMBER_ADDED, "presence.é", b'{"uid":"a"}', b'[{"uid":"a"}]')
+    assert json.loads(event.payload) == {
+        "event": "hotsock.memberAdded",
+        "channel": "presence.é",
+        "data": {"member": {"uid": "a"}, "members": [{"uid": "a"}]},
+    }
+
+
+@pytest.mark.parametrize("channel", [None, "c"])
+def test_umd_updated(channel: str | None) -> None:
+    named = {} if channel is None else {"channel": channel}
+    frame = json.loads(events.umd_updated(channel, events.meta("jim", "[1]")).payload)
+    meta = {"uid": "jim", "umd": [1]}
+    assert frame == {"event": "hotsock.umdUpdated", **named, "data": {}, "meta": meta}
