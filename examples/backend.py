@@ -8,6 +8,7 @@ own it comes from your session.
 import base64
 import json
 import os
+import sys
 import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,6 +26,7 @@ DOTENV = HERE.parent / ".env"
 LINES = DOTENV.read_text("utf-8").splitlines() if DOTENV.exists() else []
 PAIRS = (line.split("=", 1) for line in LINES if "=" in line)
 SETTINGS = {**dict(PAIRS), **{name: value for name, value in os.environ.items() if value}}
+NEEDED = ("SIGNING_KEY_1_METHOD", "SIGNING_KEY_1_ENCODED", "API_SECRET_KEY_1")
 CHAT_URL = SETTINGS.get("CHAT_URL", "http://127.0.0.1:8000")
 
 
@@ -47,6 +49,8 @@ def serve(folder: Path, port: int, answers: dict[str, Callable[[Any], object]]) 
 
     What an answer finds wrong with the body (ValueError, LookupError, TypeError) is a 400.
     """
+    if missing := [name for name in NEEDED if name not in SETTINGS]:
+        sys.exit(f"Please run `make setup` first, or set {', '.join(missing)}.")
     files = {f"/{file.name}": file for file in (*HERE.iterdir(), *folder.iterdir())}
     files = {path: file for path, file in files.items() if file.suffix in TYPES}
 

@@ -62,7 +62,12 @@ def address(program: Program, path: str = "/") -> str:
     return f"http://127.0.0.1:{program.port}{path}"
 
 
+PHONE = {"viewport": {"width": 375, "height": 700}}
+
+
 async def findings(page: Page) -> list[str]:
     """What stands in the way of some readers, of whatever weight."""
     found = await Axe().run(page)
-    return [f"{one['id']}: {one['help']}" for one in found.response["violations"]]
+    wide = await page.evaluate("document.documentElement.scrollWidth > innerWidth")
+    violations = [f"{one['id']}: {one['help']}" for one in found.response["violations"]]
+    return [*violations, *["scrolls sideways"] * wide]

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from playwright.async_api import Page, expect
 
-from tests.examples.conftest import address, findings
+from tests.examples.conftest import PHONE, address, findings
 from tests.servers import Program
 
 EXAMPLE = "dashboard"
@@ -62,6 +62,6 @@ async def test_the_page_holds_no_key_and_may_only_read(
 
 
 async def test_every_reader_can_use_it(open_page: OpenPage, example: Program) -> None:
-    for scheme in ("light", "dark"):
-        page = await open_dashboard(open_page, example, color_scheme=scheme)
+    for scheme, size in (("light", {}), ("dark", PHONE)):
+        page = await open_dashboard(open_page, example, color_scheme=scheme, **size)
         assert await findings(page) == []

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.examples.conftest import address, findings
+from tests.examples.conftest import PHONE, address, findings
 from tests.servers import Program
 
 EXAMPLE = "notifications"
@@ -91,8 +91,8 @@ def test_what_cannot_be_published_is_said(example: Program) -> None:
 
 
 async def test_every_reader_can_use_it(open_page: OpenPage, example: Program) -> None:
-    for scheme in ("light", "dark"):
-        page = await open_feed(open_page, example, "ada", color_scheme=scheme)
+    for scheme, size in (("light", {}), ("dark", PHONE)):
+        page = await open_feed(open_page, example, "ada", color_scheme=scheme, **size)
         await notify(page, "ada", "hello")
         await expect(page.get_by_text("hello").first).to_be_visible()
         assert await findings(page) == []

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from playwright.async_api import Page, expect
 
-from tests.examples.conftest import address, findings
+from tests.examples.conftest import PHONE, address, findings
 from tests.servers import Program
 
 EXAMPLE = "team-chat"
@@ -12,8 +12,8 @@ EXAMPLE = "team-chat"
 type OpenPage = Callable[..., Awaitable[Page]]
 
 
-async def join(open_page: OpenPage, example: Program, name: str) -> Page:
-    page = await open_page()
+async def join(open_page: OpenPage, example: Program, name: str, **options: object) -> Page:
+    page = await open_page(**options)
     await page.goto(address(example))
     await page.get_by_label("Your name").fill(name)
     await page.get_by_role("button", name="Join").click()
@@ -68,11 +68,21 @@ async def test_typing_shows_to_the_other_until_the_message(
     await expect(gus.locator("#log li").last).to_have_text("Fayh")
 
 
-async def test_every_reader_can_use_it(open_page: OpenPage, example: Program) -> None:
+async def test_a_name_is_more_than_blanks(open_page: OpenPage, example: Program) -> None:
     page = await open_page()
     await page.goto(address(example))
+    await page.get_by_label("Your name").fill("   ")
+    await page.get_by_role("button", name="Join").click()
+    await expect(page.get_by_label("Your name")).to_be_visible()
+    await expect(page.locator("#room")).to_be_hidden()
+
+
+async def test_every_reader_can_use_it(open_page: OpenPage, example: Program) -> None:
+    page = await open_page(color_scheme="dark", **PHONE)
+    await page.goto(address(example))
     assert await findings(page) == []
-    page = await join(open_page, example, "Hal")
-    await say(page, "hello")
-    await expect(page.locator("#log li").last).to_have_text("Halhello")
-    assert await findings(page) == []
+    for name, options in (("Hal", {}), ("Ida", {"color_scheme": "dark", **PHONE})):
+        page = await join(open_page, example, name, **options)
+        await say(page, "hello " + 60 * "x")
+        await expect(page.locator("#log li").last).to_contain_text(f"{name}hello")
+        assert await findings(page) == []

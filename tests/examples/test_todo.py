@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterator
 import pytest
 from playwright.async_api import Locator, Page, expect
 
-from tests.examples.conftest import address, findings
+from tests.examples.conftest import PHONE, address, findings
 from tests.servers import Program, Server, start_server
 
 EXAMPLE = "todo"
@@ -105,8 +105,8 @@ async def test_after_the_server_was_gone_the_list_is_whole_again(
 
 
 async def test_every_reader_can_use_it(open_page: OpenPage, example: Program) -> None:
-    for scheme in ("light", "dark"):
-        page = await open_list(open_page, example, color_scheme=scheme)
+    for scheme, size in (("light", {}), ("dark", PHONE)):
+        page = await open_list(open_page, example, color_scheme=scheme, **size)
         await add(page, "cake")
         await expect(text_of(page, "cake").first).to_be_visible()
         assert await findings(page) == []

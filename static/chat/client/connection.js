@@ -6,7 +6,7 @@ import { Backoff } from "./backoff.js";
 import { ClientError, ErrorCode } from "./errors.js";
 import { Socket } from "./socket.js";
 import { CONNECTS_FROM } from "./states.js";
-import { TokenRequest, heartbeatSecondsOf } from "./token.js";
+import { TokenRequest, heartbeatSeconds } from "./token.js";
 
 const STABLE_MS = 10_000; // only a connection that lasted makes earlier failures forgotten
 
@@ -125,8 +125,7 @@ export class Connection {
       ended: (event) => this.#ended(event),
     };
     try {
-      const heartbeats = this.#options.heartbeatIntervalSeconds ?? heartbeatSecondsOf(token);
-      this.#socket = new Socket(address.href, heartbeats, listener);
+      this.#socket = new Socket(address.href, heartbeatSeconds(token, this.#options), listener);
     } catch (cause) {
       this.#retryIn(this.#backoff.next());
       const message = "the WebSocket could not be made";

@@ -27,16 +27,21 @@ export class TokenRequest {
 }
 
 /**
- * How often to send heartbeats on a connection of this token, which says how long the server waits
- * for one (`heartbeatTimeout`, protocol.md section 4). The token is the server's to verify.
- * @param {string} token
- * @returns {number} seconds; 0: none are wanted, or it cannot be read
+ * How often to send heartbeats on a connection of this token: as the options say, or else by how
+ * long the token says that the server waits for one (`heartbeatTimeout`, protocol.md section 4).
+ * @param {string} token its signature is the server's to verify
+ * @param {{heartbeatIntervalSeconds: ?number}} options
+ * @returns {number} seconds; 0: none are wanted, or the token cannot be read
  */
-export function heartbeatSecondsOf(token) {
+export function heartbeatSeconds(token, { heartbeatIntervalSeconds }) {
+  return heartbeatIntervalSeconds ?? heartbeatTimeoutOf(token) * HEARTBEAT_SHARE;
+}
+
+function heartbeatTimeoutOf(token) {
   const [, payload = ""] = token.split(".");
   try {
     const { heartbeatTimeout } = JSON.parse(atob(payload.replace(/-/g, "+").replace(/_/g, "/")));
-    return heartbeatTimeout > 0 ? heartbeatTimeout * HEARTBEAT_SHARE : 0;
+    return heartbeatTimeout > 0 ? heartbeatTimeout : 0;
   } catch {
     return 0;
   }
