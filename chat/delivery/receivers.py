@@ -34,11 +34,15 @@ def listening() -> bool:
 
 
 def tell(reports: Sequence[Report]) -> None:
-    """Called after the commit, in the thread that committed; never waits."""
-    for wake in tuple(wakers):
-        wake(reports)
-    if backend_event.receivers:
-        _calls.put(reports)
+    """Called after the commit, in the thread that committed. Never waits, never raises: what is
+    committed must not look as if it had failed."""
+    try:
+        for wake in tuple(wakers):
+            wake(reports)
+        if backend_event.receivers:
+            _calls.put(reports)
+    except Exception:  # the outermost edge
+        log.exception("%d events were told to nobody here", len(reports))
 
 
 class Calls:

@@ -55,16 +55,17 @@ class Webhook:
     async def run(self) -> None:
         """Delivers until it is cancelled; what is under way then is given back."""
         wakers.add(self._hear)
-        limits = httpx.Limits(max_connections=STREAMS, max_keepalive_connections=STREAMS)
         try:
-            async with (
-                httpx.AsyncClient(timeout=TIMEOUT_SECONDS, trust_env=False, limits=limits) as http,
-                asyncio.TaskGroup() as tasks,
-            ):
+            async with self._client() as http, asyncio.TaskGroup() as tasks:
                 while True:
                     await self._start_runs(http, tasks)
         finally:
             wakers.discard(self._hear)
+
+    def _client(self) -> httpx.AsyncClient:
+        """Each request has a time for all of it; the library's are for each of its steps."""
+        limits = httpx.Limits(max_connections=STREAMS, max_keepalive_connections=STREAMS)
+        return httpx.AsyncClient(timeout=None, trust_env=False, limits=limits)  # noqa: S113
 
     # --- whose turn it is -------------------------------------------------------------------
 
@@ -184,8 +185,11 @@ class Webhook:
                 await _read_some(response)
         except TimeoutError:
             return f"no answer within {TIMEOUT_SECONDS} s"
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except httpx.HTTPError as error:
             return f"{type(error).__name__}: {error}"
+        except Exception:  # the outermost edge: the other streams go on
+            log.exception("An event could not be sent")
+            return "it could not be sent; the server's log says why"
         return None if response.is_success else f"HTTP {response.status_code}"
 
 

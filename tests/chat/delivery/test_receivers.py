@@ -125,6 +125,19 @@ def test_a_slow_one_holds_up_no_commit_and_what_is_too_much_is_dropped_and_said(
     assert "2 events dropped" in caplog.text
 
 
+def test_what_is_committed_does_not_fail_for_what_cannot_be_told(
+    told: Told, channel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(reports: Any) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(receivers, "wakers", {fail})
+    first, second = store(channel, "1"), store(channel, "2")
+    first.source = SOURCE
+    do(first, second)
+    assert Message.objects.filter(channel__name=channel).count() == 2
+
+
 def test_nobody_is_told_where_nobody_listens(sqlite: None, channel: str) -> None:
     assert not receivers.listening()
     do(reporting(channel, 1))
