@@ -1,6 +1,7 @@
 """Presence: who is there, and how everybody learns of it (protocol.md section 10)."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from tests.servers import Server, start_server, token
 from tests.wire.client import Client, Frame, eventually
 from tests.wire.connecting import connect, open_client
+from tests.wire.database import rows
 from tests.wire.grants import room
 
 ADDED, UPDATED, REMOVED = (f"hotsock.member{kind}" for kind in ("Added", "Updated", "Removed"))
@@ -356,7 +358,34 @@ async def test_a_refused_join_does_not_use_up_its_token(server: Server, channel:
         assert len((await late.subscribe(channel, once))["data"]["members"]) == 108
 
 
-# --- crashes -----------------------------------------------------------------------------------
+# --- ends of the process -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+async def test_a_server_that_stops_leaves_no_member(
+    kind: str, tmp_path: Any, request: pytest.FixtureRequest, channel: str
+) -> None:
+    """And closes all with 1012: that others leave with it fills no outbox."""
+    env = {}
+    if kind == "postgres":
+        env = {"DATABASE_URL": request.getfixturevalue("postgres").database()}
+    with start_server("uvicorn", tmp_path, **env) as server:
+        clients = [
+            await open_client(
+                server, token(server, uid=f"m{at}", umd="x" * 900, channels=room(channel))
+            )
+            for at in range(20)
+        ]
+        for client in clients:
+            await client.subscribe(channel)
+        server.send_signal(signal.SIGTERM)
+        closed = await asyncio.gather(*(client.closed() for client in clients))
+        assert [code for code, _ in closed] == [1012] * 20
+        assert await asyncio.to_thread(server.wait) == 0
+        marks = rows(server, "SELECT removed FROM chat_member")
+        assert [bool(removed) for (removed,) in marks] == [True] * 20
+        assert rows(server, "SELECT id FROM chat_connection") == []
+        assert rows(server, "SELECT id FROM chat_subscription") == []
 
 
 @pytest.mark.parametrize("kind", ["uvicorn", "daphne", "postgres"])
