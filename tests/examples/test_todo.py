@@ -92,7 +92,7 @@ async def test_an_edit_shows_elsewhere_and_spares_who_is_writing(
 async def test_after_the_server_was_gone_the_list_is_whole_again(
     open_page: OpenPage, example: Program, chat_server: Server
 ) -> None:
-    page = await open_list(open_page, example, expecting=("ERR_CONNECTION_REFUSED", "[hotsock]"))
+    page = await open_list(open_page, example, expecting=("WebSocket connection to", "[hotsock]"))
     await add(page, "before")
     await expect(text_of(page, "before")).to_be_visible()
     chat_server.stop()
