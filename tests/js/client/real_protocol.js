@@ -67,6 +67,32 @@ describe("the client and the server", { concurrency: true }, () => {
     assert.deepEqual(given, []);
   });
 
+  test("what the token subscribes by itself is known under its alias", async (t) => {
+    const channels = { "js.auto": { autoSubscribe: true, alias: "auto" } };
+    const client = connect(t, { uid: "ada", channels });
+    const channel = client.channels("auto");
+    const { channel: name, data } = await next(client, "hotsock.subscribed");
+    assert.deepEqual([name, data.autoSubscribed], ["js.auto", true]);
+    assert.deepEqual([channel.subscribed, channel.uid], [true, "ada"]);
+    const ended = next(client, "hotsock.unsubscribed");
+    channel.bind("note", () => {}).unbind();
+    assert.equal((await ended).channel, "js.auto");
+    assert.equal(channel.subscribed, false);
+  });
+
+  test("the connection's own metadata is that of what it subscribes to afterwards", async (t) => {
+    const channels = { "js.umd": { subscribe: true } };
+    const client = connect(t, { uid: "ada", umd: "before", channels });
+    await next(client, "hotsock.connected");
+    const token = sign({ scope: "umd", umdUpdate: true, uid: "ada", umd: "after" });
+    const updated = next(client, "hotsock.umdUpdated");
+    client.sendMessage("hotsock.umdUpdate", { data: { token } });
+    assert.equal((await updated).channel, undefined);
+    const channel = join(client, "js.umd");
+    await next(channel, "hotsock.subscribed");
+    assert.equal(channel.umd, "after");
+  });
+
   test("members come, change and go, and their metadata with them", async (t) => {
     const name = "presence.js";
     const channels = { [name]: { subscribe: true } };
