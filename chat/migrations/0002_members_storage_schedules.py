@@ -84,7 +84,6 @@ class Migration(migrations.Migration):
                 ('channel', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='members', to='chat.channel')),
             ],
             options={
-                'indexes': [models.Index(condition=models.Q(('removed', True)), fields=['changed_at'], name='chat_member_removed')],
                 'constraints': [models.UniqueConstraint(fields=('channel', 'uid'), name='chat_member_once')],
             },
         ),

@@ -33,13 +33,6 @@ class Member(models.Model):
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=("channel", "uid"), name="chat_member_once"),)
-        indexes = (
-            models.Index(
-                fields=("changed_at",),
-                name="chat_member_removed",
-                condition=models.Q(removed=True),
-            ),
-        )
 
     def __str__(self) -> str:
         return f"{self.uid} in {self.channel_id}"
