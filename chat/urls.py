@@ -7,5 +7,5 @@ urlpatterns = [
     path("connection/<str:operation>", views.client_operation),
     path("publish", server_api.publish),
     re_path("^channels(?:/|$)", server_api.channel),
-    path("schedules/<path:arn>", server_api.schedule),
+    re_path(r"^schedules/(?P<arn>[\s\S]+)\Z", server_api.schedule),
 ]

@@ -33,7 +33,7 @@ def test_every_frame_that_a_client_may_send() -> None:
 
 def test_every_frame_that_the_server_sends() -> None:
     with open(events.__file__, encoding="utf-8") as source:
-        told = {name for name in re.findall(r"\bhotsock\.\w+", source.read())}
+        told = set(re.findall(r"\bhotsock\.\w+", source.read()))
     assert messages("tellOnConnection").keys() == told | {"message"}
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from tests.reference.described import check_answer, check_call
 from tests.servers import Server
 
 LIMIT_SECONDS = 10
@@ -44,7 +45,13 @@ def http_client(server: Server) -> httpx.AsyncClient:
 
 
 def answer(response: httpx.Response) -> Answer:
+    """Fails where docs/openapi.yaml does not describe it."""
     parsed = json.loads(response.text) if response.text else None
+    request = response.request
+    path = request.url.raw_path.partition(b"?")[0].decode()
+    check_answer(request.method, path, response.status_code, parsed)
+    if response.is_success and request.content:
+        check_call(request.method, path, json.loads(request.content))
     return Answer(response.status_code, parsed, response.text, response.headers)
 
 

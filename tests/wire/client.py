@@ -1,7 +1,8 @@
 """A client for the wire tests: sends frames, receives frames, calls the client HTTP API.
 
 Knows as little of the protocol as a frame's outer shape, so that no mistake of the server's is
-made here again. That nothing came is proved by the answer to a ping, never by waiting: the frames
+made here again; each frame is held against docs/asyncapi.yaml, each answer against
+docs/openapi.yaml. That nothing came is proved by the answer to a ping, never by waiting: the frames
 of a connection are in order, and a frame is answered when the one before it has been handled.
 """
 
@@ -20,6 +21,7 @@ import httpx
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
+from tests.reference.conversation import Conversation
 from tests.servers import Server
 from tests.wire.calls import LIMIT_SECONDS, Answer, answer, compact, http_client
 
@@ -40,6 +42,7 @@ class Client:
         self.socket = socket
         self._http: httpx.AsyncClient | None = None
         self._early: deque[Frame] = deque()
+        self._conversation = Conversation()
         self.connected: Frame
 
     @property
@@ -57,7 +60,9 @@ class Client:
     async def send(self, *frames: dict[str, Any] | str | bytes) -> None:
         """Objects are sent as compact JSON, text and bytes as they are."""
         for frame in frames:
-            await self.socket.send(frame if isinstance(frame, str | bytes) else compact(frame))
+            text = frame if isinstance(frame, str | bytes) else compact(frame)
+            self._conversation.sent(frame, text)
+            await self.socket.send(text)
 
     async def receive(self, event: str | None = None, *, limit: float = LIMIT_SECONDS) -> Frame:
         """The next frame, which must be an `event`; it must come within `limit` seconds."""
@@ -68,7 +73,9 @@ class Client:
     async def _read(self, limit: float) -> Frame:
         text = await asyncio.wait_for(self.socket.recv(), limit)
         assert isinstance(text, str), "a frame of the server's is text (protocol.md section 6)"
-        return Frame(text)
+        frame = Frame(text)
+        self._conversation.received(frame)
+        return frame
 
     async def settle(self) -> None:
         """Returns when all that was sent before has been handled; what came is kept."""

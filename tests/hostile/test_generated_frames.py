@@ -1,0 +1,179 @@
+"""Every field of every frame with every bad value, and frames made from docs/asyncapi.yaml: each
+gets its code, leaves no row behind, and the connection chats on (protocol.md section 17)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.hostile.bad_values import FAR, KINDS, LATER, REACTION, C, Path, for_channel, variants
+from tests.hostile.unchanged import all_rows
+from tests.reference.conversation import BEYOND, MALFORMED
+from tests.reference.described import description, lookup, messages, properties
+from tests.servers import Server, token
+from tests.wire.client import Client
+from tests.wire.connecting import connect
+from tests.wire.grants import PASSING, STORED
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A good frame, the kind of each of its fields, and the code that a channel or an event that
+    is not the client's business is refused with."""
+
+    good: dict[str, Any]
+    fields: dict[Path, str]
+    elsewhere: str | None = None
+
+    @property
+    def all_fields(self) -> dict[Path, str]:
+        return {**UNUSED, **self.fields}
+
+
+# Fields that a frame has no use for must have the right type all the same.
+UNUSED: dict[Path, str] = {
+    ("channel",): "unused",
+    ("data",): "unused data",
+    ("key",): "unused",
+    ("scheduleExpression",): "unused",
+    ("scheduleExpressionTimezone",): "unused",
+}
+FRAMES: dict[str, Frame] = {
+    "hotsock.ping": Frame({}, {}),
+    "hotsock.pong": Frame({}, {}),
+    "hotsock.heartbeat": Frame({}, {}),
+    "hotsock.subscribe": Frame(
+        {"channel": f"{C}-2", "data": {"token": None}},
+        {
+            ("channel",): "channel",
+            ("data",): "token data",
+            ("data", "token"): "subscribe token",
+        },
+        "SUBSCRIBE_PERMISSION_DENIED",
+    ),
+    "hotsock.unsubscribe": Frame(
+        {"channel": f"{C}-2"}, {("channel",): "channel"}, "NOT_SUBSCRIBED"
+    ),
+    "hotsock.messageReaction": Frame(
+        {"channel": C, "data": REACTION},
+        {
+            ("channel",): "channel",
+            ("data",): "reaction data",
+            ("data", "messageId"): "message",
+            ("data", "reaction"): "reaction",
+            ("data", "action"): "action",
+            ("scheduleExpression",): "schedule",
+        },
+        "NOT_SUBSCRIBED",
+    ),
+    "hotsock.umdUpdate": Frame(
+        {"channel": C, "data": {"token": "TOKEN"}},
+        {
+            ("channel",): "optional channel",
+            ("data",): "umd data",
+            ("data", "token"): "umd token",
+        },
+        "UMD_UPDATE_PERMISSION_DENIED",
+    ),
+    "hotsock.channelStorageGet": Frame(
+        {"channel": C, "key": "k"},
+        {("channel",): "channel", ("key",): "key"},
+        "STORAGE_PERMISSION_DENIED",
+    ),
+    "hotsock.channelStorageSet": Frame(
+        {"channel": C, "key": "k", "data": 1, "scheduleExpression": LATER},
+        {
+            ("channel",): "channel",
+            ("key",): "key",
+            ("data",): "data",
+            ("scheduleExpression",): "schedule",
+            ("scheduleExpressionTimezone",): "schedule",
+        },
+        "STORAGE_PERMISSION_DENIED",
+    ),
+    "publish": Frame(
+        {"event": "chat", "channel": C, "data": "hi", "scheduleExpression": LATER},
+        {
+            ("channel",): "channel",
+            ("event",): "event",
+            ("data",): "data",
+            ("scheduleExpression",): "schedule",
+            ("scheduleExpressionTimezone",): "schedule",
+        },
+        "PUBLISH_PERMISSION_DENIED",
+    ),
+}
+
+
+@pytest.fixture
+async def jim(attacked_serve: Server, channel: str) -> AsyncIterator[Client]:
+    """A subscriber who may do all of FRAMES in the test's channels, and nothing elsewhere."""
+    messages = {"chat": {**STORED, "scheduleBefore": FAR}, "typing": PASSING}
+    storage = {"*": {"get": True, "set": True, "scheduleBefore": FAR}}
+    granted = {"subscribe": True, "historyStart": 0, "messages": messages, "storage": storage}
+    channels = {channel: granted, f"{channel}-2": {"subscribe": True}}
+    async with connect(attacked_serve, uid="jim", channels=channels) as client:
+        await client.subscribe(channel)
+        yield client
+        await still_chats(client, channel)
+
+
+async def still_chats(client: Client, channel: str) -> None:
+    await client.publish(channel, "still here")
+    assert (await client.receive("chat"))["data"] == "still here"
+
+
+async def codes(client: Client, frame: dict[str, Any]) -> list[str]:
+    """What a frame is refused with; nothing where it is taken."""
+    await client.send(frame, LAST)
+    refused = []
+    while (answer := await client.receive()).get("error", {}).get("event") != LAST["event"]:
+        if answer["event"] == "hotsock.error":
+            refused.append(answer["error"]["code"])
+    return refused
+
+
+LAST = {"event": "hotsock.the-last"}  # its refusal says that what was before it is answered
+CASES = [(event, path) for event, frame in FRAMES.items() for path in frame.all_fields]
+NAMES = [f"{event}-{'.'.join(map(str, path))}" for event, path in CASES]
+
+
+@pytest.mark.parametrize(("event", "path"), CASES, ids=NAMES)
+async def test_a_bad_field_gets_its_code_and_changes_nothing(
+    jim: Client, channel: str, event: str, path: Path
+) -> None:
+    shape = FRAMES[event]
+    umd = {"scope": "umd", "uid": "jim", "umd": {"mood": "new"}, "umdUpdate": True}
+    jwt = token(jim.server, **umd, channels={channel: {"umdUpdate": True}})
+    good = for_channel({"event": event, **shape.good}, channel, jwt)
+    tried = list(variants(good, path, shape.all_fields[path], shape.elsewhere))
+    before = all_rows(jim)
+    for name, frame, code in tried:
+        if code is not None:
+            assert await codes(jim, frame) == [code], (name, frame)
+    assert all_rows(jim) == before
+    for name, frame, code in tried:
+        if code is None:
+            refused = await codes(jim, frame)
+            assert not {*refused} & (MALFORMED | BEYOND), (name, refused, frame)
+
+
+def test_each_field_that_is_described_is_tried() -> None:
+    for event, reference in messages("askOnConnection").items():
+        constant = {("event",)} if event != "publish" else set()
+        assert described(reference) - constant == FRAMES[event].all_fields.keys(), event
+
+
+def described(reference: str) -> set[Path]:
+    """The fields of a frame as docs/asyncapi.yaml has them."""
+    found, schema = lookup("asyncapi.yaml", {"$ref": reference})
+    return properties(found, schema)
+
+
+def test_the_table_tries_every_kind_of_frame() -> None:
+    assert FRAMES.keys() == messages("askOnConnection").keys()
+    assert {kind for frame in FRAMES.values() for kind in frame.all_fields.values()} <= KINDS.keys()
+    assert description("asyncapi.yaml")["asyncapi"] == "3.0.0"
