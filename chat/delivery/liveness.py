@@ -17,6 +17,7 @@ from .live import LiveConnection
 
 SLACK: Final = 1000
 BUSY_SECONDS: Final = 1.0
+KEEP_ALIVE_SHARE: Final = 0.95  # of the idle time at most, so that none idles out
 
 # What is due for a connection now; gives when to look again, None: never.
 Check = Callable[[LiveConnection, float], float | None]
@@ -27,7 +28,7 @@ class Liveness:
 
     def __init__(self, idle: float, keep_alive: float) -> None:
         self._idle = idle
-        self._keep_alive = keep_alive
+        self._keep_alive = min(keep_alive, idle * KEEP_ALIVE_SHARE)
         self._heap: list[tuple[float, int, LiveConnection, Check]] = []
         self._order = itertools.count()
         self._gone = 0
@@ -43,8 +44,9 @@ class Liveness:
 
     def forget(self, connection: LiveConnection) -> None:
         """It has ended; what was due is dropped, at the latest when that is half of all."""
+        claims = connection.session.claims
         connection.gone = True
-        self._gone += 1
+        self._gone += 1 + claims.keep_alive + (claims.heartbeat_timeout is not None)
         if self._gone * 2 > len(self._heap) + SLACK:
             self._heap = [entry for entry in self._heap if not entry[2].gone]
             heapq.heapify(self._heap)
@@ -54,8 +56,9 @@ class Liveness:
         """Does what is due by `now`."""
         while self._heap and self._heap[0][0] <= now:
             _, _, connection, check = heapq.heappop(self._heap)
-            again = None if connection.gone else check(connection, now)
-            if again is not None:
+            if connection.gone:
+                self._gone -= 1
+            elif (again := check(connection, now)) is not None:
                 self._push(again, connection, check)
 
     def _push(self, due: float, connection: LiveConnection, check: Check) -> None:

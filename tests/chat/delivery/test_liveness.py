@@ -1,0 +1,99 @@
+"""What is due for connections as time goes by; the clock here is a number."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from chat.delivery.live import LiveConnection
+from chat.delivery.liveness import SLACK, Liveness
+from chat.delivery.outbox import Outbox
+from chat.protocol.session import Session
+from tokens.claims import Claims
+
+START = 1000.0
+
+
+class Quiet(Outbox):
+    """An outbox whose frames are kept, and whose last one left at `sent_at`."""
+
+    def __init__(self) -> None:
+        self.frames: list[str] = []
+
+        async def send(message: Any) -> None:
+            self.frames.append(message.get("text", message.get("code")))
+
+        super().__init__(send, abort=lambda: None)
+
+
+def live(**claims: Any) -> tuple[LiveConnection, list[Any]]:
+    outbox = Quiet()
+    payload = Claims("{}", frozenset({"connect"}), exp=START, **claims)
+    session = Session("id", payload)
+    return LiveConnection(session, outbox, "", float("inf"), START, START), outbox.frames
+
+
+async def test_an_idle_one_is_closed_when_its_time_is_over_and_not_before() -> None:
+    liveness, (connection, frames) = Liveness(600, 570), live()
+    liveness.watch(connection)
+    liveness.run(START + 599)
+    assert frames == []
+    liveness.run(START + 600)
+    assert frames == [1001]
+
+
+@pytest.mark.parametrize("moved", ["heard_at", "outbox.sent_at"])
+async def test_a_message_either_way_begins_the_time_anew(moved: str) -> None:
+    liveness, (connection, frames) = Liveness(600, 570), live()
+    liveness.watch(connection)
+    owner, _, name = moved.rpartition(".")
+    setattr(getattr(connection, owner) if owner else connection, name, START + 100)
+    liveness.run(START + 699)
+    assert frames == []
+    liveness.run(START + 700)
+    assert frames == [1001]
+
+
+@pytest.mark.parametrize(("keep_alive", "every"), [(60, 60), (10_000, 570)])
+async def test_keep_alive_comes_in_time_whatever_the_settings(
+    keep_alive: float, every: float
+) -> None:
+    liveness, (connection, frames) = Liveness(600, keep_alive), live(keep_alive=True)
+    liveness.watch(connection)
+    liveness.run(START + every - 1)
+    assert frames == []
+    for turn in range(1, 4):
+        liveness.run(START + turn * every)
+        connection.outbox.sent_at = START + turn * every
+    assert frames == ['{"event":"hotsock.keepAlive","data":{}}'] * 3
+
+
+async def test_a_missed_heartbeat_ends_it_unless_a_frame_is_being_handled() -> None:
+    liveness, (connection, frames) = Liveness(600, 570), live(heartbeat_timeout=30)
+    liveness.watch(connection)
+    connection.beat_at = START + 20
+    liveness.run(START + 49)
+    connection.handling = True  # the heartbeat may wait behind it
+    liveness.run(START + 50)
+    assert frames == []
+    connection.handling = False
+    liveness.run(START + 51)
+    assert frames == [4408]
+
+
+async def test_nothing_is_done_for_those_who_have_gone_and_they_are_not_kept() -> None:
+    liveness = Liveness(600, 570)
+    many = [live(heartbeat_timeout=30) for _ in range(SLACK)]
+    for connection, _ in many:
+        liveness.watch(connection)
+    for connection, _ in many[1:]:
+        liveness.forget(connection)
+    assert len(liveness._heap) < SLACK * 2
+    for connection, _ in many[1:]:  # and once more, as after a busy hour
+        liveness.watch(connection)
+        liveness.forget(connection)
+    assert len(liveness._heap) < SLACK * 2
+    liveness.run(START + 30)
+    assert many[0][1] == [4408]
+    assert not any(frames for _, frames in many[1:])
+    await asyncio.sleep(0)
