@@ -9,7 +9,11 @@ import secrets
 import sys
 import tempfile
 from base64 import b64encode
+from importlib import import_module
 from pathlib import Path
+from typing import Final
+
+LONG: Final = ("admin", "idle", "presence", "purge")  # minutes each: run one by one
 
 
 def main() -> None:
@@ -33,16 +37,10 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--purge"]:  # minutes
-        from benchmarks import purge
-
-        sys.exit(purge.main(*map(int, sys.argv[2:])))
-    if sys.argv[1:2] == ["--presence"]:  # a minute
-        from benchmarks import presence
-
-        sys.exit(presence.main(*map(int, sys.argv[2:])))
-    if sys.argv[1:2] == ["--admin"]:  # minutes
-        from benchmarks import admin
-
-        sys.exit(admin.main(*map(int, sys.argv[2:])))
-    sys.exit(main())
+    which = sys.argv[1].removeprefix("--") if sys.argv[1:] else ""
+    if which in LONG:
+        import_module(f"benchmarks.{which}").main(*map(int, sys.argv[2:]))
+    elif which:
+        sys.exit(f"There is no benchmark --{which}; there are --{', --'.join(LONG)}.")
+    else:
+        main()
