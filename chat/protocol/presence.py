@@ -53,14 +53,16 @@ class Roster:
         self.subscribers[connection_id] = uid
         self._held[uid] += 1
 
-    def check_room(self, uid: str, umd: str) -> None:
-        """Raises PRESENCE_CHANNEL_CAPACITY_REACHED where this member would overfill it."""
+    def check_room(self, uid: str, umd: str, channel: str | None = None) -> None:
+        """Raises PRESENCE_CHANNEL_CAPACITY_REACHED where this member would overfill it; `channel`
+        is its name, where whoever is refused did not say it."""
         known = self.members.get(uid)
         taken = self._bytes - (len(known.json) if known else 0)
         if taken + len(member_json(uid, umd)) > MAX_MEMBERS_BYTES:
             raise ProtocolError(
                 ErrorCode.PRESENCE_CHANNEL_CAPACITY_REACHED,
                 f"The members of this channel would take more than {MAX_MEMBERS_BYTES} bytes.",
+                channel,
             )
 
     def differs(self, uid: str, umd: str) -> bool:

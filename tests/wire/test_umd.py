@@ -220,7 +220,7 @@ async def test_what_would_overfill_a_presence_channel_changes_nothing(
             if door == "socket":
                 await ask(jim, jwt, meant)
                 code = "PRESENCE_CHANNEL_CAPACITY_REACHED"
-                await jim.error(code, "hotsock.umdUpdate", meant)
+                await jim.error(code, "hotsock.umdUpdate", meant or full)
             else:
                 await refused(jim, door, "PRESENCE_CHANNEL_CAPACITY_REACHED", jwt, meant)
         for name in (channel, calm):

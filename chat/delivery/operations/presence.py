@@ -126,7 +126,7 @@ class UpdateUmd(Operation):
         self.changes = []
         present = self._present(transaction)
         for name, uid in present.items():
-            transaction.rosters[name].check_room(uid, self.umd)
+            transaction.rosters[name].check_room(uid, self.umd, name if self.own else None)
         self._write(transaction)
         for name, uid in present.items():
             change = show(transaction, name, self.connection_id, uid, self.umd)
