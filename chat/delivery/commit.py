@@ -54,6 +54,7 @@ def _commit_together(operations: Sequence[Operation]) -> list[Outcome]:
         alike = list(group)
         type(alike[0]).load(transaction, alike)
     outcomes = [_apply(operation, transaction) for operation in operations]
+    transaction.forget(_refused_alone(operations, outcomes))
     transaction.flush()
     try:
         transaction.execute("COMMIT")
@@ -67,6 +68,14 @@ def _commit_together(operations: Sequence[Operation]) -> list[Outcome]:
     if transaction.reports:
         tell(transaction.reports)
     return outcomes
+
+
+def _refused_alone(operations: Sequence[Operation], outcomes: Sequence[Outcome]) -> set[str]:
+    """The channels that only operations name which were refused."""
+    names: dict[bool, set[str]] = {True: set(), False: set()}
+    for operation, outcome in zip(operations, outcomes, strict=True):
+        names[isinstance(outcome, ProtocolError)].update(operation.locks())
+    return names[True] - names[False]
 
 
 def _took_effect(transaction: Transaction) -> bool:

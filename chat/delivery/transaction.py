@@ -74,6 +74,7 @@ REPORT: Final = (
     "INSERT INTO chat_backendevent (webhook_id, stream, type, body, created_at, attempts,"
     " next_attempt_at, last_error) VALUES (?, ?, ?, ?, ?, 0, ?, '')"
 )
+FORGET_CHANNEL: Final = "DELETE FROM chat_channel WHERE id = ?"
 MOVE_CHANNEL: Final = (
     "UPDATE chat_channel SET number = ?, last_message_id = ?, changed_at = ? WHERE id = ?"
 )
@@ -105,6 +106,7 @@ class Transaction:
     ms: int = field(init=False)
     xid: str = field(init=False, default="")  # PostgreSQL's number of this transaction
     heads: dict[str, Head] = field(init=False, default_factory=dict)
+    made: set[str] = field(init=False, default_factory=set)  # channels that were not there before
     rows: dict[str, list[Row]] = field(init=False, default_factory=dict)
     reactions: dict[Row, Row] = field(init=False, default_factory=dict)
     deletions: list[tuple[str, Row]] = field(init=False, default_factory=list)
@@ -140,6 +142,8 @@ class Transaction:
         if names and len(self._lock(names)) < len(names):
             new = [(name,) for name in names if name not in self.heads]
             self.cursor.executemany(self._sql(NEW_CHANNEL), new)
+            if self.cursor.rowcount == len(new):  # else others have just made some of them
+                self.made.update(name for (name,) in new)
             self._lock(names)
         self._read_clock()  # after: waiting for a lock takes time
 
@@ -182,6 +186,11 @@ class Transaction:
 
     def add(self, table: str, row: Row) -> None:
         self.rows.setdefault(table, []).append(row)
+
+    def forget(self, channels: Iterable[str]) -> None:
+        """Makes none of these channels, where nothing but what was refused has asked for them."""
+        for name in self.made.intersection(channels):
+            self.delete(FORGET_CHANNEL, (self.heads[name].id,))
 
     def delete(self, sql: str, row: Row) -> None:
         self.deletions.append((sql, row))

@@ -204,3 +204,16 @@ def test_where_no_transaction_can_begin_all_are_refused_and_later_ones_are_not(
     assert [refused(outcome) for outcome in outcomes] == [ErrorCode.SERVICE_UNAVAILABLE] * 2
     do(store(channel, "3"))
     assert data_of(channel) == ["3"]
+
+
+def test_what_is_refused_makes_no_channel(database: str, channel: str) -> None:
+    names = [channel, f"{channel}-2", f"{channel}-3"]
+    react_to_nothing = [react(name, new_id()) for name in names]
+    outcomes = commit([react_to_nothing[0], store(names[1], "1"), *react_to_nothing[1:]])
+    assert [refused(outcome) for outcome in outcomes] == [
+        *(ErrorCode.MESSAGE_NOT_FOUND, None),
+        *(ErrorCode.MESSAGE_NOT_FOUND, ErrorCode.MESSAGE_NOT_FOUND),
+    ]
+    assert list(Channel.objects.filter(name__in=names).values_list("name", flat=True)) == [names[1]]
+    assert refused(commit([react(names[1], new_id())])[0]) is ErrorCode.MESSAGE_NOT_FOUND
+    assert data_of(names[1]) == ["1"]
