@@ -15,6 +15,7 @@ from typing import Any, Final, TypedDict, Unpack
 
 import msgspec
 from asgiref.sync import sync_to_async
+from django.conf import settings
 from django.core.exceptions import SynchronousOnlyOperation
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import Error, connection, transaction
@@ -24,6 +25,7 @@ from chat.actions import channels, server
 from chat.delivery import joined
 from chat.delivery.commit import UNAVAILABLE
 from chat.delivery.operations import CancelSchedule, Operation
+from chat.delivery.telling import tell_servers
 from chat.protocol import decoders, frames
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.publication import Publication, Receipt, parse
@@ -232,11 +234,11 @@ def _json(value: Any) -> str:
 def _perform(publication: Publication) -> Receipt:
     _refuse_on_event_loop()
     operation = server.operation_of(publication, SOURCE)
-    if server.is_passing(operation) and nodes.of_process() is None:
+    if server.is_passing(operation) and nodes.of_process() is None and not settings.REDIS_URL:
         raise ProtocolError(
             ErrorCode.INVALID_REQUEST,
-            "A message that is not stored can be published only in a process that serves;"
-            " give it a store, such as -1.",
+            "A message that is not stored can be published only in a process that serves, or with"
+            " REDIS_URL set; give it a store, such as -1.",
         )
     receipt = server.pass_on(operation)
     if receipt is None:
@@ -273,11 +275,13 @@ def _wait(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Any]) -> An
 
 
 def _announce(operation: Operation) -> None:
-    """To those who listen in this process; others notice what is stored."""
+    """To all who listen; without Redis, other processes notice by themselves what is stored."""
     node = nodes.of_process()
     if node is not None:
         for item in operation.announced:
             node.loop.call_soon_threadsafe(node.hub.announce, item)
+    elif settings.REDIS_URL and operation.announced:
+        tell_servers(operation.announced)
 
 
 def _refuse_on_event_loop() -> None:

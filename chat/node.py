@@ -10,15 +10,17 @@ import os
 import socket
 import time
 from collections import Counter
-from collections.abc import Coroutine, Iterator
-from typing import Any, Final
+from collections.abc import Coroutine, Iterator, Sequence
+from typing import Any, Final, cast
 
+from channels.layers import get_channel_layer
 from django.conf import settings
 
 from chat.delivery.catchup import read_changes
 from chat.delivery.expiry import report_for_ever as report_expiries
 from chat.delivery.gate import Gates
 from chat.delivery.hub import Hub
+from chat.delivery.layer import RedisLayer
 from chat.delivery.leases import LEASE_SHARE, RegisterNode, RemoveNode, RenewLease
 from chat.delivery.live import LiveConnection
 from chat.delivery.liveness import Liveness
@@ -28,10 +30,12 @@ from chat.delivery.reader import close_pool, read
 from chat.delivery.reaper import Reaper
 from chat.delivery.scheduler import run_for_ever as run_schedules
 from chat.delivery.webhook import Webhook
+from chat.delivery.wire import Wire
 from chat.delivery.writer import Writer
 from chat.protocol import ids
 from chat.protocol.errors import CloseCode, ProtocolError
 from chat.protocol.rate import Rates
+from chat.protocol.session import Session
 
 log = logging.getLogger("chat.node")
 
@@ -53,6 +57,8 @@ class Node:
         self.hub = Hub(read_changes)
         self.loop = asyncio.get_running_loop()
         self._outside = Outside(self.hub)
+        if settings.REDIS_URL:
+            self.hub.wire = self._wire()
         self.writer = Writer(self.loop, self.hub.announce, self._outside.notice)
         self.connections: dict[str, LiveConnection] = {}
         self.draining = False
@@ -77,6 +83,33 @@ class Node:
             await self.writer.stop()  # another node will try, with a thread of its own
             raise
         self._recurring = [asyncio.create_task(chore) for chore in self._chores()]
+        if self.hub.wire is not None:
+            self.hub.wire.start()
+
+    def _wire(self) -> Wire:
+        return Wire(
+            self.id,
+            cast("RedisLayer", get_channel_layer()),
+            deliver=self.hub.deliver,
+            check=self._outside.notice,
+            channels=self.hub.channels,
+            listens=self.hub.listens,
+            handlers={"umd": self._update_umd},
+        )
+
+    def tell_umd(self, session: Session, umd: str, channels: Sequence[str], *, own: bool) -> None:
+        """Metadata changed under a session, to that of its connection, in whatever process."""
+        connection = self.connections.get(session.connection_id)
+        if connection is None and self.hub.wire is not None:
+            self.hub.wire.tell_all("umd", session.connection_id, umd, list(channels), own)
+        elif connection is not None and connection.session is not session:
+            connection.session.take_on(umd, channels, own=own)
+
+    def _update_umd(self, connection_id: str, umd: str, channels: list[str], own: bool) -> None:
+        """Another process has changed the metadata of a connection, maybe of one held here."""
+        connection = self.connections.get(connection_id)
+        if connection is not None:
+            connection.session.take_on(umd, channels, own=own)
 
     def _chores(self) -> list[Coroutine[Any, Any, None]]:
         """What runs beside the connections until the node stops."""
@@ -128,6 +161,8 @@ class Node:
             await self.reaper.close_members()
             await self.writer.submit(RemoveNode(self.id))
         await self.writer.stop()
+        if self.hub.wire is not None:
+            await self.hub.wire.stop()
         close_pool()
 
     # --- what it holds ----------------------------------------------------------------------

@@ -33,12 +33,18 @@ async def healthz(request: HttpRequest) -> JsonResponse:
 
 
 async def readyz(request: HttpRequest) -> JsonResponse:
-    """200 where all parts answer; else 503 and a sentence for each that does not."""
-    parts = {"database": _database(), "channel layer": _channel_layer(), "server": _server()}
-    answers = await asyncio.gather(*(_probe(part, probe) for part, probe in parts.items()))
-    problems = [answer for answer in answers if answer]
-    if problems:
+    """503 and a sentence for each part that it cannot work without; else 200, `degraded` where
+    other processes cannot be told at this moment: then each works for its own clients, and finds
+    what the others store."""
+    needed = {"database": _database(), "server": _server()}
+    *answers, linked = await asyncio.gather(
+        *(_probe(part, probe) for part, probe in needed.items()),
+        _probe("channel layer", _channel_layer()),
+    )
+    if problems := [answer for answer in answers if answer]:
         return JsonResponse({"status": "unavailable", "problems": problems}, status=503)
+    if linked:
+        return JsonResponse({"status": "degraded", "problems": [linked]})
     return JsonResponse({"status": "ok"})
 
 
@@ -72,7 +78,9 @@ async def _channel_layer() -> str:
         return "There is no channel layer."
     # A group without members: Redis must answer, and nothing is left behind.
     await layer.group_send("readyz", {"type": "probe"})
-    return ""
+    running = node.running()
+    wire = running.hub.wire if running is not None else None
+    return "Other processes are not heard yet." if wire is not None and not wire.works else ""
 
 
 async def _server() -> str:

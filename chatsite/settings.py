@@ -143,7 +143,7 @@ REDIS_URL: str = address("REDIS_URL", ("redis", "rediss", "unix"))
 CHANNEL_LAYERS: dict[str, dict[str, Any]] = {
     "default": (
         {
-            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+            "BACKEND": "chat.delivery.layer.RedisLayer",
             "CONFIG": {"hosts": [REDIS_URL]},
         }
         if REDIS_URL

@@ -33,10 +33,8 @@ async def update_umd(node: Node, session: Session, command: UpdateUmd) -> str | 
     )
     async with node.gates.passing(filter(is_presence, channels)):
         await node.writer.submit(operation)
-    _take_on(session, operation)
-    live = node.connections.get(session.connection_id)
-    if live is not None and live.session is not session:
-        _take_on(live.session, operation)
+    session.take_on(claims.umd, channels, own=operation.own)
+    node.tell_umd(session, claims.umd, channels, own=operation.own)
     return channel
 
 
@@ -83,12 +81,3 @@ def _require(permitted: bool) -> None:
         raise ProtocolError(
             ErrorCode.UMD_UPDATE_PERMISSION_DENIED, "The umd token does not allow this update."
         )
-
-
-def _take_on(session: Session, done: operations.UpdateUmd) -> None:
-    """What is committed already."""
-    if done.own:
-        session.set_umd(done.umd)
-    for channel in done.channels:
-        if channel in session.subscriptions:
-            session.subscriptions[channel].set_umd(done.umd)

@@ -47,6 +47,7 @@ async def subscribe(
     async with _joining(node, connection, channel):
         node.hub.join(channel, subscriber)
         try:
+            await node.hub.reach(channel)
             subscription.head_id, head = await node.writer.submit(operation)
         except BaseException:
             node.hub.leave(channel, connection.id)

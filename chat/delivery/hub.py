@@ -1,4 +1,5 @@
-"""Who listens to what in this process; an announcement goes in, every subscriber's outbox gets it.
+"""Who listens to what in this process; an announcement goes in, every subscriber's outbox gets it,
+here and, through the wire, in the other processes.
 
 Plain dictionaries on the event loop: nothing here waits, and nothing here writes.
 """
@@ -7,12 +8,14 @@ from collections.abc import Iterable
 
 from .changes import Item
 from .feed import Feed, ReadChanges, Subscriber
+from .wire import Wire
 
 
 class Hub:
     def __init__(self, read_changes: ReadChanges) -> None:
         self._read_changes = read_changes
         self._feeds: dict[str, Feed] = {}
+        self.wire: Wire | None = None  # None: there are no other processes
 
     def join(self, channel: str, subscriber: Subscriber) -> None:
         """Registers it; until `settle`, what it is to get is held back."""
@@ -20,6 +23,11 @@ class Hub:
         if feed is None:
             feed = self._feeds[channel] = Feed(channel, self._read_changes)
         feed.subscribers[subscriber.connection_id] = subscriber
+
+    async def reach(self, channel: str) -> None:
+        """Returns when what other processes announce in a channel from now on arrives here."""
+        if self.wire is not None:
+            await self.wire.join(channel)
 
     def settle(self, channel: str, subscriber: Subscriber, head: int) -> None:
         """From now on it gets everything above `head`, beginning with what was held back."""
@@ -34,8 +42,21 @@ class Hub:
         if not feed.subscribers:
             feed.close()
             del self._feeds[channel]
+            if self.wire is not None:
+                self.wire.leave(channel)
+
+    def listens(self, channel: str) -> bool:
+        """Whether anybody in this process does."""
+        return channel in self._feeds
 
     def announce(self, item: Item) -> None:
+        """What this process has done, to all who listen anywhere."""
+        self.deliver(item)
+        if self.wire is not None:
+            self.wire.announce(item)
+
+    def deliver(self, item: Item) -> None:
+        """What was done anywhere, to those who listen here."""
         feed = self._feeds.get(item.channel)
         if feed is not None:
             feed.receive(item)

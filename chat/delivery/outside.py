@@ -24,6 +24,7 @@ log = logging.getLogger("chat.hub")
 
 POLL_SECONDS: Final = 0.25
 CHECK_SECONDS: Final = 2.0
+LINKED_CHECK_SECONDS: Final = 25.0  # what the wire loses at the tail of a channel is found then
 RETRY_SECONDS: Final = 1.0
 MAX_NAMES: Final = 10_000  # in one query; databases take some 32 thousand parameters
 
@@ -40,12 +41,17 @@ class Outside:
         self._noticed.set()
 
     async def watch(self) -> None:
-        every = None if connection.vendor == "sqlite" else CHECK_SECONDS
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._noticed.wait(), every)
+                await asyncio.wait_for(self._noticed.wait(), self._pause())
             self._noticed.clear()
             await self._check()
+
+    def _pause(self) -> float | None:
+        wire = self._hub.wire
+        if wire is not None and wire.works:
+            return LINKED_CHECK_SECONDS
+        return None if wire is None and connection.vendor == "sqlite" else CHECK_SECONDS
 
     async def _check(self) -> None:
         channels = self._hub.channels()

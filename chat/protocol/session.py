@@ -4,6 +4,7 @@ Decides; never acts. No Django, no I/O, no clock here. Each `may_…` answers wh
 know, or raises the ProtocolError that its sender is told (protocol.md sections 5, 7 to 9).
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -79,6 +80,14 @@ class Session:
         """The metadata of later subscriptions, as JSON text."""
         self.umd = umd
         self.meta = events.meta(self.uid, umd)
+
+    def take_on(self, umd: str, channels: Iterable[str], *, own: bool) -> None:
+        """Metadata of its subscriptions to these channels and, with `own`, of later ones."""
+        if own:
+            self.set_umd(umd)
+        for channel in channels:
+            if channel in self.subscriptions:
+                self.subscriptions[channel].set_umd(umd)
 
     # --- names ------------------------------------------------------------------------------
 
