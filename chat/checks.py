@@ -95,6 +95,15 @@ def database_problems() -> list[str]:
     return [NOT_MIGRATED] if pending else []
 
 
+def workers_problems(workers: int) -> list[str]:
+    """What several processes need to keep every promise."""
+    if workers < 1:
+        return ["--workers must be 1 or more."]
+    if workers > 1 and not (settings.REDIS_URL and connection.vendor == "postgresql"):
+        return ["More than one worker needs REDIS_URL, and PostgreSQL in DATABASE_URL."]
+    return []
+
+
 @register(Tags.compatibility)
 def environment(
     app_configs: Sequence[AppConfig] | None = None, **kwargs: Any

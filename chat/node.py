@@ -98,12 +98,9 @@ class Node:
         )
 
     def tell_umd(self, session: Session, umd: str, channels: Sequence[str], *, own: bool) -> None:
-        """Metadata changed under a session, to that of its connection, in whatever process."""
-        connection = self.connections.get(session.connection_id)
-        if connection is None and self.hub.wire is not None:
+        """Metadata changed under a session, to its connection, where another process holds it."""
+        if self.hub.wire is not None and session.connection_id not in self.connections:
             self.hub.wire.tell_all("umd", session.connection_id, umd, list(channels), own)
-        elif connection is not None and connection.session is not session:
-            connection.session.take_on(umd, channels, own=own)
 
     def _update_umd(self, connection_id: str, umd: str, channels: list[str], own: bool) -> None:
         """Another process has changed the metadata of a connection, maybe of one held here."""
@@ -127,8 +124,9 @@ class Node:
     async def _register(self) -> None:
         host = socket.gethostname()
         dead = await read(ended_on, host)
-        for other in await read(alive_beside, dead):
-            log.warning("%s serves from this database, too: %s", other, NOT_HEARD)
+        if self.hub.wire is None:
+            for other in await read(alive_beside, dead):
+                log.warning("%s serves from this database, too: %s", other, NOT_HEARD)
         taken = await self.writer.submit(
             RegisterNode(self.id, host, os.getpid(), VERSION, self._lease_seconds, dead)
         )

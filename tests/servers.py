@@ -36,6 +36,7 @@ START_SECONDS = 20
 STOP_SECONDS = 20
 ASGI_SERVERS = {
     "uvicorn": ["manage.py", "serve", "--port", "{port}"],
+    "workers": ["manage.py", "serve", "--workers", "2", "--port", "{port}"],
     "daphne": ["-m", "daphne", "-b", "127.0.0.1", "-p", "{port}", "chatsite.asgi:application"],
     "runserver": ["manage.py", "runserver", "--noreload", "127.0.0.1:{port}"],
 }

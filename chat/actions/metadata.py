@@ -27,6 +27,14 @@ async def update_umd(node: Node, session: Session, command: UpdateUmd) -> str | 
     changed then.
     """
     claims = _verified(session, command.token)
+    held = node.connections.get(session.connection_id)
+    if held is None:
+        return await _change(node, session, command, claims)
+    async with held.changing:
+        return await _change(node, held.session, command, claims)
+
+
+async def _change(node: Node, session: Session, command: UpdateUmd, claims: Claims) -> str | None:
     channel, channels = _concerned(session, command, claims)
     operation = operations.UpdateUmd(
         session.connection_id, claims.umd, channels, own=channel is None

@@ -43,7 +43,7 @@ async def publish(node: Node, publication: Publication, source: Source) -> Recei
 def operation_of(publication: Publication, source: Source) -> PublishOnce:
     """What is to be committed and announced; its outcome is the receipt."""
     command = publication.command
-    reported = source if publication.emits and listening() else None
+    reported = source if publication.emits else None
     what, gives = OPERATIONS[type(command)](publication, command, reported)
     receipt = Receipt(command.channel, publication.event)
     return PublishOnce(what, receipt, gives, publication.deduplication_id)
@@ -76,7 +76,8 @@ def _message(publication: Publication, command: commands.Publish, source: Source
     if command.at is not None:
         return AddSchedule(command.at, message), "schedule_arn"
     if not publication.store:
-        return PassOn(channel, event, data, source), "id"
+        reported = source if listening() else None  # else it need not be committed
+        return PassOn(channel, event, data, reported), "id"
     return message, "id"
 
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from chat.delivery import operations
+from chat.delivery.feed import Subscriber
 from chat.delivery.live import LiveConnection
 from chat.node import Node
 from chat.protocol import events
@@ -32,8 +33,22 @@ async def subscribe(
     that is published after it can be missed (promise P3).
     """
     claims = None if command.token is None else _verified(command.token)
-    subscription = connection.session.may_subscribe(command, claims)
-    channel, subscriber = subscription.channel, connection.subscriber(subscription)
+    async with connection.changing:
+        subscription = connection.session.may_subscribe(command, claims)
+        subscriber = connection.subscriber(subscription)
+        head, members = await _register(node, connection, subscription, subscriber)
+        connection.session.subscriptions[subscription.channel] = subscription
+    connection.outbox.push(_told(subscription, auto, members))
+    await show_observed(connection.outbox, subscription, head)
+    node.hub.settle(subscription.channel, subscriber, head)
+
+
+async def _register(
+    node: Node, connection: LiveConnection, subscription: Subscription, subscriber: Subscriber
+) -> tuple[int, bytes | None]:
+    """Begins a subscription; gives its channel's number then and, of a presence channel, the
+    members as JSON."""
+    channel, claims = subscription.channel, subscription.claims
     operation = operations.Subscribe(
         connection_id=connection.id,
         channel=channel,
@@ -52,10 +67,7 @@ async def subscribe(
         except BaseException:
             node.hub.leave(channel, connection.id)
             raise
-    connection.session.subscriptions[channel] = subscription
-    connection.outbox.push(_told(subscription, auto, operation.members))
-    await show_observed(connection.outbox, subscription, head)
-    node.hub.settle(channel, subscriber, head)
+    return head, operation.members
 
 
 @asynccontextmanager

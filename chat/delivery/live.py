@@ -1,6 +1,7 @@
 """An open connection of this process: what it may do, where its frames go, where it listens."""
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 
 from chat.protocol.session import Session, Subscription
 from tokens.names import is_presence
@@ -20,6 +21,8 @@ class LiveConnection:
     handling: bool = False  # whether a frame is being handled: those behind it wait
     gone: bool = False  # it has ended
     joining: tuple[str, ...] = ()  # presence channels of which it is not known whether it is in
+    # Held while a subscription begins or metadata changes: over HTTP both go on at the same time.
+    changing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
     def id(self) -> str:

@@ -11,6 +11,7 @@ from typing import Final
 
 from .errors import ErrorCode, ProtocolError
 from .events import quote
+from .storage import same
 
 MAX_MEMBERS_BYTES: Final = 100_000
 
@@ -66,9 +67,9 @@ class Roster:
             )
 
     def differs(self, uid: str, umd: str) -> bool:
-        """Whether there is no such member with this `umd`."""
+        """Whether there is no such member with this `umd`: the value counts, not its text."""
         known = self.members.get(uid)
-        return known is None or known.umd != umd
+        return known is None or not same(known.umd.encode(), umd.encode())
 
     def put(self, uid: str, umd: str, number: int) -> Present:
         """Lets `uid` join, or gives it another `umd`; `number` is that of this change."""

@@ -99,5 +99,5 @@ class SetStorage(Operation):
         if self.data is None:
             return CLEARED, None, "null", False, transaction.after(0), False
         expires = None if self.store == FOR_EVER else transaction.after(self.store)
-        reported = self.source is not None
+        reported = self.source is not None and transaction.reporting
         return self.data.decode(), self.uid, self.umd, self.meta is None, expires, reported

@@ -3,7 +3,9 @@
 import errno
 import socket
 import sys
-from argparse import ArgumentParser
+from argparse import SUPPRESS, ArgumentParser
+from functools import partial
+from typing import Any
 
 from django.conf import settings
 from django.core.management import call_command
@@ -11,6 +13,9 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
 from chat import checks, server
+from chat.delivery.alone import alone_problems
+from chat.delivery.reader import close_pool
+from chat.supervisor import Supervisor, report_to
 from tokens.checks import key_problems
 
 HINTS = {
@@ -27,20 +32,37 @@ class Command(BaseCommand):
         parser.add_argument("--host", default="127.0.0.1", help="address (default: 127.0.0.1)")
         parser.add_argument("--port", default="8000", help="port (default: 8000)")
         parser.add_argument("--migrate", action="store_true", help="migrate the database first")
+        parser.add_argument(
+            "--workers",
+            type=int,
+            default=1,
+            help="processes (default: 1); more need PostgreSQL and Redis",
+        )
+        parser.add_argument("--as-worker", nargs=2, type=int, help=SUPPRESS)  # two descriptors
 
-    def handle(self, *args: object, host: str, port: str, migrate: bool, **options: object) -> None:
+    def handle(self, *args: object, **options: Any) -> None:
+        if options["as_worker"]:
+            _work(*options["as_worker"])
+            return
+        workers = options["workers"]
         _refuse(
             checks.environment_problems()
             + key_problems()
             + checks.webhook_problems()
             + checks.deployment_problems()
+            + checks.workers_problems(workers)
         )
-        listening = _listen(host, port)
+        listening = _listen(options["host"], options["port"])
         problems = checks.database_problems()
-        if migrate and problems == [checks.NOT_MIGRATED]:
+        if options["migrate"] and problems == [checks.NOT_MIGRATED]:
             problems = _migrate()
-        _refuse(problems)
-        server.run(listening, settings.FORWARDED_ALLOW_IPS, lambda: self._welcome(listening))
+        _refuse(problems or alone_problems())
+        if workers == 1:
+            server.run(listening, settings.FORWARDED_ALLOW_IPS, lambda: self._welcome(listening))
+        else:
+            close_pool()
+            started = partial(self._welcome, listening)
+            sys.exit(Supervisor(listening, workers, _worker_command, started).run())
 
     def _welcome(self, listening: socket.socket) -> None:
         host, port = listening.getsockname()[:2]
@@ -53,6 +75,16 @@ class Command(BaseCommand):
             "Ctrl-C ends the server."
         )
         self.stdout.flush()
+
+
+def _worker_command(listening: int, pair: int) -> list[str]:
+    return [sys.executable, sys.argv[0], "serve", "--as-worker", str(listening), str(pair)]
+
+
+def _work(listening: int, pair: int) -> None:
+    """Serves as one of several; all was checked before."""
+    ready = report_to(socket.socket(fileno=pair))
+    server.run(socket.socket(fileno=listening), settings.FORWARDED_ALLOW_IPS, ready)
 
 
 def _python() -> str:
