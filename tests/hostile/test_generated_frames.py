@@ -3,16 +3,21 @@ gets its code, leaves no row behind, and the connection chats on (protocol.md se
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from schemathesis import Case, GenerationMode
 
 from tests.hostile.bad_values import FAR, KINDS, LATER, REACTION, C, Path, for_channel, variants
+from tests.hostile.generating import aim, examples, frames
 from tests.hostile.unchanged import all_rows
-from tests.reference.conversation import BEYOND, MALFORMED
-from tests.reference.described import description, lookup, messages, properties
+from tests.reference.conversation import BEYOND, MALFORMED, beyond_schema
+from tests.reference.described import description, lookup, messages, properties, sent_problem
 from tests.servers import Server, token
 from tests.wire.client import Client
 from tests.wire.connecting import connect
@@ -110,14 +115,27 @@ FRAMES: dict[str, Frame] = {
 
 @pytest.fixture
 async def jim(attacked_serve: Server, channel: str) -> AsyncIterator[Client]:
-    """A subscriber who may do all of FRAMES in the test's channels, and nothing elsewhere."""
+    async with subscriber(attacked_serve, channel) as client:
+        yield client
+
+
+@pytest.fixture
+async def uvicorn_jim(attacked_uvicorn: Server, channel: str) -> AsyncIterator[Client]:
+    async with subscriber(attacked_uvicorn, channel) as client:
+        yield client
+
+
+@asynccontextmanager
+async def subscriber(server: Server, channel: str) -> AsyncIterator[Client]:
+    """Who may do all of FRAMES in the test's channels, nothing elsewhere, and chats on after."""
     messages = {"chat": {**STORED, "scheduleBefore": FAR}, "typing": PASSING}
     storage = {"*": {"get": True, "set": True, "scheduleBefore": FAR}}
     granted = {"subscribe": True, "historyStart": 0, "messages": messages, "storage": storage}
     channels = {channel: granted, f"{channel}-2": {"subscribe": True}}
-    async with connect(attacked_serve, uid="jim", channels=channels) as client:
+    async with connect(server, uid="jim", channels=channels) as client:
         await client.subscribe(channel)
         yield client
+        await codes(client, {"event": "hotsock.subscribe", "channel": channel})  # it may have left
         await still_chats(client, channel)
 
 
@@ -126,7 +144,7 @@ async def still_chats(client: Client, channel: str) -> None:
     assert (await client.receive("chat"))["data"] == "still here"
 
 
-async def codes(client: Client, frame: dict[str, Any]) -> list[str]:
+async def codes(client: Client, frame: dict[str, Any] | str | bytes) -> list[str]:
     """What a frame is refused with; nothing where it is taken."""
     await client.send(frame, LAST)
     refused = []
@@ -177,3 +195,37 @@ def test_the_table_tries_every_kind_of_frame() -> None:
     assert FRAMES.keys() == messages("askOnConnection").keys()
     assert {kind for frame in FRAMES.values() for kind in frame.all_fields.values()} <= KINDS.keys()
     assert description("asyncapi.yaml")["asyncapi"] == "3.0.0"
+
+
+# --- frames made from docs/asyncapi.yaml --------------------------------------------------------
+
+GENERATED = frames()
+
+
+@pytest.mark.parametrize("mode", GenerationMode, ids=lambda mode: mode.value)
+@pytest.mark.parametrize("name", GENERATED)
+async def test_generated_frames_are_taken_where_they_are_described(
+    uvicorn_jim: Client, channel: str, name: str, mode: GenerationMode
+) -> None:
+    """Every other one is refused, and leaves no row behind."""
+    loop, jim = asyncio.get_running_loop(), uvicorn_jim
+
+    def send(case: Case, here: bool) -> None:
+        if here:
+            aim(case, channel)
+        before = all_rows(jim)
+        sent = case.body if isinstance(case.body, dict | bytes) else json.dumps(case.body)
+        refused = asyncio.run_coroutine_threadsafe(codes(jim, sent), loop).result()
+        check(sent, refused)
+        if refused:
+            assert all_rows(jim) == before
+
+    await asyncio.to_thread(examples, GENERATED[name], mode, send)
+
+
+def check(sent: dict[str, Any] | str | bytes, refused: list[str]) -> None:
+    if not isinstance(sent, dict) or sent_problem(sent) is not None:
+        assert len(refused) == 1, sent
+        assert {*refused} <= MALFORMED | BEYOND, sent
+    elif not beyond_schema(json.dumps(sent)):
+        assert not {*refused} & MALFORMED, sent

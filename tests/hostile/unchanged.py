@@ -2,38 +2,39 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from typing import Any
 
-from tests.servers import Server
+import psycopg
+
 from tests.wire.client import Client
-from tests.wire.database import SQLITE, rows
+from tests.wire.database import SQLITE
 
 SQLITE_TABLES = "SELECT name FROM sqlite_master WHERE type = 'table'"
 POSTGRES_TABLES = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"
 OURS = ("chat_", "tokens_")
-# What changes by itself: the lease of a node, and what others leave who connected before.
-PASSING = {"chat_node"}
-OF_A_CONNECTION = {
-    "chat_connection": "id = ?",
-    "chat_subscription": "connection_id = ?",
-}
+PASSING = {"chat_node"}  # a node's lease is renewed all the time
+# Of these, only the client's own: others who connected before may be leaving still.
+OF_A_CONNECTION = {"chat_connection": "id", "chat_subscription": "connection_id"}
 
-Rows = dict[str, list[tuple[Any, ...]]]
-
-
-def tables(server: Server) -> list[str]:
-    """All that the project has, but those in PASSING."""
-    sqlite = server.env["DATABASE_URL"].startswith(SQLITE)
-    names = [name for (name,) in rows(server, SQLITE_TABLES if sqlite else POSTGRES_TABLES)]
-    return sorted(name for name in names if name.startswith(OURS) and name not in PASSING)
+Rows = dict[str, set[tuple[Any, ...]]]
 
 
 def all_rows(client: Client) -> Rows:
-    """The rows of every table; of connections and subscriptions, those of this client."""
-    found = {}
-    for table in tables(client.server):
-        condition = OF_A_CONNECTION.get(table)
-        where, values = (f" WHERE {condition}", [client.id]) if condition else ("", [])
-        sql = f"SELECT * FROM {table}{where}"  # noqa: S608 - names of our own
-        found[table] = sorted(rows(client.server, sql, *values), key=str)
-    return found
+    """The rows of every table but those in PASSING."""
+    address = client.server.env["DATABASE_URL"]
+    if address.startswith(SQLITE):
+        database: Any = sqlite3.connect(address.removeprefix(SQLITE), timeout=5)
+        names = SQLITE_TABLES
+    else:
+        database, names = psycopg.connect(address), POSTGRES_TABLES
+    with closing(database):
+        tables = {name for (name,) in database.execute(names).fetchall() if name.startswith(OURS)}
+        return {name: _rows(database, name, client.id) for name in sorted(tables - PASSING)}
+
+
+def _rows(database: Any, table: str, connection_id: str) -> set[tuple[Any, ...]]:
+    column = OF_A_CONNECTION.get(table)
+    own = f" WHERE {column} = '{connection_id}'" if column else ""
+    return set(database.execute(f"SELECT * FROM {table}{own}"))  # noqa: S608 - names of our own

@@ -46,7 +46,7 @@ class Conversation:
         named = event[:CUT] if isinstance(event, str) else None
         self._asked.add(named)
         if wrong is None:
-            wrong = MAYBE if _beyond(str(text)) else PING if event == PING else None
+            wrong = MAYBE if beyond_schema(str(text)) else PING if event == PING else None
         if wrong is not None:
             self._awaited.append((named, wrong))
 
@@ -78,6 +78,6 @@ class Conversation:
             assert not described, f"the server refused what is described: {frame}"
 
 
-def _beyond(text: str) -> bool:
-    """Whether it may hold NUL, or nest too deeply."""
+def beyond_schema(text: str) -> bool:
+    """Whether this JSON may hold NUL, or nest too deeply."""
     return "\\u0000" in text or text.count("[") + text.count("{") > 100
