@@ -152,6 +152,24 @@ async def test_with_umd_propagate_present_ones_change_too(
         assert [await shown(jim, name) for name in names] == ["new", "new"]
 
 
+async def test_over_http_it_reaches_those_that_begin_meanwhile(
+    every_server: Server, channel: str
+) -> None:
+    """Each is present, and changes, or comes later, and begins with the new metadata."""
+    names = [f"{channel}-{number}" for number in range(50)]
+    channels = {name: rights for each in names for name, rights in room(each).items()}
+    async with connect(every_server, uid="jim", umd="old", channels=channels) as jim:
+        jwt = umd_token(every_server, umdUpdate=True, umdPropagate=True)
+        for name in names:
+            await jim.send({"event": "hotsock.subscribe", "channel": name})
+        await update(jim, "http", jwt)
+        await jim.drain()
+        for name in names:
+            await jim.publish(name)
+        told = [frame["meta"]["umd"] for frame in await jim.drain()]
+        assert told == ["new"] * len(names)
+
+
 # --- presence ----------------------------------------------------------------------------------
 
 
