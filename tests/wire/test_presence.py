@@ -1,6 +1,7 @@
 """Presence: who is there, and how everybody learns of it (protocol.md section 10)."""
 
 import asyncio
+import json
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -171,6 +172,22 @@ async def test_a_second_connection_with_other_metadata_updates_the_member(
     await again.unsubscribe(channel)  # a member's metadata stays that of the latest
     await jim.nothing(again)
     assert await members_of(jim, channel) == now
+
+
+@pytest.mark.parametrize("umd", ['{"b":2,"a":1}', '{"a":1.0,"b":2}'])
+async def test_the_same_metadata_in_another_text_updates_nobody(
+    server: Server, channel: str, umd: str
+) -> None:
+    channels = room(channel)
+    async with (
+        connect(server, uid="jim", umd={"a": 1, "b": 2}, channels=channels) as jim,
+        connect(server, uid="jim", umd=json.loads(umd), channels=channels) as again,
+    ):
+        await jim.subscribe(channel)
+        joined = await again.subscribe(channel)
+        assert joined["data"] == {"members": [member("jim", {"a": 1, "b": 2})]}
+        await jim.nothing(again)
+        await again.nothing()
 
 
 async def test_a_member_that_comes_back_is_the_last(join: Join, channel: str) -> None:
