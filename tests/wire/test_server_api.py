@@ -334,6 +334,8 @@ async def test_a_scheduled_message_comes_at_its_time(
         late = datetime.now(UTC) - due.replace(microsecond=0)
         assert timedelta(0) <= late < timedelta(seconds=1.5)
         assert await client.history(channel) == ([frame] if store else [])
+        done = await api.call("DELETE", f"/schedules/{answer['scheduleArn']}")
+        assert done.refusal == (404, "INVALID_REQUEST")
 
 
 async def test_a_schedule_can_be_cancelled_once(every_server: Server, channel: str) -> None:

@@ -382,6 +382,20 @@ async def test_entries_expire_after_the_writer_s_store(every_server: Server, cha
         assert await pam.receive() == updated(channel, "brief", 1)
 
 
+async def test_where_no_backend_listens_nothing_waits_to_be_reported(
+    every_server: Server, channel: str
+) -> None:
+    """Else it would never be purged: only what was reported is."""
+    key = {**ALL, "store": 60, "emitPubSubEvent": True}
+    async with connect(every_server, uid="jim", channels=stores(channel, k=key)) as jim:
+        await jim.send(setting(channel, "k", 1))
+        await jim.settle()
+    sql = "SELECT reports_expiry FROM chat_storageentry WHERE channel_id ="
+    of_channel = "(SELECT id FROM chat_channel WHERE name = ?)"
+    [[reports_expiry]] = rows(every_server, f"{sql} {of_channel}", channel)
+    assert not reports_expiry
+
+
 # --- hostile ------------------------------------------------------------------------------------
 
 
