@@ -124,11 +124,12 @@ def check_frame(frame: dict[str, Any]) -> None:
     assert wrong is None, f"{wrong}: {frame}"
 
 
-def check_report(body: dict[str, Any]) -> None:
+def check_report(body: dict[str, Any], headers: dict[str, str]) -> None:
     """Fails where the application's backend may not be told this."""
     known = messages("report")
     assert body.get("dataType") in known, f"asyncapi.yaml describes no such event: {body}"
-    wrong = problem(known[body["dataType"]], body)
+    wrong = problem("asyncapi.yaml#/components/schemas/WebhookHeaders", headers)
+    wrong = wrong or problem(known[body["dataType"]], body)
     assert wrong is None, f"{wrong}: {body}"
 
 

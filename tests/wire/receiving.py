@@ -1,4 +1,5 @@
-"""An application's backend that takes webhooks: verifies, records and, where told to, fails."""
+"""An application's backend that takes webhooks: verifies, holds against docs/asyncapi.yaml, records
+and, where told to, fails."""
 
 from __future__ import annotations
 
@@ -15,6 +16,7 @@ from typing import Any
 
 from standardwebhooks import Webhook
 
+from tests.reference.described import check_report
 from tests.wire.calls import LIMIT_SECONDS
 
 
@@ -61,6 +63,7 @@ class Receiver:
     def take(self, text: str, headers: dict[str, str]) -> int:
         Webhook(self.secret).verify(text, headers)
         delivery = Delivery(headers["webhook-id"], text, json.loads(text), headers, 0)
+        check_report(delivery.body, headers)
         status = self.status(delivery)
         delivery = Delivery(delivery.id, text, delivery.body, headers, status)
         with self._news:
