@@ -7,6 +7,7 @@ missing or malformed, in words, at the moment it matters.
 
 import os
 from collections.abc import Callable
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +145,12 @@ CHANNEL_LAYERS: dict[str, dict[str, Any]] = {
     "default": (
         {
             "BACKEND": "chat.delivery.layer.RedisLayer",
-            "CONFIG": {"hosts": [REDIS_URL]},
+            # Redis passes messages on between its databases, too: what keeps two sites apart is
+            # that their keys differ.
+            "CONFIG": {
+                "hosts": [REDIS_URL],
+                "prefix": f"chat-{blake2b(SECRET_KEY.encode(), digest_size=8).hexdigest()}",
+            },
         }
         if REDIS_URL
         else {"BACKEND": "channels.layers.InMemoryChannelLayer"}

@@ -256,6 +256,12 @@ def start_server(kind: str, directory: Path, *, port: int | None = None, **env: 
     raise AssertionError("unreachable")
 
 
+def keys_of(server: Server) -> dict[str, str]:
+    """What another server needs to be of one site with this one, beside database and Redis."""
+    named = ("SECRET_KEY", "SIGNING_KEY_", "API_SECRET_")
+    return {name: value for name, value in server.env.items() if name.startswith(named)}
+
+
 def token(server: Server, **claims: Any) -> str:
     """A JWT signed with the server's first key; by default a connect token for five minutes.
 

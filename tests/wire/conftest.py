@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.servers import Postgres, Server, start_server
+from tests.servers import Postgres, Server, keys_of, start_server
 
 
 @pytest.fixture
@@ -22,6 +22,20 @@ def postgres_server(
     directory = tmp_path_factory.mktemp("uvicorn-postgres")
     with start_server("uvicorn", directory, DATABASE_URL=postgres.database()) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def processes(
+    postgres: Postgres, redis_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Server, Server]]:
+    """Two of one site: on one PostgreSQL, linked through Redis."""
+    directory = tmp_path_factory.mktemp("processes")
+    env = {"DATABASE_URL": postgres.database(), "REDIS_URL": redis_url}
+    with (
+        start_server("uvicorn", directory, **env) as one,
+        start_server("uvicorn", directory, **env, **keys_of(one)) as other,
+    ):
+        yield one, other
 
 
 @pytest.fixture(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import Server, start_server
+from tests.servers import Postgres, Server, keys_of, start_server
 from tests.wire.client import eventually
 from tests.wire.connecting import connect
 from tests.wire.database import rows
@@ -187,20 +187,13 @@ async def test_no_redirect_is_followed_and_no_secret_logged(
 
 
 async def test_two_processes_deliver_each_event_once(
-    receiver: Receiver, postgres_server: Server, tmp_path: Path
+    receiver: Receiver, postgres: Postgres, redis_url: str, tmp_path: Path
 ) -> None:
     """Where one database serves two: each hears of its own at once, and finds the other's."""
-    env = receiver.environment | {"DATABASE_URL": postgres_server.env["DATABASE_URL"]}
-    keys = {
-        name: value
-        for name, value in postgres_server.env.items()
-        if name.startswith(("SIGNING_", "SECRET_"))
-    }
-    (tmp_path / "a").mkdir()
-    (tmp_path / "b").mkdir()
+    env = receiver.environment | {"DATABASE_URL": postgres.database(), "REDIS_URL": redis_url}
     with (
-        start_server("uvicorn", tmp_path / "a", **env, **keys) as first,
-        start_server("uvicorn", tmp_path / "b", **env, **keys) as second,
+        start_server("uvicorn", tmp_path, **env) as first,
+        start_server("uvicorn", tmp_path, **env, **keys_of(first)) as second,
     ):
 
         async def publish(server: Server, at: int) -> None:

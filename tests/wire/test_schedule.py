@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tests.servers import Postgres, Server, start_server
+from tests.servers import Server, start_server
 from tests.wire.client import Client, eventually
 from tests.wire.connecting import connect
 from tests.wire.database import rows
@@ -314,36 +314,27 @@ async def test_it_survives_restarts(own_server: Server, channel: str) -> None:
 
 
 async def test_of_several_processes_one_does_it(
-    postgres: Postgres, tmp_path: Path, channel: str
+    processes: tuple[Server, Server], channel: str
 ) -> None:
     """Exactly once, in the order in which it was scheduled."""
-    database = postgres.database()
-    with (
-        start_server("uvicorn", tmp_path, DATABASE_URL=database) as one,
-        start_server("uvicorn", tmp_path, DATABASE_URL=database, **keys_of(one)) as other,
+    one, other = processes
+    moment = soon(1.5)
+    async with (
+        connect(one, uid="jim", channels=room(channel)) as jim,
+        connect(other, uid="pam", channels=room(f"{channel}-2")) as pam,
     ):
-        moment = soon(1.5)
-        async with (
-            connect(one, uid="jim", channels=room(channel)) as jim,
-            connect(other, uid="pam", channels=room(f"{channel}-2")) as pam,
-        ):
-            await jim.subscribe(channel)
-            await pam.subscribe(f"{channel}-2")
-            await asyncio.gather(
-                scheduled(jim, channel, 100, moment), scheduled(pam, f"{channel}-2", 100, moment)
-            )
+        await jim.subscribe(channel)
+        await pam.subscribe(f"{channel}-2")
+        await asyncio.gather(
+            scheduled(jim, channel, 100, moment), scheduled(pam, f"{channel}-2", 100, moment)
+        )
 
-            async def all_done() -> bool:
-                return not schedules(one, channel) + schedules(one, f"{channel}-2")
+        async def all_done() -> bool:
+            return not schedules(one, channel) + schedules(one, f"{channel}-2")
 
-            await eventually(all_done)
-            assert await data_in(one, channel) == list(range(100))
-            assert await data_in(other, f"{channel}-2") == list(range(100))
-
-
-def keys_of(server: Server) -> dict[str, str]:
-    names = ("SECRET_KEY", "SIGNING_KEY_1_METHOD", "SIGNING_KEY_1_ENCODED")
-    return {name: server.env[name] for name in names}
+        await eventually(all_done)
+        assert await data_in(one, channel) == list(range(100))
+        assert await data_in(other, f"{channel}-2") == list(range(100))
 
 
 @pytest.mark.parametrize("kind", ["server", "postgres_server"])

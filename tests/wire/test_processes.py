@@ -1,0 +1,194 @@
+"""Two processes of one site: to a client they are one (design.md sections 3 and 4)."""
+
+import asyncio
+from typing import Any
+
+from tests.servers import Server, token
+from tests.wire.client import Client, eventually
+from tests.wire.connecting import connect
+from tests.wire.grants import STORED, room
+
+Two = tuple[Server, Server]
+
+ALL: dict[str, Any] = {
+    "historyStart": 0,
+    "getInfo": True,
+    "storage": {"*": {"get": True, "set": True, "observe": True}},
+}
+
+
+async def frames(client: Client, count: int, event: str | None = None) -> list[Any]:
+    return [await client.receive(event) for _ in range(count)]
+
+
+async def test_what_is_published_in_one_arrives_in_the_other(processes: Two, channel: str) -> None:
+    one, other = processes
+    async with (
+        connect(one, uid="jim", channels=room(channel)) as jim,
+        connect(other, uid="pam", channels=room(channel)) as pam,
+    ):
+        await jim.subscribe(channel)
+        await pam.subscribe(channel)
+        await jim.publish(channel, {"a": [1, "❤️"]})
+        echo, heard = await jim.receive("chat"), await pam.receive("chat")
+        assert echo.text == heard.text
+        await jim.publish(channel, event="typing")
+        assert (await pam.receive("typing"))["meta"] == {"uid": "jim", "umd": None}
+        await jim.nothing(pam)
+
+
+async def test_what_is_published_right_after_subscribing_is_never_missed(
+    processes: Two, channel: str
+) -> None:
+    """Stored or not: whoever was told that it is subscribed gets the very next message."""
+    one, other = processes
+    names = [f"{channel}-{number}" for number in range(100)]
+    rights = {"*": {"subscribe": True, "messages": {"*": {"publish": True, "broadcast": True}}}}
+    async with (
+        connect(one, uid="jim", channels=rights) as jim,
+        connect(other, uid="pam", channels=rights) as pam,
+    ):
+        for name in names:
+            await pam.subscribe(name)
+            await jim.publish(name, event="typing")
+            assert (await pam.receive("typing"))["channel"] == name
+
+
+async def test_four_writers_in_two_processes_make_one_order(processes: Two, channel: str) -> None:
+    writers = 4
+    each = 100
+    async with (
+        connect(processes[0], uid="a", channels=room(channel, historyStart=0)) as a,
+        connect(processes[1], uid="b", channels=room(channel, historyStart=0)) as b,
+        connect(processes[0], uid="c", channels=room(channel, historyStart=0)) as c,
+        connect(processes[1], uid="d", channels=room(channel, historyStart=0)) as d,
+    ):
+        clients = [a, b, c, d]
+        for client in clients:
+            await client.subscribe(channel)
+
+        async def write(client: Client) -> None:
+            for number in range(each):
+                await client.publish(channel, number)
+
+        async def read(client: Client) -> list[str]:
+            return [(await client.receive("chat"))["id"] for _ in range(writers * each)]
+
+        heard = (await asyncio.gather(*map(write, clients), *map(read, clients)))[writers:]
+        kept = [message["id"] for message in await a.whole_history(channel)]
+        assert kept == sorted(set(kept))
+        assert [kept] * writers == heard
+
+
+async def test_reactions_and_storage_cross(processes: Two, channel: str) -> None:
+    one, other = processes
+    async with (
+        connect(one, uid="jim", channels=room(channel, **ALL)) as jim,
+        connect(other, uid="pam", channels=room(channel, **ALL)) as pam,
+    ):
+        await jim.subscribe(channel)
+        await pam.subscribe(channel)
+        id = await jim.store(channel, 1)
+        await pam.receive("chat")
+        await pam.react(channel, id)
+        await jim.receive("chat")
+        assert (await jim.receive("hotsock.messageReactionAdded"))["meta"]["uid"] == "pam"
+        entry = {"channel": channel, "key": "k", "data": {"x": 1}}
+        await jim.send({"event": "hotsock.channelStorageSet", **entry})
+        for client in (jim, pam):
+            updated = await client.receive("hotsock.channelStorageUpdated")
+            assert (updated["key"], updated["data"]) == ("k", {"x": 1})
+
+
+async def test_credentials_and_subscriptions_work_in_every_process(
+    processes: Two, channel: str
+) -> None:
+    one, other = processes
+    async with connect(one, uid="jim", channels=room(channel, **ALL)) as jim:
+        await jim.subscribe(channel)
+        elsewhere = Client(other, jim.socket)
+        elsewhere.connected = jim.connected
+        assert await elsewhere.history(channel) == []
+        id = await elsewhere.store(channel, "from elsewhere")
+        assert (await jim.receive("chat"))["id"] == id  # echo, also where another process sent it
+        info = await elsewhere.call("getChannelInfo", {"channel": channel})
+        assert info.json == {"channel": channel, "subscriptionsCount": 1}
+
+
+async def test_one_process_never_echoes_for_another(processes: Two, channel: str) -> None:
+    one, other = processes
+    silent = {**STORED, "echo": False}
+    async with connect(one, uid="jim", channels=room(channel, {"chat": silent})) as jim:
+        await jim.subscribe(channel)
+        elsewhere = Client(other, jim.socket)
+        elsewhere.connected = jim.connected
+        await elsewhere.store(channel, 1)
+        async with connect(one, uid="pam", channels=room(channel)) as pam:
+            await pam.subscribe(channel)
+            await elsewhere.store(channel, 2)
+            assert (await pam.receive("chat"))["data"] == 2
+        await jim.nothing()
+
+
+async def test_members_are_of_all_processes(processes: Two, channel: str) -> None:
+    one, other = processes
+    presence = f"presence.{channel}"
+    async with connect(one, uid="jim", channels=room(presence)) as jim:
+        await jim.subscribe(presence)
+        async with connect(other, uid="pam", channels=room(presence)) as pam:
+            told = await pam.subscribe(presence)
+            assert [member["uid"] for member in told["data"]["members"]] == ["jim", "pam"]
+            added = await jim.receive("hotsock.memberAdded")
+            assert added["data"]["member"]["uid"] == "pam"
+        removed = await jim.receive("hotsock.memberRemoved")
+        assert removed["data"]["members"] == [{"uid": "jim", "umd": None}]
+
+
+async def test_metadata_changed_over_http_elsewhere_is_used_at_once(
+    processes: Two, channel: str
+) -> None:
+    one, other = processes
+    async with connect(one, uid="jim", channels=room(channel)) as jim:
+        await jim.subscribe(channel)
+        elsewhere = Client(other, jim.socket)
+        elsewhere.connected = jim.connected
+        umd = token(one, scope="umd", uid="jim", umd="new", umdUpdate=True, umdPropagate=True)
+        assert (await elsewhere.call("umdUpdate", {"token": umd})).status == 200
+
+        async def shown() -> bool:
+            await jim.publish(channel)
+            return bool((await jim.receive("chat"))["meta"]["umd"] == "new")
+
+        await eventually(shown)
+
+
+async def test_a_single_use_token_is_used_once_in_all(processes: Two, channel: str) -> None:
+    one, other = processes
+    once = {"scope": "subscribe", "uid": "jim", "jti": channel, "singleUse": True}
+    granted = token(one, channels=room(channel), **once)
+    async with connect(one, uid="jim") as jim, connect(other, uid="jim") as again:
+        subscribe = {"event": "hotsock.subscribe", "channel": channel, "data": {"token": granted}}
+        await asyncio.gather(jim.send(subscribe), again.send(subscribe))
+        answers = [await jim.receive(), await again.receive()]
+        assert sorted(answer["event"] for answer in answers) == [
+            "hotsock.error",
+            "hotsock.subscribed",
+        ]
+
+
+async def test_a_connection_closed_in_the_admin_of_another_process(
+    processes: Two, channel: str
+) -> None:
+    """Revoking is a row: whoever holds the connection closes it, and its secret ends at once."""
+    import psycopg
+
+    one, other = processes
+    async with connect(one, uid="jim", channels=room(channel)) as jim:
+        await jim.subscribe(channel)
+        with psycopg.connect(one.env["DATABASE_URL"], autocommit=True) as database:
+            database.execute("UPDATE chat_connection SET revoked = true WHERE id = %s", [jim.id])
+        elsewhere = Client(other, jim.socket)
+        elsewhere.connected = jim.connected
+        refused = await elsewhere.call("listMessages", {"channel": channel})
+        assert refused.status == 401
+        assert await jim.closed() == (4403, "")
