@@ -303,6 +303,13 @@ async def test_it_may_be_bound_by_the_connection_alone(server: Server, channel: 
         assert await shown(nobody, channel) == "new"
 
 
+@DOORS
+async def test_an_empty_uid_binds_nobody(server: Server, door: str) -> None:
+    async with connect(server, uid="") as nobody:
+        jwt = umd_token(server, uid="", umdUpdate=True)
+        await refused(nobody, door, "INVALID_UMD_TOKEN", jwt)
+
+
 DENIED: dict[str, tuple[dict[str, Any], bool]] = {  # claims, and whether a channel is named
     "nothing stated, connection": ({}, False),
     "only a channel stated, connection": (allowing("*"), False),
