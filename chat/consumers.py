@@ -27,7 +27,8 @@ from chat.protocol.rate import Rate
 
 log = logging.getLogger("chat.consumer")
 
-MAX_REFUSED: Final = 100  # frames over the rate, after which the connection is closed
+# Frames over the rate, without a rest between them, after which the connection is closed.
+MAX_REFUSED: Final = 100
 
 FAILED: Final = "The server could not handle this; try again."
 
@@ -71,7 +72,6 @@ class ChatConsumer(AsyncConsumer):
             events.connected(session.connection_id, opened.secret, opened.expires_at, session.meta)
         )
         self._rate = Rate(settings.CLIENT_FRAMES_PER_SECOND)
-        self._refused = 0
         await self._subscribe_at_once()
         while (message := await receive())["type"] == "websocket.receive":
             if not self.connection.outbox.closing:
@@ -90,7 +90,7 @@ class ChatConsumer(AsyncConsumer):
         """Handles one frame; bytes are what a binary one holds."""
         self.connection.heard_at = now = self._loop.time()
         if not self._rate.allows(now):
-            self._too_fast()
+            self._too_fast(sent)
         elif frames.oversize(sent):
             self.connection.outbox.close(CloseCode.TOO_LARGE)
         elif isinstance(sent, bytes):
@@ -122,12 +122,11 @@ class ChatConsumer(AsyncConsumer):
             # a client would wait for ever for its hotsock.subscribed (protocol.md section 7)
             self.connection.outbox.close(CloseCode.TRY_AGAIN_LATER)
 
-    def _too_fast(self) -> None:
-        self._refused += 1
+    def _too_fast(self, sent: str | bytes) -> None:
         limit = settings.CLIENT_FRAMES_PER_SECOND
         sentence = f"More than {limit} frames a second; this frame was not handled."
-        self._refuse(ProtocolError(ErrorCode.RATE_LIMITED, sentence), None, None)
-        if self._refused >= MAX_REFUSED:
+        self._refuse(ProtocolError(ErrorCode.RATE_LIMITED, sentence), *frames.outline(sent))
+        if self._rate.refused >= MAX_REFUSED:
             self.connection.outbox.close(CloseCode.TOO_FAST)
 
 

@@ -38,9 +38,15 @@ async def session_of(
     SERVICE_UNAVAILABLE.
     """
     session, holder = await read(_session_of, connection_id, secret, node.id, channel)
-    if holder == node.id and connection_id not in node.connections:
-        raise _invalid_connection()  # it has ended, and its row is about to go
+    if holder == node.id and _has_ended(node, connection_id):
+        raise _invalid_connection()  # though its row has yet to go
     return session
+
+
+def _has_ended(node: Node, connection_id: str) -> bool:
+    """Also where its close frame is out, and its client does not answer it."""
+    connection = node.connections.get(connection_id)
+    return connection is None or connection.outbox.closing
 
 
 def _session_of(

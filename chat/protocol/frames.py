@@ -91,11 +91,11 @@ def parse(
     return frame
 
 
-def outline(text: str) -> tuple[str | None, str | None]:
-    """The event and the channel of a frame that `parse` refused, where they can be read: its
-    sender is told which event failed (protocol.md section 17)."""
+def outline(sent: str | bytes) -> tuple[str | None, str | None]:
+    """The event and the channel of a frame that was refused, where they can be read: its sender is
+    told which event failed (protocol.md section 17)."""
     try:
-        about = _outline_decoder.decode(text)
+        about = _outline_decoder.decode(sent)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return None, None
     event, channel = about.event, about.channel

@@ -14,16 +14,20 @@ class Rate:
     (protocol.md section 17: 500 frames with the default of 100).
     """
 
-    __slots__ = ("_full_at", "_interval")
+    __slots__ = ("_full_at", "_interval", "refused")
 
     def __init__(self, per_second: int) -> None:
         self._interval = 1 / per_second if per_second else 0.0
         self._full_at = 0.0  # when the bucket will be full again, by the caller's clock
+        self.refused = 0  # frames, since the bucket was last full
 
     def allows(self, now: float) -> bool:
         """Counts a frame at `now` (seconds of any steady clock), or refuses it."""
+        if self._full_at <= now:
+            self.refused = 0
         full_at = max(self._full_at, now) + self._interval
         if full_at - now > BURST_SECONDS:
+            self.refused += 1
             return False
         self._full_at = full_at
         return True

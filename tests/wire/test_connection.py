@@ -81,6 +81,24 @@ async def test_a_secret_does_not_outlive_the_close_handshake(
             assert answered.refusal == (401, "INVALID_CONNECTION")
 
 
+async def test_a_secret_ends_with_the_servers_close_frame(
+    every_server: Server, channel: str
+) -> None:
+    """Also while its client does not answer the frame, so that the connection is still there."""
+    async with connect(every_server, uid=channel, channels=room(channel)) as client:
+        await client.subscribe(channel)
+        await client.send(*['{"event":"hotsock.ping"}'] * 1400)
+        client.socket.transport.write = lambda data: None  # type: ignore[method-assign]
+
+        async def told() -> Any:
+            await asyncio.sleep(0)
+            return client.socket.protocol.close_rcvd
+
+        assert (await eventually(told)).code == 4429
+        answered = await client.call("listMessages", {"channel": channel})
+        assert answered.refusal == (401, "INVALID_CONNECTION")
+
+
 async def credentials_end(client: Client, channel: str) -> None:
     async def refused() -> bool:
         answered = await client.call("listMessages", {"channel": channel})
@@ -193,6 +211,7 @@ async def test_who_goes_on_sending_too_fast_is_told_then_closed_then_refused(
             answered += 1
         assert answered >= 500
         assert frame["error"]["code"] == "RATE_LIMITED"
+        assert frame["error"]["event"] == "hotsock.ping"
         assert (await client.closed())[0] == 4429
     await refused_for_now(any_server, jwt)
 

@@ -42,6 +42,17 @@ def test_a_refused_frame_does_not_count() -> None:
     assert rate.allows(0.02)
 
 
+def test_refusals_are_counted_until_it_has_rested() -> None:
+    rate = Rate(1)
+    flood(rate, 13, 0.0)
+    flood(rate, 2, 9.0)
+    assert rate.refused == 3
+    flood(rate, 1, 10.5)
+    assert rate.refused == 3
+    flood(rate, 12, 30.0)
+    assert rate.refused == 2
+
+
 @given(gaps)
 def test_the_mean_over_a_long_time_is_never_exceeded(gaps: list[float]) -> None:
     rate, now, allowed = Rate(DEFAULT), 0.0, 0
