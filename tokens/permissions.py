@@ -56,10 +56,12 @@ def resolve(directive: str, entries: Iterable[Entry]) -> Any:
 class ChannelRights:
     """What the tokens allow on one channel; `history_start` is in unix seconds.
 
-    `subscribe` already includes the leave that autoSubscribe implies.
+    `subscribe` already includes the leave that autoSubscribe implies; `refused` is whether it is
+    an explicit false, which no other token can overrule.
     """
 
     subscribe: bool
+    refused: bool
     auto_subscribe: bool
     alias: str | None
     get_info: bool
@@ -221,6 +223,7 @@ def _channel_rights(entries: list[Entry]) -> ChannelRights:
     auto_subscribe = bool(resolve("autoSubscribe", entries))
     return ChannelRights(
         subscribe=auto_subscribe if subscribe is None else subscribe,
+        refused=subscribe is False,
         auto_subscribe=auto_subscribe,
         alias=resolve("alias", entries),
         get_info=bool(resolve("getInfo", entries)),

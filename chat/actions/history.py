@@ -29,7 +29,7 @@ async def list_messages(
     `after` and `before` are message ids, exclusive; `before` counts only with `reverse`, `after`
     only without. Raises ProtocolError: NOT_SUBSCRIBED, SERVICE_UNAVAILABLE.
     """
-    subscription = session.subscription(session.real_name(channel))
+    subscription = session.subscription(channel)
     start = window_start(subscription)
     if reverse:
         return await read(_newest, subscription.channel, start, before)

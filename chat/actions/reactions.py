@@ -14,7 +14,7 @@ async def react(node: Node, session: Session, command: React) -> None:
     Raises ProtocolError: NOT_SUBSCRIBED, REACT_PERMISSION_DENIED, MESSAGE_NOT_FOUND,
     SERVICE_UNAVAILABLE.
     """
-    subscription = session.subscription(session.real_name(command.channel))
+    subscription = session.subscription(command.channel)
     uid = needs_uid(subscription)
     event = await read(_event_of, subscription.channel, command.message_id)
     session.may_react(subscription, event, command.reaction)
@@ -50,7 +50,7 @@ async def list_reactions(session: Session, channel: str, message_id: str) -> lis
 
     Raises ProtocolError: NOT_SUBSCRIBED, MESSAGE_NOT_FOUND, SERVICE_UNAVAILABLE.
     """
-    subscription = session.subscription(session.real_name(channel))
+    subscription = session.subscription(channel)
     return await read(_reactions_to, subscription.channel, message_id, window_start(subscription))
 
 

@@ -4,6 +4,7 @@ Plain SQL on the driver's own cursor (design.md section 4: Django's keeps every 
 and one ORM save a message is 20 to 50 times slower). Knows tables; decides nothing about chat.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -112,7 +113,10 @@ class Transaction:
     deletions: list[tuple[str, Row]] = field(init=False, default_factory=list)
     # message id -> channel row, and its expiry as the driver gives it
     live: dict[str, tuple[int, Any]] = field(init=False, default_factory=dict)
-    standing: set[Row] = field(init=False, default_factory=set)  # (message, uid, reaction)
+    # (message id, uid, reaction) -> whether it stands; those taken back are there too
+    standing: dict[Row, bool] = field(init=False, default_factory=dict)
+    # (message id, uid) -> how many different reactions there are of that uid, taken back or not
+    reacted: Counter[Row] = field(init=False, default_factory=Counter)
     answers: dict[Row, str] = field(init=False, default_factory=dict)  # (channel row, key) -> JSON
     # channel row and storage key -> number and value of what is set there
     entries: dict[Row, tuple[int, bytes | None]] = field(init=False, default_factory=dict)

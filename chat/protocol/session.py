@@ -19,6 +19,7 @@ from .sources import Source
 
 NOTHING: Final = "null"  # an absent umd, as JSON text
 MAX_REMEMBERED: Final = 1024
+MAX_SUBSCRIPTIONS: Final = 2000  # of one connection (promise P6); 64 KiB of token begin fewer
 
 
 class Sender(Protocol):
@@ -105,7 +106,7 @@ class Session:
         return granted.real_name(name)
 
     def subscription(self, name: str) -> Subscription:
-        """The live subscription to a channel; raises NOT_SUBSCRIBED."""
+        """The live subscription to a channel, by its name or an alias; raises NOT_SUBSCRIBED."""
         subscription = self.subscriptions.get(name)
         if subscription is None:
             subscription = self.subscriptions.get(self.real_name(name))
@@ -131,6 +132,7 @@ class Session:
         granted = grants(self.claims, claims)
         channel = self.real_name(command.channel, granted)
         self._refuse_second(channel)
+        self._refuse_too_many()
         subscription = self._granted(channel, granted, claims)
         if is_presence(channel) and not subscription.uid:
             raise ProtocolError(
@@ -145,6 +147,13 @@ class Session:
                 ErrorCode.ALREADY_SUBSCRIBED,
                 "You are subscribed to this channel already.",
                 channel=channel,
+            )
+
+    def _refuse_too_many(self) -> None:
+        if len(self.subscriptions) >= MAX_SUBSCRIPTIONS:
+            raise ProtocolError(
+                ErrorCode.RATE_LIMITED,
+                f"A connection has at most {MAX_SUBSCRIPTIONS} subscriptions; end another first.",
             )
 
     def _granted(self, channel: str, granted: Grants, claims: Claims | None) -> Subscription:
@@ -183,7 +192,7 @@ class Session:
         rights = self.grants.message(channel, event)
         if rights.broadcast:
             return rights
-        if rights.publish:
+        if rights.publish and not self.grants.channel(channel).refused:
             raise ProtocolError(
                 ErrorCode.NOT_SUBSCRIBED, "Subscribe to this channel before publishing to it."
             )

@@ -72,6 +72,20 @@ async def tries_to_publish(
         await listener.nothing()
 
 
+@pytest.mark.parametrize(
+    ("subscribe", "code"), [(False, DENIED), (None, "NOT_SUBSCRIBED"), (True, "NOT_SUBSCRIBED")]
+)
+async def test_where_subscribing_would_not_help_it_is_no_matter_of_subscribing(
+    any_server: Server, channel: str, subscribe: bool | None, code: str
+) -> None:
+    """Where nothing is stated, a subscribe token would (protocol.md section 8)."""
+    async with connect(any_server, channels=room(channel, subscribe=subscribe)) as client:
+        await client.publish(channel)
+        await client.error(code, "chat", channel)
+        body = {"channel": channel, "event": "chat"}
+        assert (await client.call("publishMessage", body)).refusal == (403, code)
+
+
 async def test_broadcasting_from_outside_carries_the_connections_meta(
     any_server: Server, channel: str
 ) -> None:

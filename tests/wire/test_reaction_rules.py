@@ -136,6 +136,35 @@ async def test_wrong_fields_are_told(
         assert await client.reactions(channel, message) == []
 
 
+async def test_one_uid_has_at_most_100_different_ones_on_a_message(
+    every_server: Server, channel: str
+) -> None:
+    """Those taken back count, since their marks stay; each may come and go as before."""
+    async with (
+        connect(every_server, uid="jim", channels=room(channel)) as jim,
+        connect(every_server, uid="pam", channels=room(channel)) as pam,
+    ):
+        await jim.subscribe(channel)
+        await pam.subscribe(channel)
+        message = await jim.store(channel)
+        await jim.receive("chat")
+        for number in range(100):
+            await jim.react(channel, message, f"r{number}")
+        await jim.react(channel, message, "r0", "remove")
+        await jim.react(channel, message, "more")
+        await jim.error("RATE_LIMITED", EVENT, channel)
+        data = {"messageId": message, "reaction": "more", "action": "add"}
+        body = {"channel": channel, "event": EVENT, "data": data}
+        assert (await jim.call("publishMessage", body)).refusal == (429, "RATE_LIMITED")
+        await jim.react(channel, message, "more", "remove")
+        await jim.react(channel, message, "r0")
+        await pam.react(channel, message, "more")
+        await pam.settle()
+        await jim.settle()
+        theirs = [reaction["reaction"] for reaction in await pam.reactions(channel, message)]
+        assert sorted(theirs) == sorted([*(f"r{number}" for number in range(100)), "more"])
+
+
 async def test_reactions_are_listed_inside_the_callers_window_alone(
     every_server: Server, channel: str
 ) -> None:

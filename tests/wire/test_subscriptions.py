@@ -91,3 +91,18 @@ async def test_a_subscription_is_one_channels(any_server: Server, channel: str) 
         await both.publish(names[0])
         assert (await one.receive("chat"))["channel"] == names[0]
         await one.nothing(both)
+
+
+async def test_a_connection_has_at_most_2000_subscriptions(server: Server, channel: str) -> None:
+    """Begun by the token, as far as it says so in 64 KiB, and by frames below the rate limit."""
+    channels = {f"{channel[5:15]}{at}": {"autoSubscribe": True} for at in range(1100)}
+    channels[f"{channel}*"] = {"subscribe": True}
+    async with connect(server, channels=channels) as client:
+        for _ in range(1100):
+            await client.receive("hotsock.subscribed")
+        for at in range(900):
+            await client.subscribe(f"{channel}{at}")
+        await client.send({"event": "hotsock.subscribe", "channel": channel})
+        await client.error("RATE_LIMITED", "hotsock.subscribe", channel)
+        await client.unsubscribe(f"{channel}0")
+        await client.subscribe(channel)

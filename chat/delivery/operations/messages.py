@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
 from chat.delivery import reports
 from chat.delivery.changes import Change, Item
@@ -12,6 +12,10 @@ from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.sources import Source
 
 from .base import FOR_EVER, Operation
+
+# Different ones of one uid to one message, those taken back too, since their marks stay: each
+# change reads them all, and a page of history is never cut short.
+MAX_REACTIONS: Final = 100
 
 
 @dataclass(slots=True)
@@ -116,14 +120,13 @@ class SetReaction(Operation):
         )
         transaction.live.update((id, (channel, expires)) for id, channel, expires in found)
         uids = sorted({operation.uid for operation in operations})
-        transaction.standing.update(
-            transaction.select(
-                "SELECT message_id, uid, reaction FROM chat_reaction"  # noqa: S608
-                f" WHERE message_id IN ({marks}) AND uid IN ({','.join('?' * len(uids))})"
-                " AND NOT removed",
-                [*messages, *uids],
-            )
+        given = transaction.select(
+            "SELECT message_id, uid, reaction, removed FROM chat_reaction"  # noqa: S608
+            f" WHERE message_id IN ({marks}) AND uid IN ({','.join('?' * len(uids))})",
+            [*messages, *uids],
         )
+        transaction.standing.update((tuple(key), not removed) for *key, removed in given)
+        transaction.reacted.update((message, uid) for message, uid, *_ in given)
 
     def apply(self, transaction: Transaction) -> None:
         self.change = None
@@ -133,9 +136,11 @@ class SetReaction(Operation):
             raise message_not_found()
         key = (self.message_id, self.uid, self.reaction)
         removed = self.action == "remove"
-        if (key in transaction.standing) is not removed:
+        if transaction.standing.get(key, False) is not removed:
             return
-        transaction.standing.symmetric_difference_update([key])
+        if key not in transaction.standing:
+            self._count(transaction)
+        transaction.standing[key] = not removed
         previous, number = head.number, head.advance()
         now = transaction.moment(transaction.now)
         transaction.reactions[key] = (
@@ -153,6 +158,16 @@ class SetReaction(Operation):
                 *(self.action, self.channel, self.message_id, id, self.reaction),
                 *(self.uid, self.umd, transaction.now, transaction.time(expires), self.source),
             )
+
+    def _count(self, transaction: Transaction) -> None:
+        """One more of this uid's on this message; raises RATE_LIMITED."""
+        mine = (self.message_id, self.uid)
+        if transaction.reacted[mine] >= MAX_REACTIONS:
+            raise ProtocolError(
+                ErrorCode.RATE_LIMITED,
+                f"{MAX_REACTIONS} different reactions of one uid to one message are the most.",
+            )
+        transaction.reacted[mine] += 1
 
 
 def message_not_found() -> ProtocolError:
