@@ -4,7 +4,7 @@ from . import server_api, views
 
 urlpatterns = [
     path("", views.demo),
-    path("connection/<str:operation>", views.client_operation),
+    re_path(r"^connection/(?P<operation>[\s\S]*)\Z", views.client_operation),
     path("publish", server_api.publish),
     re_path("^channels(?:/|$)", server_api.channel),
     re_path(r"^schedules/(?P<arn>[\s\S]+)\Z", server_api.schedule),

@@ -47,9 +47,10 @@ async def test_health_is_told(any_server: Server, path: str) -> None:
         assert (await http.get(path)).status_code == 200
 
 
-async def test_an_unknown_operation_is_not_found(any_server: Server) -> None:
+@pytest.mark.parametrize("operation", ["listEverything", "", "listMessages/", "a/b", "a%0Ab"])
+async def test_an_unknown_operation_is_not_found(any_server: Server, operation: str) -> None:
     async with connect(any_server) as client:
-        assert (await client.call("listEverything", {})).refusal == (404, "INVALID_REQUEST")
+        assert (await client.call(operation, {})).refusal == (404, "INVALID_REQUEST")
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
