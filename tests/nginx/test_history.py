@@ -1,0 +1,3 @@
+"""tests/wire/test_history.py, through nginx."""
+
+from tests.wire.test_history import *  # noqa: F403

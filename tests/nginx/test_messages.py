@@ -1,0 +1,3 @@
+"""tests/wire/test_messages.py, through nginx."""
+
+from tests.wire.test_messages import *  # noqa: F403

@@ -1,0 +1,3 @@
+"""tests/wire/test_reactions.py, through nginx."""
+
+from tests.wire.test_reactions import *  # noqa: F403
