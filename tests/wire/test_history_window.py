@@ -121,3 +121,22 @@ async def test_expired_messages_are_invisible_before_they_are_purged(
             await client.error("MESSAGE_NOT_FOUND", "hotsock.messageReaction", channel)
         kept = await client.call("listReactions", {"channel": channel, "messageId": lasting})
         assert kept.json == {"reactions": [{"reaction": "👍", "uid": "jim"}]}
+
+
+async def test_pages_go_on_where_they_were_while_others_write_and_messages_expire(
+    every_server: Server, channel: str
+) -> None:
+    """Also where the message expires at which a page ended; a full page is full all the same."""
+    async with connect(every_server, channels=room(channel, historyStart=0)) as client:
+        await client.subscribe(channel)
+        ids = await client.fill(channel, 220)
+        assert ids_of(await client.history(channel)) == ids[:100]
+        assert ids_of(await client.history(channel, reverse=True)) == ids[:119:-1]
+        for gone in (99, 110, 120):
+            expire(every_server, ids[gone])
+        ids += await client.fill(channel, 1)
+        forward = [id for at, id in enumerate(ids) if at > 99 and at != 110 and at != 120]
+        assert ids_of(await client.history(channel, after=ids[99])) == forward[:100]
+        backward = [id for at, id in enumerate(ids) if at < 120 and at not in (99, 110)][::-1]
+        earlier = await client.history(channel, before=ids[120], reverse=True)
+        assert ids_of(earlier) == backward[:100]
