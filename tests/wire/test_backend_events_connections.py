@@ -199,7 +199,8 @@ async def test_what_a_killed_server_held_is_reported_by_the_next(
             await jim.subscribe(presence)
             async with connect(server, uid="pam", channels={}) as pam:
                 await backend.on(presence, 3)
-                await eventually(lambda: waiting(server, presence, 0))
+                for stream in (channel, presence, jim.id, pam.id):  # what is under way waits longer
+                    await eventually(lambda stream=stream: waiting(server, stream, 0))
                 server.kill()
         server.restart()
         found = await backend.on(channel, 4)

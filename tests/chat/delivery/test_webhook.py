@@ -216,7 +216,7 @@ def test_what_fails_reports_nothing_and_what_is_tried_again_reports_once(channel
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    with Receiver().listening() as receiver:
+    with Receiver(described=False).listening() as receiver:
         yield receiver
 
 
