@@ -57,7 +57,7 @@ def parked(**columns: Any) -> BackendEvent:
 
 def test_a_list_says_what_waits_and_what_is_parked(viewer: Client) -> None:
     parked()
-    event(next_attempt_at=stored.ahead(hours=1, minutes=1), attempts=9, last_error="ConnectError")
+    event(next_attempt_at=stored.ahead(hours=1, minutes=30), attempts=9, last_error="ConnectError")
     event(stream="chat-b", type="hotsock.subscribed")
     rows = Page(viewer, list_url("backendevent")).rows
     assert [(row["of"], row["kind"], row["state"], row["attempts"]) for row in rows] == [
