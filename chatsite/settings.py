@@ -93,11 +93,13 @@ def _sqlite(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _postgresql(options: dict[str, Any]) -> dict[str, Any]:
-    # A small pool for the threads that read; waits 2 s at most, and never hands out a dead one.
+    # A small pool for the threads that read; waits 2 s at most, and never hands out a dead one. Who
+    # asks tries anew once an attempt is 2 s old: left to itself the pool waits twice as long each
+    # time that the database does not answer, and finds it minutes after it is back.
     # The cost of a page is a solid-state disk's: with the default of 4, PostgreSQL reads and sorts
     # a whole channel for a page of history (10,000 messages: 48 ms instead of 0.1).
     options |= {
-        "pool": {"min_size": 1, "max_size": 8, "timeout": 2},
+        "pool": {"min_size": 1, "max_size": 8, "timeout": 2, "reconnect_timeout": 2},
         "connect_timeout": 2,
         "options": f"{options.get('options', '')} -c random_page_cost=1.1".strip(),
     }
