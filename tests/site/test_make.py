@@ -16,7 +16,7 @@ import pytest
 
 from tests.servers import ROOT, StartError, free_port, server_environment
 
-TARGETS = ["help", "setup", "run", "test", "lint", "format", "bench", "clean"]
+TARGETS = ["help", "setup", "run", "test", "test-faults", "lint", "format", "bench", "clean"]
 LIMIT_SECONDS = 30
 
 
@@ -83,7 +83,7 @@ class Terminal:
 
 def test_help_is_the_default_and_has_a_line_for_each_target(tmp_path: Path) -> None:
     outcome = make(tmp_path)
-    assert re.findall(r"^make (\w+) +\S", outcome.stdout, re.MULTILINE) == TARGETS
+    assert re.findall(r"^make ([\w-]+) +\S", outcome.stdout, re.MULTILINE) == TARGETS
 
 
 @pytest.mark.parametrize("port", ["http", "70000", "8000; echo injected"])

@@ -1,0 +1,163 @@
+"""What fault tests share: the figures of a run, and a site to break."""
+
+from __future__ import annotations
+
+import os
+import random
+import secrets
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import redis as redis_client
+
+from tests.faults import results
+from tests.faults.proxy import Proxy
+from tests.servers import (
+    Postgres,
+    Program,
+    Server,
+    _pongs,
+    keys_of,
+    redis_url,
+    start_postgres,
+    start_redis,
+    start_server,
+)
+
+SCALE = float(os.environ.get("FAULT_SCALE", "1"))
+OUTCOME = pytest.StashKey[str]()
+
+
+@dataclass
+class Fault:
+    """One run of a fault: its schedule's seed, and what it counted and measured."""
+
+    name: str
+    case: str
+    seed: int
+    numbers: Counter[str] = field(default_factory=Counter)
+    measured: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.random = random.Random(self.seed)
+        self._begun = time.monotonic()
+
+    def times(self, small: int) -> int:
+        """How often: the small number of `make test` times SCALE, at least once."""
+        return max(1, round(small * SCALE))
+
+    def count(self, what: str, number: int = 1) -> None:
+        self.numbers[what] += int(number)
+
+    def measure(self, what: str, value: float) -> None:
+        """Keeps the greatest."""
+        self.measured[what] = round(max(value, self.measured.get(what, value)), 4)
+
+    def none(self, what: str, found: Sequence[Any]) -> None:
+        """Counts, and fails where there is any."""
+        self.numbers[what] += len(found)
+        assert not found, f"{len(found)} {what}: {found[:5]} (seed {self.seed})"
+
+    def none_of(self, problems: dict[str, list[Any]]) -> None:
+        for what, found in problems.items():
+            self.none(what, found)
+
+    def result(self, outcome: str) -> dict[str, Any]:
+        return {
+            "fault": self.name,
+            "case": self.case,
+            "seed": self.seed,
+            "scale": SCALE,
+            "numbers": dict(self.numbers),
+            "measured": self.measured,
+            "outcome": outcome,
+            "seconds": round(time.monotonic() - self._begun, 1),
+            "commit": results.commit(),
+        }
+
+
+@pytest.fixture
+def fault(request: pytest.FixtureRequest) -> Iterator[Fault]:
+    """Takes FAULT_SEED, or draws one. Under `make test-faults` its figures go to the results."""
+    seed = int(os.environ.get("FAULT_SEED") or secrets.randbits(32))
+    name = request.path.stem.removeprefix("test_")
+    fault = Fault(name, request.node.name.removeprefix("test_"), seed)
+    yield fault
+    if "FAULT_SCALE" in os.environ:
+        results.append(fault.result(request.node.stash.get(OUTCOME, "error")))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    report = yield
+    if report.when == "call":
+        item.stash[OUTCOME] = report.outcome
+    return report
+
+
+@dataclass
+class Site:
+    """Two servers on one PostgreSQL and one Redis, all its own. `other` reaches Redis by `link`."""
+
+    postgres: Postgres
+    redis: Program
+    link: Proxy
+    one: Server
+    other: Server
+
+    @property
+    def servers(self) -> tuple[Server, Server]:
+        return self.one, self.other
+
+    def ask_redis(self) -> redis_client.Redis:
+        return redis_client.Redis(port=self.redis.port)
+
+    def start_redis(self) -> None:
+        self.redis.start(lambda: _pongs(self.redis.port))
+
+    def start_postgres(self) -> None:
+        self.postgres.start(self.postgres.ready)
+
+    def mend(self) -> None:
+        """Whatever a test before has left broken."""
+        self.link.delay = 0.0
+        if not self.redis.running:
+            self.start_redis()
+        if not self.postgres.running:
+            self.start_postgres()
+        for server in self.servers:
+            if not server.running:
+                server.restart()
+
+
+@pytest.fixture(scope="session")
+def _site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    directory = tmp_path_factory.mktemp("faults")
+    with ExitStack() as stack:
+        postgres = stack.enter_context(start_postgres(directory))
+        redis = stack.enter_context(start_redis(directory))
+        link = stack.enter_context(Proxy(redis.port).running())
+        env = {"DATABASE_URL": postgres.database(), "CLIENT_FRAMES_PER_SECOND": "0"}
+        one = stack.enter_context(
+            start_server("uvicorn", directory, REDIS_URL=redis_url(redis), **env)
+        )
+        env |= {"REDIS_URL": f"redis://127.0.0.1:{link.port}/0", **keys_of(one)}
+        other = stack.enter_context(start_server("uvicorn", directory, **env))
+        yield Site(postgres, redis, link, one, other)
+
+
+@pytest.fixture
+def site(_site: Site) -> Site:
+    _site.mend()
+    return _site
+
+
+@pytest.fixture
+def channel() -> str:
+    """One that no other test uses."""
+    return f"fault-{secrets.token_hex(8)}"
