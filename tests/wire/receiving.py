@@ -85,7 +85,7 @@ class Receiver:
             self._news.wait_for(lambda: len(self._found(of)) >= count, LIMIT_SECONDS)
             found = self._found(of)
         assert not self.problems
-        assert len(found) >= count, f"{len(found)} of {count}: {[each.text for each in found]}"
+        assert len(found) >= count, f"{len(found)} of {count}: {[each.text for each in found][-20:]}"
         return found[:count]
 
     def _found(self, of: Choice) -> list[Delivery]:

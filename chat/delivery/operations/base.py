@@ -5,10 +5,10 @@ as ProtocolError before anything is gathered: it is that operation's result, and
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
-from chat.delivery.changes import Item
+from chat.delivery.changes import Change, Item
 from chat.delivery.transaction import Transaction
 
 FOR_EVER: Final = -1
@@ -33,3 +33,18 @@ class Operation:
 
     def apply(self, transaction: Transaction) -> Any:
         raise NotImplementedError
+
+
+@dataclass(slots=True)
+class ChannelOperation(Operation):
+    """A write to one channel, whose `change`, where it makes one, is announced."""
+
+    channel: str
+    change: Change | None = field(default=None, kw_only=True)
+
+    def locks(self) -> tuple[str, ...]:
+        return (self.channel,)
+
+    @property
+    def announced(self) -> Sequence[Item]:
+        return () if self.change is None else (self.change,)

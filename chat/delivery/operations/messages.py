@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from chat.delivery import reports
-from chat.delivery.changes import Change, Item
+from chat.delivery.changes import Change
 from chat.delivery.transaction import Transaction
 from chat.protocol import events, ids
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.sources import Source
 
-from .base import FOR_EVER, Operation
+from .base import FOR_EVER, ChannelOperation, Operation
 
 # Different ones of one uid to one message, those taken back too, since their marks stay: each
 # change reads them all, and a page of history is never cut short.
@@ -19,11 +19,10 @@ MAX_REACTIONS: Final = 100
 
 
 @dataclass(slots=True)
-class StoreMessage(Operation):
+class StoreMessage(ChannelOperation):
     """Stores a message and gives its id. `store` in seconds, -1 for ever; `meta` None: by the
     server API; `source` None: no backend event is wanted."""
 
-    channel: str
     event: str
     data: bytes
     uid: str | None
@@ -33,14 +32,6 @@ class StoreMessage(Operation):
     origin: str | None = None
     echo: bool = False
     source: Source | None = None
-    change: Change | None = None
-
-    def locks(self) -> tuple[str, ...]:
-        return (self.channel,)
-
-    @property
-    def announced(self) -> Sequence[Item]:
-        return () if self.change is None else (self.change,)
 
     def apply(self, transaction: Transaction) -> str:
         head = transaction.heads[self.channel]
@@ -84,13 +75,12 @@ class ReportMessage(Operation):
 
 
 @dataclass(slots=True)
-class SetReaction(Operation):
+class SetReaction(ChannelOperation):
     """Adds or removes a reaction; whether that changed anything is whether it is announced.
 
     `source` None: no backend event is wanted.
     """
 
-    channel: str
     message_id: str
     uid: str
     umd: str
@@ -100,14 +90,6 @@ class SetReaction(Operation):
     origin: str | None = None
     echo: bool = False
     source: Source | None = None
-    change: Change | None = None
-
-    def locks(self) -> tuple[str, ...]:
-        return (self.channel,)
-
-    @property
-    def announced(self) -> Sequence[Item]:
-        return () if self.change is None else (self.change,)
 
     @classmethod
     def load(cls, transaction: Transaction, operations: Sequence[Self]) -> None:

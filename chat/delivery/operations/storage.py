@@ -6,27 +6,26 @@ from datetime import timedelta
 from typing import Final, Self
 
 from chat.delivery import reports
-from chat.delivery.changes import Change, Item
+from chat.delivery.changes import Change
 from chat.delivery.transaction import Transaction
 from chat.protocol import events
 from chat.protocol.sources import Source
 from chat.protocol.storage import same
 
-from .base import FOR_EVER, Operation
+from .base import FOR_EVER, ChannelOperation
 from .expiry import report_expired
 
 CLEARED: Final = ""  # what a cleared entry's row holds for its value
 
 
 @dataclass(slots=True)
-class SetStorage(Operation):
+class SetStorage(ChannelOperation):
     """Sets an entry, or clears it where `data` is None; only a change of its value is announced.
 
     `store` in seconds, -1 for ever; `meta` None: by the server API; `source` None: no backend
     event is wanted, of its expiry neither.
     """
 
-    channel: str
     key: str
     data: bytes | None
     uid: str | None
@@ -34,14 +33,6 @@ class SetStorage(Operation):
     meta: bytes | None
     store: int = FOR_EVER
     source: Source | None = None
-    change: Change | None = None
-
-    def locks(self) -> tuple[str, ...]:
-        return (self.channel,)
-
-    @property
-    def announced(self) -> Sequence[Item]:
-        return () if self.change is None else (self.change,)
 
     @classmethod
     def load(cls, transaction: Transaction, operations: Sequence[Self]) -> None:

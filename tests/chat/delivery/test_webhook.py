@@ -323,12 +323,12 @@ async def test_its_own_process_wakes_it_at_once(
         await receiver.wait(2, of(channel))
 
 
-async def test_a_thousand_events_of_a_hundred_streams(receiver: Receiver, channel: str) -> None:
-    names = [f"{channel}-{number}" for number in range(100)]
+async def test_many_events_of_many_streams(receiver: Receiver, channel: str) -> None:
+    names = [f"{channel}-{number}" for number in range(25)]
     for name in names:
         await in_thread(lambda name=name: report(name, *range(10)))
     async with working(receiver):
-        found = await receiver.wait(1000, of(*names))
+        found = await receiver.wait(250, of(*names))
     for name in names:
         order = [each.body["data"]["data"] for each in found if each.channel == name]
         assert order == list(range(10))
