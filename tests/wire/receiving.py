@@ -85,7 +85,8 @@ class Receiver:
             self._news.wait_for(lambda: len(self._found(of)) >= count, LIMIT_SECONDS)
             found = self._found(of)
         assert not self.problems
-        assert len(found) >= count, f"{len(found)} of {count}: {[each.text for each in found][-20:]}"
+        last = [each.text for each in found[-20:]]
+        assert len(found) >= count, f"{len(found)} of {count}, the last: {last}"
         return found[:count]
 
     def _found(self, of: Choice) -> list[Delivery]:
