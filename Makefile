@@ -18,7 +18,7 @@ run: setup ## Serve the chat on http://127.0.0.1:PORT (PORT=8000); Ctrl-C ends i
 test: lint ## Lint, then all tests: JavaScript, wire, browser (brings Redis, PostgreSQL, Chromium)
 	@bin/setup services
 	$(NODE) --test 'tests/js/**/*.test.js'
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 4 --dist loadfile
 
 test-faults: setup ## Break things for real: FAULT=name SCALE=10 SEED=n (all; 1; drawn), tests/faults
 	@bin/setup services
