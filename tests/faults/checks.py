@@ -27,13 +27,18 @@ def duplicates(ids: Sequence[str]) -> list[str]:
     return [id for id in ids if id in seen or seen.add(id)]  # type: ignore[func-returns-value]
 
 
-def gaps(live: Sequence[str], history: Sequence[str], *, last: str | None = None) -> list[str]:
-    """P3: what one connection did not get between its first message and its last one or, where it
-    survived, `last`."""
-    if not live:
-        return []
-    heard, end = set(live), last or live[-1]
-    return [id for id in history if live[0] <= id <= end and id not in heard]
+def gaps(
+    live: Sequence[str],
+    history: Sequence[str],
+    *,
+    first: str | None = None,
+    last: str | None = None,
+) -> list[str]:
+    """P3: what one connection did not get between its first message and its last one. `first`:
+    what it must have begun with; `last`: where it survived, what it must have got."""
+    heard = set(live)
+    begin, end = first or min(live, default=""), last or max(live, default="")
+    return [id for id in history if begin <= id <= end and id not in heard]
 
 
 def disorder(live: Sequence[str], history: Sequence[str]) -> list[str]:
@@ -46,11 +51,15 @@ def disorder(live: Sequence[str], history: Sequence[str]) -> list[str]:
 
 
 def connection_problems(
-    live: Sequence[str], history: Sequence[str], *, last: str | None = None
+    live: Sequence[str],
+    history: Sequence[str],
+    *,
+    first: str | None = None,
+    last: str | None = None,
 ) -> dict[str, list[Any]]:
     """All that one connection's recording is held against."""
     return {
-        "messages missing on a connection": gaps(live, history, last=last),
+        "messages missing on a connection": gaps(live, history, first=first, last=last),
         "messages out of order": [*disorder(live, history), *inversions(live)],
         "messages twice on a connection": duplicates(live),
     }

@@ -365,8 +365,9 @@ class Publisher:
 
     def _note(self, frame: Frame) -> None:
         if frame.event == "chat" and frame.id and frame.sender == self.connection.uid:
-            self.acknowledged.append(frame.id)
-            self.latencies.append(frame.at - self._times.pop(frame.value[1]))
+            if sent_at := self._times.pop(frame.value[1], None):  # else it came twice
+                self.acknowledged.append(frame.id)
+                self.latencies.append(frame.at - sent_at)
         elif frame.event == "hotsock.error":
             self.refused += 1
 

@@ -66,7 +66,8 @@ async def test_kill(server: ForkedServer, fault: Fault, channel: str) -> None:
         fault.count("acknowledged", len(acknowledged))
         fault.none("acknowledged messages missing", checks.missing(acknowledged, stored))
         for watcher in life.watchers:
-            fault.none_of(checks.connection_problems(watcher.ids(channel), stored))
+            live = watcher.ids(channel)
+            fault.none_of(checks.connection_problems(live, stored, first=stored[0]))
         last = stored[-1] if stored else last
     fault.none("partial rows", checks.partial_rows(server))
     fault.none("id inversions", checks.row_inversions(server))

@@ -37,7 +37,8 @@ async def one_round(site: Site, fault: Fault, channel: str, each: int) -> None:
     assert len(history) == total
     for reader in readers:
         live = reader.ids(channel)
-        fault.none_of(checks.connection_problems(live, history, last=history[-1]))
+        ends = {"first": history[0], "last": history[-1]}
+        fault.none_of(checks.connection_problems(live, history, **ends))
         assert live == history
     for each_ in [*readers, *(writer.connection for writer in writers)]:
         each_.close()

@@ -44,7 +44,8 @@ async def test_postgresql(site: Site, fault: Fault, channel: str) -> None:
     fault.none("partial rows", checks.partial_rows(site.one))
     for reader in readers:
         live = reader.ids(channel)
-        fault.none_of(checks.connection_problems(live, history, last=max(acknowledged)))
+        ends = {"first": history[0], "last": max(acknowledged)}
+        fault.none_of(checks.connection_problems(live, history, **ends))
     for connection in [*readers, *(writer.connection for writer in writers)]:
         connection.close()
 

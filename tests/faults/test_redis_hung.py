@@ -37,8 +37,8 @@ async def test_redis_hung(site: Site, fault: Fault, channel: str) -> None:
     history = await whole_history(site.other, channel)
     fault.none("acknowledged messages missing", checks.missing(writer.acknowledged, history))
     for reader in (near, far):
-        problems = checks.connection_problems(reader.ids(channel), history, last=history[-1])
-        fault.none_of(problems)
+        ends = {"first": history[0], "last": history[-1]}
+        fault.none_of(checks.connection_problems(reader.ids(channel), history, **ends))
         reader.close()
     writer.connection.close()
 

@@ -1,4 +1,4 @@
-"""Subscribing while another process publishes, with a Redis link that is 5 ms slower (P3)."""
+"""Subscribing while another process publishes, with a Redis link that is slower (P3)."""
 
 import asyncio
 import contextlib
@@ -10,7 +10,7 @@ from tests.faults.recording import Connection, until
 
 SUBSCRIPTIONS = 200
 AT_ONCE = 10
-DELAY_SECONDS = 0.005
+DELAYS_SECONDS = (0.005, 0.03)  # the second for machines whose commits take longer than the first
 AFTER = 3  # messages of each kind after `hotsock.subscribed`
 PAUSE_SECONDS = 0.003
 MISSING_SECONDS = 10
@@ -18,14 +18,10 @@ KINDS = {"quiet": "stored", "typing": "passing"}
 
 
 async def test_subscribing(site: Site, fault: Fault) -> None:
-    site.link.delay = DELAY_SECONDS
+    times = fault.times(SUBSCRIPTIONS) // (AT_ONCE * len(DELAYS_SECONDS)) or 1
     try:
-        await asyncio.gather(
-            *(
-                subscribe_often(site, fault, number, fault.times(SUBSCRIPTIONS) // AT_ONCE or 1)
-                for number in range(AT_ONCE)
-            )
-        )
+        for site.link.delay in DELAYS_SECONDS:
+            await asyncio.gather(*(subscribe_often(site, fault, n, times) for n in range(AT_ONCE)))
     finally:
         site.link.delay = 0.0
 
