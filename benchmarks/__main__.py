@@ -13,7 +13,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import Final
 
-LONG: Final = ("admin", "idle", "presence", "purge")  # minutes each: run one by one
+LONG: Final = (
+    "admin",
+    "idle",
+    "presence",
+    "purge",
+    "simulate",
+    "units",
+)  # minutes each: run one by one
 
 
 def main() -> None:
