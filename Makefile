@@ -15,7 +15,7 @@ setup: .venv/ready .env ## Make the virtual environment and development keys; st
 run: setup ## Serve the chat on http://127.0.0.1:PORT (PORT=8000); Ctrl-C ends it
 	@bin/run
 
-test: lint ## Lint, then all tests: JavaScript, wire, browser (brings Redis, PostgreSQL, Chromium)
+test: lint ## Lint, then all tests: JavaScript, wire, browser (brings Redis, PostgreSQL, nginx, Chromium)
 	@bin/setup services
 	$(NODE) --test 'tests/js/**/*.test.js'
 	$(BIN)/pytest -n 4 --dist loadfile
