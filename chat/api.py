@@ -25,7 +25,6 @@ from chat.actions import channels, server
 from chat.delivery import joined
 from chat.delivery.commit import UNAVAILABLE
 from chat.delivery.operations import CancelSchedule, Operation
-from chat.delivery.telling import tell_servers
 from chat.protocol import decoders, frames
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.publication import Publication, Receipt, parse
@@ -281,6 +280,8 @@ def _announce(operation: Operation) -> None:
         for item in operation.announced:
             node.loop.call_soon_threadsafe(node.hub.announce, item)
     elif settings.REDIS_URL and operation.announced:
+        from chat.delivery.telling import tell_servers  # with Redis' client
+
         tell_servers(operation.announced)
 
 

@@ -11,7 +11,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Coroutine, Iterator, Sequence
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from channels.layers import get_channel_layer
 from django.conf import settings
@@ -20,7 +20,6 @@ from chat.delivery.catchup import read_changes
 from chat.delivery.expiry import report_for_ever as report_expiries
 from chat.delivery.gate import Gates
 from chat.delivery.hub import Hub
-from chat.delivery.layer import RedisLayer
 from chat.delivery.leases import LEASE_SHARE, RegisterNode, RemoveNode, RenewLease
 from chat.delivery.live import LiveConnection
 from chat.delivery.liveness import Liveness
@@ -29,13 +28,15 @@ from chat.delivery.peers import alive_beside, ended_on, revoked
 from chat.delivery.reader import close_pool, read
 from chat.delivery.reaper import Reaper
 from chat.delivery.scheduler import run_for_ever as run_schedules
-from chat.delivery.webhook import Webhook
-from chat.delivery.wire import Wire
 from chat.delivery.writer import Writer
 from chat.protocol import ids
 from chat.protocol.errors import CloseCode, ProtocolError
 from chat.protocol.rate import Rates
 from chat.protocol.session import Session
+
+if TYPE_CHECKING:
+    from chat.delivery.layer import RedisLayer
+    from chat.delivery.wire import Wire
 
 log = logging.getLogger("chat.node")
 
@@ -86,7 +87,9 @@ class Node:
         if self.hub.wire is not None:
             self.hub.wire.start()
 
-    def _wire(self) -> Wire:
+    def _wire(self) -> "Wire":
+        from chat.delivery.wire import Wire  # with Redis' client: a third of a second
+
         return Wire(
             self.id,
             cast("RedisLayer", get_channel_layer()),
@@ -117,6 +120,8 @@ class Node:
             report_expiries(self.writer),
         ]
         if settings.WEBHOOK_URL:
+            from chat.delivery.webhook import Webhook  # its client takes a third of a second
+
             webhook = Webhook(self.writer, settings.WEBHOOK_URL, settings.WEBHOOK_SECRET)
             chores.append(webhook.run())
         return chores

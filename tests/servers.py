@@ -394,9 +394,33 @@ def _migrate(database_url: str, directory: Path) -> None:
     """Brings the database up to date; a new SQLite file is a copy of one that already is."""
     scheme, _, path = database_url.partition(":///")
     if scheme != "sqlite":
-        _migrate_database(database_url, directory)
+        _migrate_postgres(database_url, directory)
     elif not Path(path).exists():
         shutil.copyfile(_migrated_file(), path)
+
+
+@functools.cache
+def _migrate_postgres(database_url: str, directory: Path) -> None:
+    """A new database becomes a copy of one that was migrated before, in the same cluster."""
+    cluster, _, name = database_url.rpartition("/")
+    with psycopg.connect(database_url, autocommit=True) as database:
+        found = database.execute("SELECT to_regclass('django_migrations')").fetchone()
+    if found is not None and found[0] is not None:
+        _migrate_database(database_url, directory)
+        return
+    template = _migrated_template(cluster, directory)
+    with psycopg.connect(f"{cluster}/postgres", autocommit=True) as database:
+        database.execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[arg-type]
+        database.execute(f"CREATE DATABASE {name} TEMPLATE {template}")  # type: ignore[arg-type]
+
+
+@functools.cache
+def _migrated_template(cluster: str, directory: Path) -> str:
+    name = f"migrated_{secrets.token_hex(4)}"
+    with psycopg.connect(f"{cluster}/postgres", autocommit=True) as database:
+        database.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
+    _migrate_database(f"{cluster}/{name}", directory)
+    return name
 
 
 @functools.cache

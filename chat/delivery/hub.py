@@ -5,10 +5,13 @@ Plain dictionaries on the event loop: nothing here waits, and nothing here write
 """
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from .changes import Item
 from .feed import Feed, ReadChanges, Subscriber
-from .wire import Wire
+
+if TYPE_CHECKING:
+    from .wire import Wire
 
 
 class Hub:
