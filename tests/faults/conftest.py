@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx
 import pytest
 import redis as redis_client
 
@@ -133,6 +134,16 @@ class Site:
         for server in self.servers:
             if not server.running:
                 server.restart()
+        deadline = time.monotonic() + 30
+        while not all(map(_linked, self.servers)):
+            assert time.monotonic() < deadline, "the servers do not hear each other"
+            time.sleep(0.05)
+
+
+def _linked(server: Server) -> bool:
+    """Ready, and neither alone nor degraded."""
+    answer = httpx.get(f"{server.url}/readyz", trust_env=False, timeout=10)
+    return answer.status_code == 200 and answer.json() == {"status": "ok"}
 
 
 @pytest.fixture(scope="session")
