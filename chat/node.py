@@ -85,7 +85,7 @@ class Node:
             raise
         self._recurring = [asyncio.create_task(chore) for chore in self._chores()]
         if self.hub.wire is not None:
-            self.hub.wire.start()
+            await self.hub.wire.start()
 
     def _wire(self) -> "Wire":
         from chat.delivery.wire import Wire  # with Redis' client: a third of a second

@@ -85,6 +85,7 @@ class Wire:
         self._dropped = False
         self._heard = 0
         self._lost = asyncio.Event()
+        self._linked = asyncio.Event()  # once
 
     @property
     def works(self) -> bool:
@@ -219,9 +220,12 @@ class Wire:
             self._running.cancel()
             await asyncio.gather(self._running, return_exceptions=True)
 
-    def start(self) -> None:
-        """Keeps the link up from now on, until `stop`."""
+    async def start(self) -> None:
+        """Keeps the link up from now on, until `stop`; returns when it is up for the first time, or
+        cannot be: whoever subscribes before would not hear the others."""
         self._running = asyncio.create_task(self._run())
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._linked.wait(), JOIN_SECONDS)
 
     async def _run(self) -> None:
         sending = asyncio.create_task(self._send_for_ever())
@@ -240,6 +244,7 @@ class Wire:
             self._own = own = await self._connect()
             await self._join_all(own)
             log.info("Linked to the other processes through Redis")
+            self._linked.set()
             self._check()
             await self._until_lost(own)
         except (*FAILURES, Lost) as error:

@@ -71,7 +71,8 @@ class Process:
 async def running(*processes: Process) -> AsyncIterator[None]:
     try:
         for process in processes:
-            process.wire.start()
+            await process.wire.start()
+            assert process.wire.works
         for process in processes:
             await process.until(lambda process=process: process.wire.works)
         yield
@@ -208,7 +209,7 @@ async def test_it_comes_back_after_redis_was_away_and_everybody_looks(redis: Pro
 async def test_it_begins_without_redis_and_links_when_it_is_there(redis: Program) -> None:
     redis.stop()
     one = Process("one", redis)
-    one.wire.start()
+    await one.wire.start()
     async with asyncio.timeout(5):
         await one.join("c")  # at once: heads are looked at meanwhile
     assert not one.wire.works
