@@ -68,22 +68,13 @@ def ready(server: Program) -> int:
     return len(re.findall("Application startup complete", server.log.read_text()))
 
 
-def test_there_are_as_many_as_were_asked_for_and_they_end_together(two: Server) -> None:
-    pids = workers(two)
-    assert len(pids) == 2
-    assert two.stop() == 0
-    assert not any(map(runs, pids))
-
-
-def test_one_that_dies_is_started_again(two: Server) -> None:
+def test_their_life(two: Server) -> None:
+    """As many as were asked for; one that dies is started again; SIGHUP exchanges all while the
+    address answers; they end together."""
     dead, other = workers(two)
     os.kill(dead, signal.SIGKILL)
     until(lambda: len(workers(two)) == 2 and dead not in workers(two) and ready(two) == 3)
     assert other in workers(two)
-    assert two.healthy()
-
-
-def test_sighup_exchanges_them_while_the_address_answers(two: Server) -> None:
     before = workers(two)
     two.send_signal(signal.SIGHUP)
 
@@ -93,6 +84,9 @@ def test_sighup_exchanges_them_while_the_address_answers(two: Server) -> None:
         return len(now) == 2 and not set(now) & set(before)
 
     until(exchanged)
+    pids = workers(two)
+    assert two.stop() == 0
+    assert not any(map(runs, pids))
 
 
 def test_they_end_when_their_supervisor_is_killed(two: Server) -> None:
