@@ -197,11 +197,11 @@ async def test_two_processes_deliver_each_event_once(
         async def publish(server: Server, at: int) -> None:
             async with connect(server, uid=f"u{at}", channels=room("both", CHAT)) as client:
                 await client.subscribe("both")
-                for number in range(10):
+                for number in range(50):
                     await client.publish("both", [at, number])
                 await client.settle()
 
         await asyncio.gather(publish(first, 0), publish(second, 1))
-        found = await receiver.wait(20, published("both"))
+        found = await receiver.wait(100, published("both"))
         ids = [delivery.body["data"]["id"] for delivery in found]
         assert ids == sorted(set(ids))
