@@ -95,9 +95,18 @@ def _claim(transaction: Transaction, stream: str, found: Collection[int]) -> Run
     oldest, *_, is_due = rows[0]
     until = transaction.after(CLAIM_SECONDS)
     claimed = is_due and transaction.select(CLAIM, [until, oldest, now])
-    if found:
+    if found and _stays(transaction, oldest):
         transaction.execute(POSTPONE.format(_marks(found)), [oldest, *found])
     return Run(stream, [Waiting(*row[:4]) for row in rows]) if claimed else None
+
+
+def _stays(transaction: Transaction, id: int) -> bool:
+    """Whether an event is there until the commit. One that another process settles at this moment
+    makes the next one due, which must not be put off after that."""
+    sql = "SELECT id FROM chat_backendevent WHERE id = ?"
+    if transaction.postgresql:
+        sql += " FOR UPDATE SKIP LOCKED"
+    return bool(transaction.select(sql, [id]))
 
 
 @dataclass(slots=True)
