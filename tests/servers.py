@@ -20,16 +20,17 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import jwt
 import psycopg
+
+from tests import forked
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 20
@@ -74,7 +75,7 @@ class Program:
     env: dict[str, str] = field(default_factory=lambda: dict(os.environ))
     cwd: Path = ROOT
     user: str | None = None
-    _process: subprocess.Popen[bytes] | None = None
+    _process: subprocess.Popen[bytes] | forked.Forked | None = None
 
     @property
     def pid(self) -> int:
@@ -87,22 +88,25 @@ class Program:
 
     def start(self, answers: Callable[[], bool]) -> None:
         """Starts it and waits until `answers()`; StartError after 20 s or when it has ended."""
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                self.command,
-                cwd=self.cwd,
-                env=self.env,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                **run_as(self.user),
-            )
+        with Path(os.devnull).open("rb") as nothing, self.log.open("ab") as log:
+            self._process = self._begun(nothing, log)
         _started.add(self._process)
         deadline = time.monotonic() + START_SECONDS
         while not answers():
             if self._ended_within(0.03) or time.monotonic() > deadline:
                 self.kill()
                 raise StartError(f"{self.command} did not come up:\n{self.log.read_text()}")
+
+    def _begun(self, nothing: IO[bytes], log: IO[bytes]) -> subprocess.Popen[bytes] | forked.Forked:
+        return subprocess.Popen(
+            self.command,
+            cwd=self.cwd,
+            env=self.env,
+            stdin=nothing,
+            stdout=log,
+            stderr=log,
+            **run_as(self.user),
+        )
 
     def send_signal(self, signum: int) -> None:
         assert self._process is not None
@@ -160,9 +164,13 @@ class Program:
 
 @dataclass
 class Server(Program):
-    """The chat server, as one of ASGI_SERVERS runs it."""
+    """The chat server, as one of ASGI_SERVERS runs it; `command` is what follows `python`."""
 
     kind: str = "uvicorn"
+
+    def _begun(self, nothing: IO[bytes], log: IO[bytes]) -> forked.Forked:
+        standard = (nothing, log, log)
+        return forked.start(self.command, cwd=self.cwd, env=self.env, standard=standard)
 
     @property
     def url(self) -> str:
@@ -215,18 +223,12 @@ def server_environment(directory: Path, **changes: str) -> dict[str, str]:
     }
 
 
-def manage(env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs manage.py as `env` says; its output is in `.stdout` and `.stderr`."""
-    return subprocess.run(
-        [sys.executable, "manage.py", *arguments],
-        cwd=ROOT,
-        env=env,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+def manage(
+    env: dict[str, str], *arguments: str, given: bytes = b""
+) -> subprocess.CompletedProcess[str]:
+    """Runs manage.py as `env` says, with `given` to read; what it said is in `.stdout` and
+    `.stderr`."""
+    return forked.run(["manage.py", *arguments], cwd=ROOT, env=env, given=given)
 
 
 def start_server(kind: str, directory: Path, *, port: int | None = None, **env: str) -> Server:
@@ -240,7 +242,7 @@ def start_server(kind: str, directory: Path, *, port: int | None = None, **env: 
         chosen = port or free_port()
         command = [part.format(port=chosen) for part in ASGI_SERVERS[kind]]
         server = Server(
-            [sys.executable, *command],
+            command,
             chosen,
             directory / f"{kind}-{chosen}.log",
             environment,
@@ -363,7 +365,7 @@ def start_postgres(directory: Path) -> Postgres:
     return postgres
 
 
-_started: set[subprocess.Popen[bytes]] = set()
+_started: set[subprocess.Popen[bytes] | forked.Forked] = set()
 
 
 @atexit.register

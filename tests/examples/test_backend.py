@@ -4,12 +4,12 @@ import base64
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import jwt
 import pytest
 
+from tests import forked
 from tests.servers import ROOT
 
 SECRETS = [letter * 64 for letter in (b"a", b"b")]
@@ -22,15 +22,8 @@ def run(directory: Path, code: str, **env: str) -> subprocess.CompletedProcess[s
     (directory / "examples").mkdir()
     shutil.copy(ROOT / "examples" / "backend.py", directory / "examples")
     rest = {name: value for name, value in os.environ.items() if name not in NAMES}
-    return subprocess.run(
-        [sys.executable, "-c", f"from examples.backend import *; {code}"],
-        cwd=directory,
-        env={**rest, **env},
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    script = f"from examples.backend import *; {code}"
+    return forked.run(["-c", script], cwd=directory, env={**rest, **env})
 
 
 @pytest.mark.parametrize(

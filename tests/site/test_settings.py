@@ -1,13 +1,12 @@
 """Settings are typed; a malformed variable is named by the checks and never stops an import."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests import forked
 from tests.servers import ROOT, manage, server_environment
 
 SHOW = """
@@ -29,15 +28,7 @@ NUMBERS = {
 
 def settings(directory: Path, **env: str) -> dict[str, Any]:
     """The site's settings as `env` makes them."""
-    outcome = subprocess.run(
-        [sys.executable, "-c", SHOW],
-        cwd=ROOT,
-        env=server_environment(directory, **env),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    outcome = forked.run(["-c", SHOW], cwd=ROOT, env=server_environment(directory, **env))
     assert outcome.returncode == 0, outcome.stderr
     shown: dict[str, Any] = json.loads(outcome.stdout)
     return shown

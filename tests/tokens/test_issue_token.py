@@ -2,7 +2,6 @@
 
 import io
 import json
-import subprocess
 import sys
 import time
 from io import StringIO
@@ -12,7 +11,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from tests.servers import ROOT, manage, server_environment
+from tests.servers import manage, server_environment
 from tests.tokens.material import Pair
 from tokens.claims import Claims
 from tokens.permissions import Grants
@@ -237,13 +236,7 @@ def test_a_refusal_is_one_sentence_on_stderr_and_1(tmp_path: Path) -> None:
 
 
 def test_it_reads_a_pipe(tmp_path: Path, signer: Pair) -> None:
-    outcome = subprocess.run(
-        [sys.executable, "manage.py", "issue_token", "--claims", "-"],
-        cwd=ROOT,
-        env=server_environment(tmp_path),
-        input=b'{"scope": "connect"}',
-        capture_output=True,
-        timeout=60,
-        check=True,
-    )
-    assert outcome.stdout.count(b".") == 2
+    given = b'{"scope": "connect"}'
+    outcome = manage(server_environment(tmp_path), "issue_token", "--claims", "-", given=given)
+    outcome.check_returncode()
+    assert outcome.stdout.count(".") == 2

@@ -1,13 +1,11 @@
 """`manage.py publish`: from a shell, beside a running server (docs/python.md)."""
 
 import json
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.servers import ROOT, Server
+from tests.servers import Server, manage
 from tests.wire.connecting import connect
 from tests.wire.database import rows
 from tests.wire.grants import room
@@ -16,16 +14,8 @@ from tests.wire.ulids import ULID
 
 def publish(server: Server, *arguments: str, stdin: bytes = b"", **env: str) -> tuple[int, str]:
     """Its exit code, and what it said: on standard output where it is 0, else on the other."""
-    outcome = subprocess.run(
-        [sys.executable, "manage.py", "publish", *arguments],
-        cwd=ROOT,
-        env=server.env | env,
-        input=stdin,
-        capture_output=True,
-        timeout=30,
-        check=False,
-    )
-    return outcome.returncode, (outcome.stderr if outcome.returncode else outcome.stdout).decode()
+    outcome = manage(server.env | env, "publish", *arguments, given=stdin)
+    return outcome.returncode, outcome.stderr if outcome.returncode else outcome.stdout
 
 
 def stored(server: Server, channel: str) -> list[tuple[str, bool]]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests import forked
 from tests.servers import ROOT, Postgres, Server, start_server
 from tests.wire.calls import http_client
 from tests.wire.connecting import connect
@@ -115,15 +115,9 @@ def run(server: Server, script: str) -> subprocess.CompletedProcess[str]:
     """A script of the application's, on the database of the server and beside it."""
     prelude = "import django; django.setup()\nfrom django.db import transaction\n"
     prelude += "from chat import api\nfrom chat.delivery.reader import close_pool\n"
-    return subprocess.run(
-        [sys.executable, "-c", f"{prelude}{script}\nclose_pool()\n"],
-        cwd=ROOT,
-        env={**server.env, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=True,
-    )
+    outcome = forked.run(["-c", f"{prelude}{script}\nclose_pool()\n"], cwd=ROOT, env=server.env)
+    outcome.check_returncode()
+    return outcome
 
 
 async def test_what_another_process_stores_arrives_in_order(
