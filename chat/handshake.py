@@ -1,8 +1,9 @@
 """What a WebSocket handshake brings, and how it is refused (protocol.md section 6)."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 from urllib.parse import parse_qs
 
 from django.conf import settings
@@ -17,6 +18,9 @@ log = logging.getLogger("chat.handshake")
 
 Scope = dict[str, Any]
 Send = Callable[[Any], Awaitable[None]]
+OPENING_SECONDS: Final = 4
+"""How long the database is waited for: clients give up after 5 s."""
+
 STATUS = {ErrorCode.SERVICE_UNAVAILABLE: 503, ErrorCode.RATE_LIMITED: 429}  # others: 401
 
 
@@ -34,11 +38,14 @@ async def open(scope: Scope) -> tuple[nodes.Node, Opened]:
     """The node and the connection that this handshake opens, committed; raises Refusal."""
     address = address_of(scope)
     try:
-        node = await nodes.current()
-        _check_room(node, scope, address)
-        agent = _header(scope, b"user-agent")
-        with node.arriving(address):
-            return node, await open_connection(node, _token(scope), address, agent)
+        async with asyncio.timeout(OPENING_SECONDS):
+            node = await nodes.current()
+            _check_room(node, scope, address)
+            with node.arriving(address):
+                return node, await _opened(node, scope, address)
+    except TimeoutError:
+        sentence = "The database does not answer; try again."
+        raise Refusal(503, ErrorCode.SERVICE_UNAVAILABLE, sentence) from None
     except TokenError as error:
         log.warning("A connect token from %s was refused: %s", address, error)
         raise _unauthorized() from None
@@ -46,6 +53,22 @@ async def open(scope: Scope) -> tuple[nodes.Node, Opened]:
         log.warning("A connection from %s was refused: %s", address, error.message)
         status = STATUS.get(error.code)
         raise (Refusal(status, error.code, error.message) if status else _unauthorized()) from None
+
+
+async def _opened(node: nodes.Node, scope: Scope, address: str) -> Opened:
+    """Who is given up on may be let in all the same a moment later: that row is removed then."""
+    agent = _header(scope, b"user-agent")
+    opening = asyncio.create_task(open_connection(node, _token(scope), address, agent))
+
+    def remove(done: asyncio.Task[Opened]) -> None:
+        if not done.cancelled() and done.exception() is None:
+            node.reaper.left_over[done.result().session.connection_id] = ()
+
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        opening.add_done_callback(remove)
+        raise
 
 
 def _check_room(node: nodes.Node, scope: Scope, address: str) -> None:

@@ -2,33 +2,50 @@
 
 import logging
 import sqlite3
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import Any, Final
 
 from django.db import connection
-from psycopg import Cursor, IntegrityError
+from psycopg import Cursor, Error, IntegrityError
+from psycopg.errors import InvalidParameterValue
 
 from chat.protocol.errors import ErrorCode, ProtocolError
 
 from .operations import Operation
+from .patience import StandsStill
 from .receivers import tell
 from .transaction import Transaction
 
 log = logging.getLogger("chat.writer")
 
 INTEGRITY: Final = (sqlite3.IntegrityError, IntegrityError)
-STATUS_TRIES: Final = 40  # in all 2 s
+LOOK_SECONDS: Final = 0.05
+UNDECIDED_SECONDS: Final = 20.0  # idle_in_transaction_session_timeout ends it long before
+STATUS: Final = "SELECT pg_xact_status(%s::xid8)"
+HOLDS: Final = "SELECT count(*) FROM chat_message WHERE id = ANY(%s)"
 UNAVAILABLE: Final = "The database did not take this; try again."
 
 Outcome = Any  # what `apply` gave, or the ProtocolError that its caller is told
+
+
+WhileAway = Callable[[], bool]
+"""Called again and again while it is waited for a database that is away; False: wait no longer."""
 
 
 class NotCommitted(Exception):
     """The whole batch failed, whatever is in it: trying its parts alone would not help."""
 
 
-def commit(operations: Sequence[Operation]) -> list[Outcome]:
+class Away(ProtocolError):
+    """What the callers of a batch are told where the database, and not what is in it, failed."""
+
+    def __init__(self) -> None:
+        super().__init__(ErrorCode.SERVICE_UNAVAILABLE, UNAVAILABLE)
+
+
+def commit(operations: Sequence[Operation], while_away: WhileAway = lambda: True) -> list[Outcome]:
     """Applies and commits; the outcomes are in the order of the operations.
 
     A batch that fails for what is in it is tried again one by one, so that one bad operation
@@ -36,37 +53,56 @@ def commit(operations: Sequence[Operation]) -> list[Outcome]:
     """
     try:
         with connection.wrap_database_errors:
-            return _commit_together(operations)
+            return _commit_together(operations, while_away)
     except NotCommitted as error:
         log.error("A batch of %d was not committed: %s", len(operations), error)
+        return [Away() for _ in operations]
     except Exception:
         _roll_back()
         if len(operations) > 1:
-            return [outcome for operation in operations for outcome in commit([operation])]
+            return _commit_each(operations, while_away)
         log.exception("%s was not committed", type(operations[0]).__name__)
-    return [ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, UNAVAILABLE) for _ in operations]
+        return [ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, UNAVAILABLE)]
 
 
-def _commit_together(operations: Sequence[Operation]) -> list[Outcome]:
+def _commit_each(operations: Sequence[Operation], while_away: WhileAway) -> list[Outcome]:
+    """Once the database is away the rest is not tried: each would wait for it anew."""
+    outcomes: list[Outcome] = []
+    for operation in operations:
+        away = outcomes and isinstance(outcomes[-1], Away)
+        outcomes += [Away()] if away else commit([operation], while_away)
+    return outcomes
+
+
+def _commit_together(operations: Sequence[Operation], while_away: WhileAway) -> list[Outcome]:
     names = {name for operation in operations for name in operation.locks()}
     transaction = _begin(names)
-    for _, group in groupby(sorted(operations, key=_kind), key=_kind):
-        alike = list(group)
-        type(alike[0]).load(transaction, alike)
-    outcomes = [_apply(operation, transaction) for operation in operations]
-    transaction.forget(_refused_alone(operations, outcomes))
-    transaction.flush()
+    try:
+        outcomes = _fill(transaction, operations)
+    except StandsStill as error:
+        connection.close()
+        raise NotCommitted(error) from error
     try:
         transaction.execute("COMMIT")
     except INTEGRITY:  # references are checked only now
         raise
     except Exception as error:
         _roll_back()
-        if not _took_effect(transaction):
+        if not _took_effect(transaction, while_away):
             raise NotCommitted(error) from error
         log.warning("A batch of %d was committed, but not answered: %s", len(operations), error)
     if transaction.reports:
         tell(transaction.reports)
+    return outcomes
+
+
+def _fill(transaction: Transaction, operations: Sequence[Operation]) -> list[Outcome]:
+    for _, group in groupby(sorted(operations, key=_kind), key=_kind):
+        alike = list(group)
+        type(alike[0]).load(transaction, alike)
+    outcomes = [_apply(operation, transaction) for operation in operations]
+    transaction.forget(_refused_alone(operations, outcomes))
+    transaction.flush()
     return outcomes
 
 
@@ -78,17 +114,39 @@ def _refused_alone(operations: Sequence[Operation], outcomes: Sequence[Outcome])
     return names[True] - names[False]
 
 
-def _took_effect(transaction: Transaction) -> bool:
-    """Whether a transaction was committed though its connection broke meanwhile (promise P1)."""
-    if not transaction.postgresql:
-        return False
-    cursor = _cursor()
-    for _ in range(STATUS_TRIES):
-        cursor.execute("SELECT pg_xact_status(%s::xid8), pg_sleep(0.05)", [transaction.xid])
-        status = cursor.fetchone()[0]
-        if status != "in progress":  # its server process may not have noticed yet
-            break
-    return bool(status == "committed")
+def _took_effect(transaction: Transaction, while_away: WhileAway) -> bool:
+    """Whether a transaction was committed though its connection broke meanwhile (promise P1).
+
+    Nothing true can be said while the database is away, so this takes as long as that lasts.
+    """
+    undecided_until = time.monotonic() + UNDECIDED_SECONDS
+    while transaction.postgresql:
+        try:
+            # In progress: its server process has not noticed yet, or waits for a COMMIT that is
+            # lost, until it may be idle no longer.
+            status = _status(transaction)
+            if status != "in progress" or time.monotonic() > undecided_until:
+                return status == "committed" and _holds_messages(transaction)
+        except InvalidParameterValue:  # its number is not given yet: a crash has undone it all
+            return False
+        except (Error, NotCommitted):
+            connection.close()
+            if not while_away():
+                return False
+            undecided_until = time.monotonic() + UNDECIDED_SECONDS
+        time.sleep(LOOK_SECONDS)
+    return False
+
+
+def _status(transaction: Transaction) -> str | None:
+    status: str | None = _cursor().execute(STATUS, [transaction.xid]).fetchone()[0]
+    return status
+
+
+def _holds_messages(transaction: Transaction) -> bool:
+    """After a crash the number of what was never written may be given to another transaction."""
+    stored = [row[0] for row in transaction.rows.get("message", ())]
+    return bool(_cursor().execute(HOLDS, [stored]).fetchone()[0] == len(stored))
 
 
 def _kind(operation: Operation) -> str:
@@ -112,7 +170,7 @@ def _begin(names: set[str]) -> Transaction:
             transaction.begin(names)
         except Exception as error:
             _roll_back()
-            if last:
+            if last or isinstance(error, StandsStill):
                 raise NotCommitted(error) from error
             connection.close()
         else:
@@ -121,9 +179,8 @@ def _begin(names: set[str]) -> Transaction:
 
 
 def _cursor() -> Any:
-    """Raises NotCommitted where there is no connection. The pool has waited 2 s for one by then:
-    trying again would keep a handshake longer than the 5 s of a client's patience (protocol.md
-    section 6)."""
+    """Raises NotCommitted where there is no connection. The pool has waited 2 s for one by then;
+    it is for who asks to try again."""
     try:
         connection.ensure_connection()
     except Exception as error:
@@ -140,6 +197,8 @@ def driver_cursor() -> Any:
 
 def _roll_back() -> None:
     """Leaves the connection ready for the next batch, whatever state it is in."""
+    if connection.connection is None:
+        return
     try:
         if connection.vendor == "postgresql" or connection.connection.in_transaction:
             connection.connection.execute("ROLLBACK")

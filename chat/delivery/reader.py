@@ -14,15 +14,23 @@ from django.db import Error, connection
 
 from chat.protocol.errors import ErrorCode, ProtocolError
 
-THREADS: Final = 6
+from .patience import STATEMENT_SECONDS, be_impatient
 
-_threads = ThreadPoolExecutor(THREADS, thread_name_prefix="reader")
+THREADS: Final = 6
+UNAVAILABLE: Final = "The database does not answer; try again."
+
+_threads = ThreadPoolExecutor(THREADS, thread_name_prefix="reader", initializer=be_impatient)
 
 
 async def read[**P, T](query: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """What `query` returns; raises SERVICE_UNAVAILABLE where the database does not answer."""
+    """What `query` returns; raises SERVICE_UNAVAILABLE where the database does not answer within
+    STATEMENT_SECONDS, the wait for a thread included."""
     job = partial(_run, query, *args, **kwargs)
-    return await asyncio.get_running_loop().run_in_executor(_threads, job)
+    try:
+        async with asyncio.timeout(STATEMENT_SECONDS):
+            return await asyncio.get_running_loop().run_in_executor(_threads, job)
+    except TimeoutError as error:
+        raise ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, UNAVAILABLE) from error
 
 
 def close_pool() -> None:
@@ -37,9 +45,7 @@ def _run[**P, T](query: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         return query(*args, **kwargs)
     except Error as error:
         connection.close()
-        raise ProtocolError(
-            ErrorCode.SERVICE_UNAVAILABLE, "The database does not answer; try again."
-        ) from error
+        raise ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, UNAVAILABLE) from error
     finally:
         if connection.vendor == "postgresql":  # SQLite's own costs more to open than to keep
             connection.close()

@@ -17,9 +17,10 @@ from django.db import connection
 from chat.protocol.errors import ErrorCode, ProtocolError
 
 from .changes import Item
-from .commit import Outcome, commit
+from .commit import Away, Outcome, commit
 from .operations import Operation
 from .outside import POLL_SECONDS, Commits
+from .patience import be_impatient
 
 MAX_BATCH: Final = 500
 
@@ -69,12 +70,27 @@ class Writer:
         await asyncio.to_thread(self._thread.join)
 
     def _run(self) -> None:
+        be_impatient()
         try:
             while batch := self._gather():
-                outcomes = commit([operation for operation, _ in batch])
+                outcomes = commit([operation for operation, _ in batch], self._refuse_others)
                 self._loop.call_soon_threadsafe(self._settle, batch, outcomes)
+                if isinstance(outcomes[-1], Away):
+                    self._refuse_others()
         finally:
             connection.close()
+
+    def _refuse_others(self) -> bool:
+        """All that waits behind what the database did not take: each batch would wait as long as
+        this one did. Tells whether the writer goes on."""
+        refused: list[Pending] = []
+        with contextlib.suppress(queue.Empty):
+            while (pending := self._queue.get_nowait()) is not None:
+                refused.append(pending)
+            self._queue.put(None)
+        if refused:
+            self._loop.call_soon_threadsafe(self._settle, refused, [Away() for _ in refused])
+        return not self._ending
 
     def _gather(self) -> list[Pending]:
         """All that waits, up to MAX_BATCH; waits for the first. Empty: it is time to end."""

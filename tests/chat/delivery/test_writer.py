@@ -40,11 +40,11 @@ class Commits:
         self._commit = writers.commit
         monkeypatch.setattr(writers, "commit", self)
 
-    def __call__(self, operations: Sequence[Operation]) -> list[Outcome]:
+    def __call__(self, operations: Sequence[Operation], *while_away: Any) -> list[Outcome]:
         self.sizes.append(len(operations))
         self.begun.set()
         assert self.let_through.wait(10)
-        return self._commit(operations)
+        return self._commit(operations, *while_away)
 
 
 async def test_what_is_told_is_committed(database: str, channel: str) -> None:
