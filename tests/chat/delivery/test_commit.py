@@ -217,3 +217,61 @@ def test_what_is_refused_makes_no_channel(database: str, channel: str) -> None:
     assert list(Channel.objects.filter(name__in=names).values_list("name", flat=True)) == [names[1]]
     assert refused(commit([react(names[1], new_id())])[0]) is ErrorCode.MESSAGE_NOT_FOUND
     assert data_of(names[1]) == ["1"]
+
+
+@dataclass
+class Outage:
+    """From the next COMMIT on, which breaks, there is no connection for so many `looks`."""
+
+    looks: int
+    goes_on: bool = True
+
+    def begin(self, monkeypatch: pytest.MonkeyPatch, *, sent: bool) -> None:
+        breaking = broken_commit(sent=sent)
+
+        def break_and_stay_away(transaction: Transaction, sql: str, parameters: Any = ()) -> Any:
+            if sql == "COMMIT":
+                self._stay_away(monkeypatch)
+            return breaking(transaction, sql, parameters)
+
+        monkeypatch.setattr(Transaction, "execute", break_and_stay_away)
+
+    def _stay_away(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        cursor = commits._cursor
+
+        def away() -> Any:
+            if self.looks > 0:
+                raise commits.NotCommitted("away")
+            return cursor()
+
+        monkeypatch.setattr(commits, "_cursor", away)
+
+    def while_away(self) -> bool:
+        self.looks -= 1
+        return self.goes_on
+
+
+@pytest.mark.usefixtures("postgres_default")
+@pytest.mark.parametrize("sent", [True, False])
+def test_the_fate_of_a_commit_is_awaited_for_as_long_as_the_database_is_away(
+    channel: str, monkeypatch: pytest.MonkeyPatch, sent: bool
+) -> None:
+    outage = Outage(looks=5)
+    with monkeypatch.context() as patch:
+        outage.begin(patch, sent=sent)
+        [outcome] = commit([store(channel, "1")], outage.while_away)
+    assert outage.looks == 0
+    assert data_of(channel) == (["1"] if sent else [])
+    assert refused(outcome) is (None if sent else ErrorCode.SERVICE_UNAVAILABLE)
+
+
+@pytest.mark.usefixtures("postgres_default")
+def test_a_writer_that_ends_waits_for_no_database(
+    channel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outage = Outage(looks=1000, goes_on=False)
+    with monkeypatch.context() as patch:
+        outage.begin(patch, sent=True)
+        [outcome] = commit([store(channel, "1")], outage.while_away)
+    assert refused(outcome) is ErrorCode.SERVICE_UNAVAILABLE
+    assert outage.looks == 999
