@@ -1,0 +1,70 @@
+"""CPU time and memory of processes, of /proc; cores to run them on."""
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+SERVER_CORE: Final = 0
+GENERATOR_CORE: Final = 1
+
+
+def cores() -> tuple[int, int]:
+    """The server's and the generator's; the same where there is only one."""
+    available = sorted(os.sched_getaffinity(0))
+    return available[0], available[1 if len(available) > 1 else 0]
+
+
+def pin(pid: int, core: int) -> None:
+    """All threads and children of a process; those to come inherit it."""
+    for each in family(pid):
+        with contextlib.suppress(FileNotFoundError):
+            for thread in Path(f"/proc/{each}/task").iterdir():
+                with contextlib.suppress(ProcessLookupError):
+                    os.sched_setaffinity(int(thread.name), {core})
+
+
+@contextlib.contextmanager
+def pinned(core: int) -> Iterator[None]:
+    """This thread; what it starts meanwhile inherits it."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def family(pid: int) -> list[int]:
+    """A process and all that it has started, and these in their turn."""
+    found = [pid]
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            for child in (thread / "children").read_text().split():
+                found += family(int(child))
+    return found
+
+
+def used(pids: Iterable[int]) -> float:
+    """Seconds of CPU time of these processes, all threads and children."""
+    return sum(_nanoseconds(each) for pid in pids for each in family(pid)) / 1e9
+
+
+def _nanoseconds(pid: int) -> int:
+    total = 0
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                total += int((thread / "schedstat").read_text().split()[0])
+    return total
+
+
+def resident(pids: Iterable[int]) -> int:
+    """Bytes of memory of these processes and their children."""
+    pages = sum(
+        int(Path(f"/proc/{each}/statm").read_text().split()[1])
+        for pid in pids
+        for each in family(pid)
+    )
+    return pages * os.sysconf("SC_PAGE_SIZE")

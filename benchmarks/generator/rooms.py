@@ -1,0 +1,87 @@
+"""Who talks to whom: publishers, members, and how many frames may be on their way.
+
+A chunk is so many frames of each publisher, sent at once. The next one is sent when every member
+has all of the one `AHEAD` before it. So no buffer overflows, and a server always has work.
+"""
+
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from .connection import Connection
+from .frames import TEXT, masked
+
+AHEAD: Final = 2
+
+
+class Room:
+    """`echoes`: publishers that are members get their own messages too."""
+
+    def __init__(
+        self,
+        publishers: Sequence[Connection],
+        members: Sequence[Connection],
+        payloads: Sequence[bytes],
+        *,
+        chunk: int,
+        echoes: bool,
+        ahead: int = AHEAD,
+    ) -> None:
+        self.members = members
+        self.ahead = ahead
+        self.chunk = chunk
+        self.sent = 0  # chunks
+        self.done = 0
+        self.open = False
+        self.sizes = (0, 0)  # bytes on the wire: of a frame sent, of a delivery
+        self.seconds: list[float] = []  # what each chunk took to reach every member
+        self._sent_at: list[float] = []
+        self.publishers = publishers
+        self._chunks = [
+            b"".join(masked(TEXT, payload) for _ in range(chunk)) for payload in payloads
+        ]
+        self._left = [len(members)] * ahead
+        self._share = {}
+        for member in members:
+            own = 1 if member in publishers and not echoes else 0
+            self._share[member] = chunk * (len(publishers) - own)
+            member.room = self
+            member.texts = member.generation = 0
+            member.due = self._share[member]
+
+    @property
+    def deliveries(self) -> int:
+        return sum(member.texts for member in self.members)
+
+    def start(self) -> None:
+        self.open = True
+        while self.sent < self.done + self.ahead:
+            self._send()
+
+    def reached(self, member: Connection) -> None:
+        """The member has all of a chunk; called once it has `due` texts."""
+        while member.texts >= member.due:
+            slot = member.generation % self.ahead
+            member.generation += 1
+            member.due += self._share[member]
+            self._left[slot] -= 1
+            if self._left[slot] == 0:
+                self._left[slot] = len(self.members)
+                self.seconds.append(time.perf_counter() - self._sent_at[self.done])
+                self.done += 1
+                if self.open:
+                    self._send()
+
+    def _send(self) -> None:
+        self._sent_at.append(time.perf_counter())
+        self.sent += 1
+        for publisher, chunk in zip(self.publishers, self._chunks, strict=True):
+            publisher.socket.sendall(chunk)
+
+    def wrong(self) -> str | None:
+        """What was lost or came twice, once nothing is on its way any more."""
+        for member in self.members:
+            expected = self.done * self._share[member]
+            if member.texts != expected:
+                return f"a member got {member.texts} of {expected} messages"
+        return None

@@ -1,0 +1,13 @@
+"""Servers to measure, ours and others, each started by `make bench` itself."""
+
+from .base import Missing, Peer, Running
+from .nchan import Nchan
+from .node import NodeWs, SocketIo, UWebSockets
+from .ours import Ours
+from .tutorial import Tutorial
+
+PEERS: dict[str, type[Peer]] = {
+    peer.name: peer for peer in (Ours, NodeWs, UWebSockets, SocketIo, Nchan, Tutorial)
+}
+
+__all__ = ["PEERS", "Missing", "Peer", "Running"]

@@ -1,0 +1,68 @@
+"""Ours, as `manage.py serve` runs it, with a token for every connection."""
+
+import contextlib
+import json
+import platform
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Final
+from urllib.parse import urlencode
+
+from benchmarks import cpu
+from benchmarks.generator.connection import Connection
+from tests.servers import Server, manage, server_environment, start_server, token
+
+from .base import DATA, Peer, Role, Running
+
+PRODUCTION: Final = {"DEBUG": "false", "HTTPS": "false", "ALLOWED_HOSTS": "127.0.0.1"}
+OUT_OF_REACH: Final = "100000000"  # frames a second: the limit is checked, but never reached
+
+
+class Ours(Peer):
+    name = "ours"
+    title = "ours"
+    lacks = ""
+    directives: ClassVar[dict[str, Any]] = {
+        "subscribe": True,
+        "autoSubscribe": True,
+        "messages": {"chat": {"publish": True}},
+    }
+
+    @contextlib.contextmanager
+    def start(self, directory: Path, **env: str) -> Iterator[Running]:
+        settings = production(directory) | env
+        with cpu.pinned(cpu.cores()[0]):
+            server = start_server("uvicorn", directory, **settings)
+        with server:
+            yield Running(
+                server.port, [server.pid], f"Python {platform.python_version()}", {"server": server}
+            )
+
+    def target(self, running: Running, room: str, who: str, role: Role) -> str:
+        return self.connect(running, uid=who, channels={room: self.directives})
+
+    @staticmethod
+    def connect(running: Running, **claims: Any) -> str:
+        server = running.keep["server"]
+        assert isinstance(server, Server)  # noqa: S101
+        return f"/v1?{urlencode({'token': token(server, **claims)})}"
+
+    def settle(self, batch: Sequence[Connection]) -> None:
+        for connection in batch:
+            connection.next_text(b"hotsock.subscribed")
+
+    def payload(self, room: str, who: str, data: str = DATA) -> bytes:
+        frame = {"event": "chat", "channel": room, "data": data}
+        return json.dumps(frame, separators=(",", ":")).encode()
+
+
+def production(directory: Path) -> dict[str, str]:
+    """The settings of a server that serves others, its static files collected."""
+    settings = PRODUCTION | {
+        "STATIC_ROOT": str(directory / "static"),
+        "CLIENT_FRAMES_PER_SECOND": OUT_OF_REACH,
+    }
+    if not (directory / "static").exists():
+        collected = manage(server_environment(directory, **settings), "collectstatic", "--no-input")
+        collected.check_returncode()
+    return settings

@@ -1,0 +1,1 @@
+"""What `make bench` measures; each scenario is the same work for every server."""
