@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import random
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -22,7 +23,7 @@ from tests.wire.calls import compact, http_client
 from tests.wire.grants import PASSING, STORED
 
 PATIENCE_SECONDS = 30.0
-RETRY_SECONDS = 0.05
+FIRST_CEILING_SECONDS, MAX_CEILING_SECONDS = 1.0, 30.0  # the browser client's: backoff.js
 PING = {"event": "hotsock.ping"}
 MESSAGES = {
     "chat": {**STORED, "broadcast": True},
@@ -80,6 +81,7 @@ class Connection(asyncio.Protocol):
         self.uid = uid
         self.frames: list[Frame] = []
         self.code: int | None = None
+        self.ended_at = 0.0
         self.on_frame: Callable[[Frame], object] = lambda frame: None
         self._accepted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.ended = asyncio.Event()
@@ -132,6 +134,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self.code is None:
             self.code = 1006
+        self.ended_at = self.ended_at or time.monotonic()
         self.ended.set()
         if not self._accepted.done():
             self._accepted.set_exception(Refused(0))
@@ -172,6 +175,7 @@ class Connection(asyncio.Protocol):
             self.on_frame(frame)
         elif opcode == CLOSE:
             self.code = int.from_bytes(payload[:2]) if payload else 1005
+            self.ended_at = now
             self._transport.write(_frame(payload, CLOSE))
             self._transport.close()
         elif opcode == PING_FRAME:
@@ -251,10 +255,11 @@ async def whole_history(server: Server, channel: str) -> list[str]:
 
 
 class Follower:
-    """A client that comes back, and catches up by `listMessages after=` as the browser's does.
+    """A client that comes back, and catches up by `listMessages after=` as the browser's does: at
+    once after a close, then later and later.
 
     `known` holds the ids it has, in the order in which it would show them; `lives` all its
-    connections, the last one the present one.
+    connections, the last one the present one; `away` the seconds it was not caught up each time.
     """
 
     def __init__(self, server: Callable[[], Server], uid: str, channel: str) -> None:
@@ -263,7 +268,9 @@ class Follower:
         self.channel = channel
         self.lives: list[Connection] = []
         self.known: dict[str, None] = {}
-        self.back_at = 0.0
+        self.away: list[float] = []
+        self._failures = 0
+        self._lost_at: float | None = None
         self._caught_up = False
 
     @contextlib.asynccontextmanager
@@ -275,8 +282,6 @@ class Follower:
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-            for life in self.lives[-1:]:
-                life.close()
 
     @property
     def caught_up(self) -> bool:
@@ -286,20 +291,36 @@ class Follower:
         while True:
             with contextlib.suppress(Refused, httpx.HTTPError):
                 await self._live(await Connection.open(self._server(), self.uid))
-            self._caught_up = False
-            await asyncio.sleep(RETRY_SECONDS)
+            await asyncio.sleep(self._pause())
+
+    def _pause(self) -> float:
+        earlier, self._failures = self._failures, self._failures + 1
+        if earlier == 0:
+            return 0.0
+        ceiling = min(MAX_CEILING_SECONDS, FIRST_CEILING_SECONDS * 2 ** (earlier - 1))
+        return random.uniform(0.0, ceiling)
 
     async def _live(self, connection: Connection) -> None:
         self.lives.append(connection)
-        await connection.subscribe(self.channel)
+        try:
+            await connection.subscribe(self.channel)
+            await self._catch_up(connection)
+            await connection.ended.wait()
+            self._lost_at = connection.ended_at
+        finally:
+            self._caught_up = False
+            connection.close()
+
+    async def _catch_up(self, connection: Connection) -> None:
         last = next(reversed(self.known), "")
         async with http_client(connection.server) as http:
             page = await history(http, connection, self.channel, last)
         self.known |= dict.fromkeys(message["id"] for message in page)
         self.known |= dict.fromkeys(connection.ids(self.channel))
         connection.on_frame = self._note
-        self._caught_up, self.back_at = True, time.monotonic()
-        await connection.ended.wait()
+        if self._lost_at is not None:
+            self.away.append(time.monotonic() - self._lost_at)
+        self._caught_up, self._failures, self._lost_at = True, 0, None
 
     def _note(self, frame: Frame) -> None:
         if frame.event == "chat" and frame.id:
