@@ -6,6 +6,9 @@ Bytes and frames only; what they mean is for `chatsite.asgi`.
 import asyncio
 import logging
 import os
+import socket
+import struct
+from collections.abc import Callable
 from typing import Any, Final
 
 # Tokens travel in the query and may have 64 KiB (protocol.md section 3); websockets reads this when
@@ -36,6 +39,9 @@ TOO_LARGE: Final = json.encode(
 HANDSHAKE_SECONDS: Final = 10
 CLOSE_SECONDS: Final = 2
 """How long a client that was sent a close frame may take to go."""
+FLUSH_SECONDS: Final = 5
+"""How long a client may take to read what is left for it, once its connection has ended."""
+NO_LINGER: Final = struct.pack("ii", 1, 0)
 
 
 class HttpConnection(H11Protocol):
@@ -109,7 +115,9 @@ class WebSocket(WebSocketsSansIOProtocol):
     """uvicorn's WebSocket, but every client learns how its connection ended.
 
     Left to uvicorn, an oversize frame or a shutdown closes the TCP connection while bytes of the
-    client's are unread: the kernel answers with a reset, and the close frame is lost.
+    client's are unread: the kernel answers with a reset, and the close frame is lost. And what
+    a client does not read would keep its socket for as long as the kernel offers it:
+    `server.UNACKNOWLEDGED_SECONDS` from then on.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -125,6 +133,21 @@ class WebSocket(WebSocketsSansIOProtocol):
     def start_keepalive(self) -> None:
         self.timer.cancel()  # called when the handshake is complete
         super().start_keepalive()
+
+    async def run_asgi(self) -> None:
+        await super().run_asgi()
+        if self.disconnected:
+            return
+        stuck = not self.writable.is_set()  # then even its close frame has waited in vain
+        self.timer.cancel()
+        self.timer = self.loop.call_later(0 if stuck else FLUSH_SECONDS, self._reset)
+
+    def keepalive_timeout(self) -> None:
+        """It does not answer: it is told so, if it reads at all, and its rows go at once."""
+        self.stop_keepalive()
+        if not self.close_sent and not self.transport.is_closing():
+            self.conn.fail(CloseCode.INTERNAL_ERROR, "keepalive ping timeout")
+            self._await_close(self._reset)
 
     def data_received(self, data: bytes) -> None:
         if self.conn.parser_exc is not None:
@@ -166,7 +189,7 @@ class WebSocket(WebSocketsSansIOProtocol):
             # An answer in HTTP completes the handshake too; uvicorn would log an error for it.
             self.handshake_complete = self.close_sent
 
-    def _await_close(self) -> None:
+    def _await_close(self, give_up: Callable[[], object] | None = None) -> None:
         sent = self.conn.close_sent or Close(CloseCode.ABNORMAL_CLOSURE, "")
         self.queue.put_nowait(
             {"type": "websocket.disconnect", "code": sent.code, "reason": sent.reason}
@@ -177,7 +200,14 @@ class WebSocket(WebSocketsSansIOProtocol):
             self.read_paused = False
             self.transport.resume_reading()
         if self.close_timer is None:
-            self.close_timer = self.loop.call_later(self.close_timeout, self.transport.close)
+            give_up = give_up or self.transport.close
+            self.close_timer = self.loop.call_later(self.close_timeout, give_up)
+
+    def _reset(self) -> None:
+        """Throws away what is unsent, the kernel's part of it too."""
+        own: socket.socket = self.transport.get_extra_info("socket")
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
+        self.transport.abort()
 
     def _give_up_handshake(self) -> None:
         if not self.handshake_complete:

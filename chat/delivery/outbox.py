@@ -41,7 +41,8 @@ class Outbox:
         self._loop = asyncio.get_running_loop()
         self._send = send
         self._abort = abort
-        self._waiting: deque[Event] = deque()
+        # What must wait does so as bytes: an event keeps its text, too, which doubles it.
+        self._waiting: deque[Event | bytes] = deque()
         self._unsent = 0
         self.sent_at = 0.0  # when a frame last left, or began to wait; by the loop's clock
         self._draining: asyncio.Task[None] | None = None
@@ -66,7 +67,7 @@ class Outbox:
     def push(self, event: Event) -> None:
         if self.closing:
             return
-        self._waiting.append(event)
+        self._waiting.append(event if self._draining is None else event.payload)
         self._unsent += len(event.payload)
         if self._unsent > MAX_UNSENT_BYTES:
             self._drop(CloseCode.TOO_SLOW)
@@ -122,9 +123,9 @@ class Outbox:
     async def _drain(self) -> None:
         try:
             while self._waiting:
-                event = self._waiting.popleft()
-                await self._send({"type": "websocket.send", "text": event.text})
-                self._unsent = max(0, self._unsent - len(event.payload))
+                size, text = _size_and_text(self._waiting.popleft())
+                await self._send({"type": "websocket.send", "text": text})
+                self._unsent = max(0, self._unsent - size)
                 self.sent_at = self._loop.time()
             if self._close is not None:
                 reason = CLOSE_REASONS.get(self._close, "")
@@ -134,3 +135,9 @@ class Outbox:
             self._end()
         finally:
             self._draining = None
+
+
+def _size_and_text(frame: Event | bytes) -> tuple[int, str]:
+    if isinstance(frame, bytes):
+        return len(frame), frame.decode()
+    return len(frame.payload), frame.text
