@@ -1,38 +1,28 @@
 """ChatConsumer: frames in, frames out. No SQL, no permissions.
 
-Keeps a receive loop of its own: Channels' dispatch costs 100 µs a message and a layer channel
-4 KB a connection (design.md section 4, "Frames straight to the transport"). Frames are handled
-one after another, each waiting for its commit, so that order is kept and the writer's queue is
-bounded by the number of connections.
+Where the server lets us, frames go straight to its transport and come straight from it, and the
+task of the handshake ends (chat.direct). Elsewhere a receive loop of its own reads them: Channels'
+dispatch costs 100 µs a message and a layer channel 4 KB a connection (design.md section 4, "Frames
+straight to the transport").
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from channels.consumer import AsyncConsumer
 from django.conf import settings
 
 from chat import handshake
-from chat.actions.connections import Opened, close_connection
-from chat.actions.handlers import HANDLERS
-from chat.actions.subscriptions import subscribe
+from chat.actions.connections import Opened
+from chat.conversation import Conversation, Inbox
 from chat.delivery.live import LiveConnection
 from chat.delivery.outbox import Outbox
+from chat.delivery.transport import DirectOutbox, Socket, socket_of
 from chat.node import Node
-from chat.protocol import commands, decoders, events, frames
-from chat.protocol.errors import CloseCode, ErrorCode, ProtocolError
-from chat.protocol.rate import Rate
-
-log = logging.getLogger("chat.consumer")
-
-# Frames over the rate, without a rest between them, after which the connection is closed.
-MAX_REFUSED: Final = 100
-
-FAILED: Final = "The server could not handle this; try again."
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[Any], Awaitable[None]]
 
 
 class ChatConsumer(AsyncConsumer):
@@ -40,94 +30,60 @@ class ChatConsumer(AsyncConsumer):
 
     channel_layer_alias = None  # type: ignore[assignment]  # channels: "no layer"
 
-    node: Node
-    connection: LiveConnection
-
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         await receive()  # websocket.connect
         try:
-            self.node, opened = await handshake.open(scope)
+            node, opened = await handshake.open(scope)
         except handshake.Refusal as refusal:
             await handshake.refuse(scope, send, refusal)
             return
-        outbox = Outbox(handshake.sender(scope, send), _canceller())
-        self._loop = asyncio.get_running_loop()
-        now = self._loop.time()
-        ends_at = now + settings.CONNECTION_MAX_SECONDS
-        address = handshake.address_of(scope)
-        self.connection = LiveConnection(opened.session, outbox, address, ends_at, now, now)
-        try:
-            await send({"type": "websocket.accept"})
-            await self._run(opened, receive)
-        except asyncio.CancelledError:
-            if not outbox.ended:
-                raise
-        finally:
-            await self.node.outlast(close_connection(self.node, self.connection))
-
-    async def _run(self, opened: Opened, receive: Receive) -> None:
-        self.node.add(self.connection)
-        session = opened.session
-        self.connection.outbox.push(
-            events.connected(session.connection_id, opened.secret, opened.expires_at, session.meta)
-        )
-        self._rate = Rate(settings.CLIENT_FRAMES_PER_SECOND)
-        await self._subscribe_at_once()
-        while (message := await receive())["type"] == "websocket.receive":
-            if not self.connection.outbox.closing:
-                text = message.get("text")
-                await self._receive(message["bytes"] if text is None else text)
-
-    async def _subscribe_at_once(self) -> None:
-        for channel in self.connection.session.grants.auto_channels():
-            try:
-                command = commands.Subscribe(decoders.valid_channel(channel))
-                await subscribe(self.node, self.connection, command, auto=True)
-            except ProtocolError as error:
-                self._refuse(error, "hotsock.subscribe", channel)
-
-    async def _receive(self, sent: str | bytes) -> None:
-        """Handles one frame; bytes are what a binary one holds."""
-        self.connection.heard_at = now = self._loop.time()
-        if not self._rate.allows(now):
-            self._too_fast(sent)
-        elif frames.oversize(sent):
-            self.connection.outbox.close(CloseCode.TOO_LARGE)
-        elif isinstance(sent, bytes):
-            self._refuse(frames.malformed("Frames must be text, not binary."), None, None)
+        if (socket := socket_of(scope)) is None:
+            outbox = Outbox(handshake.sender(scope, send), _canceller())
+            await _converse(_conversation(node, opened, scope, outbox), opened, receive, send)
         else:
-            self.connection.handling = True
-            await self._handle(sent)
-            self.connection.handling = False
+            await _open(node, opened, scope, send, socket)
 
-    async def _handle(self, text: str) -> None:
-        event, channel = None, None
-        try:
-            frame = frames.parse(text)
-            event, channel = frame.event, frame.channel
-            command = decoders.decode(frame)
-            await HANDLERS[type(command)](self.node, self.connection, command)
-        except ProtocolError as error:
-            if event is None:
-                event, channel = frames.outline(text)
-            self._refuse(error, event, channel)
-        except Exception:  # the outermost edge
-            log.exception("A frame could not be handled")
-            self._refuse(ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, FAILED), event, channel)
 
-    def _refuse(self, error: ProtocolError, event: str | None, channel: str | None) -> None:
-        told = events.error(error.code, error.message, event, error.channel or channel)
-        self.connection.outbox.push(told)
-        if event == "hotsock.subscribe" and error.code is ErrorCode.SERVICE_UNAVAILABLE:
-            # a client would wait for ever for its hotsock.subscribed (protocol.md section 7)
-            self.connection.outbox.close(CloseCode.TRY_AGAIN_LATER)
+async def _open(node: Node, opened: Opened, scope: Any, send: Send, socket: Socket) -> None:
+    """From here on the connection lives in its socket's callbacks."""
+    outbox = DirectOutbox(socket, node.tick)
+    conversation = _conversation(node, opened, scope, outbox)
+    inbox = Inbox(conversation, socket)
+    try:
+        await send({"type": "websocket.accept"})
+    except BaseException:
+        inbox.end()
+        raise
+    socket.open(inbox, outbox)
+    inbox.begin(conversation.begin(opened))
 
-    def _too_fast(self, sent: str | bytes) -> None:
-        limit = settings.CLIENT_FRAMES_PER_SECOND
-        sentence = f"More than {limit} frames a second; this frame was not handled."
-        self._refuse(ProtocolError(ErrorCode.RATE_LIMITED, sentence), *frames.outline(sent))
-        if self._rate.refused >= MAX_REFUSED:
-            self.connection.outbox.close(CloseCode.TOO_FAST)
+
+def _conversation(
+    node: Node, opened: Opened, scope: Any, outbox: Outbox | DirectOutbox
+) -> Conversation:
+    now = node.loop.time()
+    ends_at = now + settings.CONNECTION_MAX_SECONDS
+    address = handshake.address_of(scope)
+    return Conversation(node, LiveConnection(opened.session, outbox, address, ends_at, now, now))
+
+
+async def _converse(
+    conversation: Conversation, opened: Opened, receive: Receive, send: Send
+) -> None:
+    """Until the connection ends, through ASGI."""
+    try:
+        await send({"type": "websocket.accept"})
+        await conversation.begin(opened)
+        while (message := await receive())["type"] == "websocket.receive":
+            text = message.get("text")
+            rest = conversation.hear(message["bytes"] if text is None else text)
+            if rest is not None:
+                await rest
+    except asyncio.CancelledError:
+        if not conversation.connection.outbox.ended:
+            raise
+    finally:
+        await conversation.end()
 
 
 def _canceller() -> Callable[[], object]:

@@ -41,7 +41,7 @@ async def open(scope: Scope) -> tuple[nodes.Node, Opened]:
         async with asyncio.timeout(OPENING_SECONDS):
             node = await nodes.current()
             _check_room(node, scope, address)
-            with node.arriving(address):
+            with node.admission.arriving(address):
                 return node, await _opened(node, scope, address)
     except TimeoutError:
         sentence = "The database does not answer; try again."
@@ -77,7 +77,7 @@ def _check_room(node: nodes.Node, scope: Scope, address: str) -> None:
     if not _origin_allowed(_header(scope, b"origin")):
         raise Refusal(403, ErrorCode.INVALID_CONNECTION, "This origin may not connect.")
     limit = settings.CONNECTIONS_PER_ADDRESS
-    if limit and node.count_from(address) >= limit:
+    if limit and node.admission.count_from(address) >= limit:
         raise Refusal(429, ErrorCode.RATE_LIMITED, "Too many connections from this address.")
 
 

@@ -9,13 +9,13 @@ import logging
 import os
 import socket
 import time
-from collections import Counter
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from channels.layers import get_channel_layer
 from django.conf import settings
 
+from chat.admission import Admission
 from chat.delivery.catchup import read_changes
 from chat.delivery.expiry import report_for_ever as report_expiries
 from chat.delivery.gate import Gates
@@ -28,6 +28,7 @@ from chat.delivery.peers import alive_beside, ended_on, revoked
 from chat.delivery.reader import close_pool, read
 from chat.delivery.reaper import Reaper
 from chat.delivery.scheduler import run_for_ever as run_schedules
+from chat.delivery.transport import Tick
 from chat.delivery.writer import Writer
 from chat.protocol import ids
 from chat.protocol.errors import CloseCode, ProtocolError
@@ -43,11 +44,7 @@ log = logging.getLogger("chat.node")
 VERSION: Final = "0.1.0"
 DRAIN_SECONDS: Final = 1.0
 TICK_SECONDS: Final = 1.0
-BAR_SECONDS: Final = 1.0
 NOT_HEARD: Final = "what is published there arrives here late, and only where it is stored."
-
-Person = tuple[str, str | None]
-"""Address and uid: of those behind one address only the one is meant."""
 
 
 class Node:
@@ -65,8 +62,8 @@ class Node:
         self.draining = False
         self.call_rates = Rates()  # of the client HTTP API, by connection id
         self._liveness = Liveness(settings.CONNECTION_IDLE_SECONDS, settings.KEEP_ALIVE_SECONDS)
-        self._barred: dict[Person, float] = {}
-        self._addresses: Counter[str] = Counter()
+        self.admission = Admission()
+        self.tick = Tick(self.loop)
         self._outlasting: set[asyncio.Task[None]] = set()
         self._lease_seconds = settings.NODE_LEASE_SECONDS * LEASE_SHARE
         self.gates = Gates(self.hub.is_behind)
@@ -173,46 +170,20 @@ class Node:
     def add(self, connection: LiveConnection) -> None:
         self.connections[connection.id] = connection
         self._liveness.watch(connection)
-        self._addresses[connection.address] += 1
+        self.admission.enter(connection.address)
 
     def remove(self, connection: LiveConnection) -> None:
         if self.connections.pop(connection.id, None) is not None:
             self._liveness.forget(connection)
-            self._count_down(connection.address)
+            self.admission.leave(connection.address)
 
-    @contextlib.contextmanager
-    def arriving(self, address: str) -> Iterator[None]:
-        """Counts a handshake too: else any number that come at once would all find room."""
-        self._addresses[address] += 1
-        try:
-            yield
-        finally:
-            self._count_down(address)
-
-    def count_from(self, address: str) -> int:
-        """How many connections of this process come from an address, or are about to."""
-        return self._addresses[address]
-
-    def _count_down(self, address: str) -> None:
-        self._addresses[address] -= 1
-        if not self._addresses[address]:
-            del self._addresses[address]
-
-    def bar(self, connection: LiveConnection) -> None:
-        """Who was closed for sending too fast or reading too slowly is refused for a moment, so
-        that its client slows down (protocol.md section 6)."""
-        self._barred[connection.address, connection.session.uid] = time.monotonic() + BAR_SECONDS
-
-    def is_barred(self, person: Person) -> bool:
-        return self._barred.get(person, 0.0) > time.monotonic()
-
-    async def outlast(self, work: Coroutine[Any, Any, None]) -> None:
-        """Waits for `work`, and lets it finish where its caller is cancelled meanwhile: an abrupt
+    def outlast(self, work: Coroutine[Any, Any, None]) -> Awaitable[None]:
+        """Begins `work`, and lets it finish also where who waits for it is cancelled: an abrupt
         close cancels (design.md section 4, "Clean-up")."""
         task = asyncio.create_task(work)
         self._outlasting.add(task)
         task.add_done_callback(self._outlasting.discard)
-        await asyncio.shield(task)
+        return asyncio.shield(task)
 
     # --- what recurs ------------------------------------------------------------------------
 
@@ -223,7 +194,7 @@ class Node:
                 connection.outbox.stalled()
             self._end_expired()
             self._liveness.run(self.loop.time())
-            self._forget_barred()
+            self.admission.forget_barred()
 
     def _end_expired(self) -> None:
         """Closes connections of the maximum age; all have the same, so the oldest come first."""
@@ -232,10 +203,6 @@ class Node:
             if connection.ends_at > now:
                 break
             connection.outbox.close(CloseCode.GOING_AWAY)
-
-    def _forget_barred(self) -> None:
-        now = time.monotonic()
-        self._barred = {person: until for person, until in self._barred.items() if until > now}
 
     async def _beat_for_ever(self) -> None:
         """Beside the ticks: a database that hangs holds up the lease, and not who is closed."""

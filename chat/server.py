@@ -13,6 +13,7 @@ from typing import Final
 
 import uvicorn
 
+from chat.direct import DirectWebSocket
 from chat.sockets import HttpConnection, WebSocket
 
 REQUEST_BYTES: Final = 128 * 1024
@@ -74,17 +75,24 @@ def listen(host: str, port: int) -> socket.socket:
     return listening
 
 
-def run(listening: socket.socket, trusted_proxies: str, started: Callable[[], None]) -> None:
+def run(
+    listening: socket.socket,
+    trusted_proxies: str,
+    started: Callable[[], None],
+    *,
+    direct: bool = True,
+) -> None:
     """Serves until SIGINT or SIGTERM. Calls `started` once requests are answered.
 
-    `trusted_proxies`: addresses whose X-Forwarded-For and -Proto headers are believed.
+    `trusted_proxies`: addresses whose X-Forwarded-For and -Proto headers are believed. `direct`:
+    whether frames take the short way (chat.direct), or ASGI's, as on other servers.
     """
     sys.setswitchinterval(SWITCH_SECONDS)
     config = uvicorn.Config(
         "chatsite.asgi:application",
         http=HttpConnection,
         h11_max_incomplete_event_size=REQUEST_BYTES,
-        ws=WebSocket,
+        ws=DirectWebSocket if direct else WebSocket,
         ws_max_size=FRAME_BYTES,
         ws_per_message_deflate=False,
         ws_ping_interval=PING_SECONDS,

@@ -5,15 +5,10 @@ Bytes and frames only; what they mean is for `chatsite.asgi`.
 
 import asyncio
 import logging
-import os
 import socket
 import struct
 from collections.abc import Callable
 from typing import Any, Final
-
-# Tokens travel in the query and may have 64 KiB (protocol.md section 3); websockets reads this when
-# it is imported.
-os.environ["WEBSOCKETS_MAX_LINE_LENGTH"] = "131072"
 
 import h11
 from django.conf import settings
@@ -127,8 +122,8 @@ class WebSocket(WebSocketsSansIOProtocol):
         self.timer = self.loop.call_later(HANDSHAKE_SECONDS, self._give_up_handshake)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.timer.cancel()
         super().connection_lost(exc)
+        self.timer.cancel()
 
     def start_keepalive(self) -> None:
         self.timer.cancel()  # called when the handshake is complete
@@ -136,11 +131,8 @@ class WebSocket(WebSocketsSansIOProtocol):
 
     async def run_asgi(self) -> None:
         await super().run_asgi()
-        if self.disconnected:
-            return
         stuck = not self.writable.is_set()  # then even its close frame has waited in vain
-        self.timer.cancel()
-        self.timer = self.loop.call_later(0 if stuck else FLUSH_SECONDS, self._reset)
+        self._reset_in(0 if stuck else FLUSH_SECONDS)
 
     def keepalive_timeout(self) -> None:
         """It does not answer: it is told so, if it reads at all, and its rows go at once."""
@@ -202,6 +194,12 @@ class WebSocket(WebSocketsSansIOProtocol):
         if self.close_timer is None:
             give_up = give_up or self.transport.close
             self.close_timer = self.loop.call_later(self.close_timeout, give_up)
+
+    def _reset_in(self, seconds: float) -> None:
+        """Its end has been said: a moment for it to be read."""
+        if not self.disconnected:
+            self.timer.cancel()
+            self.timer = self.loop.call_later(seconds, self._reset)
 
     def _reset(self) -> None:
         """Throws away what is unsent, the kernel's part of it too."""

@@ -35,9 +35,11 @@ from tests import forked
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 20
 STOP_SECONDS = 20
+# Frames through ASGI instead of the short way (chat.direct): THROUGH_ASGI=1 make test
+WAY = ["--through-asgi"] if os.environ.get("THROUGH_ASGI") else []
 ASGI_SERVERS = {
-    "uvicorn": ["manage.py", "serve", "--port", "{port}"],
-    "workers": ["manage.py", "serve", "--workers", "2", "--port", "{port}"],
+    "uvicorn": ["manage.py", "serve", *WAY, "--port", "{port}"],
+    "workers": ["manage.py", "serve", *WAY, "--workers", "2", "--port", "{port}"],
     "daphne": ["-m", "daphne", "-b", "127.0.0.1", "-p", "{port}", "chatsite.asgi:application"],
     "runserver": ["manage.py", "runserver", "--noreload", "127.0.0.1:{port}"],
 }

@@ -45,7 +45,7 @@ async def open_connection(node: Node, token: str, address: str, user_agent: str)
     (SERVICE_UNAVAILABLE).
     """
     claims = verify(token, scope="connect", now=time.time())
-    if node.is_barred((address, claims.uid)):
+    if node.admission.is_barred((address, claims.uid)):
         raise ProtocolError(ErrorCode.RATE_LIMITED, "Too soon after too much; try again later.")
     session = Session(urlsafe_b64encode(secrets.token_bytes(ID_BYTES)).decode(), claims)
     address, user_agent = address[:MAX_ADDRESS_LENGTH], user_agent[:MAX_USER_AGENT_LENGTH]
@@ -75,7 +75,7 @@ async def close_connection(node: Node, connection: LiveConnection) -> None:
     """Ends its subscriptions here and in the database, whatever state it was in."""
     node.remove(connection)
     if connection.outbox.close_code in ABUSE:
-        node.bar(connection)
+        node.admission.bar((connection.address, connection.session.uid))
     channels = connection.channels() if listening() else connection.presence()
     for channel in connection.session.subscriptions:
         node.hub.leave(channel, connection.id)

@@ -1,4 +1,7 @@
-"""Which verb answers which command over a WebSocket: the table HANDLERS."""
+"""Which verb answers which command over a WebSocket: the table HANDLERS.
+
+What is done at once gives None; what must wait for the database gives the rest of it.
+"""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -7,17 +10,21 @@ from chat.delivery.live import LiveConnection
 from chat.node import Node
 from chat.protocol import commands, events
 
-from .messages import publish
+from .messages import publish_at_once, publish_in_time
 from .metadata import update_own_umd
 from .reactions import react
 from .storage import get_storage, set_storage
 from .subscriptions import subscribe, unsubscribe
 
-Handler = Callable[[Node, LiveConnection, Any], Awaitable[None]]
+Handler = Callable[[Node, LiveConnection, Any], Awaitable[object] | None]
 
 
-async def _publish(node: Node, connection: LiveConnection, command: commands.Publish) -> None:
-    await publish(node, connection.session, command)
+def _publish(
+    node: Node, connection: LiveConnection, command: commands.Publish
+) -> Awaitable[object] | None:
+    if publish_at_once(node, connection.session, command) is not None:
+        return None
+    return publish_in_time(node, connection.session, command)
 
 
 async def _react(node: Node, connection: LiveConnection, command: commands.React) -> None:
@@ -36,15 +43,15 @@ async def _set_storage(
     await set_storage(node, connection.session, command)
 
 
-async def _pong(node: Node, connection: LiveConnection, command: commands.Ping) -> None:
+def _pong(node: Node, connection: LiveConnection, command: commands.Ping) -> None:
     connection.outbox.push(events.PONG)
 
 
-async def _heartbeat(node: Node, connection: LiveConnection, command: commands.Heartbeat) -> None:
+def _heartbeat(node: Node, connection: LiveConnection, command: commands.Heartbeat) -> None:
     connection.beat_at = connection.heard_at
 
 
-async def _nothing(node: Node, connection: LiveConnection, command: commands.Command) -> None:
+def _nothing(node: Node, connection: LiveConnection, command: commands.Command) -> None:
     """Hearing it was all: any frame shows that its connection is alive."""
 
 

@@ -37,6 +37,24 @@ async def publish(node: Node, session: Session, command: Publish) -> Published:
     Raises ProtocolError: NOT_SUBSCRIBED, PUBLISH_PERMISSION_DENIED, SERVICE_UNAVAILABLE; for a
     later time also SCHEDULE_PERMISSION_DENIED, INVALID_SCHEDULE_EXPRESSION.
     """
+    published = publish_at_once(node, session, command)
+    return await publish_in_time(node, session, command) if published is None else published
+
+
+def publish_at_once(node: Node, session: Session, command: Publish) -> Published | None:
+    """`publish`, for what needs no database; gives None, and has done nothing, for what does."""
+    channel = session.real_name(command.channel)
+    rights, sender = session.may_publish(channel, command.event)
+    reports = rights.emit_pubsub_event and listening()
+    if rights.store or reports or command.at is not None:
+        return None
+    return Published(
+        channel, command.event, _pass_on(node, session, channel, command, rights, sender)
+    )
+
+
+async def publish_in_time(node: Node, session: Session, command: Publish) -> Published:
+    """`publish`, for what is stored, reported or due later."""
     channel = session.real_name(command.channel)
     rights, sender = session.may_publish(channel, command.event)
     if command.at is not None:
@@ -46,7 +64,8 @@ async def publish(node: Node, session: Session, command: Publish) -> Published:
     if rights.store:
         id = await _store(node, session, channel, command, rights, sender)
     else:
-        id = await _pass_on(node, session, channel, command, rights, sender)
+        id = _pass_on(node, session, channel, command, rights, sender)
+        await _report(node, _report_of(session, channel, id, command, sender))
     return Published(channel, command.event, id)
 
 
@@ -82,7 +101,7 @@ def _message(
     )
 
 
-async def _pass_on(
+def _pass_on(
     node: Node,
     session: Session,
     channel: str,
@@ -94,12 +113,13 @@ async def _pass_on(
     event = events.message(id, command.event, channel, command.data, sender.meta)
     follows = session.last_number(channel)
     node.hub.announce(Passing(channel, follows, event, session.connection_id, rights.echo))
-    if rights.emit_pubsub_event and listening():
-        report = ReportMessage(
-            channel, command.event, id, command.data, sender.meta, session.source
-        )
-        await _report(node, report)
     return id
+
+
+def _report_of(
+    session: Session, channel: str, id: str, command: Publish, sender: Sender
+) -> ReportMessage:
+    return ReportMessage(channel, command.event, id, command.data, sender.meta, session.source)
 
 
 async def _report(node: Node, report: ReportMessage) -> None:

@@ -7,6 +7,7 @@ from typing import Final
 from chat.delivery import operations
 from chat.delivery.outbox import Outbox
 from chat.delivery.reader import read
+from chat.delivery.transport import DirectOutbox
 from chat.models import StorageEntry
 from chat.node import Node
 from chat.protocol import events
@@ -67,7 +68,9 @@ async def get_storage(session: Session, command: GetStorage) -> events.Event:
     return events.storage_data(channel, command.key, data, meta)
 
 
-async def show_observed(outbox: Outbox, subscription: Subscription, head: int) -> None:
+async def show_observed(
+    outbox: Outbox | DirectOutbox, subscription: Subscription, head: int
+) -> None:
     """Sends the entries that a new subscription observes, as they are, in the order of their keys.
 
     What changed after `head`, where the channel stood when it began, comes by its change. Raises

@@ -15,6 +15,7 @@ from chat.protocol.errors import ProtocolError
 
 from .changes import Change, Item
 from .outbox import Outbox
+from .transport import DirectOutbox
 
 log = logging.getLogger("chat.hub")
 
@@ -40,7 +41,7 @@ class Subscriber:
     def __init__(
         self,
         connection_id: str,
-        outbox: Outbox,
+        outbox: Outbox | DirectOutbox,
         observes: Callable[[str], bool] = lambda key: False,
     ) -> None:
         self.connection_id = connection_id

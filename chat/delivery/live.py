@@ -8,12 +8,13 @@ from tokens.names import is_presence
 
 from .feed import Subscriber
 from .outbox import Outbox
+from .transport import DirectOutbox
 
 
 @dataclass(slots=True, eq=False)
 class LiveConnection:
     session: Session
-    outbox: Outbox
+    outbox: Outbox | DirectOutbox
     address: str
     ends_at: float  # this and the other times: by the event loop's clock, in seconds
     heard_at: float  # when its last frame came

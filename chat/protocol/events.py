@@ -24,11 +24,20 @@ MAX_ECHOED: Final = 512  # characters of a client's own name that come back in a
 class Event:
     """One encoded frame, shared by all who get it."""
 
-    __slots__ = ("_text", "payload")
+    __slots__ = ("_frame", "_text", "payload")
 
     def __init__(self, payload: bytes) -> None:
         self.payload = payload
         self._text: str | None = None
+        self._frame: bytes | None = None
+
+    @property
+    def frame(self) -> bytes:
+        """It as a WebSocket text frame, which a server does not mask (RFC 6455 section 5.2): ready
+        for every transport."""
+        if self._frame is None:
+            self._frame = _frame_header(len(self.payload)) + self.payload
+        return self._frame
 
     @property
     def text(self) -> str:
@@ -36,6 +45,14 @@ class Event:
         if self._text is None:
             self._text = self.payload.decode()
         return self._text
+
+
+def _frame_header(size: int) -> bytes:
+    if size < 126:
+        return bytes((0x81, size))
+    if size < 65536:
+        return b"\x81\x7e" + size.to_bytes(2)
+    return b"\x81\x7f" + size.to_bytes(8)
 
 
 quote = json.encode

@@ -225,25 +225,12 @@ async def test_connections_from_an_address_are_counted() -> None:
     connections = [live(address=address) for address in ("a", "a", "b")]
     for connection in connections:
         node.add(connection)
-    assert [node.count_from(address) for address in "abc"] == [2, 1, 0]
-    with node.arriving("c"):
-        assert [node.count_from(address) for address in "abc"] == [2, 1, 1]
+    assert [node.admission.count_from(address) for address in "abc"] == [2, 1, 0]
+    with node.admission.arriving("c"):
+        assert [node.admission.count_from(address) for address in "abc"] == [2, 1, 1]
     for _ in range(2):
         node.remove(connections[0])
-    assert [node.count_from(address) for address in "abc"] == [1, 1, 0]
-
-
-async def test_who_was_closed_for_abuse_is_barred_alone_and_for_a_moment(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    node, now = nodes.Node(), 1000.0
-    monkeypatch.setattr(nodes.time, "monotonic", lambda: now)
-    node.bar(live(address="a"))
-    assert node.is_barred(("a", None))
-    assert not node.is_barred(("a", "jim"))
-    assert not node.is_barred(("b", None))
-    now += nodes.BAR_SECONDS
-    assert not node.is_barred(("a", None))
+    assert [node.admission.count_from(address) for address in "abc"] == [1, 1, 0]
 
 
 async def test_the_oldest_are_ended_at_their_maximum_age() -> None:
@@ -281,7 +268,7 @@ async def test_work_outlasts_a_caller_that_is_cancelled() -> None:
         await go.wait()
         done.append(True)
 
-    caller = asyncio.create_task(node.outlast(work()))
+    caller = asyncio.ensure_future(node.outlast(work()))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     caller.cancel()

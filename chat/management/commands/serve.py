@@ -38,11 +38,13 @@ class Command(BaseCommand):
             default=1,
             help="processes (default: 1); more need PostgreSQL and Redis",
         )
+        # Frames through ASGI, as on other servers: to measure and test what the short way is worth.
+        parser.add_argument("--through-asgi", action="store_true", help=SUPPRESS)
         parser.add_argument("--as-worker", nargs=2, type=int, help=SUPPRESS)  # two descriptors
 
     def handle(self, *args: object, **options: Any) -> None:
         if options["as_worker"]:
-            _work(*options["as_worker"])
+            _work(*options["as_worker"], direct=not options["through_asgi"])
             return
         workers = options["workers"]
         _refuse(
@@ -58,11 +60,17 @@ class Command(BaseCommand):
             problems = _migrate()
         _refuse(problems or alone_problems())
         if workers == 1:
-            server.run(listening, settings.FORWARDED_ALLOW_IPS, lambda: self._welcome(listening))
+            server.run(
+                listening,
+                settings.FORWARDED_ALLOW_IPS,
+                lambda: self._welcome(listening),
+                direct=not options["through_asgi"],
+            )
         else:
             close_pool()
             started = partial(self._welcome, listening)
-            sys.exit(Supervisor(listening, workers, _worker_command, started).run())
+            command = partial(_worker_command, options["through_asgi"])
+            sys.exit(Supervisor(listening, workers, command, started).run())
 
     def _welcome(self, listening: socket.socket) -> None:
         host, port = listening.getsockname()[:2]
@@ -77,14 +85,15 @@ class Command(BaseCommand):
         self.stdout.flush()
 
 
-def _worker_command(listening: int, pair: int) -> list[str]:
-    return [sys.executable, sys.argv[0], "serve", "--as-worker", str(listening), str(pair)]
+def _worker_command(through_asgi: bool, listening: int, pair: int) -> list[str]:
+    way = ["--through-asgi"] if through_asgi else []
+    return [sys.executable, sys.argv[0], "serve", *way, "--as-worker", str(listening), str(pair)]
 
 
-def _work(listening: int, pair: int) -> None:
+def _work(listening: int, pair: int, *, direct: bool) -> None:
     """Serves as one of several; all was checked before."""
     ready = report_to(socket.socket(fileno=pair))
-    server.run(socket.socket(fileno=listening), settings.FORWARDED_ALLOW_IPS, ready)
+    server.run(socket.socket(fileno=listening), settings.FORWARDED_ALLOW_IPS, ready, direct=direct)
 
 
 def _python() -> str:

@@ -1,0 +1,188 @@
+"""What one connection says, a frame at a time, each waiting for its commit: so order is kept, and
+the writer's queue is bounded by the number of connections (design.md section 4).
+
+A frame that needs nobody's answer is handled at once; only what waits becomes a coroutine.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable
+from typing import Final, Protocol
+
+from django.conf import settings
+
+from chat.actions.connections import Opened, close_connection
+from chat.actions.handlers import HANDLERS
+from chat.actions.subscriptions import subscribe
+from chat.delivery.live import LiveConnection
+from chat.node import Node
+from chat.protocol import commands, decoders, events, frames
+from chat.protocol.errors import CloseCode, ErrorCode, ProtocolError
+from chat.protocol.rate import Rate
+
+log = logging.getLogger("chat.consumer")
+
+# Frames over the rate, without a rest between them, after which the connection is closed.
+MAX_REFUSED: Final = 100
+# Frames that wait for one to be handled; then reading pauses.
+MAX_WAITING: Final = 64
+
+FAILED: Final = "The server could not handle this; try again."
+
+
+class Conversation:
+    """An open connection, from its first frame to the last row of it removed."""
+
+    __slots__ = ("_node", "_rate", "connection", "loop")
+
+    def __init__(self, node: Node, connection: LiveConnection) -> None:
+        self.connection = connection
+        self._node = node
+        self._rate = Rate(settings.CLIENT_FRAMES_PER_SECOND)
+        self.loop = node.loop
+
+    def begin(self, opened: Opened) -> Awaitable[None]:
+        """Says `hotsock.connected`; what is waited for are the subscriptions of its token."""
+        self._node.add(self.connection)
+        session = opened.session
+        self.connection.outbox.push(
+            events.connected(session.connection_id, opened.secret, opened.expires_at, session.meta)
+        )
+        return self._subscribe_at_once()
+
+    def hear(self, sent: str | bytes) -> Awaitable[None] | None:
+        """Handles one frame (bytes: a binary one), or gives what must be awaited before the next
+        is heard."""
+        if self.connection.outbox.closing:
+            return None
+        self.connection.heard_at = now = self.loop.time()
+        if not self._rate.allows(now):
+            self._too_fast(sent)
+        elif frames.oversize(sent):
+            self.connection.outbox.close(CloseCode.TOO_LARGE)
+        elif isinstance(sent, bytes):
+            self._refuse(frames.malformed("Frames must be text, not binary."), None, None)
+        else:
+            return self._handle(sent)
+        return None
+
+    def end(self) -> Awaitable[None]:
+        """Removes it and its rows, also where nobody waits for that."""
+        return self._node.outlast(close_connection(self._node, self.connection))
+
+    async def _subscribe_at_once(self) -> None:
+        for channel in self.connection.session.grants.auto_channels():
+            try:
+                command = commands.Subscribe(decoders.valid_channel(channel))
+                await subscribe(self._node, self.connection, command, auto=True)
+            except ProtocolError as error:
+                self._refuse(error, "hotsock.subscribe", channel)
+
+    def _handle(self, text: str) -> Awaitable[None] | None:
+        event, channel = None, None
+        try:
+            frame = frames.parse(text)
+            event, channel = frame.event, frame.channel
+            command = decoders.decode(frame)
+            rest = HANDLERS[type(command)](self._node, self.connection, command)
+        except ProtocolError as error:
+            if event is None:
+                event, channel = frames.outline(text)
+            self._refuse(error, event, channel)
+        except Exception:  # the outermost edge
+            self._fail(event, channel)
+        else:
+            return None if rest is None else self._finish(rest, event, channel)
+        return None
+
+    async def _finish(self, rest: Awaitable[object], event: str, channel: str | None) -> None:
+        self.connection.handling = True
+        try:
+            await rest
+        except ProtocolError as error:
+            self._refuse(error, event, channel)
+        except Exception:  # the outermost edge
+            self._fail(event, channel)
+        finally:
+            self.connection.handling = False
+
+    def _fail(self, event: str | None, channel: str | None) -> None:
+        log.exception("A frame could not be handled")
+        self._refuse(ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, FAILED), event, channel)
+
+    def _refuse(self, error: ProtocolError, event: str | None, channel: str | None) -> None:
+        told = events.error(error.code, error.message, event, error.channel or channel)
+        self.connection.outbox.push(told)
+        if event == "hotsock.subscribe" and error.code is ErrorCode.SERVICE_UNAVAILABLE:
+            # a client would wait for ever for its hotsock.subscribed (protocol.md section 7)
+            self.connection.outbox.close(CloseCode.TRY_AGAIN_LATER)
+
+    def _too_fast(self, sent: str | bytes) -> None:
+        limit = settings.CLIENT_FRAMES_PER_SECOND
+        sentence = f"More than {limit} frames a second; this frame was not handled."
+        self._refuse(ProtocolError(ErrorCode.RATE_LIMITED, sentence), *frames.outline(sent))
+        if self._rate.refused >= MAX_REFUSED:
+            self.connection.outbox.close(CloseCode.TOO_FAST)
+
+
+class Reading(Protocol):
+    """Where frames come from, and can be told to stop coming for a while."""
+
+    def pause_frames(self) -> None: ...
+    def resume_frames(self) -> None: ...
+
+
+class Inbox:
+    """The frames of a connection that has no task of its own: each is heard as it comes, or after
+    the one that is still being handled."""
+
+    __slots__ = ("_busy", "_conversation", "_ended", "_reading", "_waiting")
+
+    def __init__(self, conversation: Conversation, reading: Reading) -> None:
+        self._conversation = conversation
+        self._reading = reading
+        self._waiting: deque[str | bytes] | None = None
+        self._busy: asyncio.Task[None] | bool = False
+        self._ended = False
+
+    def begin(self, first: Awaitable[None]) -> None:
+        """What comes is heard once `first` is done."""
+        self._busy = True
+        task = asyncio.Task(self._run(first), loop=self._conversation.loop, eager_start=True)
+        if self._busy:
+            self._busy = task
+
+    def receive(self, sent: str | bytes) -> None:
+        if not self._busy:
+            first = self._conversation.hear(sent)
+            if first is not None:
+                self.begin(first)
+            return
+        if self._waiting is None:
+            self._waiting = deque()
+        self._waiting.append(sent)
+        if len(self._waiting) == MAX_WAITING:
+            self._reading.pause_frames()
+
+    def end(self) -> None:
+        """Nothing more comes: the connection has ended. Once what is being handled is done, it is
+        removed."""
+        if not self._ended:
+            self._ended = True
+            if not self._busy:
+                self._conversation.end()
+
+    async def _run(self, first: Awaitable[None]) -> None:
+        try:
+            await first
+            while self._waiting and not self._ended:
+                if len(self._waiting) == MAX_WAITING:
+                    self._reading.resume_frames()
+                rest = self._conversation.hear(self._waiting.popleft())
+                if rest is not None:
+                    await rest
+        finally:
+            self._busy, self._waiting = False, None
+            if self._ended:
+                self._conversation.end()

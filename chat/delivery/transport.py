@@ -1,0 +1,267 @@
+"""Ready frames straight to the transport: what one connection gets within one turn of the event
+loop, replies and broadcasts in their order, is joined and written once (design.md section 4).
+
+The server offers a Socket in the ASGI scope; where it does not, `outbox.Outbox` sends the same
+frames.
+"""
+
+import asyncio
+from typing import Any, Final, Protocol
+
+from chat.protocol.errors import CLOSE_REASONS, CloseCode
+from chat.protocol.events import Event
+
+from .outbox import BEHIND_BYTES, MAX_STALL_SECONDS, MAX_UNSENT_BYTES
+
+EXTENSION: Final = "chat.direct"
+PORTION_BYTES: Final = 64 * 1024
+"""What is written at once: beyond it the transport says whether the client reads."""
+
+
+class Receiver(Protocol):
+    """What hears a connection's frames."""
+
+    def receive(self, sent: str | bytes) -> None:
+        """A whole frame; bytes: a binary one."""
+
+    def end(self) -> None:
+        """No more frames come, and none can be sent."""
+
+
+class Socket(Protocol):
+    """An open WebSocket, as its server holds it."""
+
+    @property
+    def transport(self) -> asyncio.Transport: ...
+
+    def open(self, receiver: Receiver, outbox: "DirectOutbox") -> None:
+        """From now on what comes goes to `receiver`, and `outbox` is told when to hold frames
+        back."""
+
+    def send_close(self, code: int, reason: str) -> None:
+        """Ends the connection behind what was written."""
+
+    def abort(self) -> None:
+        """Ends it at once."""
+
+    def pause_frames(self) -> None: ...
+    def resume_frames(self) -> None: ...
+
+
+def socket_of(scope: Any) -> Socket | None:
+    """The socket of a handshake, where its server offers it."""
+    found: Socket | None = (scope.get("extensions") or {}).get(EXTENSION)
+    return found
+
+
+class Tick:
+    """The outboxes that have something to send in this turn of the event loop."""
+
+    __slots__ = ("_loop", "_waiting")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._waiting: list[DirectOutbox] = []
+
+    def now(self) -> float:
+        return self._loop.time()
+
+    def add(self, outbox: "DirectOutbox") -> None:
+        if not self._waiting:
+            self._loop.call_soon(self._flush)
+        self._waiting.append(outbox)
+
+    def _flush(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        now = self._loop.time()
+        for outbox in waiting:
+            outbox.flush(now)
+
+
+class DirectOutbox:
+    """As `outbox.Outbox`: frames go out in the order in which they were pushed, at most
+    MAX_UNSENT_BYTES are kept for who does not read, and no byte waits MAX_STALL_SECONDS.
+
+    While the transport holds more than it wants, frames stay here, so that what is dropped of a
+    slow reader's are whole frames and its close code comes next.
+    """
+
+    __slots__ = (
+        "_close",
+        "_frames",
+        "_held",
+        "_held_bytes",
+        "_paused",
+        "_queued",
+        "_room",
+        "_socket",
+        "_stuck",
+        "_tick",
+        "_transport",
+        "_written",
+        "closing",
+        "ended",
+        "sent_at",
+    )
+
+    def __init__(self, socket: Socket, tick: Tick) -> None:
+        self._socket = socket
+        self._transport = socket.transport
+        self._tick = tick
+        self._frames: list[bytes] = []  # of this turn
+        self._queued = False
+        self._held: list[bytes] | None = None  # of turns before, while the transport is full
+        self._held_bytes = 0
+        self._paused = False
+        self._room: asyncio.Event | None = None
+        self._written = 0  # bytes, in all
+        self._stuck: tuple[int, float] | None = None  # how many of them had left, and since when
+        self.sent_at = tick.now()  # when a frame was last written; by the loop's clock
+        self._close: int | None = None
+        self.closing = False  # its end has been decided: what the client still sends does not count
+        self.ended = False  # nothing more will be sent
+
+    @property
+    def close_code(self) -> int | None:
+        """With which code the server ended it; None where it did not."""
+        return self._close
+
+    @property
+    def behind(self) -> bool:
+        """Whether so much is unsent that what is told to many should wait."""
+        return self._paused and self._unsent > BEHIND_BYTES
+
+    @property
+    def _unsent(self) -> int:
+        return self._held_bytes + self._transport.get_write_buffer_size()
+
+    def push(self, event: Event) -> None:
+        if not self.closing:
+            self._frames.append(event.frame)
+            if not self._queued:
+                self._queued = True
+                self._tick.add(self)
+
+    def flush(self, now: float) -> None:
+        """Writes what was pushed in this turn, as far as the transport takes it."""
+        self._queued = False
+        frames = self._frames
+        if self._paused:
+            self._hold()
+        elif frames:
+            data = frames[0] if len(frames) == 1 else b"".join(frames)
+            if len(data) > PORTION_BYTES:
+                self._write_portions()
+            else:
+                frames.clear()
+                self._write(data)
+            self.sent_at = now
+
+    def pause(self) -> None:
+        """The transport holds more than it wants."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """The transport has sent most of what it held."""
+        self._paused = False
+        if self._held is not None:
+            self._frames, self._held, self._held_bytes = [*self._held, *self._frames], None, 0
+        self.flush(self._tick.now())
+        if not self._paused:
+            if self._room is not None:
+                self._room.set()
+            self._say_close()
+
+    async def room(self) -> None:
+        """Waits, where half of what may be unsent is, until most of it has been sent: for whoever
+        has much to say to one connection."""
+        self.flush(self._tick.now())
+        if self._paused and self._unsent > MAX_UNSENT_BYTES // 2 and not self.ended:
+            self._room = asyncio.Event()
+            await self._room.wait()
+
+    def close(self, code: int) -> None:
+        """Ends the connection once what was pushed before has been sent."""
+        if self.closing:
+            return
+        self._close, self.closing = code, True
+        self.flush(self._tick.now())
+        if not self._paused:
+            self._say_close()
+
+    def stalled(self) -> bool:
+        """Closes a connection of which a byte has waited too long; says whether it did. Asked each
+        second."""
+        unsent = self._transport.get_write_buffer_size()
+        if not unsent or self.ended:
+            self._stuck = None
+            return False
+        now, left = self._tick.now(), self._written - unsent
+        if self._stuck is None or left > self._stuck[0]:
+            self._stuck = left, now
+        if now - self._stuck[1] < MAX_STALL_SECONDS:
+            return False
+        if self._close is not None:  # not even the close frame leaves
+            self.abandon()
+        else:
+            self._drop()
+        return True
+
+    def abandon(self) -> None:
+        """Sends nothing more, not even a close frame, and ends the connection."""
+        self.end()
+        self._socket.abort()
+
+    def end(self) -> None:
+        """The connection has ended."""
+        self.closing = self.ended = True
+        self._forget()
+        if self._room is not None:
+            self._room.set()
+
+    def _write(self, data: bytes) -> None:
+        self._written += len(data)
+        self._transport.write(data)
+
+    def _write_portions(self) -> None:
+        """Until the transport is full; the rest is held."""
+        frames, self._frames = self._frames, []
+        portion: list[bytes] = []
+        size = 0
+        for index, frame in enumerate(frames):
+            portion.append(frame)
+            size += len(frame)
+            if size > PORTION_BYTES:
+                self._write(b"".join(portion))
+                portion, size = [], 0
+                if self._paused:
+                    self._frames = frames[index + 1 :]
+                    self._hold()
+                    return
+        self._write(b"".join(portion))
+
+    def _hold(self) -> None:
+        if self._frames:
+            held = b"".join(self._frames)
+            self._frames.clear()
+            if self._held is None:
+                self._held = []
+            self._held.append(held)
+            self._held_bytes += len(held)
+            if self._unsent > MAX_UNSENT_BYTES:
+                self._drop()
+
+    def _drop(self) -> None:
+        """Reads too slowly: what is unsent goes, but for what the transport has."""
+        self._forget()
+        self._close, self.closing = CloseCode.TOO_SLOW, True
+        self._say_close()
+
+    def _forget(self) -> None:
+        self._frames.clear()
+        self._held, self._held_bytes = None, 0
+
+    def _say_close(self) -> None:
+        if self._close is not None:
+            self.ended = True
+            self._socket.send_close(self._close, CLOSE_REASONS.get(self._close, ""))

@@ -1,0 +1,217 @@
+"""uvicorn's WebSocket with a short way in and out: whole text frames go to a callback as they come,
+ready frames to the transport (design.md section 4, "Frames straight to the transport").
+
+All else, from the handshake to the closing one, stays with the library's state machine: what is
+not a whole, masked, unfragmented text frame is handed to it. Compression is off.
+"""
+
+import asyncio
+from typing import Any, Final, cast
+
+from uvicorn.protocols.utils import ClientDisconnected
+from websockets.frames import CloseCode, apply_mask  # type: ignore[attr-defined]
+from websockets.http11 import Request
+
+from chat.delivery.transport import EXTENSION, DirectOutbox, Receiver
+from chat.sockets import FLUSH_SECONDS, WebSocket
+
+TEXT: Final = 0x81  # and the last fragment: FIN
+RESERVED_BITS: Final = 0x70
+MASKED: Final = 0x80
+MASK_BYTES: Final = 4
+
+
+class DirectWebSocket(WebSocket):
+    """Until `open`, and once its end has begun, as any WebSocket of uvicorn's."""
+
+    receiver: Receiver | None = None
+    outbox: DirectOutbox | None = None
+    _short: Receiver | None = None  # who hears the frames that take the short way in
+    _partial: bytearray | None = None  # a frame of which the rest has not come, or all that waits
+    _wanted = 0  # the size that it must reach
+    _fragmented = False  # a message of several frames has begun
+    _held_back = False  # until the frames before are handled
+
+    # --- from the handshake to the open connection ---------------------------------------------
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        if not self.handshake_complete:  # else it has been refused
+            self.scope["extensions"] = {**(self.scope["extensions"] or {}), EXTENSION: self}  # type: ignore[dict-item]
+
+    def open(self, receiver: Receiver, outbox: DirectOutbox) -> None:
+        came_before = self.queue
+        self.receiver, self.outbox = receiver, outbox
+        self.queue = cast("asyncio.Queue[Any]", _Door(self, receiver, outbox))
+        self._short = None if self.conn.reader.buffer else receiver
+        if self.read_paused:
+            self.read_paused = False
+            self.transport.resume_reading()
+        while not came_before.empty():
+            self.queue.put_nowait(came_before.get_nowait())
+        del self.scope, self.request, self.response
+
+    async def run_asgi(self) -> None:
+        """As uvicorn's, but an application that has opened the connection may return."""
+        try:
+            await self.app(self.scope, self.receive, self.send)
+        except ClientDisconnected:
+            pass
+        except BaseException:
+            self.logger.exception("Exception in ASGI application")
+            self.send_500_response()
+        if self.receiver is None:
+            if self.close_timer is None:
+                self.transport.close()
+            self._reset_in(FLUSH_SECONDS)
+
+    def end(self) -> None:
+        """From now on nothing that comes is heard."""
+        self._short = None
+        self._reset_in(FLUSH_SECONDS)
+
+    # --- out ------------------------------------------------------------------------------------
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self.outbox is not None:
+            self.outbox.pause()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self.outbox is not None:
+            self.outbox.resume()
+
+    def send_close(self, code: int, reason: str) -> None:
+        if not self.close_sent and not self.transport.is_closing():
+            self.conn.send_close(code, reason)
+            self._await_close()
+
+    def abort(self) -> None:
+        self._reset()
+
+    # --- in -------------------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        receiver, partial = self._short, self._partial
+        if receiver is not None and partial is None:
+            self._take(data, receiver)
+        elif receiver is None:
+            self._partial = None
+            super().data_received(data if partial is None else bytes(partial) + data)
+        elif partial is not None:
+            partial += data
+            if len(partial) >= self._wanted and not self._held_back:
+                self._take_up(partial, receiver)
+
+    def pause_frames(self) -> None:
+        self._held_back = True
+        if not self.transport.is_closing():
+            self.transport.pause_reading()
+
+    def resume_frames(self) -> None:
+        self._held_back = False
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
+        partial, receiver = self._partial, self._short
+        if partial is not None and receiver is not None and len(partial) >= self._wanted:
+            self._take_up(partial, receiver)
+
+    def send_receive_event_to_app(self) -> None:
+        """A message that the library has put together: a fragmented or a binary one."""
+        if self.receiver is None:
+            super().send_receive_event_to_app()
+            return
+        data, self.frames = b"".join(self.frames), []
+        if self.close_sent:
+            return
+        if self.curr_msg_data_type == "text":
+            self._hear(self.receiver, data)
+        else:
+            self.receiver.receive(data)
+
+    def _hear(self, receiver: Receiver, payload: bytes) -> None:
+        try:
+            text = payload.decode()
+        except UnicodeDecodeError:
+            self.conn.send_close(CloseCode.INVALID_DATA)
+            self.handle_parser_exception()
+        else:
+            receiver.receive(text)
+
+    def _take_up(self, partial: bytearray, receiver: Receiver) -> None:
+        self._partial = None
+        self._take(bytes(partial), receiver)
+
+    def _take(self, data: bytes, receiver: Receiver) -> None:
+        """Hears each frame that is whole; what is not is kept until its rest comes."""
+        at, end = 0, len(data)
+        while at < end:
+            header = data[at : at + 2]
+            if len(header) < 2:
+                break
+            first, length = header[0], header[1] - MASKED
+            if length < 0 or first & RESERVED_BITS:
+                self._hand_over(data[at:])  # is wrong, and the library says so
+                return
+            start = at + 6
+            if length > 125:
+                length, start = _long(data, at, length)
+            stop = start + length
+            if stop > end:
+                if length > self.config.ws_max_size:
+                    self._hand_over(data[at:])  # too long: it need not come
+                else:
+                    self._keep(data[at:], stop - at)
+                return
+            if first == TEXT and not self._fragmented:
+                self._hear(receiver, apply_mask(data[start:stop], data[start - 4 : start]))
+            else:
+                self._hand_over(data[at:stop])
+            at = stop
+            if self._held_back or self._short is None:
+                break
+        if at < end:
+            self._keep(data[at:], 2)
+
+    def _keep(self, data: bytes, wanted: int) -> None:
+        """Until `wanted` bytes are there, or reading goes on."""
+        if self._short is not None:
+            self._partial, self._wanted = bytearray(data), wanted
+        else:
+            super().data_received(data)
+
+    def _hand_over(self, data: bytes) -> None:
+        """Gives it to the library: whole frames, or one that ends the connection."""
+        super().data_received(data)
+        self._fragmented = self.conn.current_size is not None
+
+
+def _long(data: bytes, at: int, length: int) -> tuple[int, int]:
+    """The length of a frame's payload that does not fit its second byte, and where that begins.
+    Where not even the length is whole, the payload begins behind all that is there."""
+    size = 2 if length == 126 else 8
+    field = data[at + 2 : at + 2 + size]
+    if len(field) < size:
+        return 0, at + 2 + size + MASK_BYTES
+    return int.from_bytes(field), at + 2 + size + MASK_BYTES
+
+
+class _Door:
+    """Where uvicorn puts what an application would receive: here it is heard at once."""
+
+    __slots__ = ("_outbox", "_receiver", "_socket")
+
+    def __init__(self, socket: DirectWebSocket, receiver: Receiver, outbox: DirectOutbox) -> None:
+        self._socket = socket
+        self._receiver = receiver
+        self._outbox = outbox
+
+    def put_nowait(self, message: Any) -> None:
+        if message["type"] == "websocket.disconnect":
+            self._socket.end()
+            self._outbox.end()
+            self._receiver.end()
+        elif message["type"] == "websocket.receive":
+            text = message.get("text")
+            self._receiver.receive(message["bytes"] if text is None else text)
