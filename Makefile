@@ -39,8 +39,9 @@ format: setup ## Lay the Python code out
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: setup ## Measure this machine: each row is ours beside a peer doing the same work
-	$(BIN)/python -m benchmarks
+bench: setup ## Measure ours beside its peers, under 5 minutes; FULL=1: everything
+	@bin/setup services
+	$(BIN)/python -m benchmarks.bench --save $(if $(FULL),--full)
 
 clean: ## Remove all that can be made again; keys (.env) and the database stay
 	rm -rf .venv .uv staticfiles .mypy_cache .ruff_cache .pytest_cache .hypothesis

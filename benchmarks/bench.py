@@ -1,57 +1,144 @@
 """`make bench`: ours beside its peers, each row in the same run.
 
-Server and generator have a core each. Peers take turns, several times, and medians are compared;
-where the machine has other work, the CPU time of a delivery is the steadiest figure.
+Server and generator have a core each. Sides take turns, several times, and medians are compared;
+where the machine has other work, the CPU time of a delivery is the steadiest figure. Without
+--full, the scenarios that fit into five minutes.
 """
 
 import argparse
-import contextlib
-import sys
+import subprocess
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
-from statistics import median
 from typing import Final
 
-from benchmarks import cpu
+from benchmarks import cpu, results, targets
 from benchmarks.generator.connection import Refused
-from benchmarks.generator.loop import Measured
-from benchmarks.peers import PEERS, Missing, Peer, Running
-from benchmarks.scenarios.talk import TALKS, Talk
-from tests.servers import StartError
+from benchmarks.peers import PEERS
+from benchmarks.results import Results, Row
+from benchmarks.scenarios.base import VERSIONS, Options, Scenario
+from benchmarks.scenarios.registry import SCENARIOS
 
 RUNS: Final = 3
-SECONDS: Final = 1.5
-SLOW_PEERS: Final = ("tutorial",)
-
-Runs = dict[str, list[Measured]]
+BUSY: Final = 0.9
+FAILURES: Final = (Refused, OSError, ValueError, subprocess.SubprocessError)
 
 
 def main() -> None:
-    options = arguments()
+    options = _arguments()
+    chosen = [
+        SCENARIOS[name]
+        for name in options.only or SCENARIOS
+        if options.only or options.full or SCENARIOS[name].short
+    ]
+    before = results.newest_rows(results.recorded())
+    measured = results.fresh()
     with (
         tempfile.TemporaryDirectory(prefix="chatsite-bench-") as directory,
-        cpu.pinned(cpu.cores()[1]),
+        cpu.pinned(cpu.GENERATOR),
     ):
-        for name in options.only:
-            talk = TALKS[name]
-            with started(options.peers, Path(directory)) as running:
-                runs = take_turns(talk, running, options)
-            show(talk, runs)
+        for number, scenario in enumerate(chosen):
+            own = Path(directory) / f"{number}-{scenario.name}"
+            own.mkdir(mode=0o755)
+            measured.rows += run(scenario, own, options)
+    measured.versions |= VERSIONS
+    if options.save:
+        measured.write(results.path_of(measured))
+    _conclude(measured, before)
 
 
-def arguments() -> argparse.Namespace:
+def run(scenario: Scenario, directory: Path, options: argparse.Namespace) -> list[Row]:
+    """Prints as it goes."""
+    print(f"\n{scenario.title}", flush=True)
+    settings = Options(options.seconds, options.chunk, options.rows)
+    rows: dict[str, Row] = {}
+    try:
+        with scenario.sides(directory, options.peers, settings) as sides:
+            for _ in range(scenario.runs or options.runs):
+                for side, once in sides.items():
+                    title = scenario.title_of(side)
+                    row = rows.setdefault(side, Row(scenario.name, side, title))
+                    try:
+                        row.runs.append(once())
+                    except FAILURES as error:
+                        row.refused = f"it failed: {type(error).__name__} {error}"
+    except FAILURES as error:
+        print(f"  left out: {error}")
+    for row in rows.values():
+        row.refused = row.refused or bottleneck(row)
+        row.notes |= scenario.notes()
+        print(line(row), flush=True)
+    return list(rows.values())
+
+
+def bottleneck(row: Row) -> str:
+    """Why a row says nothing of the server, where the generator held it up."""
+    own, served = _wanted(row, "generator"), _wanted(row, "server")
+    if own is None or served is None or own <= BUSY or served > BUSY:
+        return ""
+    return f"the generator was the bottleneck: busy {own:.0%}, the server {served:.0%}"
+
+
+def _wanted(row: Row, who: str) -> float | None:
+    """The share of the time in which it ran or waited for its core."""
+    busy, waited = row.median(f"{who}_busy"), row.median(f"{who}_waited")
+    return None if busy is None or waited is None else busy + waited
+
+
+UNITS: Final = {
+    "rate": "{:,.0f}/s",
+    "server_us": "{:,.2f} µs",
+    "server_busy": "server {:.0%}",
+    "generator_busy": "generator {:.0%}",
+    "ceiling": "of {:,.0f}/s",
+    "p50_ms": "p50 {:.2f} ms",
+    "p99_ms": "p99 {:.2f} ms",
+}
+QUIET: Final = {
+    *("sent_bytes", "delivered_bytes", "generator_us", "messages", "server_us_message"),
+    *("server_waited", "generator_waited"),
+}
+
+
+def line(row: Row) -> str:
+    if row.refused:
+        return f"  {row.title:<32} refused: {row.refused}"
+    shown = [
+        UNITS.get(name, f"{name} {{:,.2f}}").format(value)
+        for name, value in row.medians().items()
+        if name not in QUIET
+    ]
+    return f"  {row.title:<32}{'  '.join(f'{each:>12}' for each in shown)}"
+
+
+def _conclude(measured: Results, before: results.Rows) -> None:
+    found = {(row.scenario, row.side): (row, measured) for row in measured.rows}
+    judged = [outcome for target in targets.TARGETS if (outcome := target.judge(found))]
+    if judged:
+        print("\nFigures to reach")
+    for outcome in judged:
+        print(f"  {outcome}")
+    regressed = results.regressions(measured, before)
+    for sentence in regressed:
+        print(f"Regression: {sentence}")
+    if before and not regressed:
+        print("No delivery costs over 10 % more CPU than when it was last recorded.")
+
+
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.bench", description=__doc__)
-    names = list(TALKS)
-    parser.add_argument("--only", type=listed(names), default=names, help=",".join(names))
-    parser.add_argument("--peers", type=listed(list(PEERS)), default=list(PEERS))
+    known = list(PEERS)
+    parser.add_argument("--only", type=_listed(list(SCENARIOS)), help=",".join(SCENARIOS))
+    parser.add_argument("--full", action="store_true", help="all scenarios")
+    parser.add_argument("--peers", type=_listed(known), default=known, help=",".join(known))
     parser.add_argument("--runs", type=int, default=RUNS)
-    parser.add_argument("--seconds", type=float, default=SECONDS, help="of one run")
+    parser.add_argument("--seconds", type=float, default=1.5, help="of one run")
     parser.add_argument("--chunk", type=int, default=0, help="frames that are sent at once")
+    parser.add_argument("--rows", type=int, default=10_000_000, help="of the largest table")
+    parser.add_argument("--save", action="store_true", help=f"write to {results.DIRECTORY.name}/")
     return parser.parse_args()
 
 
-def listed(known: list[str]) -> type:
+def _listed(known: list[str]) -> type:
     def parse(text: str) -> list[str]:
         names = text.split(",")
         if unknown := set(names) - set(known):
@@ -59,52 +146,6 @@ def listed(known: list[str]) -> type:
         return names
 
     return parse  # type: ignore[return-value]
-
-
-@contextlib.contextmanager
-def started(names: list[str], directory: Path) -> Iterator[list[tuple[Peer, Running]]]:
-    """Those that are installed; each that is not is named in a sentence."""
-    with contextlib.ExitStack() as stack:
-        running = []
-        for name in names:
-            peer = PEERS[name]()
-            own = directory / name
-            own.mkdir(exist_ok=True)
-            try:
-                running.append((peer, stack.enter_context(peer.start(own))))
-            except (Missing, StartError) as error:
-                print(f"{peer.title} is left out: {error}", file=sys.stderr)
-        yield running
-
-
-def take_turns(
-    talk: Talk, running: list[tuple[Peer, Running]], options: argparse.Namespace
-) -> Runs:
-    runs: Runs = {}
-    for _ in range(options.runs):
-        for peer, server in running:
-            try:
-                taken = talk.run(peer, server, options.seconds, chunk=options.chunk)
-            except (Refused, TimeoutError, OSError) as error:
-                print(f"{talk.name}, {peer.title}: {error!r}", file=sys.stderr)
-                continue
-            runs.setdefault(peer.name, []).append(taken)
-    return runs
-
-
-def show(talk: Talk, runs: Runs) -> None:
-    print(f"\n{talk.title}")
-    for name, taken in runs.items():
-        rate = median(each.rate for each in taken)
-        used = median(each.server_us for each in taken)
-        busy = median(each.server_busy for each in taken)
-        own = median(each.generator_busy for each in taken)
-        times = sorted(t for each in taken for t in each.chunk_seconds) or [0.0]
-        print(
-            f"  {PEERS[name].title:<28}{rate:>12,.0f}/s{used:>8.2f} µs"
-            f"  server {busy:>4.0%}  generator {own:>4.0%}"
-            f"  p50 {times[len(times) // 2] * 1e3:.2f} p99 {times[len(times) * 99 // 100] * 1e3:.2f} ms"
-        )
 
 
 if __name__ == "__main__":

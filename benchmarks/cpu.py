@@ -2,18 +2,15 @@
 
 import contextlib
 import os
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-SERVER_CORE: Final = 0
-GENERATOR_CORE: Final = 1
-
-
-def cores() -> tuple[int, int]:
-    """The server's and the generator's; the same where there is only one."""
-    available = sorted(os.sched_getaffinity(0))
-    return available[0], available[1 if len(available) > 1 else 0]
+AVAILABLE: Final = sorted(os.sched_getaffinity(0))
+SERVER: Final = AVAILABLE[0]
+GENERATOR: Final = AVAILABLE[-1]
+"""The cores; the same where there is only one."""
 
 
 def pin(pid: int, core: int) -> None:
@@ -51,12 +48,22 @@ def used(pids: Iterable[int]) -> float:
     return sum(_nanoseconds(each) for pid in pids for each in family(pid)) / 1e9
 
 
-def _nanoseconds(pid: int) -> int:
+def waited(pids: Iterable[int]) -> float:
+    """Seconds that their threads were ready to run, but had no core."""
+    return sum(_nanoseconds(each, 1) for pid in pids for each in family(pid)) / 1e9
+
+
+def own() -> tuple[float, float]:
+    """Seconds that this process alone has used, and waited for a core."""
+    return time.process_time(), _nanoseconds(os.getpid(), 1) / 1e9
+
+
+def _nanoseconds(pid: int, which: int = 0) -> int:
     total = 0
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
         for thread in Path(f"/proc/{pid}/task").iterdir():
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                total += int((thread / "schedstat").read_text().split()[0])
+                total += int((thread / "schedstat").read_text().split()[which])
     return total
 
 

@@ -13,6 +13,7 @@ VIEW: Final = memoryview(BUFFER)
 LIMIT_SECONDS: Final = 30
 AT_ONCE: Final = 50
 NONE: Final = Delivery(1, b"\0\0\0\0")  # nothing begins like this: each frame is looked at
+ERROR: Final = b'{"event":"hotsock.error"'
 NEVER: Final = 1 << 62
 
 
@@ -63,6 +64,8 @@ class Connection:
 
     def _take(self, kind: int, payload: bytes) -> None:
         if kind == TEXT:
+            if payload.startswith(ERROR):
+                raise Refused(payload.decode())
             if payload[:1] == b"2" and len(payload) == 1:  # Engine.IO's own ping
                 self.socket.sendall(masked(TEXT, b"3"))
             else:

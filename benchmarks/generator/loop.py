@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from benchmarks import cpu
+
 from .connection import Connection, Refused
 from .rooms import Room
 
@@ -18,36 +20,47 @@ WAVES: Final = 3
 
 @dataclass
 class Measured:
-    """`seconds` are of the clock; CPU is in seconds of the server's processes and of ours."""
+    """`seconds` are of the clock; CPU is in seconds of the server's processes and of ours, and so
+    is what they waited for their core, which other work on the machine had."""
 
     deliveries: int
     messages: int
     seconds: float
     server_cpu: float
     generator_cpu: float
+    server_waited: float
+    generator_waited: float
     chunk_seconds: list[float] = field(repr=False)
-    extra_cpu: dict[str, float] = field(default_factory=dict)
+    sizes: tuple[int, int] = (0, 0)  # bytes on the wire: of a frame sent, of a delivery
 
-    @property
-    def rate(self) -> float:
-        return self.deliveries / self.seconds
+    def figures(self) -> dict[str, float]:
+        """All that a row keeps of a run; `server_us` is the server's CPU time of a delivery."""
+        figures = {
+            "rate": self.deliveries / self.seconds,
+            "messages": self.messages / self.seconds,
+            "server_us": self.server_cpu / self.deliveries * 1e6,
+            "generator_us": self.generator_cpu / self.deliveries * 1e6,
+            "server_busy": self.server_cpu / self.seconds,
+            "generator_busy": self.generator_cpu / self.seconds,
+            "server_waited": self.server_waited / self.seconds,
+            "generator_waited": self.generator_waited / self.seconds,
+            "ceiling": self.deliveries / self.generator_cpu,
+            "sent_bytes": self.sizes[0],
+            "delivered_bytes": self.sizes[1],
+        }
+        if self.messages:
+            figures["server_us_message"] = self.server_cpu / self.messages * 1e6
+        return figures | percentiles(self.chunk_seconds)
 
-    @property
-    def server_us(self) -> float:
-        """Microseconds of server CPU a delivery."""
-        return self.server_cpu / self.deliveries * 1e6
 
-    @property
-    def generator_us(self) -> float:
-        return self.generator_cpu / self.deliveries * 1e6
-
-    @property
-    def server_busy(self) -> float:
-        return self.server_cpu / self.seconds
-
-    @property
-    def generator_busy(self) -> float:
-        return self.generator_cpu / self.seconds
+def percentiles(seconds: Sequence[float]) -> dict[str, float]:
+    if not seconds:
+        return {}
+    ordered = sorted(seconds)
+    return {
+        f"p{share}_ms": ordered[min(len(ordered) - 1, len(ordered) * share // 100)] * 1e3
+        for share in (50, 99)
+    }
 
 
 class Loop:
@@ -99,10 +112,28 @@ def _done(rooms: Sequence[Room]) -> int:
     return sum(room.done for room in rooms)
 
 
-def measure(
-    rooms: Sequence[Room], cpu: Callable[[], float], *, warm: float, seconds: float
-) -> Measured:
-    """`cpu()` are the seconds that the server has used so far."""
+@dataclass
+class Usage:
+    """CPU seconds since it was made, used and waited for: of processes and their children, or of
+    this process alone."""
+
+    pids: Sequence[int] | None
+
+    def __post_init__(self) -> None:
+        self._before = self._now()
+
+    def since(self) -> tuple[float, float]:
+        used, waited = self._now()
+        return used - self._before[0], waited - self._before[1]
+
+    def _now(self) -> tuple[float, float]:
+        if self.pids is None:
+            return cpu.own()
+        return cpu.used(self.pids), cpu.waited(self.pids)
+
+
+def measure(rooms: Sequence[Room], pids: Sequence[int], *, warm: float, seconds: float) -> Measured:
+    """`pids` are the processes of the server."""
     loop = Loop(rooms)
     gc.collect()
     gc.disable()
@@ -112,16 +143,13 @@ def measure(
         loop.run_for(warm)
         for room in rooms:
             room.seconds.clear()
-        began, served, own = time.perf_counter(), cpu(), time.process_time()
+        served, own, began = Usage(pids), Usage(None), time.perf_counter()
         before, done = sum(room.deliveries for room in rooms), _done(rooms)
         loop.run_for(seconds)
         enough = done + WAVES * len(rooms)  # else a slow server's waves are cut anywhere
         loop.run_until(lambda: _done(rooms) >= enough, began + SLOW_SECONDS)
-        took, served, own = (
-            time.perf_counter() - began,
-            cpu() - served,
-            time.process_time() - own,
-        )
+        took = time.perf_counter() - began
+        (server_cpu, server_waited), (own_cpu, own_waited) = served.since(), own.since()
         delivered = sum(room.deliveries for room in rooms) - before
         chunks = _done(rooms) - done
         times = [each for room in rooms for each in room.seconds]
@@ -131,5 +159,15 @@ def measure(
         loop.close()
     if not delivered:
         raise Refused("nothing was delivered")
-    messages = chunks * rooms[0].chunk
-    return Measured(delivered, messages, took, served, own, times)
+    messages = chunks * rooms[0].chunk * len(rooms[0].publishers)
+    return Measured(
+        delivered,
+        messages,
+        took,
+        server_cpu,
+        own_cpu,
+        server_waited,
+        own_waited,
+        times,
+        rooms[0].sizes,
+    )

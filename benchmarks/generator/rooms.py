@@ -15,13 +15,14 @@ AHEAD: Final = 2
 
 
 class Room:
-    """`echoes`: publishers that are members get their own messages too."""
+    """`payloads`: of each publisher, what it sends, in turn where there are several; `echoes`:
+    publishers that are members get their own messages too."""
 
     def __init__(
         self,
         publishers: Sequence[Connection],
         members: Sequence[Connection],
-        payloads: Sequence[bytes],
+        payloads: Sequence[bytes | Sequence[bytes]],
         *,
         chunk: int,
         echoes: bool,
@@ -33,13 +34,10 @@ class Room:
         self.sent = 0  # chunks
         self.done = 0
         self.open = False
-        self.sizes = (0, 0)  # bytes on the wire: of a frame sent, of a delivery
         self.seconds: list[float] = []  # what each chunk took to reach every member
         self._sent_at: list[float] = []
         self.publishers = publishers
-        self._chunks = [
-            b"".join(masked(TEXT, payload) for _ in range(chunk)) for payload in payloads
-        ]
+        self._chunks = [_chunk(payload, chunk) for payload in payloads]
         self._left = [len(members)] * ahead
         self._share = {}
         for member in members:
@@ -48,6 +46,11 @@ class Room:
             member.room = self
             member.texts = member.generation = 0
             member.due = self._share[member]
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Bytes on the wire of a frame sent and of a delivery."""
+        return len(self._chunks[0]) // self.chunk, self.members[0].delivery.size
 
     @property
     def deliveries(self) -> int:
@@ -85,3 +88,8 @@ class Room:
             if member.texts != expected:
                 return f"a member got {member.texts} of {expected} messages"
         return None
+
+
+def _chunk(payload: bytes | Sequence[bytes], size: int) -> bytes:
+    payloads = (payload,) if isinstance(payload, bytes) else payload
+    return b"".join(masked(TEXT, payloads[number % len(payloads)]) for number in range(size))

@@ -84,7 +84,7 @@ def program(
     """A server on the server's core, once it accepts connections."""
     port = free_port()
     started = Program(command(port), port, directory / f"peer-{port}.log", env, cwd)
-    with cpu.pinned(cpu.cores()[0]):
+    with cpu.pinned(cpu.SERVER):
         started.start(lambda: accepts(port))
     with started:
         yield started

@@ -38,11 +38,9 @@ def install() -> None:
     installed = MODULES / ".package-lock.json"
     if installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime:
         return
-    npm = Path(node()).with_name("npm")
     outcome = subprocess.run(  # noqa: S603
-        [str(npm), "ci", "--no-audit", "--no-fund", "--ignore-scripts"],
+        [*_npm(), "ci", "--no-audit", "--no-fund", "--ignore-scripts"],
         cwd=HERE,
-        env=os.environ | {"PATH": f"{npm.parent}{os.pathsep}{os.environ['PATH']}"},
         capture_output=True,
         text=True,
         check=False,
@@ -53,6 +51,13 @@ def install() -> None:
             f" {outcome.stderr.strip().splitlines()[-1:]}"
         )
     os.utime(installed)
+
+
+def _npm() -> list[str]:
+    """The one beside our node, whose program in `bin` is a copy that does not find its library."""
+    own = Path(node())
+    script = own.parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    return [str(own), str(script)] if script.exists() else ["npm"]
 
 
 def version(module: str) -> str:

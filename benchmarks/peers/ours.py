@@ -29,11 +29,10 @@ class Ours(Peer):
     }
 
     @contextlib.contextmanager
-    def start(self, directory: Path, **env: str) -> Iterator[Running]:
-        settings = production(directory) | env
-        with cpu.pinned(cpu.cores()[0]):
-            server = start_server("uvicorn", directory, **settings)
-        with server:
+    def start(self, directory: Path, **env: Any) -> Iterator[Running]:
+        settings: dict[str, Any] = production(directory) | env
+        with start_server("uvicorn", directory, **settings) as server:
+            cpu.pin(server.pid, cpu.SERVER)
             yield Running(
                 server.port, [server.pid], f"Python {platform.python_version()}", {"server": server}
             )

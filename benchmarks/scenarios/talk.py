@@ -4,6 +4,8 @@ import contextlib
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Final
 
 from benchmarks.generator.connection import Connection, Refused, close_all, open_many
@@ -13,11 +15,13 @@ from benchmarks.generator.rooms import AHEAD, Room
 from benchmarks.peers import Peer, Running
 from benchmarks.peers.base import DATA, Role
 
+from .base import Figures, Options, Run, Scenario, started
+
 WARM_SECONDS: Final = 0.4
 
 
 @dataclass(frozen=True)
-class Talk:
+class Talk(Scenario):
     """`rooms` of a publisher and `members`; with `everyone`, of members that all publish."""
 
     name: str
@@ -28,31 +32,48 @@ class Talk:
     everyone: bool = False
     ahead: int = AHEAD
     data: str = DATA
-
-    def run(self, peer: Peer, running: Running, seconds: float, **options: int) -> Measured:
-        chunk = options.get("chunk") or peer.chunks.get(self.name, self.chunk)
-        with self.connected(peer, running, chunk) as rooms:
-            return measure(rooms, running.cpu, warm=WARM_SECONDS, seconds=seconds)
+    short = True
 
     @contextlib.contextmanager
-    def connected(self, peer: Peer, running: Running, chunk: int) -> Iterator[list[Room]]:
+    def sides(
+        self, directory: Path, chosen: Sequence[str], options: Options
+    ) -> Iterator[dict[str, Run]]:
+        with started(chosen, directory) as running:
+            yield {peer.name: partial(self._figures, peer, run, options) for peer, run in running}
+
+    def _figures(self, peer: Peer, running: Running, options: Options) -> Figures:
+        chunk = options.chunk or peer.chunks.get(self.name, self.chunk)
+        return self.run(peer, running, running, options.seconds, chunk).figures()
+
+    def run(
+        self, peer: Peer, publishing: Running, receiving: Running, seconds: float, chunk: int
+    ) -> Measured:
+        pids = list(dict.fromkeys((*publishing.pids, *receiving.pids)))
+        with self.connected(peer, publishing, receiving, chunk) as rooms:
+            return measure(rooms, pids, warm=WARM_SECONDS, seconds=seconds)
+
+    @contextlib.contextmanager
+    def connected(
+        self, peer: Peer, publishing: Running, receiving: Running, chunk: int
+    ) -> Iterator[list[Room]]:
         """The rooms, once a message has reached everyone in each."""
         names = [f"room-{next(_numbers):06}" for _ in range(self.rooms)]
+        people = [(name, who, role) for name in names for who, role in self._people()]
         opened: list[Connection] = []
-        targets = [
-            target
-            for name in names
-            for who, role in self._people()
-            if (target := peer.target(running, name, who, role))
-        ]
-        opened = open_many(running.port, targets, peer.settle)
         try:
-            size = len(targets) // len(names)
-            rooms = [
-                self._room(peer, name, opened[at * size : (at + 1) * size], chunk)
+            opened += _open(peer, receiving, [each for each in people if each[2] != "publisher"])
+            callers = _open(peer, publishing, [each for each in people if each[2] == "publisher"])
+            opened += callers
+            yield [
+                self._room(
+                    peer,
+                    name,
+                    callers[at : at + 1],
+                    opened[at * self.members : (at + 1) * self.members],
+                    chunk,
+                )
                 for at, name in enumerate(names)
             ]
-            yield rooms
         finally:
             close_all(opened)
 
@@ -61,19 +82,35 @@ class Talk:
         people = [(f"u{number:05}", role) for number in range(self.members)]
         return people if self.everyone else [("u99999", "publisher"), *people]
 
-    def _room(self, peer: Peer, name: str, people: list[Connection], chunk: int) -> Room:
-        roles = self._people()
-        publishers = people if self.everyone else people[:1]
-        echoes = peer.echoes(roles[0][1])
-        members = people if self.everyone or echoes else people[1:]
-        payloads = [peer.payload(name, who, self.data) for who, role in roles if role != "member"]
+    def _room(
+        self,
+        peer: Peer,
+        name: str,
+        callers: list[Connection],
+        members: list[Connection],
+        chunk: int,
+    ) -> Room:
+        """`callers`: who only publishes; empty where everyone does."""
+        roles = [role for _, role in self._people()]
+        publishers = callers or members
+        echoes = peer.echoes(roles[0])
+        if echoes:
+            members = list(dict.fromkeys([*members, *publishers]))
+        payloads = [
+            peer.payload(name, who, self.data) for who, role in self._people() if role != "member"
+        ]
         for publisher, payload in zip(publishers, payloads, strict=True):
             publisher.send(payload)
             hearers = [each for each in members if echoes or each is not publisher]
             learn([each.next_text(self.data.encode()) for each in hearers], hearers)
-        room = Room(publishers, members, payloads, chunk=chunk, echoes=echoes, ahead=self.ahead)
-        room.sizes = len(payloads[0]), members[0].delivery.size
-        return room
+        return Room(publishers, members, payloads, chunk=chunk, echoes=echoes, ahead=self.ahead)
+
+
+def _open(
+    peer: Peer, running: Running, people: Sequence[tuple[str, str, Role]]
+) -> list[Connection]:
+    targets = [peer.target(running, *each) for each in people]
+    return open_many(running.port, targets, peer.settle)
 
 
 def learn(heard: Sequence[bytes], hearers: Sequence[Connection]) -> None:

@@ -1,0 +1,85 @@
+"""The figures to reach, as a table: what `make bench` judges and the report shows."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from benchmarks.results import Rows
+
+TIMES: Final = "\u00d7"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    title: str
+    wanted: str
+    got: str
+    reached: bool
+    by_cpu: str = ""
+
+    def __str__(self) -> str:
+        return (
+            f"{'reached' if self.reached else 'MISSED':<8}{self.title}: {self.got}{self.by_cpu}"
+            f"; to reach: {self.wanted}"
+        )
+
+
+@dataclass(frozen=True)
+class Target:
+    """`figure` of `side`; with `against` its ratio to that side's. Exactly one bound is given."""
+
+    scenario: str
+    title: str
+    figure: str
+    at_least: float | None = None
+    at_most: float | None = None
+    against: str = ""
+    side: str = "ours"
+    unit: str = ""
+
+    def judge(self, rows: Rows) -> Outcome | None:
+        """None where it was not measured."""
+        value = self._median(rows, self.side)
+        if self.against:
+            other = self._median(rows, self.against)
+            value = value / other if value is not None and other else None
+        if value is None:
+            return None
+        unit = (
+            f" {TIMES} {rows[self.scenario, self.against][0].title}" if self.against else self.unit
+        )
+        least, most = self.at_least, self.at_most
+        return Outcome(
+            self.title,
+            f"≥ {least:,g}{unit}" if least is not None else f"≤ {most:,g}{unit}",
+            f"{value:,.3g}{unit}" if value < 1000 else f"{value:,.0f}{unit}",
+            value >= least if least is not None else value <= (most or 0.0),
+            self._by_cpu(rows) if self.figure == "rate" and self.against else "",
+        )
+
+    def _by_cpu(self, rows: Rows) -> str:
+        """The same ratio of deliveries a second of CPU, which other work on the machine spares."""
+        ours, peer = (
+            rows[self.scenario, s][0].median("server_us") for s in (self.side, self.against)
+        )
+        return f" ({peer / ours:,.3g} by CPU)" if ours and peer else ""
+
+    def _median(self, rows: Rows, side: str) -> float | None:
+        found = rows.get((self.scenario, side))
+        return found[0].median(self.figure) if found else None
+
+
+def _fan_out(scenario: str, title: str, ws: float, uws: float, nchan: float) -> list[Target]:
+    bounds = {"ws": ws, "uws": uws, "nchan": nchan, "tutorial": 50.0}
+    return [
+        Target(scenario, title, "rate", at_least=bound, against=peer)
+        for peer, bound in bounds.items()
+    ]
+
+
+TARGETS: Final = (
+    *_fan_out("fanout-1", "1 → 1", 1.8, 1.0, 4.0),
+    *_fan_out("fanout-100", "1 → 100", 5.0, 0.8, 8.0),
+    *_fan_out("fanout-1000", "1 → 1,000", 2.2, 0.8, 1.0),
+    *_fan_out("rooms", "500 rooms of 2", 1.5, 0.65, 1.0),
+    Target("single", "one at a time, CPU", "server_us", at_most=1.0, against="ws"),
+)
