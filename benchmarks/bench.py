@@ -49,7 +49,7 @@ def main() -> None:
 def run(scenario: Scenario, directory: Path, options: argparse.Namespace) -> list[Row]:
     """Prints as it goes."""
     print(f"\n{scenario.title}", flush=True)
-    settings = Options(options.seconds, options.chunk, options.rows)
+    settings = Options(options.seconds, options.chunk, options.rows, options.full)
     rows: dict[str, Row] = {}
     try:
         with scenario.sides(directory, options.peers, settings) as sides:
@@ -89,6 +89,9 @@ UNITS: Final = {
     "server_us": "{:,.2f} µs",
     "server_busy": "server {:.0%}",
     "generator_busy": "generator {:.0%}",
+    "core_rate": "{:,.0f}/s a core",
+    "kb": "{:,.1f} KB",
+    "server_mb": "{:,.0f} MB",
     "ceiling": "of {:,.0f}/s",
     "p50_ms": "p50 {:.2f} ms",
     "p99_ms": "p99 {:.2f} ms",

@@ -25,15 +25,16 @@ class Options:
     seconds: float = 1.5
     chunk: int = 0  # 0: what suits the scenario and the peer
     rows: int = 10_000_000  # of the largest table
+    full: bool = False
 
 
 class Scenario:
     name: str
     title: str
-    short: ClassVar[bool] = False
+    short: bool = False
     """Whether the short form has it."""
 
-    runs: ClassVar[int] = 0
+    runs: int = 0
     """0: as many as asked for."""
 
     names: ClassVar[Mapping[str, str]] = {}

@@ -3,6 +3,11 @@
 from typing import Final
 
 from .base import Scenario
+from .handshakes import Handshakes
+from .memory import Idle
+from .stored import STORED
 from .talk import TALKS
 
-SCENARIOS: Final[dict[str, Scenario]] = {each.name: each for each in (*TALKS.values(),)}
+SCENARIOS: Final[dict[str, Scenario]] = {
+    each.name: each for each in (*TALKS.values(), Idle(), Handshakes(), *STORED)
+}
