@@ -133,16 +133,24 @@ class Connection:
         self.socket.close()
 
 
-def open_many(
-    port: int, targets: Sequence[str], settle: Callable[[Sequence[Connection]], None]
-) -> list[Connection]:
-    """A connection for each target, 50 at once; `settle` does what comes after the accept."""
-    opened: list[Connection] = []
+Settle = Callable[[Sequence[Connection]], None]
+"""What comes after the accept."""
+
+
+def open_many(port: int, targets: Sequence[str], settle: Settle) -> list[Connection]:
+    """A connection for each target, 50 at once."""
+    return open_as(Connection, port, targets, settle)
+
+
+def open_as[C: Connection](
+    kind: Callable[[int], C], port: int, targets: Sequence[str], settle: Settle
+) -> list[C]:
+    opened: list[C] = []
     try:
         for start in range(0, len(targets), AT_ONCE):
             batch = []
             for target in targets[start : start + AT_ONCE]:
-                batch.append(Connection(port))
+                batch.append(kind(port))
                 opened.append(batch[-1])
                 batch[-1].upgrade(target)
             for connection in batch:

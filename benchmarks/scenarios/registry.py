@@ -5,9 +5,21 @@ from typing import Final
 from .base import Scenario
 from .handshakes import Handshakes
 from .memory import Idle
+from .permissions import Permissions
+from .presence import Presence
+from .reactions import REACTIONS
 from .stored import STORED
 from .talk import TALKS
 
 SCENARIOS: Final[dict[str, Scenario]] = {
-    each.name: each for each in (*TALKS.values(), Idle(), Handshakes(), *STORED)
+    each.name: each
+    for each in (
+        *TALKS.values(),
+        Idle(),
+        Handshakes(),
+        *STORED,
+        *REACTIONS,
+        Permissions(),
+        Presence(),
+    )
 }
