@@ -17,10 +17,11 @@ from benchmarks.peers import PEERS
 from benchmarks.results import Results, Row
 from benchmarks.scenarios.base import VERSIONS, Options, Scenario
 from benchmarks.scenarios.registry import SCENARIOS
+from tests.servers import StartError
 
 RUNS: Final = 3
 BUSY: Final = 0.9
-FAILURES: Final = (Refused, OSError, ValueError, subprocess.SubprocessError)
+FAILURES: Final = (Refused, StartError, OSError, ValueError, subprocess.SubprocessError)
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ from .handshakes import Handshakes
 from .memory import Idle
 from .permissions import Permissions
 from .presence import Presence
+from .processes import ACROSS
 from .reactions import REACTIONS
 from .stored import STORED
 from .talk import TALKS
@@ -19,6 +20,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         Handshakes(),
         *STORED,
         *REACTIONS,
+        *ACROSS,
         Permissions(),
         Presence(),
     )
