@@ -18,6 +18,7 @@ from urllib.parse import urlencode
 import httpx
 import msgspec
 
+from tests.faults.crowd import request
 from tests.servers import Server, token
 from tests.wire.calls import compact, http_client
 from tests.wire.grants import PASSING, STORED
@@ -101,7 +102,7 @@ class Connection(asyncio.Protocol):
                 _, self = await loop.create_connection(
                     lambda: cls(server, uid), "127.0.0.1", server.port
                 )
-                self._transport.write(_request(jwt))
+                self._transport.write(request(jwt))
                 await self._accepted
             await until(lambda: self.frames or self.code is not None, "hotsock.connected")
         except OSError:
@@ -391,14 +392,6 @@ class Publisher:
                 self.latencies.append(frame.at - sent_at)
         elif frame.event == "hotsock.error":
             self.refused += 1
-
-
-def _request(jwt: str) -> bytes:
-    return (
-        f"GET /v1?token={jwt} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n"
-        "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-    ).encode()
 
 
 def _frame(payload: bytes, opcode: int) -> bytes:

@@ -1,15 +1,29 @@
 """Clients without manners: they stop reading, or go without a goodbye."""
 
+from __future__ import annotations
+
+import asyncio
 import socket
 import struct
 
+from tests.faults.crowd import request
 from tests.faults.recording import Connection
+from tests.servers import Server
 
 RECEIVE_BUFFER = 4096
 AT_ONCE = struct.pack("ii", 1, 0)  # SO_LINGER: closing throws away what is unsent, and resets
 
 
 class Rude(Connection):
+    @classmethod
+    async def begin(cls, server: Server, uid: str, jwt: str) -> Rude:
+        """Its request is sent; what follows is up to the test."""
+        loop = asyncio.get_running_loop()
+        _, self = await loop.create_connection(lambda: cls(server, uid), "127.0.0.1", server.port)
+        self._accepted.add_done_callback(asyncio.Future.exception)  # nobody else may ask
+        self._transport.write(request(jwt))
+        return self
+
     @property
     def address(self) -> tuple[str, int]:
         """Its own, as the server sees it."""

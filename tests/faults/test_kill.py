@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +11,6 @@ import pytest
 
 from tests.faults import checks
 from tests.faults.conftest import Fault
-from tests.faults.forked import ForkedServer
 from tests.faults.recording import (
     Connection,
     Publisher,
@@ -20,6 +19,7 @@ from tests.faults.recording import (
     until,
     whole_history,
 )
+from tests.servers import Server, keys_of, start_server
 from tests.wire.calls import http_client
 from tests.wire.database import rows
 
@@ -45,20 +45,30 @@ class Life:
         return {*self.answered, *echoes, *seen}
 
 
+Start = Callable[[], Server]
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ForkedServer]:
-    env = {}
+def start(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Start]:
+    """Starts a server on the rows of those before it, on any port: theirs may be taken by now."""
+    env = {"CLIENT_FRAMES_PER_SECOND": "0"}
     if request.param == "postgresql":
-        env = {"DATABASE_URL": request.getfixturevalue("postgres").database()}
-    server = ForkedServer.prepare(tmp_path, **env)
-    yield server
-    server.close()
+        env |= {"DATABASE_URL": request.getfixturevalue("postgres").database()}
+    servers: list[Server] = []
+
+    def start() -> Server:
+        servers.append(start_server("uvicorn", tmp_path, **env))
+        env.update(keys_of(servers[0]))
+        return servers[-1]
+
+    yield start
+    servers[-1].stop()
 
 
-async def test_kill(server: ForkedServer, fault: Fault, channel: str) -> None:
+async def test_kill(start: Start, fault: Fault, channel: str) -> None:
     last = ""
     for _ in range(fault.times(KILLS)):
-        server.begin()
+        server = start()
         life = await live_and_die(server, fault, channel)
         stored = [id for (id,) in rows(server, STORED_SINCE, last)]
         acknowledged = life.acknowledged(channel)
@@ -71,13 +81,12 @@ async def test_kill(server: ForkedServer, fault: Fault, channel: str) -> None:
         last = stored[-1] if stored else last
     fault.none("partial rows", checks.partial_rows(server))
     fault.none("id inversions", checks.row_inversions(server))
-    server.begin()
-    history = await whole_history(server, channel)
+    history = await whole_history(start(), channel)
     fault.none("id inversions", checks.inversions(history))
     assert history == [id for (id,) in rows(server, STORED_SINCE, "")]
 
 
-async def live_and_die(server: ForkedServer, fault: Fault, channel: str) -> Life:
+async def live_and_die(server: Server, fault: Fault, channel: str) -> Life:
     """Under load for a random moment, then killed; returns when every client has noticed."""
     life = Life()
     for number in range(WATCHERS):
@@ -97,7 +106,7 @@ async def live_and_die(server: ForkedServer, fault: Fault, channel: str) -> Life
     return life
 
 
-async def answer(server: ForkedServer, life: Life, channel: str) -> None:
+async def answer(server: Server, life: Life, channel: str) -> None:
     """Publishes over HTTP for as long as somebody answers."""
     connection = life.watchers[0]
     body = {"channel": channel, "event": "chat", "data": "over HTTP", "eagerIdGeneration": True}
