@@ -255,6 +255,15 @@ async def whole_history(server: Server, channel: str) -> list[str]:
         connection.close()
 
 
+def pause(failures: int) -> float:
+    """Seconds that a client waits which has failed so often since it was connected."""
+    if failures == 0:
+        return 0.0
+    return random.uniform(
+        0.0, min(MAX_CEILING_SECONDS, FIRST_CEILING_SECONDS * 2 ** (failures - 1))
+    )
+
+
 class Follower:
     """A client that comes back, and catches up by `listMessages after=` as the browser's does: at
     once after a close, then later and later.
@@ -296,10 +305,7 @@ class Follower:
 
     def _pause(self) -> float:
         earlier, self._failures = self._failures, self._failures + 1
-        if earlier == 0:
-            return 0.0
-        ceiling = min(MAX_CEILING_SECONDS, FIRST_CEILING_SECONDS * 2 ** (earlier - 1))
-        return random.uniform(0.0, ceiling)
+        return pause(earlier)
 
     async def _live(self, connection: Connection) -> None:
         self.lives.append(connection)

@@ -7,7 +7,7 @@ import socket
 import struct
 
 from tests.faults.crowd import request
-from tests.faults.recording import Connection
+from tests.faults.recording import Connection, Frame, Refused
 from tests.servers import Server
 
 RECEIVE_BUFFER = 4096
@@ -23,6 +23,23 @@ class Rude(Connection):
         self._accepted.add_done_callback(asyncio.Future.exception)  # nobody else may ask
         self._transport.write(request(jwt))
         return self
+
+    async def inside(self, subscriptions: int) -> None:
+        """Returns when it has so many; raises Refused where it ends before."""
+        came = asyncio.get_running_loop().create_future()
+
+        def note(_: Frame) -> None:
+            made = sum(frame.event == "hotsock.subscribed" for frame in self.frames)
+            if made >= subscriptions and not came.done():
+                came.set_result(None)
+
+        self.on_frame = note
+        ended = asyncio.create_task(self.ended.wait())
+        await asyncio.wait({came, ended}, return_when=asyncio.FIRST_COMPLETED)
+        ended.cancel()
+        if not came.done():
+            await self._accepted
+            raise Refused(self.code or 0)
 
     @property
     def address(self) -> tuple[str, int]:

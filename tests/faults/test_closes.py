@@ -14,7 +14,6 @@ import pytest
 from tests.faults.conftest import Fault
 from tests.faults.crowd import Crowd, crowd
 from tests.faults.namespace import namespace
-from tests.faults.recording import until
 from tests.faults.rude import Rude
 from tests.faults.team import SUBSCRIPTIONS, Teams, token_of
 from tests.servers import Server, start_server
@@ -72,14 +71,10 @@ async def reset(server: Server, fault: Fault, count: int) -> None:
     for client in hasty:
         await asyncio.sleep(fault.random.uniform(0.0, 2 * HASTY_SECONDS / count))
         client.reset()
-    await until(lambda: all(map(is_settled, settled)), "the others have subscribed")
+    for client in settled:
+        await client.inside(SUBSCRIPTIONS)
     for client in settled:
         client.reset()
-
-
-def is_settled(client: Rude) -> bool:
-    assert client.open_, client.code
-    return [f.event for f in client.frames].count("hotsock.subscribed") == SUBSCRIPTIONS
 
 
 async def kill(server: Server, count: int) -> None:
