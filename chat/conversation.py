@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from django.conf import settings
 
 from chat.actions.connections import Opened, close_connection
-from chat.actions.handlers import HANDLERS
+from chat.actions.handlers import handle
 from chat.actions.subscriptions import subscribe
 from chat.delivery.live import LiveConnection
 from chat.node import Node
@@ -84,8 +84,7 @@ class Conversation:
         try:
             frame = frames.parse(text)
             event, channel = frame.event, frame.channel
-            command = decoders.decode(frame)
-            rest = HANDLERS[type(command)](self._node, self.connection, command)
+            rest = handle(self._node, self.connection, frame)
         except ProtocolError as error:
             if event is None:
                 event, channel = frames.outline(text)

@@ -8,20 +8,31 @@ from typing import Any
 
 from chat.delivery.live import LiveConnection
 from chat.node import Node
-from chat.protocol import commands, events
+from chat.protocol import commands, decoders, events
+from chat.protocol.frames import Frame
 
-from .messages import publish_at_once, publish_in_time
+from .messages import pass_on, passes, publish_at_once, publish_in_time
 from .metadata import update_own_umd
 from .reactions import react
 from .storage import get_storage, set_storage
 from .subscriptions import subscribe, unsubscribe
 
-Handler = Callable[[Node, LiveConnection, Any], Awaitable[object] | None]
+Rest = Awaitable[object] | None
+Handler = Callable[[Node, LiveConnection, Any], Rest]
 
 
-def _publish(
-    node: Node, connection: LiveConnection, command: commands.Publish
-) -> Awaitable[object] | None:
+def handle(node: Node, connection: LiveConnection, frame: Frame) -> Rest:
+    """Does what a frame asks for; raises ProtocolError, as what it gives may."""
+    session = connection.session
+    route = session.known_route(frame.channel, frame.event)
+    if route is not None and frame.schedule_expression is None and passes(route):
+        pass_on(node, session, route, decoders.valid_data(frame.data))
+        return None
+    command = decoders.decode(frame)
+    return HANDLERS[type(command)](node, connection, command)
+
+
+def _publish(node: Node, connection: LiveConnection, command: commands.Publish) -> Rest:
     if publish_at_once(node, connection.session, command) is not None:
         return None
     return publish_in_time(node, connection.session, command)

@@ -12,8 +12,7 @@ from chat.node import Node
 from chat.protocol import events, ids
 from chat.protocol.commands import Publish
 from chat.protocol.errors import ProtocolError
-from chat.protocol.session import Sender, Session
-from tokens.permissions import MessageRights
+from chat.protocol.session import Route, Session
 
 from .schedules import add_schedule
 
@@ -43,83 +42,66 @@ async def publish(node: Node, session: Session, command: Publish) -> Published:
 
 def publish_at_once(node: Node, session: Session, command: Publish) -> Published | None:
     """`publish`, for what needs no database; gives None, and has done nothing, for what does."""
-    channel = session.real_name(command.channel)
-    rights, sender = session.may_publish(channel, command.event)
-    reports = rights.emit_pubsub_event and listening()
-    if rights.store or reports or command.at is not None:
+    route = session.route(command.channel, command.event)
+    if command.at is not None or not passes(route):
         return None
-    return Published(
-        channel, command.event, _pass_on(node, session, channel, command, rights, sender)
-    )
+    return Published(route.channel, route.event, pass_on(node, session, route, command.data))
 
 
 async def publish_in_time(node: Node, session: Session, command: Publish) -> Published:
     """`publish`, for what is stored, reported or due later."""
-    channel = session.real_name(command.channel)
-    rights, sender = session.may_publish(channel, command.event)
+    route = session.route(command.channel, command.event)
     if command.at is not None:
-        message = _message(session, channel, command, rights, sender)
-        arn = await add_schedule(node, command.at, message, rights)
-        return Published(channel, command.event, schedule=arn)
-    if rights.store:
-        id = await _store(node, session, channel, command, rights, sender)
+        message = _message(session, route, command.data)
+        arn = await add_schedule(node, command.at, message, route.rights)
+        return Published(route.channel, route.event, schedule=arn)
+    if route.rights.store:
+        id = await _store(node, session, _message(session, route, command.data))
     else:
-        id = _pass_on(node, session, channel, command, rights, sender)
-        await _report(node, _report_of(session, channel, id, command, sender))
-    return Published(channel, command.event, id)
+        id = pass_on(node, session, route, command.data)
+        await _report(node, _report_of(session, route, id, command.data))
+    return Published(route.channel, route.event, id)
 
 
-async def _store(
-    node: Node,
-    session: Session,
-    channel: str,
-    command: Publish,
-    rights: MessageRights,
-    sender: Sender,
-) -> str:
-    operation = _message(session, channel, command, rights, sender)
-    id: str = await node.writer.submit(operation)
-    if operation.change is not None:
-        session.remember(channel, operation.change.number)
+def passes(route: Route) -> bool:
+    """Whether what takes it is told to those who listen now, and nothing else."""
+    rights = route.rights
+    return not (rights.store or (rights.emit_pubsub_event and listening()))
+
+
+def pass_on(node: Node, session: Session, route: Route, data: bytes) -> str:
+    """Tells those who listen now, at once; gives the message's id."""
+    id = ids.new_id(int(time.time() * 1000))
+    event = events.routed(id, route.shared, data, route.sender.meta)
+    follows, echo = session.last_number(route.channel), route.rights.echo
+    node.hub.announce(Passing(route.channel, follows, event, session.connection_id, echo))
     return id
 
 
-def _message(
-    session: Session, channel: str, command: Publish, rights: MessageRights, sender: Sender
-) -> StoreMessage:
+async def _store(node: Node, session: Session, operation: StoreMessage) -> str:
+    id: str = await node.writer.submit(operation)
+    if operation.change is not None:
+        session.remember(operation.channel, operation.change.number)
+    return id
+
+
+def _message(session: Session, route: Route, data: bytes) -> StoreMessage:
     return StoreMessage(
-        channel=channel,
-        event=command.event,
-        data=command.data,
-        uid=sender.uid,
-        umd=sender.umd,
-        meta=sender.meta,
-        store=rights.store,
+        channel=route.channel,
+        event=route.event,
+        data=data,
+        uid=route.sender.uid,
+        umd=route.sender.umd,
+        meta=route.sender.meta,
+        store=route.rights.store,
         origin=session.connection_id,
-        echo=rights.echo,
-        source=session.source if rights.emit_pubsub_event else None,
+        echo=route.rights.echo,
+        source=session.source if route.rights.emit_pubsub_event else None,
     )
 
 
-def _pass_on(
-    node: Node,
-    session: Session,
-    channel: str,
-    command: Publish,
-    rights: MessageRights,
-    sender: Sender,
-) -> str:
-    id = ids.new_id(int(time.time() * 1000))
-    event = events.message(id, command.event, channel, command.data, sender.meta)
-    follows = session.last_number(channel)
-    node.hub.announce(Passing(channel, follows, event, session.connection_id, rights.echo))
-    return id
-
-
-def _report_of(
-    session: Session, channel: str, id: str, command: Publish, sender: Sender
-) -> ReportMessage:
-    return ReportMessage(channel, command.event, id, command.data, sender.meta, session.source)
+def _report_of(session: Session, route: Route, id: str, data: bytes) -> ReportMessage:
+    return ReportMessage(route.channel, route.event, id, data, route.sender.meta, session.source)
 
 
 async def _report(node: Node, report: ReportMessage) -> None:

@@ -37,7 +37,7 @@ async def subscribe(
         subscription = connection.session.may_subscribe(command, claims)
         subscriber = connection.subscriber(subscription)
         head, members = await _register(node, connection, subscription, subscriber)
-        connection.session.subscriptions[subscription.channel] = subscription
+        connection.session.begin(subscription)
     connection.outbox.push(_told(subscription, auto, members))
     await show_observed(connection.outbox, subscription, head)
     node.hub.settle(subscription.channel, subscriber, head)
@@ -111,5 +111,5 @@ async def unsubscribe(node: Node, connection: LiveConnection, command: Unsubscri
     async with node.gates.passing(filter(is_presence, [channel])):
         await node.writer.submit(operations.Unsubscribe(connection.id, channel))
     node.hub.leave(channel, connection.id)
-    del connection.session.subscriptions[channel]
+    connection.session.end(channel)
     connection.outbox.push(events.unsubscribed(channel, subscription.meta, subscription.alias))

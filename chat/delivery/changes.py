@@ -4,16 +4,16 @@ Only shapes here. `follows` is the number of the change that must be delivered f
 """
 
 import sys
-from dataclasses import dataclass
 from typing import ClassVar, Final
+
+from msgspec import Struct
 
 from chat.protocol.events import Event
 
 EVERY_HEAD: Final = sys.maxsize
 
 
-@dataclass(slots=True, frozen=True)
-class Change:
+class Change(Struct, frozen=True, gc=False):
     """A committed change. `previous` and `number` are its channel's numbers before and after.
 
     `origin` is the connection that caused it, None where none did; it gets the event only with
@@ -38,8 +38,7 @@ class Change:
         return self.number
 
 
-@dataclass(slots=True, frozen=True)
-class Passing:
+class Passing(Struct, frozen=True, gc=False):
     """A message that is not stored. `follows` is the number of the last change that its sender
     caused in the channel, behind which it stays (design.md section 3, P4)."""
 

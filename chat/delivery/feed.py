@@ -8,14 +8,14 @@ import asyncio
 import heapq
 import itertools
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from chat.protocol.errors import ProtocolError
 
 from .changes import Change, Item
 from .outbox import Outbox
-from .transport import DirectOutbox
+from .transport import DirectOutbox, Lane
 
 log = logging.getLogger("chat.hub")
 
@@ -50,6 +50,14 @@ class Subscriber:
         self._head = 0
         self._held: list[Item] | None = []
 
+    @property
+    def is_released(self) -> bool:
+        return self._held is None
+
+    def is_even(self, last: int) -> bool:
+        """Whether whatever comes after the channel's number `last` is for it."""
+        return self._held is None and self._head <= last
+
     def release(self, head: int) -> None:
         """Delivers what was held back above `head`, the channel's number when it subscribed."""
         held, self._held, self._head = self._held or [], None, head
@@ -66,9 +74,14 @@ class Subscriber:
 
 class Feed:
     __slots__ = (
+        "_ahead",
         "_arrivals",
+        "_even",
         "_head",
+        "_lane",
         "_last",
+        "_lone",
+        "_others",
         "_read_changes",
         "_repair",
         "_waiting",
@@ -87,6 +100,47 @@ class Feed:
         self._waiting: list[tuple[int, bool, int, Item]] = []
         self._arrivals = itertools.count()
         self._repair: asyncio.Task[None] | None = None
+        # Who gets all that comes, and the others, looked at one by one: those that go through
+        # ASGI, and for a moment those that have not been released, or are ahead.
+        self._even: dict[DirectOutbox, None] = {}
+        self._others: list[Subscriber] = []
+        self._ahead = False  # whether some of them are
+        self._lane: Lane | None = None  # what this turn has for those who get all
+        self._lone: str | None = None  # but for this connection
+
+    def join(self, subscriber: Subscriber) -> None:
+        self.subscribers[subscriber.connection_id] = subscriber
+        self._others.append(subscriber)
+
+    def leave(self, connection_id: str) -> None:
+        subscriber = self.subscribers.pop(connection_id, None)
+        if subscriber in self._others:
+            self._others.remove(subscriber)
+        elif subscriber is not None and isinstance(subscriber.outbox, DirectOutbox):
+            del self._even[subscriber.outbox]
+            self._end_lane()
+
+    def release(self, subscriber: Subscriber, head: int) -> None:
+        """It gets what was held back above `head`, and all that comes."""
+        subscriber.release(head)
+        self._promote()
+
+    def _promote(self) -> None:
+        others, self._others, self._ahead = self._others, [], False
+        for subscriber in others:
+            outbox = subscriber.outbox
+            if not isinstance(outbox, DirectOutbox):
+                self._others.append(subscriber)
+            elif subscriber.is_even(self._last):
+                self._even[outbox] = None
+                self._end_lane()
+            else:
+                self._others.append(subscriber)
+                self._ahead = self._ahead or subscriber.is_released
+
+    def _end_lane(self) -> None:
+        if self._lane is not None:
+            self._lane.open = False
 
     def start(self, head: int) -> None:
         """The head that its first subscriber found: from there on nothing may be missing."""
@@ -118,14 +172,38 @@ class Feed:
             if item.number <= self._last:
                 return
             self._last = item.number
-        for subscriber in self._receivers(item.key):
+        if item.key is None:
+            self._deliver_to_all(item)
+        else:
+            for subscriber in self.subscribers.values():
+                if subscriber.observes(item.key):
+                    subscriber.take(item)
+        if self._ahead:
+            self._promote()
+
+    def _deliver_to_all(self, item: Item) -> None:
+        if self._even:
+            lone = None if item.echo else item.origin
+            lane = self._lane
+            if lane is not None and lane.open and lone == self._lone:
+                lane.frames.append(item.event.frame)
+            else:
+                self._open_lane(item.event.frame, lone)
+        for subscriber in self._others:
             subscriber.take(item)
 
-    def _receivers(self, key: str | None) -> Iterable[Subscriber]:
-        subscribers = self.subscribers.values()
-        if key is None:
-            return subscribers
-        return [subscriber for subscriber in subscribers if subscriber.observes(key)]
+    def _open_lane(self, frame: bytes, lone: str | None) -> None:
+        even = self._even
+        lane = next(iter(even)).tick.lane(frame)
+        self._lane, self._lone = lane, lone
+        left_out = None if lone is None else self.subscribers.get(lone)
+        if left_out is None:
+            for outbox in even:
+                outbox.follow(lane)
+        else:
+            for outbox in even:
+                if outbox is not left_out.outbox:
+                    outbox.follow(lane)
 
     def _wait(self, item: Item) -> None:
         place = (item.follows, isinstance(item, Change), next(self._arrivals), item)

@@ -25,7 +25,7 @@ class Hub:
         feed = self._feeds.get(channel)
         if feed is None:
             feed = self._feeds[channel] = Feed(channel, self._read_changes)
-        feed.subscribers[subscriber.connection_id] = subscriber
+        feed.join(subscriber)
 
     async def reach(self, channel: str) -> None:
         """Returns when what other processes announce in a channel from now on arrives here."""
@@ -34,14 +34,15 @@ class Hub:
 
     def settle(self, channel: str, subscriber: Subscriber, head: int) -> None:
         """From now on it gets everything above `head`, beginning with what was held back."""
-        self._feeds[channel].start(head)
-        subscriber.release(head)
+        feed = self._feeds[channel]
+        feed.start(head)
+        feed.release(subscriber, head)
 
     def leave(self, channel: str, connection_id: str) -> None:
         feed = self._feeds.get(channel)
         if feed is None:
             return
-        feed.subscribers.pop(connection_id, None)
+        feed.leave(connection_id)
         if not feed.subscribers:
             feed.close()
             del self._feeds[channel]

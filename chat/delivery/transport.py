@@ -6,12 +6,16 @@ frames.
 """
 
 import asyncio
+import logging
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, Protocol
 
 from chat.protocol.errors import CLOSE_REASONS, CloseCode
 from chat.protocol.events import Event
 
 from .outbox import BEHIND_BYTES, MAX_STALL_SECONDS, MAX_UNSENT_BYTES
+
+log = logging.getLogger("chat.transport")
 
 EXTENSION: Final = "chat.direct"
 PORTION_BYTES: Final = 64 * 1024
@@ -54,14 +58,48 @@ def socket_of(scope: Any) -> Socket | None:
     return found
 
 
+class Lane:
+    """What all who listen to a channel get within one turn with nothing between: kept and joined
+    once for them all, whatever their number.
+
+    While it is `open`, what is put into `frames` comes for each of them next.
+    """
+
+    __slots__ = ("_joined", "frames", "open")
+
+    def __init__(self, frame: bytes) -> None:
+        self.frames = [frame]
+        self.open = True
+        self._joined: bytes | None = None
+
+    def joined(self) -> bytes:
+        """Its frames; there will be no others."""
+        if self._joined is None:
+            self.open = False
+            self._joined = self.frames[0] if len(self.frames) == 1 else b"".join(self.frames)
+        return self._joined
+
+    def end(self) -> None:
+        """Everyone has it."""
+        self.open = False
+        self.frames, self._joined = [], None
+
+
 class Tick:
     """The outboxes that have something to send in this turn of the event loop."""
 
-    __slots__ = ("_loop", "_waiting")
+    __slots__ = ("_lanes", "_loop", "_waiting")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._waiting: list[DirectOutbox] = []
+        self._lanes: list[Lane] = []
+
+    def lane(self, frame: bytes) -> Lane:
+        """For this turn, to be followed by outboxes at once."""
+        lane = Lane(frame)
+        self._lanes.append(lane)
+        return lane
 
     def now(self) -> float:
         return self._loop.time()
@@ -73,9 +111,16 @@ class Tick:
 
     def _flush(self) -> None:
         waiting, self._waiting = self._waiting, []
+        lanes, self._lanes = self._lanes, []
         now = self._loop.time()
         for outbox in waiting:
-            outbox.flush(now)
+            try:
+                outbox.flush(now)
+            except Exception:  # the outermost edge: the others' come next
+                log.exception("What a connection was to get could not be written")
+                outbox.abandon()
+        for lane in lanes:
+            lane.end()
 
 
 class DirectOutbox:
@@ -88,27 +133,29 @@ class DirectOutbox:
 
     __slots__ = (
         "_close",
-        "_frames",
         "_held",
         "_held_bytes",
+        "_lane",
+        "_parts",
         "_paused",
         "_queued",
         "_room",
         "_socket",
         "_stuck",
-        "_tick",
         "_transport",
         "_written",
         "closing",
         "ended",
         "sent_at",
+        "tick",
     )
 
     def __init__(self, socket: Socket, tick: Tick) -> None:
         self._socket = socket
         self._transport = socket.transport
-        self._tick = tick
-        self._frames: list[bytes] = []  # of this turn
+        self.tick = tick
+        self._parts: list[bytes | Lane] = []  # of this turn
+        self._lane: Lane | None = None  # the last of them, while it may be open
         self._queued = False
         self._held: list[bytes] | None = None  # of turns before, while the transport is full
         self._held_bytes = 0
@@ -137,25 +184,46 @@ class DirectOutbox:
 
     def push(self, event: Event) -> None:
         if not self.closing:
-            self._frames.append(event.frame)
+            if self._lane is not None:
+                self._seal(self._lane)
+            self._parts.append(event.frame)
             if not self._queued:
                 self._queued = True
-                self._tick.add(self)
+                self.tick.add(self)
+
+    def follow(self, lane: Lane) -> None:
+        """As `push`, for what the lane has and what it gets while nothing else is pushed."""
+        if not self.closing:
+            if self._lane is not None:
+                self._lane.open = False
+            self._lane = lane
+            self._parts.append(lane)
+            if not self._queued:
+                self._queued = True
+                self.tick.add(self)
+
+    def _seal(self, lane: Lane) -> None:
+        lane.open = False
+        self._lane = None
 
     def flush(self, now: float) -> None:
         """Writes what was pushed in this turn, as far as the transport takes it."""
         self._queued = False
-        frames = self._frames
+        parts = self._parts
+        if not parts:
+            return
+        if self._lane is not None:
+            self._seal(self._lane)
         if self._paused:
             self._hold()
-        elif frames:
-            data = frames[0] if len(frames) == 1 else b"".join(frames)
-            if len(data) > PORTION_BYTES:
-                self._write_portions()
-            else:
-                frames.clear()
-                self._write(data)
-            self.sent_at = now
+            return
+        data = _bytes_of(parts[0]) if len(parts) == 1 else b"".join(map(_bytes_of, parts))
+        if len(data) > PORTION_BYTES:
+            self._write_portions()
+        else:
+            parts.clear()
+            self._write(data)
+        self.sent_at = now
 
     def pause(self) -> None:
         """The transport holds more than it wants."""
@@ -165,8 +233,8 @@ class DirectOutbox:
         """The transport has sent most of what it held."""
         self._paused = False
         if self._held is not None:
-            self._frames, self._held, self._held_bytes = [*self._held, *self._frames], None, 0
-        self.flush(self._tick.now())
+            self._parts, self._held, self._held_bytes = [*self._held, *self._parts], None, 0
+        self.flush(self.tick.now())
         if not self._paused:
             if self._room is not None:
                 self._room.set()
@@ -175,7 +243,7 @@ class DirectOutbox:
     async def room(self) -> None:
         """Waits, where half of what may be unsent is, until most of it has been sent: for whoever
         has much to say to one connection."""
-        self.flush(self._tick.now())
+        self.flush(self.tick.now())
         if self._paused and self._unsent > MAX_UNSENT_BYTES // 2 and not self.ended:
             self._room = asyncio.Event()
             await self._room.wait()
@@ -185,7 +253,7 @@ class DirectOutbox:
         if self.closing:
             return
         self._close, self.closing = code, True
-        self.flush(self._tick.now())
+        self.flush(self.tick.now())
         if not self._paused:
             self._say_close()
 
@@ -196,7 +264,7 @@ class DirectOutbox:
         if not unsent or self.ended:
             self._stuck = None
             return False
-        now, left = self._tick.now(), self._written - unsent
+        now, left = self.tick.now(), self._written - unsent
         if self._stuck is None or left > self._stuck[0]:
             self._stuck = left, now
         if now - self._stuck[1] < MAX_STALL_SECONDS:
@@ -225,7 +293,7 @@ class DirectOutbox:
 
     def _write_portions(self) -> None:
         """Until the transport is full; the rest is held."""
-        frames, self._frames = self._frames, []
+        frames, self._parts = list(_frames_of(self._parts)), []
         portion: list[bytes] = []
         size = 0
         for index, frame in enumerate(frames):
@@ -235,15 +303,15 @@ class DirectOutbox:
                 self._write(b"".join(portion))
                 portion, size = [], 0
                 if self._paused:
-                    self._frames = frames[index + 1 :]
+                    self._parts = [*frames[index + 1 :]]
                     self._hold()
                     return
         self._write(b"".join(portion))
 
     def _hold(self) -> None:
-        if self._frames:
-            held = b"".join(self._frames)
-            self._frames.clear()
+        if self._parts:
+            held = b"".join(map(_bytes_of, self._parts))
+            self._parts.clear()
             if self._held is None:
                 self._held = []
             self._held.append(held)
@@ -258,10 +326,25 @@ class DirectOutbox:
         self._say_close()
 
     def _forget(self) -> None:
-        self._frames.clear()
+        self._parts.clear()
+        if self._lane is not None:
+            self._seal(self._lane)
         self._held, self._held_bytes = None, 0
 
     def _say_close(self) -> None:
         if self._close is not None:
             self.ended = True
             self._socket.send_close(self._close, CLOSE_REASONS.get(self._close, ""))
+
+
+def _bytes_of(part: bytes | Lane) -> bytes:
+    return part.joined() if isinstance(part, Lane) else part
+
+
+def _frames_of(parts: Iterable[bytes | Lane]) -> Iterator[bytes]:
+    for part in parts:
+        if isinstance(part, Lane):
+            part.open = False
+            yield from part.frames
+        else:
+            yield part

@@ -21,6 +21,9 @@ MEMBER_REMOVED: Final = "hotsock.memberRemoved"
 MAX_ECHOED: Final = 512  # characters of a client's own name that come back in an error
 
 
+TEXT_FRAME: Final = 0x81  # the last of its message
+
+
 class Event:
     """One encoded frame, shared by all who get it."""
 
@@ -49,10 +52,10 @@ class Event:
 
 def _frame_header(size: int) -> bytes:
     if size < 126:
-        return bytes((0x81, size))
+        return bytes((TEXT_FRAME, size))
     if size < 65536:
-        return b"\x81\x7e" + size.to_bytes(2)
-    return b"\x81\x7f" + size.to_bytes(8)
+        return b"%c\x7e%b" % (TEXT_FRAME, size.to_bytes(2))
+    return b"%c\x7f%b" % (TEXT_FRAME, size.to_bytes(8))
 
 
 quote = json.encode
@@ -124,18 +127,28 @@ KEEP_ALIVE: Final = Event(b'{"event":"hotsock.keepAlive","data":{}}')
 
 def message_json(id: str, event: str, channel: str, data: bytes, meta: bytes | None) -> bytes:
     """A message as it travels and as history lists it; `meta` None: the server published it."""
-    tail = b"" if meta is None else b',"meta":' + meta
-    return b'{"id":"%b","event":%b,"channel":%b,"data":%b%b}' % (
-        id.encode(),
-        quote(event),
-        quote(channel),
-        data,
-        tail,
-    )
+    return routed_json(id, route(event, channel), data, meta)
+
+
+def route(event: str, channel: str) -> bytes:
+    """The part of a message that all of an event in a channel share: for `routed_json`."""
+    return b'","event":%b,"channel":%b,"data":' % (quote(event), quote(channel))
+
+
+def routed_json(id: str, route: bytes, data: bytes, meta: bytes | None) -> bytes:
+    """As `message_json`."""
+    if meta is None:
+        return b'{"id":"%b%b%b}' % (id.encode(), route, data)
+    return b'{"id":"%b%b%b,"meta":%b}' % (id.encode(), route, data, meta)
 
 
 def message(id: str, event: str, channel: str, data: bytes, meta: bytes | None) -> Event:
     return Event(message_json(id, event, channel, data, meta))
+
+
+def routed(id: str, route: bytes, data: bytes, meta: bytes) -> Event:
+    """As `message`; `route` is what `route` gave."""
+    return Event(routed_json(id, route, data, meta))
 
 
 def reaction(

@@ -1,11 +1,14 @@
 """Message ids: ULIDs that never go back within a channel (protocol.md section 2). No clock here."""
 
+import itertools
 import math
 import secrets
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Final
 
 from ulid import ULID
+from ulid.base32 import ENCODE as BASE32
 
 _RANDOM_BITS: Final = 80
 _LAST_MS: Final = 2**48 - 1
@@ -29,9 +32,25 @@ def ulid_text(number: int) -> str:
     return str(ULID.from_int(number))
 
 
+# The last two of a ULID's characters, in their order.
+_TAILS: Final = tuple(map("".join, itertools.product(BASE32, repeat=2)))
+# A millisecond, how its ids begin, and the tails not taken yet. Replaced as one: threads share it.
+_run: tuple[int, str, Iterator[str]] = (-1, "", iter(()))
+
+
 def new_id(ms: int) -> str:
-    """An id of its own, for what no channel orders."""
-    return ulid_text(next_id(0, ms))
+    """An id of its own, for what no channel orders.
+
+    Ids of one millisecond share random bits and count on (the ULID specification, "Monotonicity"):
+    drawing them anew takes 5 µs.
+    """
+    global _run
+    run_ms, prefix, tails = _run
+    if ms == run_ms and (tail := next(tails, None)) is not None:
+        return prefix + tail
+    prefix, tails = ulid_text(next_id(0, ms))[:-2], iter(_TAILS)
+    _run = ms, prefix, tails
+    return prefix + next(tails)
 
 
 def before_instant(seconds: float) -> str:

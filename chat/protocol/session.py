@@ -53,9 +53,22 @@ class Subscription:
         self.meta = events.meta(self.uid, umd)
 
 
+@dataclass(slots=True, eq=False)
+class Route:
+    """What publishing an event under a name for a channel comes to: found once, and then known
+    for as long as the subscriptions stay the same."""
+
+    channel: str  # by its real name
+    event: str
+    rights: MessageRights
+    sender: Sender
+    shared: bytes  # events.route
+
+
 class Session:
     __slots__ = (
         "_last_numbers",
+        "_routes",
         "claims",
         "connection_id",
         "grants",
@@ -76,6 +89,7 @@ class Session:
         self.meta = events.meta(self.uid, self.umd)
         self.subscriptions: dict[str, Subscription] = {}
         self._last_numbers: dict[str, int] | None = None
+        self._routes: dict[tuple[str | None, str], Route] | None = None
 
     def set_umd(self, umd: str) -> None:
         """The metadata of later subscriptions, as JSON text."""
@@ -115,6 +129,14 @@ class Session:
         return subscription
 
     # --- subscribing ------------------------------------------------------------------------
+
+    def begin(self, subscription: Subscription) -> None:
+        self.subscriptions[subscription.channel] = subscription
+        self._routes = None
+
+    def end(self, channel: str) -> None:
+        del self.subscriptions[channel]
+        self._routes = None
 
     def is_bound(self, claims: Claims) -> bool:
         """Whether a subscribe token was made for this connection (protocol.md section 7)."""
@@ -174,9 +196,25 @@ class Session:
         subscription = self._granted(channel, grants(self.claims, claims), claims)
         subscription.head_id = head_id
         subscription.set_umd(umd)
-        self.subscriptions[channel] = subscription
+        self.begin(subscription)
 
     # --- publishing -------------------------------------------------------------------------
+
+    def known_route(self, name: str | None, event: str) -> Route | None:
+        """What `route` has found before."""
+        return None if self._routes is None else self._routes.get((name, event))
+
+    def route(self, name: str, event: str) -> Route:
+        """By valid names; raises where the event may not be published."""
+        route = self.known_route(name, event)
+        if route is None:
+            channel = self.real_name(name)
+            rights, sender = self.may_publish(channel, event)
+            route = Route(channel, event, rights, sender, events.route(event, channel))
+            if self._routes is None or len(self._routes) >= MAX_REMEMBERED:
+                self._routes = {}
+            self._routes[name, event] = route
+        return route
 
     def may_publish(self, channel: str, event: str) -> tuple[MessageRights, Sender]:
         """The rights under which a message is published, and as whose."""
