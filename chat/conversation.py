@@ -28,19 +28,23 @@ MAX_REFUSED: Final = 100
 # Frames that wait for one to be handled; then reading pauses.
 MAX_WAITING: Final = 64
 
+# Characters, of 4 bytes at most.
+SURELY_SMALL: Final = frames.MAX_FRAME_BYTES // 4
+
 FAILED: Final = "The server could not handle this; try again."
 
 
 class Conversation:
     """An open connection, from its first frame to the last row of it removed."""
 
-    __slots__ = ("_node", "_rate", "connection", "loop")
+    __slots__ = ("_node", "_rate", "_time", "connection", "loop")
 
     def __init__(self, node: Node, connection: LiveConnection) -> None:
         self.connection = connection
         self._node = node
         self._rate = Rate(settings.CLIENT_FRAMES_PER_SECOND)
         self.loop = node.loop
+        self._time = node.loop.time
 
     def begin(self, opened: Opened) -> Awaitable[None]:
         """Says `hotsock.connected`; what is waited for are the subscriptions of its token."""
@@ -54,17 +58,18 @@ class Conversation:
     def hear(self, sent: str | bytes) -> Awaitable[None] | None:
         """Handles one frame (bytes: a binary one), or gives what must be awaited before the next
         is heard."""
-        if self.connection.outbox.closing:
+        connection = self.connection
+        if connection.outbox.closing:
             return None
-        self.connection.heard_at = now = self.loop.time()
+        connection.heard_at = now = self._time()
         if not self._rate.allows(now):
             self._too_fast(sent)
-        elif frames.oversize(sent):
-            self.connection.outbox.close(CloseCode.TOO_LARGE)
-        elif isinstance(sent, bytes):
-            self._refuse(frames.malformed("Frames must be text, not binary."), None, None)
-        else:
+        elif isinstance(sent, str) and (len(sent) < SURELY_SMALL or not frames.oversize(sent)):
             return self._handle(sent)
+        elif frames.oversize(sent):
+            connection.outbox.close(CloseCode.TOO_LARGE)
+        else:
+            self._refuse(frames.malformed("Frames must be text, not binary."), None, None)
         return None
 
     def end(self) -> Awaitable[None]:

@@ -19,6 +19,7 @@ TEXT: Final = 0x81  # and the last fragment: FIN
 RESERVED_BITS: Final = 0x70
 MASKED: Final = 0x80
 MASK_BYTES: Final = 4
+HEADER_BYTES: Final = 14  # at most
 
 
 class DirectWebSocket(WebSocket):
@@ -126,18 +127,19 @@ class DirectWebSocket(WebSocket):
         if self.close_sent:
             return
         if self.curr_msg_data_type == "text":
-            self._hear(self.receiver, data)
+            try:
+                text = data.decode()
+            except UnicodeDecodeError:
+                self._refuse_text()
+            else:
+                self.receiver.receive(text)
         else:
             self.receiver.receive(data)
 
-    def _hear(self, receiver: Receiver, payload: bytes) -> None:
-        try:
-            text = payload.decode()
-        except UnicodeDecodeError:
-            self.conn.send_close(CloseCode.INVALID_DATA)
-            self.handle_parser_exception()
-        else:
-            receiver.receive(text)
+    def _refuse_text(self) -> None:
+        """It is not UTF-8."""
+        self.conn.send_close(CloseCode.INVALID_DATA)
+        self.handle_parser_exception()
 
     def _take_up(self, partial: bytearray, receiver: Receiver) -> None:
         self._partial = None
@@ -146,33 +148,41 @@ class DirectWebSocket(WebSocket):
     def _take(self, data: bytes, receiver: Receiver) -> None:
         """Hears each frame that is whole; what is not is kept until its rest comes."""
         at, end = 0, len(data)
-        while at < end:
-            header = data[at : at + 2]
-            if len(header) < 2:
-                break
-            first, length = header[0], header[1] - MASKED
-            if length < 0 or first & RESERVED_BITS:
-                self._hand_over(data[at:])  # is wrong, and the library says so
-                return
-            start = at + 6
+        while at < end - 5:
+            length, start = data[at + 1] - MASKED, at + 6
             if length > 125:
                 length, start = _long(data, at, length)
             stop = start + length
-            if stop > end:
-                if length > self.config.ws_max_size:
-                    self._hand_over(data[at:])  # too long: it need not come
-                else:
-                    self._keep(data[at:], stop - at)
-                return
-            if first == TEXT and not self._fragmented:
-                self._hear(receiver, apply_mask(data[start:stop], data[start - 4 : start]))
+            if data[at] != TEXT or length < 0 or stop > end or self._fragmented:
+                stop = self._take_other(data, at, stop)
+                if stop == 0:
+                    return
             else:
-                self._hand_over(data[at:stop])
+                payload = apply_mask(data[start:stop], data[start - 4 : start])
+                try:
+                    text = payload.decode()
+                except UnicodeDecodeError:
+                    self._refuse_text()
+                else:
+                    receiver.receive(text)
             at = stop
             if self._held_back or self._short is None:
                 break
         if at < end:
             self._keep(data[at:], 2)
+
+    def _take_other(self, data: bytes, at: int, stop: int) -> int:
+        """What is not a whole text frame; gives where the next one begins, 0: there is none."""
+        if data[at] & RESERVED_BITS or data[at + 1] < MASKED:
+            self._hand_over(data[at:])  # is wrong, and the library says so
+        elif stop <= len(data):
+            self._hand_over(data[at:stop])
+            return stop
+        elif stop - at > self.config.ws_max_size + HEADER_BYTES:
+            self._hand_over(data[at:])  # too long: it need not come
+        else:
+            self._keep(data[at:], stop - at)
+        return 0
 
     def _keep(self, data: bytes, wanted: int) -> None:
         """Until `wanted` bytes are there, or reading goes on."""

@@ -24,7 +24,7 @@ Handler = Callable[[Node, LiveConnection, Any], Rest]
 def handle(node: Node, connection: LiveConnection, frame: Frame) -> Rest:
     """Does what a frame asks for; raises ProtocolError, as what it gives may."""
     session = connection.session
-    route = session.known_route(frame.channel, frame.event)
+    route = session.routes.get((frame.channel, frame.event))
     if route is not None and frame.schedule_expression is None and passes(route):
         pass_on(node, session, route, decoders.valid_data(frame.data))
         return None

@@ -9,7 +9,7 @@ from chat.delivery.operations import StoreMessage
 from chat.delivery.operations.messages import ReportMessage
 from chat.delivery.receivers import listening
 from chat.node import Node
-from chat.protocol import events, ids
+from chat.protocol import ids
 from chat.protocol.commands import Publish
 from chat.protocol.errors import ProtocolError
 from chat.protocol.session import Route, Session
@@ -65,16 +65,16 @@ async def publish_in_time(node: Node, session: Session, command: Publish) -> Pub
 
 def passes(route: Route) -> bool:
     """Whether what takes it is told to those who listen now, and nothing else."""
-    rights = route.rights
-    return not (rights.store or (rights.emit_pubsub_event and listening()))
+    return route.passes and not (route.rights.emit_pubsub_event and listening())
 
 
 def pass_on(node: Node, session: Session, route: Route, data: bytes) -> str:
     """Tells those who listen now, at once; gives the message's id."""
     id = ids.new_id(int(time.time() * 1000))
-    event = events.routed(id, route.shared, data, route.sender.meta)
-    follows, echo = session.last_number(route.channel), route.rights.echo
-    node.hub.announce(Passing(route.channel, follows, event, session.connection_id, echo))
+    event = route.template.message(id, data, route.sender.meta)
+    channel = route.channel
+    follows, echo = session.last_number(channel), route.rights.echo
+    node.hub.announce(Passing(channel, follows, event, session.connection_id, echo))
     return id
 
 

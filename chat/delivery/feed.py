@@ -13,7 +13,7 @@ from typing import Final
 
 from chat.protocol.errors import ProtocolError
 
-from .changes import Change, Item
+from .changes import Change, Item, Passing
 from .outbox import Outbox
 from .transport import DirectOutbox, Lane
 
@@ -28,6 +28,8 @@ ReadChanges = Callable[[str, int], Awaitable[tuple[list[Change], int]]]
 REPAIR_AFTER_SECONDS: Final = 0.05
 RETRY_AFTER_SECONDS: Final = 1.0
 UNKNOWN: Final = -1  # no subscriber has found the channel's head yet
+# For so many a lane costs more than it saves.
+FEW: Final = 3
 # Passing messages beyond so many are dropped (P4: at most once): while the database is away, what
 # they wait for does not come, and they would grow without bound (P6).
 MAX_WAITING: Final = 1000
@@ -102,7 +104,7 @@ class Feed:
         self._repair: asyncio.Task[None] | None = None
         # Who gets all that comes, and the others, looked at one by one: those that go through
         # ASGI, and for a moment those that have not been released, or are ahead.
-        self._even: dict[DirectOutbox, None] = {}
+        self._even: dict[DirectOutbox, str] = {}  # and their connections
         self._others: list[Subscriber] = []
         self._ahead = False  # whether some of them are
         self._lane: Lane | None = None  # what this turn has for those who get all
@@ -132,7 +134,7 @@ class Feed:
             if not isinstance(outbox, DirectOutbox):
                 self._others.append(subscriber)
             elif subscriber.is_even(self._last):
-                self._even[outbox] = None
+                self._even[outbox] = subscriber.connection_id
                 self._end_lane()
             else:
                 self._others.append(subscriber)
@@ -150,7 +152,10 @@ class Feed:
 
     def receive(self, item: Item) -> None:
         if item.follows <= self._last:
-            self._deliver(item)
+            if isinstance(item, Passing):
+                self._deliver_to_all(item)
+            else:
+                self._deliver(item)
         elif _is_kept(item, len(self._waiting)):
             self._wait(item)
         if self._waiting:
@@ -182,13 +187,17 @@ class Feed:
             self._promote()
 
     def _deliver_to_all(self, item: Item) -> None:
-        if self._even:
-            lone = None if item.echo else item.origin
+        lone = None if item.echo else item.origin
+        if len(self._even) > FEW:
             lane = self._lane
             if lane is not None and lane.open and lone == self._lone:
                 lane.frames.append(item.event.frame)
             else:
                 self._open_lane(item.event.frame, lone)
+        else:
+            for outbox, connection_id in self._even.items():
+                if connection_id != lone:
+                    outbox.push(item.event)
         for subscriber in self._others:
             subscriber.take(item)
 
@@ -196,14 +205,9 @@ class Feed:
         even = self._even
         lane = next(iter(even)).tick.lane(frame)
         self._lane, self._lone = lane, lone
-        left_out = None if lone is None else self.subscribers.get(lone)
-        if left_out is None:
-            for outbox in even:
+        for outbox, connection_id in even.items():
+            if connection_id != lone:
                 outbox.follow(lane)
-        else:
-            for outbox in even:
-                if outbox is not left_out.outbox:
-                    outbox.follow(lane)
 
     def _wait(self, item: Item) -> None:
         place = (item.follows, isinstance(item, Change), next(self._arrivals), item)

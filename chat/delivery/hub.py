@@ -55,7 +55,9 @@ class Hub:
 
     def announce(self, item: Item) -> None:
         """What this process has done, to all who listen anywhere."""
-        self.deliver(item)
+        feed = self._feeds.get(item.channel)
+        if feed is not None:
+            feed.receive(item)
         if self.wire is not None:
             self.wire.announce(item)
 

@@ -94,7 +94,7 @@ def valid_key(key: str | None, field: str = "key") -> str:
 def valid_data(raw: msgspec.Raw) -> bytes:
     """The raw JSON of a message or a storage entry; raises DATA_TOO_LARGE."""
     data = bytes(raw)
-    if jsontext.too_large(data):
+    if len(data) > jsontext.MAX_DATA_BYTES and jsontext.too_large(data):
         raise ProtocolError(
             ErrorCode.DATA_TOO_LARGE, f"data takes more than {jsontext.MAX_DATA_BYTES} bytes."
         )

@@ -7,7 +7,7 @@ again would turn 2^64 into 1.8446744073709552e+19 (design.md section 4).
 from datetime import UTC, datetime
 from typing import Final
 
-from msgspec import json
+from msgspec import Struct, json
 
 from .errors import ErrorCode
 
@@ -19,35 +19,40 @@ MEMBER_ADDED: Final = "hotsock.memberAdded"
 MEMBER_UPDATED: Final = "hotsock.memberUpdated"
 MEMBER_REMOVED: Final = "hotsock.memberRemoved"
 MAX_ECHOED: Final = 512  # characters of a client's own name that come back in an error
-
-
 TEXT_FRAME: Final = 0x81  # the last of its message
 
 
-class Event:
-    """One encoded frame, shared by all who get it."""
+class Event(Struct, gc=False):
+    """One encoded frame, shared by all who get it. Made of its payload, its JSON, or of its frame:
+    the rest is found when it is asked for."""
 
-    __slots__ = ("_frame", "_text", "payload")
+    said: bytes | None = None
+    framed: bytes | None = None
+    read: str | None = None
 
-    def __init__(self, payload: bytes) -> None:
-        self.payload = payload
-        self._text: str | None = None
-        self._frame: bytes | None = None
+    @property
+    def payload(self) -> bytes:
+        """Its JSON."""
+        if self.said is None:
+            framed = self.framed or b""
+            self.said = framed[_HEADER_SIZES.get(framed[1], 2) :]
+        return self.said
 
     @property
     def frame(self) -> bytes:
         """It as a WebSocket text frame, which a server does not mask (RFC 6455 section 5.2): ready
         for every transport."""
-        if self._frame is None:
-            self._frame = _frame_header(len(self.payload)) + self.payload
-        return self._frame
+        if self.framed is None:
+            said = self.said or b""
+            self.framed = _frame_header(len(said)) + said
+        return self.framed
 
     @property
     def text(self) -> str:
-        """The frame as text, decoded once, for servers that take no bytes."""
-        if self._text is None:
-            self._text = self.payload.decode()
-        return self._text
+        """It as ASGI wants it."""
+        if self.read is None:
+            self.read = self.payload.decode()
+        return self.read
 
 
 def _frame_header(size: int) -> bytes:
@@ -57,6 +62,8 @@ def _frame_header(size: int) -> bytes:
         return b"%c\x7e%b" % (TEXT_FRAME, size.to_bytes(2))
     return b"%c\x7f%b" % (TEXT_FRAME, size.to_bytes(8))
 
+
+_HEADER_SIZES: Final = {126: 4, 127: 10}  # by their second byte; else 2
 
 quote = json.encode
 
@@ -127,28 +134,41 @@ KEEP_ALIVE: Final = Event(b'{"event":"hotsock.keepAlive","data":{}}')
 
 def message_json(id: str, event: str, channel: str, data: bytes, meta: bytes | None) -> bytes:
     """A message as it travels and as history lists it; `meta` None: the server published it."""
-    return routed_json(id, route(event, channel), data, meta)
+    tail = b"" if meta is None else b',"meta":' + meta
+    return b'{"id":"%b%b%b%b}' % (id.encode(), _named(event, channel), data, tail)
 
 
-def route(event: str, channel: str) -> bytes:
-    """The part of a message that all of an event in a channel share: for `routed_json`."""
+def _named(event: str, channel: str) -> bytes:
     return b'","event":%b,"channel":%b,"data":' % (quote(event), quote(channel))
-
-
-def routed_json(id: str, route: bytes, data: bytes, meta: bytes | None) -> bytes:
-    """As `message_json`."""
-    if meta is None:
-        return b'{"id":"%b%b%b}' % (id.encode(), route, data)
-    return b'{"id":"%b%b%b,"meta":%b}' % (id.encode(), route, data, meta)
 
 
 def message(id: str, event: str, channel: str, data: bytes, meta: bytes | None) -> Event:
     return Event(message_json(id, event, channel, data, meta))
 
 
-def routed(id: str, route: bytes, data: bytes, meta: bytes) -> Event:
-    """As `message`; `route` is what `route` gave."""
-    return Event(routed_json(id, route, data, meta))
+_BEGIN: Final = b'{"id":"'
+_BEGINNINGS: Final = tuple(_frame_header(size) + _BEGIN for size in range(1024))
+ID_BYTES: Final = 26  # of a ULID
+
+
+class Template:
+    """The messages of one sender under one event in a channel, of which all is known but their ids
+    and data."""
+
+    __slots__ = ("_meta", "_named", "_size", "_tail")
+
+    def __init__(self, event: str, channel: str) -> None:
+        self._named = _named(event, channel)
+        self._meta: bytes | None = None
+
+    def message(self, id: str, data: bytes, meta: bytes) -> Event:
+        """As `message`; what `meta` was is kept for the next."""
+        if meta is not self._meta:
+            self._meta, self._tail = meta, b',"meta":%b}' % meta
+            self._size = len(_BEGIN) + ID_BYTES + len(self._named) + len(self._tail)
+        size = self._size + len(data)
+        beginning = _BEGINNINGS[size] if size < len(_BEGINNINGS) else _frame_header(size) + _BEGIN
+        return Event(None, b"".join((beginning, id.encode(), self._named, data, self._tail)))
 
 
 def reaction(

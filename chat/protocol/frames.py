@@ -10,7 +10,10 @@ from . import jsontext
 from .errors import ErrorCode, ProtocolError
 
 MAX_FRAME_BYTES: Final = 128 * 1024
+UNDECODED: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
 NULL: Final = Raw(b"null")
+SURELY_SHALLOW: Final = 2 * jsontext.MAX_DEPTH
+"""Characters of valid JSON that cannot be nested too deep: each level opens and closes."""
 
 _Shape = TypeVar("_Shape", bound=Struct)
 _AnyFrame = TypeVar("_AnyFrame", bound="Frame")
@@ -42,12 +45,16 @@ def convert(raw: str | bytes, decoder: "msgspec.json.Decoder[_Shape]", what: str
     """Decodes `raw`, or raises INVALID_MESSAGE with a sentence that names the field."""
     try:
         return decoder.decode(raw)
-    except msgspec.ValidationError as error:
-        raise malformed(_shape_sentence(what, str(error))) from None
-    except (msgspec.DecodeError, UnicodeError) as error:
-        raise malformed(f"{what} is not valid JSON: {error}.") from None
-    except RecursionError:
-        raise malformed(f"{what} is nested more than {jsontext.MAX_DEPTH} levels deep.") from None
+    except UNDECODED as error:
+        raise _undecoded(error, what) from None
+
+
+def _undecoded(error: Exception, what: str) -> ProtocolError:
+    if isinstance(error, msgspec.ValidationError):
+        return malformed(_shape_sentence(what, str(error)))
+    if isinstance(error, RecursionError):
+        return malformed(f"{what} is nested more than {jsontext.MAX_DEPTH} levels deep.")
+    return malformed(f"{what} is not valid JSON: {error}.")
 
 
 def _shape_sentence(what: str, error: str) -> str:
@@ -71,9 +78,13 @@ def oversize(sent: str | bytes) -> bool:
 def read(text: str, decoder: "msgspec.json.Decoder[_Shape]", what: str) -> _Shape:
     """As `convert`, for all that a client sent at once: it may hold no NUL anywhere."""
     shape = convert(text, decoder, what)
+    _refuse_nul(text, what)
+    return shape
+
+
+def _refuse_nul(text: str, what: str) -> None:
     if jsontext.holds_nul(text):
         raise malformed(f"{what} holds the character NUL (\\u0000), which cannot be stored.")
-    return shape
 
 
 @overload
@@ -85,8 +96,13 @@ def parse(
 ) -> Frame:
     """The fields of a frame, or of a shape with more, each of the right type; raises
     INVALID_MESSAGE."""
-    frame: Frame = read(text, decoder, what)
-    if jsontext.too_deep(bytes(frame.data)):
+    try:
+        frame: Frame = decoder.decode(text)
+    except UNDECODED as error:
+        raise _undecoded(error, what) from None
+    if "\\u0000" in text:
+        _refuse_nul(text, what)
+    if len(text) > SURELY_SHALLOW and jsontext.too_deep(bytes(frame.data)):
         raise malformed(f"data is nested more than {jsontext.MAX_DEPTH} levels deep.")
     return frame
 
@@ -96,7 +112,7 @@ def outline(sent: str | bytes) -> tuple[str | None, str | None]:
     told which event failed (protocol.md section 17)."""
     try:
         about = _outline_decoder.decode(sent)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+    except UNDECODED:
         return None, None
     event, channel = about.event, about.channel
     return event if isinstance(event, str) else None, channel if isinstance(channel, str) else None

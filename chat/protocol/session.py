@@ -62,17 +62,21 @@ class Route:
     event: str
     rights: MessageRights
     sender: Sender
-    shared: bytes  # events.route
+    template: events.Template
+    passes: bool  # whether it can be that nobody but those who listen now is told
+
+
+NO_ROUTES: Final[dict[tuple[str | None, str], Route]] = {}  # most connections never publish
 
 
 class Session:
     __slots__ = (
         "_last_numbers",
-        "_routes",
         "claims",
         "connection_id",
         "grants",
         "meta",
+        "routes",
         "source",
         "subscriptions",
         "uid",
@@ -89,7 +93,7 @@ class Session:
         self.meta = events.meta(self.uid, self.umd)
         self.subscriptions: dict[str, Subscription] = {}
         self._last_numbers: dict[str, int] | None = None
-        self._routes: dict[tuple[str | None, str], Route] | None = None
+        self.routes = NO_ROUTES  # by channel, as the client names it, and event
 
     def set_umd(self, umd: str) -> None:
         """The metadata of later subscriptions, as JSON text."""
@@ -132,11 +136,11 @@ class Session:
 
     def begin(self, subscription: Subscription) -> None:
         self.subscriptions[subscription.channel] = subscription
-        self._routes = None
+        self.routes = NO_ROUTES
 
     def end(self, channel: str) -> None:
         del self.subscriptions[channel]
-        self._routes = None
+        self.routes = NO_ROUTES
 
     def is_bound(self, claims: Claims) -> bool:
         """Whether a subscribe token was made for this connection (protocol.md section 7)."""
@@ -200,20 +204,17 @@ class Session:
 
     # --- publishing -------------------------------------------------------------------------
 
-    def known_route(self, name: str | None, event: str) -> Route | None:
-        """What `route` has found before."""
-        return None if self._routes is None else self._routes.get((name, event))
-
     def route(self, name: str, event: str) -> Route:
         """By valid names; raises where the event may not be published."""
-        route = self.known_route(name, event)
+        route = self.routes.get((name, event))
         if route is None:
             channel = self.real_name(name)
             rights, sender = self.may_publish(channel, event)
-            route = Route(channel, event, rights, sender, events.route(event, channel))
-            if self._routes is None or len(self._routes) >= MAX_REMEMBERED:
-                self._routes = {}
-            self._routes[name, event] = route
+            template = events.Template(event, channel)
+            route = Route(channel, event, rights, sender, template, not rights.store)
+            if self.routes is NO_ROUTES or len(self.routes) >= MAX_REMEMBERED:
+                self.routes = {}
+            self.routes[name, event] = route
         return route
 
     def may_publish(self, channel: str, event: str) -> tuple[MessageRights, Sender]:
