@@ -4,6 +4,7 @@ from typing import Final
 
 from .base import Scenario
 from .handshakes import Handshakes
+from .history import HISTORY
 from .memory import Idle
 from .permissions import Permissions
 from .presence import Presence
@@ -20,6 +21,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
         Handshakes(),
         *STORED,
         *REACTIONS,
+        *HISTORY,
         *ACROSS,
         Permissions(),
         Presence(),
