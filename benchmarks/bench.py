@@ -31,8 +31,8 @@ def main() -> None:
         for name in options.only or SCENARIOS
         if options.only or options.full or SCENARIOS[name].short
     ]
-    before = results.newest_rows(results.recorded())
-    measured = results.fresh()
+    measured = results.fresh(full=options.full)
+    before = results.newest_rows(results.like(measured, results.recorded()))
     with (
         tempfile.TemporaryDirectory(prefix="chatsite-bench-") as directory,
         cpu.pinned(cpu.GENERATOR),

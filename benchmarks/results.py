@@ -46,6 +46,7 @@ class Results:
     commit: str
     machine: dict[str, Any]
     versions: dict[str, str] = field(default_factory=dict)
+    full: bool = False
     rows: list[Row] = field(default_factory=list)
 
     def row(self, scenario: str, side: str) -> Row | None:
@@ -74,14 +75,26 @@ def recorded(directory: Path = DIRECTORY) -> list[Results]:
     return sorted(found, key=lambda each: each.date, reverse=True)
 
 
-def fresh() -> Results:
+def fresh(*, full: bool) -> Results:
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     own = {name: version(name) for name in ("django", "channels", "uvicorn", "uvloop", "psycopg")}
-    return Results(now, commit(), machine(), own | {"sqlite": sqlite3.sqlite_version})
+    return Results(now, commit(), machine(), own | {"sqlite": sqlite3.sqlite_version}, full)
 
 
 def path_of(results: Results, directory: Path = DIRECTORY) -> Path:
-    return directory / f"{re.sub('[:Z]', '', results.date)}-{results.commit}.json"
+    kind = "" if results.full else "-short"
+    return directory / f"{re.sub('[:Z]', '', results.date)}-{results.commit}{kind}.json"
+
+
+def like(results: Results, others: Iterable[Results]) -> list[Results]:
+    """Those that were measured in the same form on such a machine."""
+    same = ("model", "cores", "python")
+    return [
+        each
+        for each in others
+        if each.full == results.full
+        and all(each.machine.get(name) == results.machine[name] for name in same)
+    ]
 
 
 def newest_rows(all_results: Iterable[Results]) -> Rows:

@@ -44,9 +44,8 @@ class Target:
             value = value / other if value is not None and other else None
         if value is None:
             return None
-        unit = (
-            f" {TIMES} {rows[self.scenario, self.against][0].title}" if self.against else self.unit
-        )
+        other_title = rows[self.scenario, self.against][0].title if self.against else ""
+        unit = f" {TIMES} {other_title}" if self.against else self.unit
         least, most = self.at_least, self.at_most
         return Outcome(
             self.title,
@@ -70,9 +69,43 @@ class Target:
 
 def _fan_out(scenario: str, title: str, ws: float, uws: float, nchan: float) -> list[Target]:
     bounds = {"ws": ws, "uws": uws, "nchan": nchan, "tutorial": 50.0}
-    return [
+    found = [
         Target(scenario, title, "rate", at_least=bound, against=peer)
         for peer, bound in bounds.items()
+    ]
+    if uws < 1:
+        stretch = f"{title}, stretch"
+        found.append(Target(scenario, stretch, "rate", at_least=1.0, against="uws"))
+    return found
+
+
+def _stored(kind: str, title: str, p99: float) -> list[Target]:
+    found = []
+    for channels in ("1", "64"):
+        name, what = f"stored-{kind}-{channels}", f"stored on {title}, {channels} channels"
+        what = what.replace(" 1 channels", " 1 channel")
+        found += [
+            Target(name, what, "rate", at_least=20, against="orm"),
+            Target(name, what, "rate", at_least=0.6, against="plain"),
+        ]
+    return [
+        *found,
+        Target(f"steady-{kind}", f"200/s on {title}", "p99_ms", at_most=p99, unit=" ms p99"),
+        Target(
+            *(f"reactions-{kind}", f"reactions on {title}", "messages"), at_least=5000, unit="/s"
+        ),
+    ]
+
+
+def _history(kind: str, title: str) -> list[Target]:
+    name, what = f"history-{kind}", f"listMessages on {title}, "
+    return [
+        *(
+            Target(name, what + page, figure, at_most=bound, side=side, unit=unit)
+            for side, page in {"first": "first page", "last": "last page"}.items()
+            for figure, bound, unit in (("p50_ms", 5, " ms p50"), ("p99_ms", 15, " ms p99"))
+        ),
+        Target(name, what + "last page", "p50_ms", at_most=1.25, side="last", against="first"),
     ]
 
 
@@ -82,4 +115,34 @@ TARGETS: Final = (
     *_fan_out("fanout-1000", "1 → 1,000", 2.2, 0.8, 1.0),
     *_fan_out("rooms", "500 rooms of 2", 1.5, 0.65, 1.0),
     Target("single", "one at a time, CPU", "server_us", at_most=1.0, against="ws"),
+    Target("idle", "idle connection, memory", "kb", at_most=1.2, against="ws"),
+    Target("idle", "idle connection, memory, stretch", "kb", at_most=1.0, against="ws"),
+    Target(
+        *("handshakes", "handshakes, cached token", "core_rate"),
+        at_least=1500,
+        side="cached",
+        unit="/s a core",
+    ),
+    Target(
+        *("handshakes", "handshakes, fresh token", "core_rate"),
+        at_least=1000,
+        side="fresh",
+        unit="/s a core",
+    ),
+    *_stored("sqlite", "SQLite", 5),
+    *_stored("postgresql", "PostgreSQL", 10),
+    *_history("sqlite", "SQLite"),
+    *_history("postgresql", "PostgreSQL"),
+    Target("redis-1", "across, CPU", "server_us_message", at_most=40, unit=" µs a message"),
+    Target("redis-1", "across, 1 → 1", "rate", at_least=20, against="tutorial"),
+    Target("redis-1", "across, 100/s", "p99_ms", at_most=5, side="paced", unit=" ms p99"),
+    Target("redis-1000", "across, 1 → 1,000", "rate", at_least=10, against="tutorial"),
+    Target("redis-1000", "across, 1 → 1,000, CPU", "server_us", at_most=1.2, against="alone"),
+    Target(
+        *("permissions", "a permission among 100 entries", "check_percent"),
+        at_most=3,
+        side="many",
+        unit=" % of the CPU of a publish",
+    ),
+    Target("presence", "a join among 1,000", "join_ms", at_most=25, unit=" ms of CPU"),
 )

@@ -1,6 +1,7 @@
 """One client connection of the load generator: counts deliveries, answers pings, sends what is
 ready."""
 
+import select
 import socket
 import time
 from collections.abc import Callable, Sequence
@@ -146,6 +147,7 @@ def open_as[C: Connection](
     kind: Callable[[int], C], port: int, targets: Sequence[str], settle: Settle
 ) -> list[C]:
     opened: list[C] = []
+    crowd = Crowd()
     try:
         for start in range(0, len(targets), AT_ONCE):
             batch = []
@@ -156,10 +158,38 @@ def open_as[C: Connection](
             for connection in batch:
                 connection.upgraded()
             settle(batch)
+            crowd.add(batch)
+            crowd.answer(0)
     except BaseException:
         close_all(opened)
         raise
+    finally:
+        crowd.close()
     return opened
+
+
+class Crowd:
+    """Connections that are looked after while something else is done: pings are answered."""
+
+    def __init__(self) -> None:
+        self._connections: dict[int, Connection] = {}
+        self._poll = select.epoll()
+
+    def __len__(self) -> int:
+        return len(self._connections)
+
+    def add(self, connections: Sequence[Connection]) -> None:
+        for connection in connections:
+            self._connections[connection.fileno] = connection
+            self._poll.register(connection.fileno, select.EPOLLIN)
+
+    def answer(self, seconds: float) -> None:
+        """Reads those that are ready; waits so long where none is."""
+        for fileno, _ in self._poll.poll(seconds):
+            self._connections[fileno].read()
+
+    def close(self) -> None:
+        self._poll.close()
 
 
 def close_all(connections: Sequence[Connection]) -> None:

@@ -70,8 +70,8 @@ def _talk(peer: Ours, running: Running, seconds: float) -> Figures:
 def _many(running: Running, seconds: float) -> Figures:
     figures = _talk(Many(), running, seconds)
     check = _check_us()
-    share = check / figures["server_us_message"]
-    return figures | {"check_us": check, "check_share": share}
+    percent = check / figures["server_us_message"] * 100
+    return figures | {"check_us": check, "check_percent": percent}
 
 
 def _check_us() -> float:

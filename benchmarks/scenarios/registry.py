@@ -3,6 +3,7 @@
 from typing import Final
 
 from .base import Scenario
+from .growth import GROWTH
 from .handshakes import Handshakes
 from .history import HISTORY
 from .memory import Idle
@@ -13,17 +14,16 @@ from .reactions import REACTIONS
 from .stored import STORED
 from .talk import TALKS
 
-SCENARIOS: Final[dict[str, Scenario]] = {
-    each.name: each
-    for each in (
-        *TALKS.values(),
-        Idle(),
-        Handshakes(),
-        *STORED,
-        *REACTIONS,
-        *HISTORY,
-        *ACROSS,
-        Permissions(),
-        Presence(),
-    )
-}
+ALL: Final[tuple[Scenario, ...]] = (
+    *TALKS.values(),
+    Idle(),
+    Handshakes(),
+    *STORED,
+    *REACTIONS,
+    *HISTORY,
+    *ACROSS,
+    Permissions(),
+    Presence(),
+    *GROWTH,
+)
+SCENARIOS: Final = {each.name: each for each in ALL}
