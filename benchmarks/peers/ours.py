@@ -17,6 +17,9 @@ from .base import DATA, Peer, Role, Running
 PRODUCTION: Final = {"DEBUG": "false", "HTTPS": "false", "ALLOWED_HOSTS": "127.0.0.1"}
 OUT_OF_REACH: Final = "100000000"  # frames a second: the limit is checked, but never reached
 
+STARTED: Final[list[Running]] = []
+"""All that were started, for those who look at one from outside."""
+
 
 class Ours(Peer):
     name = "ours"
@@ -33,9 +36,9 @@ class Ours(Peer):
         settings: dict[str, Any] = production(directory) | env
         with start_server("uvicorn", directory, **settings) as server:
             cpu.pin(server.pid, cpu.SERVER)
-            yield Running(
-                server.port, [server.pid], f"Python {platform.python_version()}", {"server": server}
-            )
+            version = f"Python {platform.python_version()}"
+            STARTED.append(Running(server.port, [server.pid], version, {"server": server}))
+            yield STARTED[-1]
 
     def target(self, running: Running, room: str, who: str, role: Role) -> str:
         return self.connect(running, uid=who, channels={room: self.directives})
