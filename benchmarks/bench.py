@@ -20,6 +20,9 @@ from benchmarks.scenarios.registry import SCENARIOS
 from tests.servers import StartError
 
 RUNS: Final = 3
+SECONDS: Final = {False: 0.6, True: 2.0}
+"""Of one run: of the short form, of the full one."""
+
 BUSY: Final = 0.9
 FAILURES: Final = (Refused, StartError, OSError, ValueError, subprocess.SubprocessError)
 
@@ -50,7 +53,8 @@ def main() -> None:
 def run(scenario: Scenario, directory: Path, options: argparse.Namespace) -> list[Row]:
     """Prints as it goes."""
     print(f"\n{scenario.title}", flush=True)
-    settings = Options(options.seconds, options.chunk, options.rows, options.full)
+    seconds = options.seconds or SECONDS[options.full]
+    settings = Options(seconds, options.chunk, options.rows, options.full)
     rows: dict[str, Row] = {}
     try:
         with scenario.sides(directory, options.peers, settings) as sides:
@@ -135,7 +139,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--full", action="store_true", help="all scenarios")
     parser.add_argument("--peers", type=_listed(known), default=known, help=",".join(known))
     parser.add_argument("--runs", type=int, default=RUNS)
-    parser.add_argument("--seconds", type=float, default=1.5, help="of one run")
+    parser.add_argument("--seconds", type=float, default=0, help="of one run; 0: as suits the form")
     parser.add_argument("--chunk", type=int, default=0, help="frames that are sent at once")
     parser.add_argument("--rows", type=int, default=10_000_000, help="of the largest table")
     parser.add_argument("--save", action="store_true", help=f"write to {results.DIRECTORY.name}/")

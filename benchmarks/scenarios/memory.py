@@ -30,7 +30,7 @@ class Idle(Scenario):
         yield {
             name: partial(_run, PEERS[name](), directory / name, CONNECTIONS[options.full])
             for name in chosen
-            if name in ("ours", "ws", "uws")
+            if name in ("ours", "ws") or (options.full and name == "uws")
         }
 
 
