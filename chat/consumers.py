@@ -76,7 +76,7 @@ async def _converse(
         await conversation.begin(opened)
         while (message := await receive())["type"] == "websocket.receive":
             text = message.get("text")
-            rest = conversation.hear(message["bytes"] if text is None else text)
+            rest = conversation.hear(iter((message["bytes"] if text is None else text,)))
             if rest is not None:
                 await rest
     except asyncio.CancelledError:

@@ -7,13 +7,14 @@ A frame that needs nobody's answer is handled at once; only what waits becomes a
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable, Iterator
 from typing import Final, Protocol
 
 from django.conf import settings
 
 from chat.actions.connections import Opened, close_connection
 from chat.actions.handlers import handle
+from chat.actions.messages import pass_on
 from chat.actions.subscriptions import subscribe
 from chat.delivery.live import LiveConnection
 from chat.node import Node
@@ -37,14 +38,13 @@ FAILED: Final = "The server could not handle this; try again."
 class Conversation:
     """An open connection, from its first frame to the last row of it removed."""
 
-    __slots__ = ("_node", "_rate", "_time", "connection", "loop")
+    __slots__ = ("_node", "_rate", "connection", "loop")
 
     def __init__(self, node: Node, connection: LiveConnection) -> None:
         self.connection = connection
         self._node = node
         self._rate = Rate(settings.CLIENT_FRAMES_PER_SECOND)
         self.loop = node.loop
-        self._time = node.loop.time
 
     def begin(self, opened: Opened) -> Awaitable[None]:
         """Says `hotsock.connected`; what is waited for are the subscriptions of its token."""
@@ -55,21 +55,51 @@ class Conversation:
         )
         return self._subscribe_at_once()
 
-    def hear(self, sent: str | bytes) -> Awaitable[None] | None:
-        """Handles one frame (bytes: a binary one), or gives what must be awaited before the next
-        is heard."""
-        connection = self.connection
-        if connection.outbox.closing:
-            return None
-        connection.heard_at = now = self._time()
-        if not self._rate.allows(now):
-            self._too_fast(sent)
-        elif isinstance(sent, str) and (len(sent) < SURELY_SMALL or not frames.oversize(sent)):
-            return self._handle(sent)
-        elif frames.oversize(sent):
-            connection.outbox.close(CloseCode.TOO_LARGE)
-        else:
+    def hear(self, sent: Iterator[str | bytes]) -> Awaitable[None] | None:
+        """Handles frames (bytes: a binary one) up to the one of which the rest must be awaited
+        before the next is heard; gives that rest."""
+        connection, rate = self.connection, self._rate
+        outbox = connection.outbox
+        connection.heard_at = now = self._node.loop.time()
+        for frame in sent:
+            if outbox.closing:
+                return None
+            if not rate.allows(now):
+                self._too_fast(frame)
+            elif isinstance(frame, str) and len(frame) < SURELY_SMALL:
+                rest = self._handle(frame)
+                if rest is not None:
+                    return rest
+            else:
+                rest = self._handle_odd(frame)
+                if rest is not None:
+                    return rest
+        return None
+
+    def _handle(self, text: str) -> Awaitable[None] | None:
+        node, connection = self._node, self.connection
+        session = connection.session
+        try:
+            frame = frames.parse(text)
+            route = session.routes.get((frame.channel, frame.event))
+            if route is None or not route.passes or frame.schedule_expression is not None:
+                rest = handle(node, connection, frame)
+                return None if rest is None else self._finish(rest, frame.event, frame.channel)
+            pass_on(node, session, route, decoders.valid_data(frame.data))
+        except ProtocolError as error:
+            self._refuse(error, *frames.outline(text))
+        except Exception:  # the outermost edge
+            self._fail(*frames.outline(text))
+        return None
+
+    def _handle_odd(self, sent: str | bytes) -> Awaitable[None] | None:
+        """What is large, or binary."""
+        if frames.oversize(sent):
+            self.connection.outbox.close(CloseCode.TOO_LARGE)
+        elif isinstance(sent, bytes):
             self._refuse(frames.malformed("Frames must be text, not binary."), None, None)
+        else:
+            return self._handle(sent)
         return None
 
     def end(self) -> Awaitable[None]:
@@ -83,22 +113,6 @@ class Conversation:
                 await subscribe(self._node, self.connection, command, auto=True)
             except ProtocolError as error:
                 self._refuse(error, "hotsock.subscribe", channel)
-
-    def _handle(self, text: str) -> Awaitable[None] | None:
-        event, channel = None, None
-        try:
-            frame = frames.parse(text)
-            event, channel = frame.event, frame.channel
-            rest = handle(self._node, self.connection, frame)
-        except ProtocolError as error:
-            if event is None:
-                event, channel = frames.outline(text)
-            self._refuse(error, event, channel)
-        except Exception:  # the outermost edge
-            self._fail(event, channel)
-        else:
-            return None if rest is None else self._finish(rest, event, channel)
-        return None
 
     async def _finish(self, rest: Awaitable[object], event: str, channel: str | None) -> None:
         self.connection.handling = True
@@ -141,7 +155,7 @@ class Inbox:
     """The frames of a connection that has no task of its own: each is heard as it comes, or after
     the one that is still being handled."""
 
-    __slots__ = ("_busy", "_conversation", "_ended", "_reading", "_waiting")
+    __slots__ = ("_busy", "_conversation", "_ended", "_paused", "_reading", "_waiting")
 
     def __init__(self, conversation: Conversation, reading: Reading) -> None:
         self._conversation = conversation
@@ -149,6 +163,7 @@ class Inbox:
         self._waiting: deque[str | bytes] | None = None
         self._busy: asyncio.Task[None] | bool = False
         self._ended = False
+        self._paused = False
 
     def begin(self, first: Awaitable[None]) -> None:
         """What comes is heard once `first` is done."""
@@ -157,16 +172,22 @@ class Inbox:
         if self._busy:
             self._busy = task
 
-    def receive(self, sent: str | bytes) -> None:
+    def receive(self, sent: Iterable[str | bytes]) -> None:
+        """Frames, as one read of the socket gave them."""
+        coming = iter(sent)
         if not self._busy:
-            first = self._conversation.hear(sent)
+            first = self._conversation.hear(coming)
             if first is not None:
                 self.begin(first)
-            return
+        if self._busy:
+            self._wait(coming)
+
+    def _wait(self, coming: Iterator[str | bytes]) -> None:
         if self._waiting is None:
             self._waiting = deque()
-        self._waiting.append(sent)
-        if len(self._waiting) == MAX_WAITING:
+        self._waiting.extend(coming)
+        if len(self._waiting) > MAX_WAITING and not self._paused:
+            self._paused = True
             self._reading.pause_frames()
 
     def end(self) -> None:
@@ -181,12 +202,18 @@ class Inbox:
         try:
             await first
             while self._waiting and not self._ended:
-                if len(self._waiting) == MAX_WAITING:
+                rest = self._conversation.hear(_taken(self._waiting))
+                if self._paused and len(self._waiting) <= MAX_WAITING:
+                    self._paused = False
                     self._reading.resume_frames()
-                rest = self._conversation.hear(self._waiting.popleft())
                 if rest is not None:
                     await rest
         finally:
             self._busy, self._waiting = False, None
             if self._ended:
                 self._conversation.end()
+
+
+def _taken(waiting: deque[str | bytes]) -> Iterator[str | bytes]:
+    while waiting:
+        yield waiting.popleft()

@@ -20,6 +20,7 @@ RESERVED_BITS: Final = 0x70
 MASKED: Final = 0x80
 MASK_BYTES: Final = 4
 HEADER_BYTES: Final = 14  # at most
+MAX_TOGETHER: Final = 64  # frames: so many may have to wait in memory for the one before them
 
 
 class DirectWebSocket(WebSocket):
@@ -132,9 +133,9 @@ class DirectWebSocket(WebSocket):
             except UnicodeDecodeError:
                 self._refuse_text()
             else:
-                self.receiver.receive(text)
+                self.receiver.receive((text,))
         else:
-            self.receiver.receive(data)
+            self.receiver.receive((data,))
 
     def _refuse_text(self) -> None:
         """It is not UTF-8."""
@@ -148,41 +149,34 @@ class DirectWebSocket(WebSocket):
     def _take(self, data: bytes, receiver: Receiver) -> None:
         """Hears each frame that is whole; what is not is kept until its rest comes."""
         at, end = 0, len(data)
-        while at < end - 5:
-            length, start = data[at + 1] - MASKED, at + 6
-            if length > 125:
-                length, start = _long(data, at, length)
-            stop = start + length
-            if data[at] != TEXT or length < 0 or stop > end or self._fragmented:
-                stop = self._take_other(data, at, stop)
-                if stop == 0:
-                    return
+        while at < end:
+            if self._short is None or self._held_back:
+                self._keep(data[at:], 2)
+                return
+            texts: list[str] = []
+            if not self._fragmented:
+                at = _take_texts(data, at, texts)
+            if texts:
+                receiver.receive(texts)
             else:
-                payload = apply_mask(data[start:stop], data[start - 4 : start])
-                try:
-                    text = payload.decode()
-                except UnicodeDecodeError:
-                    self._refuse_text()
-                else:
-                    receiver.receive(text)
-            at = stop
-            if self._held_back or self._short is None:
-                break
-        if at < end:
-            self._keep(data[at:], 2)
+                at = self._take_other(data, at)
 
-    def _take_other(self, data: bytes, at: int, stop: int) -> int:
-        """What is not a whole text frame; gives where the next one begins, 0: there is none."""
-        if data[at] & RESERVED_BITS or data[at + 1] < MASKED:
+    def _take_other(self, data: bytes, at: int) -> int:
+        """A frame that is not a whole text; gives where the next one begins."""
+        if len(data) - at < 2:
+            self._keep(data[at:], 2)
+        elif data[at] & RESERVED_BITS or data[at + 1] < MASKED:
             self._hand_over(data[at:])  # is wrong, and the library says so
-        elif stop <= len(data):
-            self._hand_over(data[at:stop])
-            return stop
-        elif stop - at > self.config.ws_max_size + HEADER_BYTES:
-            self._hand_over(data[at:])  # too long: it need not come
         else:
-            self._keep(data[at:], stop - at)
-        return 0
+            stop = _payload(data, at)[1]
+            if stop <= len(data):
+                self._hand_over(data[at:stop])
+                return stop
+            if stop - at > self.config.ws_max_size + HEADER_BYTES:
+                self._hand_over(data[at:])  # too long: it need not come
+            else:
+                self._keep(data[at:], stop - at)
+        return len(data)
 
     def _keep(self, data: bytes, wanted: int) -> None:
         """Until `wanted` bytes are there, or reading goes on."""
@@ -197,14 +191,36 @@ class DirectWebSocket(WebSocket):
         self._fragmented = self.conn.current_size is not None
 
 
-def _long(data: bytes, at: int, length: int) -> tuple[int, int]:
-    """The length of a frame's payload that does not fit its second byte, and where that begins.
-    Where not even the length is whole, the payload begins behind all that is there."""
-    size = 2 if length == 126 else 8
-    field = data[at + 2 : at + 2 + size]
-    if len(field) < size:
-        return 0, at + 2 + size + MASK_BYTES
-    return int.from_bytes(field), at + 2 + size + MASK_BYTES
+def _take_texts(data: bytes, at: int, texts: list[str]) -> int:
+    """Adds the whole text frames from `at` on, MAX_TOGETHER at most; gives where they end."""
+    end = len(data)
+    while at < end - 5 and data[at] == TEXT and len(texts) < MAX_TOGETHER:
+        size = data[at + 1] - MASKED
+        if 0 <= size < 126:
+            start = at + 6
+            stop = start + size
+        else:
+            start, stop = _payload(data, at)
+        if stop > end or size < 0:
+            break
+        try:
+            texts.append(apply_mask(data[start:stop], data[start - 4 : start]).decode())
+        except UnicodeDecodeError:
+            break
+        at = stop
+    return at
+
+
+def _payload(data: bytes, at: int) -> tuple[int, int]:
+    """Where the payload of a frame begins and ends. Where not even its length is whole, it begins
+    and ends behind all that is there."""
+    size, header = data[at + 1] - MASKED, 2
+    if size > 125:
+        header += 2 if size == 126 else 8
+        field = data[at + 2 : at + header]
+        size = int.from_bytes(field) if len(field) == header - 2 else 0
+    start = at + header + MASK_BYTES
+    return start, start + size
 
 
 class _Door:
@@ -224,4 +240,4 @@ class _Door:
             self._receiver.end()
         elif message["type"] == "websocket.receive":
             text = message.get("text")
-            self._receiver.receive(message["bytes"] if text is None else text)
+            self._receiver.receive((message["bytes"] if text is None else text,))

@@ -11,7 +11,7 @@ from chat.node import Node
 from chat.protocol import commands, decoders, events
 from chat.protocol.frames import Frame
 
-from .messages import pass_on, passes, publish_at_once, publish_in_time
+from .messages import publish_at_once, publish_in_time
 from .metadata import update_own_umd
 from .reactions import react
 from .storage import get_storage, set_storage
@@ -23,11 +23,6 @@ Handler = Callable[[Node, LiveConnection, Any], Rest]
 
 def handle(node: Node, connection: LiveConnection, frame: Frame) -> Rest:
     """Does what a frame asks for; raises ProtocolError, as what it gives may."""
-    session = connection.session
-    route = session.routes.get((frame.channel, frame.event))
-    if route is not None and frame.schedule_expression is None and passes(route):
-        pass_on(node, session, route, decoders.valid_data(frame.data))
-        return None
     command = decoders.decode(frame)
     return HANDLERS[type(command)](node, connection, command)
 

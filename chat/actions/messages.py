@@ -43,7 +43,7 @@ async def publish(node: Node, session: Session, command: Publish) -> Published:
 def publish_at_once(node: Node, session: Session, command: Publish) -> Published | None:
     """`publish`, for what needs no database; gives None, and has done nothing, for what does."""
     route = session.route(command.channel, command.event)
-    if command.at is not None or not passes(route):
+    if command.at is not None or not _passes(route):
         return None
     return Published(route.channel, route.event, pass_on(node, session, route, command.data))
 
@@ -63,9 +63,9 @@ async def publish_in_time(node: Node, session: Session, command: Publish) -> Pub
     return Published(route.channel, route.event, id)
 
 
-def passes(route: Route) -> bool:
-    """Whether what takes it is told to those who listen now, and nothing else."""
-    return route.passes and not (route.rights.emit_pubsub_event and listening())
+def _passes(route: Route) -> bool:
+    """Whether there is nothing to be awaited."""
+    return route.passes or not (route.rights.store or listening())
 
 
 def pass_on(node: Node, session: Session, route: Route, data: bytes) -> str:
@@ -73,8 +73,8 @@ def pass_on(node: Node, session: Session, route: Route, data: bytes) -> str:
     id = ids.new_id(int(time.time() * 1000))
     event = route.template.message(id, data, route.sender.meta)
     channel = route.channel
-    follows, echo = session.last_number(channel), route.rights.echo
-    node.hub.announce(Passing(channel, follows, event, session.connection_id, echo))
+    follows = session.last_numbers.get(channel, 0)
+    node.hub.announce(Passing(channel, follows, event, session.connection_id, route.rights.echo))
     return id
 
 

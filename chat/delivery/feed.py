@@ -197,7 +197,7 @@ class Feed:
         else:
             for outbox, connection_id in self._even.items():
                 if connection_id != lone:
-                    outbox.push(item.event)
+                    outbox.put(item.event.frame)
         for subscriber in self._others:
             subscriber.take(item)
 

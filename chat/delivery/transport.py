@@ -25,8 +25,8 @@ PORTION_BYTES: Final = 64 * 1024
 class Receiver(Protocol):
     """What hears a connection's frames."""
 
-    def receive(self, sent: str | bytes) -> None:
-        """A whole frame; bytes: a binary one."""
+    def receive(self, sent: Iterable[str | bytes]) -> None:
+        """Whole frames, in their order; bytes: a binary one."""
 
     def end(self) -> None:
         """No more frames come, and none can be sent."""
@@ -183,10 +183,13 @@ class DirectOutbox:
         return self._held_bytes + self._transport.get_write_buffer_size()
 
     def push(self, event: Event) -> None:
+        self.put(event.frame)
+
+    def put(self, frame: bytes) -> None:
         if not self.closing:
             if self._lane is not None:
                 self._seal(self._lane)
-            self._parts.append(event.frame)
+            self._parts.append(frame)
             if not self._queued:
                 self._queued = True
                 self.tick.add(self)

@@ -63,18 +63,19 @@ class Route:
     rights: MessageRights
     sender: Sender
     template: events.Template
-    passes: bool  # whether it can be that nobody but those who listen now is told
+    passes: bool  # it is told to those who listen now, and to nobody else
 
 
+NO_NUMBERS: Final[dict[str, int]] = {}
 NO_ROUTES: Final[dict[tuple[str | None, str], Route]] = {}  # most connections never publish
 
 
 class Session:
     __slots__ = (
-        "_last_numbers",
         "claims",
         "connection_id",
         "grants",
+        "last_numbers",
         "meta",
         "routes",
         "source",
@@ -92,7 +93,8 @@ class Session:
         self.umd = claims.umd
         self.meta = events.meta(self.uid, self.umd)
         self.subscriptions: dict[str, Subscription] = {}
-        self._last_numbers: dict[str, int] | None = None
+        # By channel: what its next passing message must stay behind (promise P4).
+        self.last_numbers = NO_NUMBERS
         self.routes = NO_ROUTES  # by channel, as the client names it, and event
 
     def set_umd(self, umd: str) -> None:
@@ -211,7 +213,14 @@ class Session:
             channel = self.real_name(name)
             rights, sender = self.may_publish(channel, event)
             template = events.Template(event, channel)
-            route = Route(channel, event, rights, sender, template, not rights.store)
+            route = Route(
+                channel,
+                event,
+                rights,
+                sender,
+                template,
+                not (rights.store or rights.emit_pubsub_event),
+            )
             if self.routes is NO_ROUTES or len(self.routes) >= MAX_REMEMBERED:
                 self.routes = {}
             self.routes[name, event] = route
@@ -239,13 +248,9 @@ class Session:
 
     def remember(self, channel: str, number: int) -> None:
         """The number of the last change that this connection caused in a channel."""
-        if self._last_numbers is None or len(self._last_numbers) >= MAX_REMEMBERED:
-            self._last_numbers = {}
-        self._last_numbers[channel] = number
-
-    def last_number(self, channel: str) -> int:
-        """What its next passing message in the channel must stay behind (promise P4)."""
-        return self._last_numbers.get(channel, 0) if self._last_numbers else 0
+        if self.last_numbers is NO_NUMBERS or len(self.last_numbers) >= MAX_REMEMBERED:
+            self.last_numbers = {}
+        self.last_numbers[channel] = number
 
     # --- storage ----------------------------------------------------------------------------
 
