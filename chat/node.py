@@ -63,6 +63,7 @@ class Node:
         self.call_rates = Rates()  # of the client HTTP API, by connection id
         self._liveness = Liveness(settings.CONNECTION_IDLE_SECONDS, settings.KEEP_ALIVE_SECONDS)
         self.admission = Admission()
+        self.message_events: dict[tuple[str, str], str] = {}  # by channel and id: actions.reactions
         self.tick = Tick(self.loop)
         self._outlasting: set[asyncio.Task[None]] = set()
         self._lease_seconds = settings.NODE_LEASE_SECONDS * LEASE_SHARE

@@ -1,11 +1,15 @@
 """Reacting to stored messages (protocol.md section 9)."""
 
+from typing import Final
+
 from chat.delivery.operations import SetReaction, message_not_found
 from chat.delivery.reader import read
 from chat.models import Message, Reaction
 from chat.node import Node
 from chat.protocol.commands import React
-from chat.protocol.session import Session, needs_uid, window_start
+from chat.protocol.session import Session, Subscription, needs_uid, window_start
+
+MAX_KNOWN: Final = 10_000  # messages of which the event is kept
 
 
 async def react(node: Node, session: Session, command: React) -> None:
@@ -16,8 +20,7 @@ async def react(node: Node, session: Session, command: React) -> None:
     """
     subscription = session.subscription(command.channel)
     uid = needs_uid(subscription)
-    event = await read(_event_of, subscription.channel, command.message_id)
-    session.may_react(subscription, event, command.reaction)
+    event = await _permitted_event(node, session, subscription, command)
     operation = SetReaction(
         channel=subscription.channel,
         message_id=command.message_id,
@@ -33,6 +36,23 @@ async def react(node: Node, session: Session, command: React) -> None:
     await node.writer.submit(operation)
     if operation.change is not None:
         session.remember(subscription.channel, operation.change.number)
+
+
+async def _permitted_event(
+    node: Node, session: Session, subscription: Subscription, command: React
+) -> str:
+    """The event of the message, on which this reaction is allowed. It never changes, so it is read
+    once; whether the message still lives is found where the reaction is stored."""
+    known = node.message_events
+    message = subscription.channel, command.message_id
+    event = known.get(message)
+    if event is None or not session.allows_reaction(subscription, event, command.reaction):
+        event = await read(_event_of, *message)
+        session.may_react(subscription, event, command.reaction)
+        if len(known) >= MAX_KNOWN:
+            del known[next(iter(known))]
+        known[message] = event
+    return event
 
 
 def _event_of(channel: str, message_id: str, after: str = "") -> str:

@@ -269,10 +269,13 @@ class Session:
 
     # --- reacting ---------------------------------------------------------------------------
 
+    def allows_reaction(self, subscription: Subscription, event: str, reaction: str) -> bool:
+        allowed = subscription.grants.message(subscription.channel, event).react
+        return allowed is True or reaction in allowed
+
     def may_react(self, subscription: Subscription, event: str, reaction: str) -> None:
         """Raises unless this reaction is allowed on messages of this event."""
-        allowed = subscription.grants.message(subscription.channel, event).react
-        if allowed is not True and reaction not in allowed:
+        if not self.allows_reaction(subscription, event, reaction):
             raise ProtocolError(
                 ErrorCode.REACT_PERMISSION_DENIED,
                 "You may not put this reaction on this message.",
