@@ -9,13 +9,20 @@ import asyncio
 from typing import Any, Final, cast
 
 from uvicorn.protocols.utils import ClientDisconnected
-from websockets.frames import CloseCode, apply_mask  # type: ignore[attr-defined]
+from websockets.frames import CloseCode, Frame, apply_mask  # type: ignore[attr-defined]
 from websockets.http11 import Request
+from websockets.protocol import Protocol, Side, State
 
 from chat.delivery.transport import EXTENSION, DirectOutbox, Receiver
-from chat.sockets import FLUSH_SECONDS, WebSocket
+from chat.sockets import FLUSH_SECONDS, WebSocket, websocket_log
 
-TEXT: Final = 0x81  # and the last fragment: FIN
+# Opcodes, each with FIN: the last frame of its message.
+TEXT: Final = 0x81
+PING: Final = 0x89
+PONG: Final = 0x8A
+PING_FRAME: Final = bytes((PING, 0))
+PONG_TO_ALL: Final = 126
+"""Bytes: a control frame has fewer (RFC 6455 section 5.5)."""
 RESERVED_BITS: Final = 0x70
 MASKED: Final = 0x80
 MASK_BYTES: Final = 4
@@ -24,15 +31,46 @@ MAX_TOGETHER: Final = 64  # frames: so many may have to wait in memory for the o
 
 
 class DirectWebSocket(WebSocket):
-    """Until `open`, and once its end has begun, as any WebSocket of uvicorn's."""
+    """Until `open`, and once its end has begun, as any WebSocket of uvicorn's.
 
-    receiver: Receiver | None = None
-    outbox: DirectOutbox | None = None
-    _short: Receiver | None = None  # who hears the frames that take the short way in
-    _partial: bytearray | None = None  # a frame of which the rest has not come, or all that waits
-    _wanted = 0  # the size that it must reach
-    _fragmented = False  # a message of several frames has begun
-    _held_back = False  # until the frames before are handled
+    In between it is as small as it can be: there may be many. The library's state machine comes
+    back when a frame needs it.
+    """
+
+    # Also for what uvicorn's class keeps: a dictionary of so much takes 1.3 KB.
+    __slots__ = (
+        *("app", "app_state", "asgi_version", "client", "close_sent", "close_timeout"),
+        *("close_timer", "config", "conn", "connections", "curr_msg_data_type"),
+        *("default_headers", "disconnected", "frames", "handshake_complete"),
+        *("handshake_initiated", "initial_response", "last_ping_rtt", "logger", "loop"),
+        *("pending_ping_payload", "ping_interval", "ping_sent_at", "ping_timeout", "ping_timer"),
+        *("pong_timer", "queue", "read_paused", "request", "response", "root_path", "scheme"),
+        *("scope", "server", "tasks", "timer", "transport", "writable"),
+        *("_fragmented", "_held_back", "_partial", "_short", "_unanswered", "_wanted"),
+        *("outbox", "receiver"),
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.receiver: Receiver | None = None
+        self.outbox: DirectOutbox | None = None
+        # Who hears the frames that take the short way in.
+        self._short: Receiver | None = None
+        # A frame of which the rest has not come, or all that waits; the size that it must reach.
+        self._partial: bytearray | None = None
+        self._wanted = 0
+        self._fragmented = False  # a message of several frames has begun
+        self._held_back = False  # until the frames before are handled
+        self._unanswered = False  # a ping of ours is
+
+    def __getattr__(self, name: str) -> Any:
+        """The state machine of an open connection, where it was let go of."""
+        if name != "conn":
+            raise AttributeError(name, name=name, obj=self)
+        size = self.config.ws_max_size
+        conn: Any = Protocol(Side.SERVER, state=State.OPEN, max_size=size, logger=websocket_log)
+        self.conn = conn
+        return conn
 
     # --- from the handshake to the open connection ---------------------------------------------
 
@@ -45,13 +83,18 @@ class DirectWebSocket(WebSocket):
         came_before = self.queue
         self.receiver, self.outbox = receiver, outbox
         self.queue = cast("asyncio.Queue[Any]", _Door(self, receiver, outbox))
-        self._short = None if self.conn.reader.buffer else receiver
+        begun = self.conn.reader.buffer or self.conn.current_size is not None
+        self._short = None if begun else receiver
         if self.read_paused:
             self.read_paused = False
             self.transport.resume_reading()
         while not came_before.empty():
             self.queue.put_nowait(came_before.get_nowait())
         del self.scope, self.request, self.response
+        if not begun:
+            del self.conn
+        self.client = self.server = None
+        self.writable = ALWAYS
 
     async def run_asgi(self) -> None:
         """As uvicorn's, but an application that has opened the connection may return."""
@@ -75,14 +118,28 @@ class DirectWebSocket(WebSocket):
     # --- out ------------------------------------------------------------------------------------
 
     def pause_writing(self) -> None:
-        super().pause_writing()
-        if self.outbox is not None:
+        if self.outbox is None:
+            super().pause_writing()
+        else:
             self.outbox.pause()
 
     def resume_writing(self) -> None:
-        super().resume_writing()
-        if self.outbox is not None:
+        if self.outbox is None:
+            super().resume_writing()
+        else:
             self.outbox.resume()
+
+    def start_keepalive(self) -> None:
+        """Nothing to start: it is pinged beside the others."""
+        self.timer.cancel()
+
+    def ping(self) -> bool:
+        if self._unanswered:
+            self.keepalive_timeout()
+        elif not self.close_sent and not self.transport.is_closing():
+            self._unanswered = True
+            self.transport.write(PING_FRAME)
+        return self._unanswered
 
     def send_close(self, code: int, reason: str) -> None:
         if not self.close_sent and not self.transport.is_closing():
@@ -168,15 +225,26 @@ class DirectWebSocket(WebSocket):
         elif data[at] & RESERVED_BITS or data[at + 1] < MASKED:
             self._hand_over(data[at:])  # is wrong, and the library says so
         else:
-            stop = _payload(data, at)[1]
+            start, stop = _payload(data, at)
             if stop <= len(data):
-                self._hand_over(data[at:stop])
+                if data[at] == PONG:
+                    self._unanswered = False
+                elif data[at] == PING and stop - start < PONG_TO_ALL:
+                    self._answer(apply_mask(data[start:stop], data[start - 4 : start]))
+                else:
+                    self._hand_over(data[at:stop])
                 return stop
             if stop - at > self.config.ws_max_size + HEADER_BYTES:
                 self._hand_over(data[at:])  # too long: it need not come
             else:
                 self._keep(data[at:], stop - at)
         return len(data)
+
+    def _answer(self, payload: bytes) -> None:
+        self.transport.write(bytes((PONG, len(payload))) + payload)
+
+    def handle_pong(self, event: Frame) -> None:
+        self._unanswered = False
 
     def _keep(self, data: bytes, wanted: int) -> None:
         """Until `wanted` bytes are there, or reading goes on."""
@@ -221,6 +289,11 @@ def _payload(data: bytes, at: int) -> tuple[int, int]:
         size = int.from_bytes(field) if len(field) == header - 2 else 0
     start = at + header + MASK_BYTES
     return start, start + size
+
+
+ALWAYS: Final = asyncio.Event()
+"""Stands for the event of each open connection, for which nothing waits: it takes 760 bytes."""
+ALWAYS.set()
 
 
 class _Door:

@@ -13,12 +13,12 @@ from typing import Final
 
 import uvicorn
 
+from chat.delivery.transport import PING_SECONDS
 from chat.direct import DirectWebSocket
 from chat.sockets import HttpConnection, WebSocket
 
 REQUEST_BYTES: Final = 128 * 1024
 FRAME_BYTES: Final = 128 * 1024
-PING_SECONDS: Final = 10
 UNACKNOWLEDGED_SECONDS: Final = 30
 GRACE_SECONDS: Final = 3
 EXIT_SECONDS: Final = 10

@@ -7,6 +7,7 @@ sends and gets meanwhile only leaves a time behind, which is read when the momen
 
 import heapq
 import itertools
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -14,6 +15,7 @@ from chat.protocol import events
 from chat.protocol.errors import CloseCode
 
 from .live import LiveConnection
+from .transport import PING_SECONDS, DirectOutbox
 
 SLACK: Final = 1000
 BUSY_SECONDS: Final = 1.0
@@ -32,11 +34,14 @@ class Liveness:
         self._heap: list[tuple[float, int, LiveConnection, Check]] = []
         self._order = itertools.count()
         self._gone = 0
+        self._pings: deque[tuple[float, LiveConnection]] = deque()  # all have the same period
 
     def watch(self, connection: LiveConnection) -> None:
         """From `heard_at` on, for as long as it lasts."""
         claims, since = connection.session.claims, connection.heard_at
         self._push(since + self._idle, connection, self._check_idle)
+        if isinstance(connection.outbox, DirectOutbox):
+            self._pings.append((since + PING_SECONDS, connection))
         if claims.keep_alive:
             self._push(since + self._keep_alive, connection, self._send_keep_alive)
         if claims.heartbeat_timeout is not None:
@@ -60,6 +65,12 @@ class Liveness:
                 self._gone -= 1
             elif (again := check(connection, now)) is not None:
                 self._push(again, connection, check)
+
+        while self._pings and self._pings[0][0] <= now:
+            _, connection = self._pings.popleft()
+            outbox = connection.outbox
+            if not connection.gone and isinstance(outbox, DirectOutbox) and outbox.ping():
+                self._pings.append((now + PING_SECONDS, connection))
 
     def _push(self, due: float, connection: LiveConnection, check: Check) -> None:
         heapq.heappush(self._heap, (due, next(self._order), connection, check))

@@ -18,6 +18,8 @@ from .outbox import BEHIND_BYTES, MAX_STALL_SECONDS, MAX_UNSENT_BYTES
 log = logging.getLogger("chat.transport")
 
 EXTENSION: Final = "chat.direct"
+PING_SECONDS: Final = 10
+"""A client that does not answer a WebSocket ping until the next one is gone."""
 PORTION_BYTES: Final = 64 * 1024
 """What is written at once: beyond it the transport says whether the client reads."""
 
@@ -47,6 +49,10 @@ class Socket(Protocol):
 
     def abort(self) -> None:
         """Ends it at once."""
+
+    def ping(self) -> bool:
+        """Asks whether the client is there; False where the ping before has not been answered:
+        then the connection is ended."""
 
     def pause_frames(self) -> None: ...
     def resume_frames(self) -> None: ...
@@ -282,6 +288,11 @@ class DirectOutbox:
         """Sends nothing more, not even a close frame, and ends the connection."""
         self.end()
         self._socket.abort()
+
+    def ping(self) -> bool:
+        """See Socket; asked in vain where much is on its way, which shows as well whether it is
+        read."""
+        return self._paused or self._socket.ping()
 
     def end(self) -> None:
         """The connection has ended."""
