@@ -13,6 +13,7 @@ from psycopg.errors import InvalidParameterValue
 
 from chat.protocol.errors import ErrorCode, ProtocolError
 
+from .alarms import ring
 from .operations import Operation
 from .patience import StandsStill
 from .receivers import tell
@@ -93,6 +94,8 @@ def _commit_together(operations: Sequence[Operation], while_away: WhileAway) -> 
         log.warning("A batch of %d was committed, but not answered: %s", len(operations), error)
     if transaction.reports:
         tell(transaction.reports)
+    if transaction.due is not None:
+        ring((transaction.due - transaction.now).total_seconds())
     return outcomes
 
 

@@ -124,6 +124,7 @@ class Transaction:
     counts: dict[str, int] = field(init=False, default_factory=dict)  # channel -> subscriptions
     reporting: bool = field(init=False, default_factory=listening)
     reports: list[Report] = field(init=False, default_factory=list)
+    due: datetime | None = field(init=False, default=None)  # when the first thing scheduled is
 
     # --- reading ----------------------------------------------------------------------------
 

@@ -43,6 +43,7 @@ class AddSchedule(Operation):
         channel = transaction.heads[self.work.channel].id
         due_at, created_at = map(transaction.moment, (self.at, transaction.now))
         transaction.add("schedule", (id, channel, due_at, encode(self.work), created_at))
+        transaction.due = min(self.at, transaction.due or self.at)
         return id
 
 

@@ -151,7 +151,8 @@ async def test_what_is_due_is_done_in_the_order_of_scheduling(
     writer = Writer(asyncio.get_running_loop(), announced.append)
     writer.start()
     try:
-        assert [await scheduler.run_due(writer) for _ in range(3)] == [3, 2, 0]
+        looks = [(await scheduler.run_due(writer), len(announced)) for _ in range(3)]
+        assert looks == [(0, 3), (scheduler.LOOK_SECONDS, 5), (scheduler.LOOK_SECONDS, 5)]
     finally:
         await writer.stop()
     rows = Message.objects.filter(channel__name=channel).order_by("number")
@@ -162,4 +163,27 @@ async def test_what_is_due_is_done_in_the_order_of_scheduling(
 
 async def test_while_nothing_is_due_nothing_is_written(all_due: None, channel: str) -> None:
     await in_thread(lambda: later(store(channel)))
-    assert await scheduler.run_due(None) == 0  # type: ignore[arg-type]
+    pause = await scheduler.run_due(None)  # type: ignore[arg-type]
+    assert pause == scheduler.LOOK_SECONDS
+
+
+async def test_it_is_there_when_something_becomes_due(
+    all_due: None, channel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What this process schedules is done at its time, whenever the next look would be; what
+    another has, too, where it is found by a look before."""
+    monkeypatch.setattr(scheduler, "LOOK_SECONDS", 3600)
+    announced: asyncio.Queue[Any] = asyncio.Queue()
+    writer = Writer(asyncio.get_running_loop(), announced.put_nowait)
+    writer.start()
+    await in_thread(lambda: later(store(channel, '"found"'), 0.3))
+    async with asyncio.timeout(30):
+        looking = asyncio.create_task(scheduler.run_for_ever(writer))
+        try:
+            for data in (b'"found"', b'"heard of"'):
+                assert data in (await announced.get()).event.payload
+                at = datetime.now(UTC) + timedelta(seconds=0.3)
+                await writer.submit(AddSchedule(at, store(channel, '"heard of"')))
+        finally:
+            looking.cancel()
+            await writer.stop()
