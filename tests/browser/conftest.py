@@ -4,7 +4,6 @@ What the page logs as an error, throws or has blocked by the content security po
 test, unless the test expects it.
 """
 
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,9 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright, expect
 
 from tests.browser.chat import Chat
+from tests.chromium import launching
 from tests.servers import Server, start_server
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
-ARGUMENTS = [
-    *["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"],
-    *["--disable-background-networking", "--disable-component-update", "--disable-sync"],
-]
 LIMIT = 10_000  # ms: for whatever is waited for
 
 type Open = Callable[..., Awaitable[Chat]]
@@ -37,7 +32,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 async def browser() -> AsyncIterator[Browser]:
     expect.set_options(timeout=LIMIT)
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        browser = await playwright.chromium.launch(**launching())
         yield browser
         await browser.close()
 

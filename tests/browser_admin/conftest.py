@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.browser.conftest import ARGUMENTS, CHROMIUM
+from tests.chromium import launching
 from tests.servers import Server, manage, start_server
 
 LIMIT = 15_000  # ms: for whatever is waited for
@@ -46,7 +46,7 @@ def browser() -> Iterator[Browser]:
     test can run in the same process meanwhile."""
     expect.set_options(timeout=LIMIT)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        browser = playwright.chromium.launch(**launching())
         yield browser
         browser.close()
 

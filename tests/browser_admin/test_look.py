@@ -43,6 +43,18 @@ def test_every_page_opens_with_its_styles(log_in: Open, screen: dict[str, Any]) 
         assert_fits(admin, screen)
 
 
+def test_every_list_on_the_front_page_opens_with_its_styles(log_in: Open) -> None:
+    admin = log_in("root")
+    addresses = [link.get_attribute("href") for link in admin.locator("#content-main th a").all()]
+    assert len(addresses) > len(LISTS), addresses
+    for address in filter(None, addresses):
+        answer = admin.goto(address)
+        assert answer is not None
+        assert answer.status == 200, address
+        colour = "getComputedStyle(document.querySelector('#header')).backgroundColor"
+        assert admin.evaluate(colour) != "rgba(0, 0, 0, 0)"
+
+
 def assert_fits(page: Page, screen: dict[str, Any]) -> None:
     """Nothing makes the page wider than the screen; text and ground are of the reader's scheme."""
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

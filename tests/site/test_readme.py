@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
+from tests.chromium import launching
 from tests.servers import ROOT, Server, start_server
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -32,8 +33,7 @@ def own(tmp_path: Path) -> Iterator[Server]:
 @pytest.fixture
 def browser_page() -> Iterator[Page]:
     with sync_playwright() as playwright:
-        flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=flags)
+        browser = playwright.chromium.launch(**launching())
         yield browser.new_page()
         browser.close()
 
