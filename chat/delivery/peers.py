@@ -20,9 +20,11 @@ def alive_beside(dead: tuple[str, ...]) -> list[str]:
     return [str(row) for row in Node.objects.filter(lease_until__gt=Now()).exclude(id__in=dead)]
 
 
-def expired(own: str) -> bool:
-    """Whether another process's lease has run out."""
-    return Node.objects.filter(lease_until__lte=Now()).exclude(id=own).exists()
+def seconds_left(own: str) -> float | None:
+    """Until the first of the others' leases runs out, where there is one; not above 0: it has."""
+    rows = Node.objects.exclude(id=own).annotate(now=Now()).order_by("lease_until")
+    first = rows.values_list("lease_until", "now").first()
+    return None if first is None else (first[0] - first[1]).total_seconds()
 
 
 def all_of(node_id: str) -> dict[str, tuple[str, ...]]:

@@ -14,7 +14,7 @@ from tokens.names import is_presence
 from .gate import Gates
 from .leases import TakeOver
 from .operations import CloseConnection
-from .peers import all_of, expired, members_of
+from .peers import all_of, members_of, seconds_left
 from .reader import read
 from .receivers import listening
 from .writer import Writer
@@ -44,6 +44,7 @@ class Reaper:
         self._loop = asyncio.get_running_loop()
         self._renewed_at: float | None = None
         self._judges_at = float("inf")
+        self._look_at = 0.0
 
     # --- its own lease ----------------------------------------------------------------------
 
@@ -88,9 +89,20 @@ class Reaper:
     # --- processes --------------------------------------------------------------------------
 
     async def take_over(self) -> None:
-        """From processes whose lease has run out; exactly one of the others gets each."""
-        if self._judges() and await read(expired, self._node_id):
+        """From processes whose lease has run out; exactly one of the others gets each.
+
+        Looks when the first of their leases would run out, were it not renewed; and twice in a
+        lease, since others come.
+        """
+        now = self._loop.time()
+        if not self._judges() or now < self._look_at:
+            return
+        left = await read(seconds_left, self._node_id)
+        if left is not None and left <= 0:
             self.left_over.update(await self._writer.submit(TakeOver(self._node_id)))
+        else:
+            pause = self._lease_seconds / 2
+            self._look_at = now + (pause if left is None else min(left, pause))
 
     def _judges(self) -> bool:
         """Whether this process may take others for dead: it was not away itself."""

@@ -127,6 +127,29 @@ async def test_a_node_that_lives_is_left_alone(process: Process, dead: Dead) -> 
     await grow_old(process.reaper)
     await reap(process.reaper)
     assert await in_thread(lambda: left(dead)) == (True, {dead.member, dead.plain}, 1)
+    await in_thread(lambda: do(RenewLease(dead.id, -1)))  # and found out though it had long to go
+    async with asyncio.timeout(10):
+        while await in_thread(lambda: left(dead)) != (False, set(), 0):
+            process.reaper.renewed()
+            await reap(process.reaper)
+
+
+async def test_while_nobody_can_have_ended_the_database_is_not_asked(
+    process: Process, dead: Dead, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await in_thread(lambda: do(RenewLease(dead.id, 600)))
+    process.reaper.renewed()
+    await grow_old(process.reaper)
+    asked = []
+
+    async def read(*query: Any) -> float:
+        asked.append(query)
+        return 600.0
+
+    monkeypatch.setattr(reapers, "read", read)
+    for _ in range(5):
+        await reap(process.reaper)
+    assert len(asked) == 1
 
 
 async def test_of_several_processes_one_takes_over(
