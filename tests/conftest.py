@@ -1,5 +1,6 @@
 """What all tests share: servers that start once and are stopped when the tests end."""
 
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -7,6 +8,10 @@ from hypothesis import HealthCheck, settings
 
 from tests import servers
 from tests.servers import Postgres, Server, start_postgres, start_redis, start_server
+
+# httpcore looks for this library at each of its steps where it is missing: a search of the whole
+# path, a sixth of what a call costs.
+sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]
 
 # How long an example takes says more about what else the machine does than about the code.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])

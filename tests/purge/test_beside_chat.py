@@ -20,7 +20,7 @@ from tests.wire.client import Client
 from tests.wire.connecting import connect
 from tests.wire.grants import CHAT
 
-EXPIRED = 2000
+EXPIRED = 1000
 BEFORE = 25  # live messages that are there already
 CHANNEL = "talk"
 LIMIT_SECONDS = 60
