@@ -6,11 +6,13 @@ see nothing of nginx and are left out.
 
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import IO
 
 import pytest
 from cryptography import x509
@@ -22,6 +24,7 @@ from cryptography.x509.oid import NameOID
 from tests.servers import (
     ROOT,
     Postgres,
+    Program,
     Server,
     StartError,
     free_port,
@@ -66,6 +69,12 @@ class Nginx(Server):
     hosts: tuple[Server, ...] = ()
     tls_port: int = 0
     directory: Path = Path()
+
+    def _begun(self, nothing: IO[bytes], log: IO[bytes]) -> subprocess.Popen[bytes]:
+        """A program like any other, not one of Python's."""
+        begun = Program._begun(self, nothing, log)
+        assert isinstance(begun, subprocess.Popen)
+        return begun
 
     @property
     def access_log(self) -> str:
