@@ -218,9 +218,12 @@ def reset_transport(transport: asyncio.WriteTransport) -> None:
     transport.abort()
 
 
+PAUSE_SECONDS = 0.02  # between two questions: who asks without one takes the time of who answers
+
+
 async def eventually[T](condition: Callable[[], Awaitable[T]]) -> T:
     """What `condition` gives once that is true; each try asks the server anew."""
     async with asyncio.timeout(LIMIT_SECONDS):
-        while not (outcome := await condition()):
-            pass
+        while not (outcome := await condition()):  # noqa: ASYNC110 - another process is asked
+            await asyncio.sleep(PAUSE_SECONDS)
     return outcome

@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.db.transaction import atomic
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -109,13 +109,25 @@ def test_ids_go_on_where_the_clock_goes_back(
 # --- many writers ----------------------------------------------------------------------------
 
 
+def connect() -> None:
+    """However long that takes on a busy machine: a server's pool waits 2 s."""
+    for _ in range(30):
+        try:
+            connection.ensure_connection()
+        except OperationalError:
+            connection.close()
+        else:
+            break
+
+
 def at_once(jobs: list[Callable[[], Any]]) -> None:
     """Each in a thread with a database connection of its own, all from one moment on."""
     barrier, errors = threading.Barrier(len(jobs)), []
 
     def run(job: Callable[[], Any]) -> None:
         try:
-            barrier.wait(10)
+            connect()
+            barrier.wait(60)
             job()
         except Exception as error:
             errors.append(error)

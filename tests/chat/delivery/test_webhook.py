@@ -275,11 +275,14 @@ async def test_no_answer_in_time_is_a_failure(
 async def test_after_the_last_try_it_is_parked_and_the_next_ones_go_on(
     receiver: Receiver, channel: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webhook_queue, "GIVE_UP_SECONDS", 0.5)
     monkeypatch.setattr(webhook_queue, "FIRST_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(webhook, "POLL_SECONDS", 0.01)
     receiver.status = lambda delivery: 500 if delivery.body["data"]["data"] == 1 else 200
     await in_thread(lambda: report(channel, 1, 2))
     async with working(receiver):
+        await receiver.wait(2, of(channel))
+        long_ago = datetime.now(UTC) - timedelta(days=2)
+        await in_thread(lambda: BackendEvent.objects.update(created_at=long_ago))
         [delivered] = await receiver.wait(1, lambda found: found.answered == 200)
         assert delivered.body["data"]["data"] == 2
         await eventually(lambda: in_thread(lambda: BackendEvent.objects.count() == 1))
