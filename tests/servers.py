@@ -25,7 +25,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import IO, Any, ClassVar, Self
 
 import jwt
 import psycopg
@@ -77,6 +77,7 @@ class Program:
     env: dict[str, str] = field(default_factory=lambda: dict(os.environ))
     cwd: Path = ROOT
     user: str | None = None
+    ending: ClassVar[signal.Signals] = signal.SIGTERM  # what it is sent when nobody needs it more
     _process: subprocess.Popen[bytes] | forked.Forked | None = None
 
     @property
@@ -161,13 +162,14 @@ class Program:
 
     def __exit__(self, *_: object) -> None:
         if self.running:
-            self.stop()
+            self.stop(self.ending)
 
 
 @dataclass
 class Server(Program):
     """The chat server, as one of ASGI_SERVERS runs it; `command` is what follows `python`."""
 
+    ending: ClassVar[signal.Signals] = signal.SIGKILL  # how it ends in order: tests/site
     kind: str = "uvicorn"
 
     def _begun(self, nothing: IO[bytes], log: IO[bytes]) -> forked.Forked:
@@ -301,6 +303,8 @@ def redis_url(redis: Program) -> str:
 @dataclass
 class Postgres(Program):
     """A PostgreSQL cluster of its own."""
+
+    ending: ClassVar[signal.Signals] = signal.SIGQUIT  # waits for nobody
 
     def database(self) -> str:
         """The address of a new, empty database."""

@@ -6,13 +6,14 @@ see nothing of nginx and are left out.
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import IO
+from typing import IO, ClassVar
 
 import pytest
 from cryptography import x509
@@ -66,6 +67,7 @@ def _goes_through(item: pytest.Item) -> bool:
 class Nginx(Server):
     """As a client sees it, a server; `hosts` are behind it, and `tls_port` speaks TLS."""
 
+    ending: ClassVar[signal.Signals] = signal.SIGTERM  # its workers too
     hosts: tuple[Server, ...] = ()
     tls_port: int = 0
     directory: Path = Path()
