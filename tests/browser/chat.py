@@ -126,7 +126,7 @@ def uid_in(url: str) -> str:
     return str(claims["uid"])
 
 
-async def until(holds: Callable[[], object], seconds: float = 10) -> None:
+async def until(holds: Callable[[], object], seconds: float = 30) -> None:
     """Waits for what no locator can tell."""
     deadline = time.monotonic() + seconds
     while not holds():

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from tests.chromium import launching
 from tests.servers import Server, manage, start_server
 
-LIMIT = 15_000  # ms: for whatever is waited for
+LIMIT = 30_000  # ms: for whatever is waited for
 LOUD = {"error", "warning", "assert"}
 VIEWER = """
 from django.contrib.auth.models import Permission, User
