@@ -64,12 +64,15 @@ async def test_only_chat_is_shown(open_chat: Open, server: Server) -> None:
 
 
 async def test_a_thousand_messages_are_shown_quickly(open_chat: Open, server: Server) -> None:
-    texts = [f"number {number}" for number in range(1000)]
-    await fill(server, "thousand", texts)
-    chat = await open_chat("thousand", live=False)
-    await expect(chat.jim.bubbles).to_have_count(1000)
-    await expect(chat.pam.bubbles).to_have_count(1000)
-    assert await chat.page.evaluate("performance.now()") < 8000  # ms since the page was asked for
+    """By the page with a hundred, on this machine as it is now."""
+    took = {}
+    for count in (100, 1000):
+        await fill(server, f"shown-{count}", [f"number {number}" for number in range(count)])
+        chat = await open_chat(f"shown-{count}", live=False)
+        await expect(chat.jim.bubbles).to_have_count(count)
+        await expect(chat.pam.bubbles).to_have_count(count)
+        took[count] = await chat.page.evaluate("performance.now()")  # since it was asked for
+    assert took[1000] < 8 * took[100]
     await expect(chat.jim.message("number 999")).to_be_in_viewport()
 
 

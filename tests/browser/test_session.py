@@ -80,7 +80,7 @@ async def test_while_there_is_no_session_the_page_names_and_links_none(open_chat
     await expect(named).to_be_hidden()
     await chat.button("Copy link")
     await expect(chat.toast).to_contain_text("no chat to link to")
-    await chat.page.unroute("**/tokens")
+    await chat.page.unroute_all(behavior="wait")
     await expect(named).to_contain_text("another-chat")
 
 
