@@ -141,14 +141,19 @@ def _wait_for_orders(descriptor: int) -> None:
         importlib.import_module(name)
     early = {"websockets", "twisted.internet.reactor", "chat", "chatsite", "tokens"}
     assert not early & set(sys.modules), early & set(sys.modules)
+    running: set[int] = set()
     with socket.socket(fileno=descriptor) as orders:
         while (order := _receive(orders)) is not None:
             fields, descriptors = order
             if "ended" in fields:
                 answer = os.waitstatus_to_exitcode(os.waitpid(fields["ended"], 0)[1])
+                running.discard(fields["ended"])
             else:
                 answer = _fork(fields, descriptors, orders)
+                running.add(answer)
             orders.sendall(b"%d\n" % answer)
+    for pid in running:  # the tests were killed, and could not end them
+        os.kill(pid, signal.SIGKILL)
 
 
 def _receive(orders: socket.socket) -> tuple[dict[str, Any], list[int]] | None:

@@ -7,7 +7,7 @@ import pytest
 
 from tests.nginx.conftest import Nginx
 from tests.servers import Server, token
-from tests.wire.calls import NO_TLS
+from tests.wire.calls import LIMIT_SECONDS, NO_TLS
 from tests.wire.client import Client, eventually
 from tests.wire.connecting import connect, handshake, open_client
 from tests.wire.database import rows
@@ -93,7 +93,7 @@ async def test_a_websocket_over_tls(nginx: Nginx, channel: str) -> None:
 async def test_the_server_knows_that_it_is_spoken_to_over_tls(nginx: Nginx) -> None:
     """Django lets a form in only where its Origin is the address that was asked for."""
     url = f"https://127.0.0.1:{nginx.tls_port}"
-    async with httpx.AsyncClient(base_url=url, verify=NO_TLS) as browser:
+    async with httpx.AsyncClient(base_url=url, verify=NO_TLS, timeout=LIMIT_SECONDS) as browser:
         await browser.get("/admin/login/")
         form = {"username": "jim", "password": "wrong"}
         form["csrfmiddlewaretoken"] = browser.cookies["csrftoken"]
