@@ -52,7 +52,7 @@ async def _open(node: Node, opened: Opened, scope: Any, send: Send, socket: Sock
     try:
         await send({"type": "websocket.accept"})
     except BaseException:
-        inbox.end()
+        conversation.end()
         raise
     socket.open(inbox, outbox)
     inbox.begin(conversation.begin(opened))

@@ -62,8 +62,8 @@ class Conversation:
         outbox = connection.outbox
         connection.heard_at = now = self._node.loop.time()
         for frame in sent:
-            if outbox.closing:
-                return None
+            if outbox.closing and outbox.close_code is not None:
+                return None  # what its client sent before it ended the connection counts
             if not rate.allows(now):
                 self._too_fast(frame)
             elif isinstance(frame, str) and len(frame) < SURELY_SMALL:
@@ -113,6 +113,8 @@ class Conversation:
                 await subscribe(self._node, self.connection, command, auto=True)
             except ProtocolError as error:
                 self._refuse(error, "hotsock.subscribe", channel)
+            except Exception:  # the outermost edge
+                self._fail("hotsock.subscribe", channel)
 
     async def _finish(self, rest: Awaitable[object], event: str, channel: str | None) -> None:
         self.connection.handling = True
@@ -161,12 +163,12 @@ class Inbox:
         self._conversation = conversation
         self._reading = reading
         self._waiting: deque[str | bytes] | None = None
-        self._busy: asyncio.Task[None] | bool = False
+        self._busy: asyncio.Task[None] | bool = True  # until `begin`, too
         self._ended = False
         self._paused = False
 
     def begin(self, first: Awaitable[None]) -> None:
-        """What comes is heard once `first` is done."""
+        """What comes, or came before, is heard once `first` is done."""
         self._busy = True
         task = asyncio.Task(self._run(first), loop=self._conversation.loop, eager_start=True)
         if self._busy:
@@ -175,12 +177,12 @@ class Inbox:
     def receive(self, sent: Iterable[str | bytes]) -> None:
         """Frames, as one read of the socket gave them."""
         coming = iter(sent)
-        if not self._busy:
+        while not self._busy:
             first = self._conversation.hear(coming)
-            if first is not None:
-                self.begin(first)
-        if self._busy:
-            self._wait(coming)
+            if first is None:
+                return
+            self.begin(first)  # which may be done by then
+        self._wait(coming)
 
     def _wait(self, coming: Iterator[str | bytes]) -> None:
         if self._waiting is None:
@@ -191,7 +193,7 @@ class Inbox:
             self._reading.pause_frames()
 
     def end(self) -> None:
-        """Nothing more comes: the connection has ended. Once what is being handled is done, it is
+        """Nothing more comes: the connection has ended. Once what came has been handled, it is
         removed."""
         if not self._ended:
             self._ended = True
@@ -201,7 +203,7 @@ class Inbox:
     async def _run(self, first: Awaitable[None]) -> None:
         try:
             await first
-            while self._waiting and not self._ended:
+            while self._waiting:
                 rest = self._conversation.hear(_taken(self._waiting))
                 if self._paused and len(self._waiting) <= MAX_WAITING:
                     self._paused = False
