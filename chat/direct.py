@@ -83,7 +83,8 @@ class DirectWebSocket(WebSocket):
         came_before = self.queue
         self.receiver, self.outbox = receiver, outbox
         self.queue = cast("asyncio.Queue[Any]", _Door(self, receiver, outbox))
-        begun = self.conn.reader.buffer or self.conn.current_size is not None
+        begun = bool(self.conn.reader.buffer)
+        self._fragmented = self.conn.current_size is not None
         self._short = None if begun else receiver
         if self.read_paused:
             self.read_paused = False
@@ -91,7 +92,7 @@ class DirectWebSocket(WebSocket):
         while not came_before.empty():
             self.queue.put_nowait(came_before.get_nowait())
         del self.scope, self.request, self.response
-        if not begun:
+        if not (begun or self._fragmented):
             del self.conn
         self.client = self.server = None
         self.writable = ALWAYS
@@ -111,8 +112,13 @@ class DirectWebSocket(WebSocket):
             self._reset_in(FLUSH_SECONDS)
 
     def end(self) -> None:
-        """From now on nothing that comes is heard."""
-        self._short = None
+        """From now on nothing that comes is heard, though it is read: bytes that nobody has read
+        turn the end into a reset, which overtakes the close frame."""
+        receiver, self._short = self._short, None
+        if self._held_back:
+            if receiver is not None and self._partial is not None and not self._fragmented:
+                receiver.receive(_whole_texts(bytes(self._partial)))
+            self.resume_frames()
         self._reset_in(FLUSH_SECONDS)
 
     # --- out ------------------------------------------------------------------------------------
@@ -254,7 +260,10 @@ class DirectWebSocket(WebSocket):
             super().data_received(data)
 
     def _hand_over(self, data: bytes) -> None:
-        """Gives it to the library: whole frames, or one that ends the connection."""
+        """Gives it to the library: whole frames, or one that ends the connection, behind the
+        answers to those before."""
+        if self.outbox is not None:
+            self.outbox.flush(self.loop.time())
         super().data_received(data)
         self._fragmented = self.conn.current_size is not None
 
@@ -277,6 +286,17 @@ def _take_texts(data: bytes, at: int, texts: list[str]) -> int:
             break
         at = stop
     return at
+
+
+def _whole_texts(data: bytes) -> list[str]:
+    """The whole text frames with which `data` begins."""
+    found: list[str] = []
+    at, stop = 0, -1
+    while at != stop:
+        texts: list[str] = []
+        at, stop = _take_texts(data, at, texts), at
+        found += texts
+    return found
 
 
 def _payload(data: bytes, at: int) -> tuple[int, int]:
