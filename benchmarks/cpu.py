@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -64,6 +65,16 @@ def _nanoseconds(pid: int, which: int = 0) -> int:
         for thread in Path(f"/proc/{pid}/task").iterdir():
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
                 total += int((thread / "schedstat").read_text().split()[which])
+    return total
+
+
+def writes(pids: Iterable[int]) -> int:
+    """How often these processes and their children have called write() or writev()."""
+    total = 0
+    for each in (each for pid in pids for each in family(pid)):
+        with contextlib.suppress(OSError):  # it has just ended, or is another user's
+            found = re.search(r"syscw: (\d+)", Path(f"/proc/{each}/io").read_text())
+            total += int(found[1]) if found else 0
     return total
 
 

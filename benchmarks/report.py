@@ -59,6 +59,7 @@ def main() -> None:
         "others": lambda: _others(rows),
         "growth": lambda: _growth(rows),
         "bytes": lambda: _bytes(rows),
+        "limits": lambda: _limits(rows),
         "profile": lambda: _profile(rows),
         "short": lambda: _talk(rows, list(SHORT)),
     }
@@ -165,6 +166,30 @@ def _growth(rows: Rows) -> str:
             f"![{scenario.title}](images/{scenario.name}.svg)\n" + table(heads, values)
         )
     return "".join(parts)
+
+
+def _limits(rows: Rows) -> str:
+    """What of ours the kernel and the disk do, and how near to them it is."""
+    lines = []
+    for name in TALKS:
+        row = rows.get((name, "ours"))
+        if row and (writes := row[0].median("writes")):
+            rate, size = row[0].median("rate") or 0, row[0].median("delivered_bytes") or 0
+            lines.append(
+                [
+                    SCENARIOS[name].title,
+                    f"{writes:,.3f}",
+                    f"{size:,.0f}",
+                    f"{rate * size / 1e6:,.0f}",
+                ]
+            )
+    heads = ("ours", "write calls a delivery", "bytes a delivery", "MB/s into the kernel")
+    disk = rows.get(("steady-sqlite", "disk"))
+    sync = disk[0].median("p50_ms") if disk else None
+    if not sync:
+        return table(heads, lines)
+    said = f"One fsync of 4 KiB takes {sync:.2f} ms here: {1e3 / sync:,.0f} commits a second."
+    return table(heads, lines) + said + "\n\n"
 
 
 def _profile(rows: Rows) -> str:

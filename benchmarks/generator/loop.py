@@ -31,6 +31,7 @@ class Measured:
     server_waited: float
     generator_waited: float
     chunk_seconds: list[float] = field(repr=False)
+    server_writes: int = 0  # system calls that the kernel counts as such: not uWebSockets' send()
     sizes: tuple[int, int] = (0, 0)  # bytes on the wire: of a frame sent, of a delivery
 
     def figures(self) -> dict[str, float]:
@@ -48,6 +49,8 @@ class Measured:
             "sent_bytes": self.sizes[0],
             "delivered_bytes": self.sizes[1],
         }
+        if self.server_writes:
+            figures["writes"] = self.server_writes / self.deliveries
         if self.messages:
             figures["server_us_message"] = self.server_cpu / self.messages * 1e6
         return figures | percentiles(self.chunk_seconds)
@@ -144,12 +147,14 @@ def measure(rooms: Sequence[Room], pids: Sequence[int], *, warm: float, seconds:
         for room in rooms:
             room.seconds.clear()
         served, own, began = Usage(pids), Usage(None), time.perf_counter()
+        writes = cpu.writes(pids)
         before, done = sum(room.deliveries for room in rooms), _done(rooms)
         loop.run_for(seconds)
         enough = done + WAVES * len(rooms)  # else a slow server's waves are cut anywhere
         loop.run_until(lambda: _done(rooms) >= enough, began + SLOW_SECONDS)
         took = time.perf_counter() - began
         (server_cpu, server_waited), (own_cpu, own_waited) = served.since(), own.since()
+        writes = cpu.writes(pids) - writes
         delivered = sum(room.deliveries for room in rooms) - before
         chunks = _done(rooms) - done
         times = [each for room in rooms for each in room.seconds]
@@ -169,5 +174,6 @@ def measure(rooms: Sequence[Room], pids: Sequence[int], *, warm: float, seconds:
         server_waited,
         own_waited,
         times,
+        writes,
         rooms[0].sizes,
     )
