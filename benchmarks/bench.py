@@ -27,6 +27,10 @@ SECONDS: Final = {False: 0.6, True: 2.0}
 PATIENCE_SECONDS: Final = 6
 """In the short form, a side that has taken longer than this is not run again."""
 
+ONCE_SECONDS: Final = 200
+OVER_SECONDS: Final = 270
+"""After so long, the short form runs what is left once; after so long, not at all."""
+
 BUSY: Final = 0.9
 FAILURES: Final = (Refused, StartError, OSError, ValueError, subprocess.SubprocessError)
 
@@ -44,7 +48,14 @@ def main() -> None:
         tempfile.TemporaryDirectory(prefix="chatsite-bench-") as directory,
         cpu.pinned(cpu.GENERATOR),
     ):
+        began = time.monotonic()
         for number, scenario in enumerate(chosen):
+            took = time.monotonic() - began
+            if not (options.full or options.only) and took > ONCE_SECONDS:
+                options.runs = 1
+                if took > OVER_SECONDS:
+                    print(f"\n{scenario.title}\n  left out: the short form's time is over")
+                    continue
             own = Path(directory) / f"{number}-{scenario.name}"
             own.mkdir(mode=0o755)
             measured.rows += run(scenario, own, options)

@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape
 
 WIDTH: Final = 270
 HEIGHT: Final = 190
-LEFT, RIGHT, TOP, BOTTOM = 56, 12, 30, 38
+LEFT, RIGHT, TOP, BOTTOM = 52, 22, 30, 38
 STYLE: Final = """
 text { font: 11px system-ui, sans-serif; fill: #444 }
 .title { font-weight: 600; fill: #111 }

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from benchmarks.results import Rows
+from benchmarks.scenarios.registry import SCENARIOS
 
 TIMES: Final = "\u00d7"
 
@@ -36,6 +37,17 @@ class Target:
     side: str = "ours"
     unit: str = ""
 
+    @property
+    def wanted(self) -> str:
+        if self.at_least is not None:
+            return f"≥ {self.at_least:,g}{self._unit()}"
+        return f"≤ {self.at_most:,g}{self._unit()}"
+
+    def _unit(self) -> str:
+        if not self.against:
+            return self.unit
+        return f" {TIMES} {SCENARIOS[self.scenario].title_of(self.against)}"
+
     def judge(self, rows: Rows) -> Outcome | None:
         """None where it was not measured."""
         value = self._median(rows, self.side)
@@ -44,12 +56,10 @@ class Target:
             value = value / other if value is not None and other else None
         if value is None:
             return None
-        other_title = rows[self.scenario, self.against][0].title if self.against else ""
-        unit = f" {TIMES} {other_title}" if self.against else self.unit
-        least, most = self.at_least, self.at_most
+        unit, least, most = self._unit(), self.at_least, self.at_most
         return Outcome(
             self.title,
-            f"≥ {least:,g}{unit}" if least is not None else f"≤ {most:,g}{unit}",
+            self.wanted,
             f"{value:,.3g}{unit}" if value < 1000 else f"{value:,.0f}{unit}",
             value >= least if least is not None else value <= (most or 0.0),
             self._by_cpu(rows) if self.figure == "rate" and self.against else "",
