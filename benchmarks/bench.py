@@ -14,7 +14,7 @@ from typing import Final
 
 from benchmarks import cpu, results, targets
 from benchmarks.generator.connection import Refused
-from benchmarks.peers import PEERS
+from benchmarks.peers import PEERS, Replay
 from benchmarks.results import Results, Row
 from benchmarks.scenarios.base import VERSIONS, Options, Scenario
 from benchmarks.scenarios.registry import SCENARIOS
@@ -97,6 +97,8 @@ def run(scenario: Scenario, directory: Path, options: argparse.Namespace) -> lis
 
 def bottleneck(row: Row) -> str:
     """Why a row says nothing of the server, where the generator held it up."""
+    if row.side == Replay.name:
+        return ""  # it is there to see this
     own, served = _wanted(row, "generator"), _wanted(row, "server")
     if own is None or served is None or own <= BUSY or served > BUSY:
         return ""

@@ -44,20 +44,18 @@ def database(kind: Kind, directory: Path) -> Iterator[Database]:
     if kind == "sqlite":
         yield Database(directory)
         return
-    with durable(directory) as postgres:
+    with start_durable(directory) as postgres:
         cpu.pin(postgres.pid, cpu.SERVER)
         yield Database(directory, [postgres.pid], postgres)
 
 
-@contextlib.contextmanager
-def durable(directory: Path) -> Iterator[Postgres]:
+def start_durable(directory: Path) -> Postgres:
     """That of the tests does not wait for its disk; this one does."""
     postgres = start_postgres(directory)
     postgres.stop()
     postgres.command = [part.replace("=off", "=on") for part in postgres.command]
     postgres.start(postgres.ready)
-    with postgres:
-        yield postgres
+    return postgres
 
 
 def ask(url: str, sql: str) -> Any:

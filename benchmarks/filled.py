@@ -17,7 +17,8 @@ from typing import Any, Final
 import psycopg
 from ulid import ULID
 
-from tests.servers import manage, server_environment, start_postgres
+from benchmarks.databases import start_durable
+from tests.servers import manage, server_environment
 
 CHANNELS: Final = 1000
 PEOPLE: Final = 5000
@@ -66,10 +67,7 @@ class Postgresql:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self._postgres = start_postgres(directory)
-        self._postgres.stop()
-        self._postgres.command = [part.replace("=off", "=on") for part in self._postgres.command]
-        self._postgres.start(self._postgres.ready)
+        self._postgres = start_durable(directory)
         self._copies = 0
 
     def fill(self, rows: int) -> None:

@@ -6,7 +6,6 @@ it that send the same frames. The difference is what the timers cost. A minute a
 
 import asyncio
 import itertools
-import os
 import tempfile
 from pathlib import Path
 from typing import Any, Final
@@ -14,13 +13,13 @@ from urllib.parse import urlencode
 
 from websockets.asyncio.client import ClientConnection, connect
 
+from benchmarks import cpu
 from tests.servers import Server, start_server, token
 
 CONNECTIONS: Final = 5000
 HEARTBEAT_SECONDS: Final = 30
 MEASURED_SECONDS: Final = 30
 AT_ONCE: Final = 50
-TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
 def main(connections: int = CONNECTIONS) -> None:
@@ -46,9 +45,9 @@ async def _load(server: Server, connections: int, claims: dict[str, Any]) -> flo
     granted = token(server, channels={"news": {"autoSubscribe": True}}, **claims)
     for _ in range(connections // AT_ONCE):
         sockets += await asyncio.gather(*(_open(server, granted) for _ in range(AT_ONCE)))
-    before = _cpu_seconds(server.pid)
+    before = cpu.used([server.pid])
     await asyncio.sleep(MEASURED_SECONDS)
-    used = _cpu_seconds(server.pid) - before
+    used = cpu.used([server.pid]) - before
     beating.cancel()
     lost = [socket for socket in sockets if socket.close_code is not None]
     if lost:
@@ -73,8 +72,3 @@ async def _beat(sockets: list[ClientConnection], connections: int) -> None:
             await sockets[number % len(sockets)].send('{"event":"hotsock.heartbeat"}')
         due += pause
         await asyncio.sleep(max(0.0, due - loop.time()))
-
-
-def _cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS

@@ -19,13 +19,13 @@ from pathlib import Path
 from typing import Any, Final, cast
 from urllib.parse import urlencode
 
+from benchmarks import cpu
 from tests.servers import Server, start_server, token
 
 MEMBERS: Final = 1_000
 RIGHTS: Final = {"presence.*": {"subscribe": True}}
 LIMIT_SECONDS: Final = 120
 BUFFER: Final = bytearray(1 << 20)  # of all: what is read is handled before anything else is
-TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
 def main(members: int = MEMBERS) -> None:
@@ -143,16 +143,11 @@ async def _all_hold(members: Sequence[Member], channel: str, count: int) -> None
 
 @contextmanager
 def _timed(server: Server, what: str) -> Iterator[None]:
-    began, used, served = time.perf_counter(), time.process_time(), _cpu_seconds(server)
+    began, used, served = time.perf_counter(), time.process_time(), cpu.used([server.pid])
     yield
     took = time.perf_counter() - began
-    used, served = time.process_time() - used, _cpu_seconds(server) - served
+    used, served = time.process_time() - used, cpu.used([server.pid]) - served
     print(f"{what:<36}{took:>8.2f} s  server {served:.2f} s CPU, client {used:.2f} s", flush=True)
-
-
-def _cpu_seconds(server: Server) -> float:
-    user, system = Path(f"/proc/{server.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
-    return (int(user) + int(system)) / TICKS
 
 
 async def _measure(server: Server, count: int) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks import plots, results, targets
-from benchmarks.peers import PEERS
+from benchmarks.peers import PEERS, Replay
 from benchmarks.results import ROOT, Results, Row, Rows
 from benchmarks.scenarios.base import Scenario
 from benchmarks.scenarios.growth import GROWTH
@@ -220,7 +220,12 @@ def _bytes(rows: Rows) -> str:
     lines = []
     for side, peer in PEERS.items():
         row = rows.get(("fanout-1", side))
-        if row and (sent := row[0].median("sent_bytes")) and row[0].median("delivered_bytes"):
+        if (
+            side != Replay.name
+            and row
+            and (sent := row[0].median("sent_bytes"))
+            and row[0].median("delivered_bytes")
+        ):
             delivered = row[0].median("delivered_bytes") or 0
             lines.append([peer.title, f"{sent:,.0f}", f"{delivered:,.0f}", peer.lacks or NONE])
     return table(("", "bytes sent", "bytes delivered", "what it does not do"), lines)

@@ -7,7 +7,6 @@ take their figures from. Ten minutes with 3 runs of everything, by turns; median
 
 import asyncio
 import contextlib
-import os
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -19,6 +18,7 @@ from typing import Any, Final
 
 from redis.asyncio import Redis
 
+from benchmarks import cpu
 from benchmarks.load import Room, close, open_many, open_room
 from benchmarks.points import MEASURED, POINTS, Point, write
 from tests.servers import (
@@ -56,12 +56,11 @@ class Site:
         """Whose CPU time is measured: name -> process ids."""
         if database == "sqlite":
             return {"server": [self.alone.pid]}
-        backends = [self.postgres.pid, *_children(self.postgres.pid)]
         return {
             "server": [self.one.pid],
             "other": [self.other.pid],
             "redis": [self.redis.pid],
-            "postgres": backends,
+            "postgres": [self.postgres.pid],
         }
 
 
@@ -119,21 +118,22 @@ async def _measure(site: Site, point: Point, rest: dict[str, float]) -> dict[str
     async with _rooms(site, point) as rooms:
         programs = site.programs(point.database)
         await _publish(rooms, point.chunk, WARM_SECONDS)
-        before = {name: _cpu(pids) for name, pids in programs.items()}
+        before = {name: cpu.used(pids) for name, pids in programs.items()}
         sent, began = sum(room.sent for room in rooms), time.monotonic()
         await _publish(rooms, point.chunk, SECONDS)
         sent, took = sum(room.sent for room in rooms) - sent, time.monotonic() - began
-        used = {name: _cpu(pids) - before[name] for name, pids in programs.items()}
+        used = {name: cpu.used(pids) - before[name] for name, pids in programs.items()}
     print(f"{point.name:<44}{sent / took:>10,.0f} messages/s", flush=True)
     return {name: (used[name] * 1e6 - rest[name] * took) / sent for name in programs}
 
 
 async def _rest(programs: dict[str, list[int]]) -> dict[str, float]:
     """Microseconds a second that each uses when nothing is asked of it."""
-    before = {name: _cpu(pids) for name, pids in programs.items()}
+    before = {name: cpu.used(pids) for name, pids in programs.items()}
     await asyncio.sleep(REST_SECONDS)
     return {
-        name: (_cpu(pids) - before[name]) / REST_SECONDS * 1e6 for name, pids in programs.items()
+        name: (cpu.used(pids) - before[name]) / REST_SECONDS * 1e6
+        for name, pids in programs.items()
     }
 
 
@@ -160,16 +160,16 @@ async def _publish(rooms: list[Room], chunk: int, seconds: float) -> None:
 
 async def _connections(server: Server) -> dict[str, float]:
     """Opening, subscribing and closing, each a thousand times, 50 at once."""
-    begin = _cpu([server.pid])
+    begin = cpu.used([server.pid])
     opened = await open_many(server, HANDSHAKES)
-    connected = _cpu([server.pid])
+    connected = cpu.used([server.pid])
     frame = {"event": "hotsock.subscribe", "channel": "units"}
     for start in range(0, HANDSHAKES, 50):
         await asyncio.gather(*(each.ask(frame) for each in opened[start : start + 50]))
-    subscribed = _cpu([server.pid])
+    subscribed = cpu.used([server.pid])
     close(opened)
     await asyncio.sleep(4)
-    closed = _cpu([server.pid])
+    closed = cpu.used([server.pid])
     spans = {
         "a handshake": connected - begin,
         "a subscription": subscribed - connected,
@@ -187,13 +187,13 @@ async def _idle() -> dict[str, float]:
     ):
         close(await open_many(server, 50))  # what is loaded with the first
         await asyncio.sleep(1)
-        memory, rest = _memory(server.pid), await _rest({"server": [server.pid]})
+        memory, rest = cpu.resident([server.pid]), await _rest({"server": [server.pid]})
         opened = await open_many(server, IDLE)
         await asyncio.sleep(2)
-        kib = (_memory(server.pid) - memory) / IDLE / 1024
-        before = _cpu([server.pid])
+        kib = (cpu.resident([server.pid]) - memory) / IDLE / 1024
+        before = cpu.used([server.pid])
         await asyncio.sleep(IDLE_SECONDS)
-        used = (_cpu([server.pid]) - before) / IDLE_SECONDS * 1e6 - rest["server"]
+        used = (cpu.used([server.pid]) - before) / IDLE_SECONDS * 1e6 - rest["server"]
         close(opened)
     return {"server": used / IDLE, "KiB": kib}
 
@@ -206,14 +206,14 @@ async def _publishing(redis: Program) -> dict[str, float]:
         for client in clients:
             await client.subscribe("units")
         reading = [asyncio.create_task(_read(client)) for client in clients]
-        before = _cpu([redis.pid])
+        before = cpu.used([redis.pid])
         publisher = Redis.from_url(redis_url(redis))
         for _ in range(PUBLISHED // 10):
             pipeline = publisher.pipeline(transaction=False)
             for _ in range(10):
                 pipeline.publish("units", b"x" * 250)
             await pipeline.execute()
-        costs[subscribers] = (_cpu([redis.pid]) - before) / PUBLISHED * 1e6
+        costs[subscribers] = (cpu.used([redis.pid]) - before) / PUBLISHED * 1e6
         for task, client in zip(reading, clients, strict=True):
             task.cancel()
             await client.aclose()
@@ -224,26 +224,3 @@ async def _publishing(redis: Program) -> dict[str, float]:
 async def _read(client: Any) -> None:
     async for _ in client.listen():
         pass
-
-
-def _cpu(pids: list[int]) -> float:
-    """Seconds of CPU time of these processes, all threads."""
-    return sum(_nanoseconds(pid) for pid in pids) / 1e9
-
-
-def _nanoseconds(pid: int) -> int:
-    total = 0
-    for thread in Path(f"/proc/{pid}/task").iterdir():
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
-            total += int((thread / "schedstat").read_text().split()[0])
-    return total
-
-
-def _children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def _memory(pid: int) -> int:
-    """Bytes resident."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
