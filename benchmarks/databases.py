@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 import psycopg
 
 from benchmarks import cpu
+from benchmarks.scenarios.base import VERSIONS
 from tests.servers import Postgres, start_postgres
 
 Kind = Literal["sqlite", "postgresql"]
@@ -46,6 +47,7 @@ def database(kind: Kind, directory: Path) -> Iterator[Database]:
         return
     with start_durable(directory) as postgres:
         cpu.pin(postgres.pid, cpu.SERVER)
+        VERSIONS["PostgreSQL"] = ask(postgres.url("postgres"), "SHOW server_version")
         yield Database(directory, [postgres.pid], postgres)
 
 
