@@ -24,7 +24,7 @@ RUNS: Final = 3
 SECONDS: Final = {False: 0.6, True: 2.0}
 """Of one run: of the short form, of the full one."""
 
-PATIENCE_SECONDS: Final = 6
+PATIENCE_SECONDS: Final = 3
 """In the short form, a side that has taken longer than this is not run again."""
 
 ONCE_SECONDS: Final = 200
@@ -59,6 +59,7 @@ def main() -> None:
             own = Path(directory) / f"{number}-{scenario.name}"
             own.mkdir(mode=0o755)
             measured.rows += run(scenario, own, options)
+            print(f"  ({time.monotonic() - began - took:.0f} s)", flush=True)
             measured.versions |= VERSIONS
             if options.save:  # what stands is kept where the rest fails
                 measured.write(results.path_of(measured))

@@ -12,7 +12,7 @@ from benchmarks.peers import PEERS, Peer
 from .base import VERSIONS, Figures, Options, Run, Scenario
 from .handshakes import settle
 
-CONNECTIONS: Final = {False: 2000, True: 8000}
+CONNECTIONS: Final = {False: 4000, True: 8000}
 FIRST: Final = 100
 """They bring what a server loads once."""
 

@@ -18,6 +18,8 @@ from benchmarks.peers.base import DATA, Role
 from .base import Figures, Options, Run, Scenario, started
 
 WARM_SECONDS: Final = 0.3
+UNASKED: Final = ("socketio",)
+"""No figure is asked against them: the short form has no time for them."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,9 @@ class Talk(Scenario):
     def sides(
         self, directory: Path, chosen: Sequence[str], options: Options
     ) -> Iterator[dict[str, Run]]:
-        with started([name for name in chosen if name in self.against], directory) as running:
+        left_out = () if options.full else UNASKED
+        names = [each for each in chosen if each in self.against and each not in left_out]
+        with started(names, directory) as running:
             yield {peer.name: partial(self._figures, peer, run, options) for peer, run in running}
 
     def _figures(self, peer: Peer, running: Running, options: Options) -> Figures:
