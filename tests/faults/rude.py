@@ -7,7 +7,7 @@ import socket
 import struct
 
 from tests.faults.crowd import request
-from tests.faults.recording import Connection, Frame, Refused
+from tests.faults.recording import PATIENCE_SECONDS, Connection, Refused
 from tests.servers import Server
 
 RECEIVE_BUFFER = 4096
@@ -26,20 +26,22 @@ class Rude(Connection):
 
     async def inside(self, subscriptions: int) -> None:
         """Returns when it has so many; raises Refused where it ends before."""
-        came = asyncio.get_running_loop().create_future()
-
-        def note(_: Frame) -> None:
-            made = sum(frame.event == "hotsock.subscribed" for frame in self.frames)
-            if made >= subscriptions and not came.done():
-                came.set_result(None)
-
-        self.on_frame = note
+        changed = asyncio.Event()
+        self.on_frame = lambda frame: changed.set()
         ended = asyncio.create_task(self.ended.wait())
-        await asyncio.wait({came, ended}, return_when=asyncio.FIRST_COMPLETED)
+        ended.add_done_callback(lambda _: changed.set())
+        async with asyncio.timeout(2 * PATIENCE_SECONDS):
+            while self._subscriptions < subscriptions:
+                if self.code is not None:
+                    await self._accepted
+                    raise Refused(self.code)
+                await changed.wait()
+                changed.clear()
         ended.cancel()
-        if not came.done():
-            await self._accepted
-            raise Refused(self.code or 0)
+
+    @property
+    def _subscriptions(self) -> int:
+        return sum(frame.event == "hotsock.subscribed" for frame in self.frames)
 
     @property
     def address(self) -> tuple[str, int]:
