@@ -14,7 +14,7 @@ from tokens.names import is_presence
 from .gate import Gates
 from .leases import TakeOver
 from .operations import CloseConnection
-from .peers import all_of, members_of, seconds_left
+from .peers import all_of, end_blockers, members_of, seconds_left
 from .reader import read
 from .receivers import listening
 from .writer import Writer
@@ -88,6 +88,12 @@ class Reaper:
 
     # --- processes --------------------------------------------------------------------------
 
+    async def end_blockers(self) -> None:
+        """Of whoever was stopped while it holds locks: nobody could write to these channels, nor
+        tell that its members are gone, before it goes on."""
+        if ended := await read(end_blockers, self._lease_seconds / 2):
+            log.error("%d sessions were ended that held locks and did nothing", ended)
+
     async def take_over(self) -> None:
         """From processes whose lease has run out; exactly one of the others gets each.
 
@@ -113,6 +119,7 @@ class Reaper:
     async def reap_for_ever(self) -> None:
         while True:
             try:
+                await self.end_blockers()
                 await self.take_over()
                 await self.close_left_over()
             except ProtocolError as error:

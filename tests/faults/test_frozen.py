@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import psycopg
 import pytest
+from psycopg.errors import AdminShutdown
 
 from tests.faults import checks
 from tests.faults.conftest import Fault, Site
@@ -72,6 +74,26 @@ async def test_frozen(pair: tuple[Server, Server], fault: Fault, channel: str) -
         for client in coming:
             changes = changes_of(follower, client.uid)
             assert changes == ["Removed", "Added"] * fault.times(TIMES)
+
+
+async def test_lock(pair: tuple[Server, Server], fault: Fault, channel: str) -> None:
+    """Whoever is stopped after its last statement and before its COMMIT keeps a channel locked.
+    PostgreSQL does not end its session, since psycopg has sent a Flush after that statement."""
+    writer = await Publisher.open(pair[1], "writer", channel)
+    await writer.publish(1)
+    stopped = psycopg.connect(pair[1].env["DATABASE_URL"])
+    stopped.execute("SET idle_in_transaction_session_timeout = 1000")
+    stopped.execute("SELECT id FROM chat_channel WHERE name = %s FOR UPDATE", [channel])
+    stopped.pgconn.send_flush_request()
+    stopped.pgconn.flush()
+    begun = time.monotonic()
+    await writer.publish(1)
+    fault.measure("seconds until the lock was free", time.monotonic() - begun)
+    assert (writer.refused, len(writer.acknowledged)) == (0, 2)
+    with pytest.raises(AdminShutdown):
+        stopped.commit()
+    stopped.close()
+    writer.connection.close()
 
 
 async def one_freeze(
