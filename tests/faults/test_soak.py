@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.faults import checks
 from tests.faults.conftest import SCALE, Fault, Site
 from tests.faults.kernel import descriptors, sockets
-from tests.faults.recording import Connection, Frame, until, whole_history
+from tests.faults.recording import PING, Connection, Frame, until, whole_history
 from tests.faults.rude import Rude
 from tests.faults.trend import Sample, slope
 from tests.servers import Server
@@ -28,6 +28,7 @@ GUESTS_A_ROOM = 10
 STAY_SECONDS = 30.0  # on average; a quarter of the whole where that is less
 STORED_SHARE = 0.7
 SAMPLE_SECONDS = 2.0
+BEAT_SECONDS = 60.0
 SETTLING_SHARE = 1 / 3  # of the time, before memory is looked at
 MIB_AN_HOUR = 1.0
 WHOLE_SCALE = 180
@@ -120,12 +121,19 @@ class Soak:
             due += 1 / self.rate
             await asyncio.sleep(max(0.0, due - time.monotonic()))
 
+    async def stay_there(self) -> None:
+        """The witnesses say something now and then, else they would be taken for gone."""
+        while True:
+            await asyncio.sleep(BEAT_SECONDS)
+            for room in self.rooms:
+                room.witness.send(**PING)
+
     @asynccontextmanager
     async def under_load(self) -> AsyncIterator[asyncio.Task[None]]:
         """Gives a task that ends where one of those who make the load fails."""
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self.come_and_go(number)) for number in range(self.size)]
-            tasks.append(group.create_task(self.publish()))
+            tasks += [group.create_task(self.stay_there()), group.create_task(self.publish())]
             try:
                 yield tasks[-1]
             finally:
