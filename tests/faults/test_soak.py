@@ -5,6 +5,7 @@ Small: 10 s, 20 connections, 40 messages/s. SCALE=180 is the whole: 30 minutes, 
 
 import asyncio
 import contextlib
+import itertools
 import time
 from bisect import bisect_left
 from collections.abc import AsyncIterator
@@ -15,7 +16,15 @@ from pathlib import Path
 from tests.faults import checks
 from tests.faults.conftest import SCALE, Fault, Site
 from tests.faults.kernel import descriptors, sockets
-from tests.faults.recording import PING, Connection, Frame, until, whole_history
+from tests.faults.recording import (
+    PING,
+    Connection,
+    Frame,
+    Refused,
+    pause,
+    until,
+    whole_history,
+)
 from tests.faults.rude import Rude
 from tests.faults.trend import Sample, slope
 from tests.servers import Server
@@ -79,11 +88,15 @@ class Soak:
 
     async def come_and_go(self, number: int) -> None:
         room = self.rooms[number % len(self.rooms)]
-        visit = 0
-        while True:
-            await self._visit(room, f"guest{number}-{visit}")
-            visit += 1
-            self.fault.count("visits")
+        await asyncio.sleep(self.fault.random.uniform(0.0, self.stay))
+        for visit in itertools.count():
+            try:
+                await self._visit(room, f"guest{number}-{visit}")
+                self.fault.count("visits")
+            except Refused as refused:
+                assert refused.status == 503, f"refused with {refused.status}"
+                self.fault.count("refused")
+                await asyncio.sleep(pause(1))
 
     async def _visit(self, room: Room, uid: str) -> None:
         """Compares, in the end, what it got with what the witness got from its first to its last
