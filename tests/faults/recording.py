@@ -165,7 +165,8 @@ class Connection(asyncio.Protocol):
             return False
         self._buffer = bytearray(rest)
         self._upgraded = True
-        self._accepted.set_result(None)
+        if not self._accepted.done():  # else whoever opened it has given up
+            self._accepted.set_result(None)
         return True
 
     def _take(self, opcode: int, payload: bytes, now: float) -> None:

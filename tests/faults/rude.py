@@ -56,6 +56,8 @@ class Rude(Connection):
 
     def reset(self) -> None:
         """RST instead of any goodbye, at whatever point it is."""
+        if self._transport.is_closing():
+            return
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
         self._transport.abort()
 
