@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import secrets
+import socket
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -154,12 +156,23 @@ def _site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         redis = stack.enter_context(start_redis(directory))
         link = stack.enter_context(Proxy(redis.port).running())
         env = {"DATABASE_URL": postgres.database(), "CLIENT_FRAMES_PER_SECOND": "0"}
-        one = stack.enter_context(
-            start_server("uvicorn", directory, REDIS_URL=redis_url(redis), **env)
-        )
+        env["REDIS_URL"] = redis_url(redis)
+        port = lasting_port()
+        one = stack.enter_context(start_server("uvicorn", directory, port=port, **env))
         env |= {"REDIS_URL": f"redis://127.0.0.1:{link.port}/0", **keys_of(one)}
-        other = stack.enter_context(start_server("uvicorn", directory, **env))
+        port = lasting_port()
+        other = stack.enter_context(start_server("uvicorn", directory, port=port, **env))
         yield Site(postgres, redis, link, one, other)
+
+
+def lasting_port() -> int:
+    """One that is still free when its server has been stopped and starts again: not of those that
+    clients' sockets take."""
+    while True:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", random.randrange(10_000, 30_000)))
+            port: int = probe.getsockname()[1]
+            return port
 
 
 @pytest.fixture
