@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from chat.actions.history import Given
 from chat.delivery.operations import SetReaction, message_not_found
 from chat.delivery.reader import read
 from chat.models import Message, Reaction
@@ -65,7 +66,7 @@ def _event_of(channel: str, message_id: str, after: str = "") -> str:
     return event
 
 
-async def list_reactions(session: Session, channel: str, message_id: str) -> list[Reaction]:
+async def list_reactions(session: Session, channel: str, message_id: str) -> list[Given]:
     """The reactions to one message inside the caller's history window, oldest first.
 
     Raises ProtocolError: NOT_SUBSCRIBED, MESSAGE_NOT_FOUND, SERVICE_UNAVAILABLE.
@@ -74,6 +75,7 @@ async def list_reactions(session: Session, channel: str, message_id: str) -> lis
     return await read(_reactions_to, subscription.channel, message_id, window_start(subscription))
 
 
-def _reactions_to(channel: str, message_id: str, after: str) -> list[Reaction]:
+def _reactions_to(channel: str, message_id: str, after: str) -> list[Given]:
     _event_of(channel, message_id, after)
-    return list(Reaction.objects.standing().filter(message_id=message_id).order_by("number"))
+    standing = Reaction.objects.standing().filter(message_id=message_id).order_by("number")
+    return [Given(*row) for row in standing.values_list(*Given._fields)]

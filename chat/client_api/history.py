@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 from msgspec import Struct, json
 
-from chat.actions.history import Page, list_messages
+from chat.actions.history import Given, Page, list_messages
 from chat.actions.reactions import list_reactions
-from chat.models import Reaction
 from chat.node import Node
 from chat.protocol import decoders, events, frames
 from chat.protocol.decoders import MESSAGE_ID
@@ -74,7 +73,7 @@ def _page_json(page: Page, *, expand: bool) -> bytes:
     return b'{"messages":[%b]}' % b",".join(items)
 
 
-def _summary(reactions: Sequence[Reaction], expand: bool) -> bytes:
+def _summary(reactions: Sequence[Given], expand: bool) -> bytes:
     """`{"👍":{"count":2}}`, with who reacted where that is asked for, oldest first."""
     by_value: dict[str, list[bytes]] = {}
     for reaction in reactions:
@@ -90,7 +89,7 @@ def _count(people: list[bytes], expand: bool) -> bytes:
     return b'{"count":%d%b}' % (len(people), items)
 
 
-def _person(reaction: Reaction) -> bytes:
+def _person(reaction: Given) -> bytes:
     """`"uid":…,"umd":…`, without a umd that is null."""
     umd = b"" if reaction.umd == NOTHING else b',"umd":' + reaction.umd.encode()
     return b'"uid":%b%b' % (json.encode(reaction.uid), umd)
