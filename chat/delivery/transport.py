@@ -254,7 +254,8 @@ class DirectOutbox:
         has much to say to one connection."""
         self.flush(self.tick.now())
         if self._paused and self._unsent > MAX_UNSENT_BYTES // 2 and not self.ended:
-            self._room = asyncio.Event()
+            if self._room is None or self._room.is_set():
+                self._room = asyncio.Event()
             await self._room.wait()
 
     def close(self, code: int) -> None:
@@ -346,7 +347,7 @@ class DirectOutbox:
         self._held, self._held_bytes = None, 0
 
     def _say_close(self) -> None:
-        if self._close is not None:
+        if self._close is not None and not self.ended:
             self.ended = True
             self._socket.send_close(self._close, CLOSE_REASONS.get(self._close, ""))
 
