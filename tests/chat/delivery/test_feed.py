@@ -4,10 +4,10 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chat.delivery import feed
@@ -15,6 +15,7 @@ from chat.delivery.changes import Change, Passing
 from chat.delivery.feed import Subscriber
 from chat.delivery.hub import Hub
 from chat.delivery.outbox import Outbox
+from chat.delivery.transport import DirectOutbox, Receiver, Tick
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.events import Event
 
@@ -36,6 +37,53 @@ def passing(follows: int, name: str, **rest: Any) -> Passing:
     return Passing("c", follows, Event(name.encode()), **rest)
 
 
+class Reader:
+    """The socket of a subscriber that reads all, as its server holds it."""
+
+    def __init__(self, got: list[str]) -> None:
+        self._got = got
+
+    @property
+    def transport(self) -> asyncio.Transport:
+        return cast("asyncio.Transport", self)
+
+    def write(self, data: bytes) -> None:
+        while data:  # frames of less than 126 bytes
+            end = 2 + data[1]
+            self._got.append(data[2:end].decode())
+            data = data[end:]
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def open(self, receiver: Receiver, outbox: DirectOutbox) -> None: ...
+    def send_close(self, code: int, reason: str) -> None: ...
+    def abort(self) -> None: ...
+    def pause_frames(self) -> None: ...
+    def resume_frames(self) -> None: ...
+
+
+class Through:
+    """Which way frames go to the subscribers, and how many silent ones listen beside: more than
+    FEW share a lane."""
+
+    direct = False
+    beside = 0
+
+
+@pytest.fixture(
+    params=[(False, 0), (True, 0), (True, feed.FEW + 2)],
+    ids=["through ASGI", "direct", "direct, on lanes"],
+    autouse=True,
+    scope="module",
+)
+def _through(request: pytest.FixtureRequest) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Through, "direct", request.param[0])
+        patch.setattr(Through, "beside", request.param[1])
+        yield
+
+
 @dataclass
 class Channel:
     """The channel as its database and its other processes hold it, and who listens here."""
@@ -49,6 +97,7 @@ class Channel:
     def __post_init__(self) -> None:
         self.hub = Hub(self.read_changes)
         self.subscribers: dict[str, Subscriber] = {}
+        self._tick: Tick | None = None
 
     async def read_changes(self, channel: str, after: int) -> tuple[list[Change], int]:
         self.reads += 1
@@ -63,15 +112,32 @@ class Channel:
 
     def join(self, name: str) -> None:
         got = self.received[name] = []
+        self.subscribers[name] = Subscriber(name, self._outbox(got))
+        self.hub.join("c", self.subscribers[name])
+
+    def _outbox(self, got: list[str]) -> Outbox | DirectOutbox:
+        if Through.direct:
+            self._tick = self._tick or Tick(asyncio.get_running_loop())
+            return DirectOutbox(Reader(got), self._tick)
 
         async def send(message: Any) -> None:
             got.append(message["text"])
 
-        self.subscribers[name] = Subscriber(name, Outbox(send, lambda: None))
-        self.hub.join("c", self.subscribers[name])
+        return Outbox(send, lambda: None)
 
     def settle(self, name: str, head: int) -> None:
+        """And as many as listen beside, who leave with the last of the others."""
         self.hub.settle("c", self.subscribers[name], head)
+        for at in range(Through.beside if len(self.subscribers) == 1 else 0):
+            beside = Subscriber(f"beside {at}", self._outbox([]))
+            self.hub.join("c", beside)
+            self.hub.settle("c", beside, head)
+
+    def leave(self, name: str) -> None:
+        self.hub.leave("c", name)
+        del self.subscribers[name]
+        for at in range(0 if self.subscribers else Through.beside):
+            self.hub.leave("c", f"beside {at}")
 
     def numbers(self, name: str) -> list[int]:
         return [int(text) for text in self.received[name] if text.isdigit()]
@@ -81,6 +147,12 @@ async def all_repaired() -> None:
     async with asyncio.timeout(5):
         while others := asyncio.all_tasks() - {asyncio.current_task()}:
             await asyncio.gather(*others)
+    await turn()
+
+
+async def turn() -> None:
+    """What was given to the outboxes is written."""
+    await asyncio.sleep(0)
 
 
 def run(scenario: Callable[[], Awaitable[None]]) -> None:
@@ -277,6 +349,7 @@ def test_a_gap_is_read_once_though_its_end_is_gone() -> None:
         await all_repaired()
         channel.committed.append(change(5))
         channel.hub.announce(change(5))
+        await turn()
         assert channel.numbers("jim") == [1, 2, 5]
 
     run(scenario)
@@ -292,8 +365,9 @@ def test_a_passing_message_overtakes_nobody_elses_gap() -> None:
         channel.settle("jim", 0)
         channel.hub.announce(change(3))
         channel.hub.announce(passing(0, "typing"))
+        await turn()
         assert channel.received["jim"] == ["typing"]
-        channel.hub.leave("c", "jim")
+        channel.leave("jim")
 
     asyncio.run(scenario())
 
@@ -372,7 +446,7 @@ def test_after_leaving_nothing_comes() -> None:
             channel.join(name)
             channel.settle(name, 0)
         channel.hub.announce(change(1))
-        channel.hub.leave("c", "jim")
+        channel.leave("jim")
         channel.hub.announce(change(3))
 
     run(scenario)
@@ -386,7 +460,7 @@ def test_the_last_to_leave_ends_the_repair() -> None:
         channel.join("jim")
         channel.settle("jim", 0)
         channel.hub.announce(change(2))
-        channel.hub.leave("c", "jim")
+        channel.leave("jim")
         await asyncio.sleep(0)
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
@@ -400,7 +474,7 @@ def test_one_who_comes_again_begins_at_its_new_head() -> None:
     async def scenario() -> None:
         channel.join("jim")
         channel.settle("jim", 1)
-        channel.hub.leave("c", "jim")
+        channel.leave("jim")
         channel.hub.announce(change(2))
         channel.join("jim")
         channel.settle("jim", 4)
@@ -415,3 +489,123 @@ def test_what_nobody_listens_to_is_forgotten() -> None:
     channel.hub.announce(change(1))
     channel.hub.leave("c", "nobody")
     assert not channel.reads
+
+
+# --- lanes ---------------------------------------------------------------------------------------
+
+NAMES = [f"s{at}" for at in range(feed.FEW + 4)]
+
+
+@dataclass
+class Plain:
+    """What a subscriber gets, told without lanes: one item after the other."""
+
+    name: str
+    keys: str
+    got: list[str] = field(default_factory=list)
+    head: int | None = None  # None: it is held back
+    held: list[Change | Passing] = field(default_factory=list)
+
+    def take(self, item: Change | Passing) -> None:
+        if item.key is not None and item.key not in self.keys:
+            return
+        if self.head is None:
+            self.held.append(item)
+        elif (item.echo or item.origin != self.name) and item.place > self.head:
+            self.got.append(item.event.text)
+
+    def settle(self, head: int) -> None:
+        self.head = head
+        for item in self.held:
+            self.take(item)
+
+
+@settings(max_examples=80)
+@given(st.data())
+def test_each_gets_what_it_would_get_without_lanes(data: st.DataObject) -> None:
+    """Whoever joins, is let through, leaves or is answered between, in the same turn or later."""
+    steps = st.sampled_from(["join", "settle", "leave", "change", "passing", "answer", "turn"])
+    weighted = st.lists(steps | st.sampled_from(["join", "settle", "passing"]), max_size=60)
+    channel, model, finished = Channel(), dict[str, Plain](), list[tuple[Plain, list[str]]]()
+    counter, number = 0, 0
+
+    def drawn_name(among: list[str]) -> str:
+        return data.draw(st.sampled_from(among))
+
+    def leave(name: str) -> None:
+        channel.hub.leave("c", name)
+        finished.append((model.pop(name), channel.received[name]))
+
+    def announce(item: Change | Passing) -> None:
+        channel.hub.announce(item)
+        for one in model.values():
+            one.take(item)
+
+    async def scenario() -> None:
+        nonlocal counter, number
+        channel.join("first")  # so that the channel never ends
+        channel.hub.settle("c", channel.subscribers["first"], 0)
+        model["first"] = Plain("first", "", head=0)
+        for step in data.draw(weighted):
+            counter += 1
+            others = [name for name in model if name != "first"]
+            absent = [name for name in NAMES if name not in model]
+            unsettled = [name for name in others if model[name].head is None]
+            rest = {
+                "origin": data.draw(st.sampled_from([None, *NAMES]))
+                if step in ("change", "passing")
+                else None
+            }
+            if step == "join" and absent:
+                name, keys = absent[0], data.draw(st.sampled_from(["", "a", "ab"]))
+                channel.join(name)
+                channel.subscribers[name].observes = keys.__contains__
+                model[name] = Plain(name, keys)
+            elif step == "settle" and unsettled:
+                name, head = drawn_name(unsettled), number + data.draw(st.integers(0, 2))
+                channel.hub.settle("c", channel.subscribers[name], head)
+                model[name].settle(head)
+            elif step == "leave" and others:
+                leave(drawn_name(others))
+            elif step == "change":
+                number += 1
+                key = data.draw(st.sampled_from([None, None, "a", "b"]))
+                announce(change(number, key=key, echo=data.draw(st.booleans()), **rest))
+            elif step == "passing":
+                announce(passing(number, f"p{counter}", echo=data.draw(st.booleans()), **rest))
+            elif step == "answer":
+                name = drawn_name([*model])
+                channel.subscribers[name].outbox.push(Event(b"a%d" % counter))
+                model[name].got.append(f"a{counter}")
+            elif step == "turn":
+                await turn()
+        for name in [*model]:
+            leave(name)
+
+    run(scenario)
+    for plain, got in finished:
+        assert got == plain.got
+
+
+@pytest.mark.parametrize("count", [feed.FEW, feed.FEW + 1])
+def test_what_a_sender_does_not_get_ends_no_order(count: int) -> None:
+    """Its own without echo, others' and answers, all in one turn."""
+    channel, names = Channel(), NAMES[:count]
+
+    async def scenario() -> None:
+        for name in names:
+            channel.join(name)
+            channel.hub.settle("c", channel.subscribers[name], 0)
+        for at, origin in enumerate([*names, None, names[0], names[0], None]):
+            channel.hub.announce(passing(0, f"p{at}", origin=origin))
+            if at == 1:
+                channel.subscribers[names[2]].outbox.push(Event(b"answer"))
+
+    run(scenario)
+    sent = [*(f"p{at}" for at in range(count + 4))]
+    for at, name in enumerate(names):
+        own = {f"p{at}"} | ({f"p{count + 1}", f"p{count + 2}"} if at == 0 else set())
+        expected = [text for text in sent if text not in own]
+        if at == 2:
+            expected.insert(2, "answer")
+        assert channel.received[name] == expected
