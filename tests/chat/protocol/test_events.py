@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from chat.protocol import events
 from chat.protocol.errors import ErrorCode
-from chat.protocol.events import Event
+from chat.protocol.events import Event, Template
 
 ID = "01HF7YAT00ABCDEFGHJKMNPQRS"
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -155,3 +155,55 @@ def test_umd_updated(channel: str | None) -> None:
     frame = json.loads(events.umd_updated(channel, events.meta("jim", "[1]")).payload)
     meta = {"uid": "jim", "umd": [1]}
     assert frame == {"event": "hotsock.umdUpdated", **named, "data": {}, "meta": meta}
+
+
+# --- frames --------------------------------------------------------------------------------------
+
+SIZES = [0, 1, 124, 125, 126, 127, 1022, 1023, 1024, 1025, 65534, 65535, 65536, 65537]
+
+
+def framed(payload: bytes) -> bytes:
+    """By RFC 6455 section 5.2."""
+    size = len(payload)
+    if size < 126:
+        return b"\x81" + size.to_bytes(1) + payload
+    if size < 65536:
+        return b"\x81\x7e" + size.to_bytes(2) + payload
+    return b"\x81\x7f" + size.to_bytes(8) + payload
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_payload_frame_and_text_are_the_same_whichever_it_is_made_of(size: int) -> None:
+    payload = "é".encode() * (size // 2) + b"x" * (size % 2)
+    for event in (Event(payload), Event(None, framed(payload))):
+        assert event.frame == framed(payload)
+        assert event.text == payload.decode()
+        assert event.payload == payload
+
+
+@pytest.mark.parametrize("size", [size for size in SIZES if size > 100])
+def test_a_template_makes_what_a_message_is(size: int) -> None:
+    """Of every size at which a frame begins otherwise, and after its sender's metadata changed."""
+    template = Template("chat", "é")
+    for meta in (events.meta("jim", "null"), events.meta("jim", "[1]"), events.meta(None, "1")):
+        said = events.message_json(ID, "chat", "é", b"", meta)
+        data = b"1" * (size - len(said))
+        if not data:
+            continue
+        payload = events.message_json(ID, "chat", "é", data, meta)
+        assert len(payload) == size
+        for _ in range(2):
+            event = template.message(ID, data, meta)
+            assert event.frame == framed(payload)
+            assert event.payload == payload
+            assert event.text == payload.decode()
+
+
+@given(strings, strings, st.lists(st.tuples(raws, metas), max_size=4))
+def test_a_template_is_good_for_any_name_data_and_metadata(
+    name: str, channel: str, messages: list[tuple[str, bytes]]
+) -> None:
+    template = Template(name, channel)
+    for data, meta in messages:
+        whole = events.message(ID, name, channel, data.encode(), meta)
+        assert template.message(ID, data.encode(), meta).frame == whole.frame

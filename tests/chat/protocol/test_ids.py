@@ -1,6 +1,7 @@
 """Message ids: strictly increasing, and in the window that history asks for."""
 
 import itertools
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given
@@ -36,6 +37,35 @@ def test_an_id_tells_its_millisecond(ms: int) -> None:
     id = new_id(ms)
     assert MESSAGE_ID.fullmatch(id)
     assert ulid_int(id) >> 80 == ms
+
+
+def test_ids_of_one_millisecond_are_all_different_and_count_on() -> None:
+    """Those that share a beginning sort as they were made; there are 1024 of each."""
+    ms = 1_700_000_000_123
+    new_id(ms + 1)
+    made = [new_id(ms) for _ in range(5000)]
+    assert len(set(made)) == len(made)
+    for id in made:
+        assert MESSAGE_ID.fullmatch(id)
+        assert ulid_int(id) >> 80 == ms
+    for run in itertools.batched(made, 1024):
+        assert list(run) == sorted(run)
+        assert len({id[:-2] for id in run}) == 1
+
+
+def test_a_clock_that_goes_back_and_forth_makes_no_id_twice() -> None:
+    made = [new_id(ms) for _ in range(200) for ms in (7, 8, 7, 7, 9)]
+    assert len(set(made)) == len(made)
+    assert [ulid_int(id) >> 80 for id in made] == [7, 8, 7, 7, 9] * 200
+
+
+def test_threads_never_make_the_same_id() -> None:
+    def some(_: int) -> list[str]:
+        return [new_id(ms) for ms in range(20) for _ in range(300)]
+
+    with ThreadPoolExecutor(4) as pool:
+        made = [id for ids in pool.map(some, range(4)) for id in ids]
+    assert len(set(made)) == len(made) == 4 * 20 * 300
 
 
 @given(st.integers(0, 2**128 - 1))

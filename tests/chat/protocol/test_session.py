@@ -119,6 +119,100 @@ def test_a_sender_is_its_subscription_where_there_is_one() -> None:
     assert as_connected.meta == b'{"uid":"jim","umd":{"a":1}}'
 
 
+# --- routes: what publishing comes to, found once ------------------------------------------------
+
+BOTH = {"subscribe": True, "messages": {"e": {"publish": True}}}
+
+
+def begin(session: Session, name: str, token: Claims | None = None) -> None:
+    session.begin(session.may_subscribe(Subscribe(name), token))
+
+
+def test_a_route_is_found_once_and_forgotten_when_a_subscription_begins_or_ends() -> None:
+    one = session({"c": BOTH, "d": BOTH})
+    begin(one, "c")
+    route = one.route("c", "e")
+    assert one.route("c", "e") is route
+    assert (route.channel, route.event, route.passes) == ("c", "e", True)
+    begin(one, "d")
+    assert one.route("c", "e") is not route
+    route = one.route("c", "e")
+    one.end("d")
+    assert one.route("c", "e") is not route
+
+
+@pytest.mark.parametrize("more", [{"store": 60}, {"emitPubSubEvent": True}])
+def test_what_is_stored_or_reported_does_not_just_pass(more: dict[str, Any]) -> None:
+    one = session({"c": {"subscribe": True, "messages": {"e": {"publish": True, **more}}}})
+    begin(one, "c")
+    assert not one.route("c", "e").passes
+
+
+def test_rights_of_a_subscribe_token_are_gone_with_its_subscription() -> None:
+    one = session({"c": {"messages": {"e": {"broadcast": True, "echo": True}}}}, uid="jim")
+    rights = {"subscribe": True, "messages": {"e": {"store": 60}, "f": {"publish": True}}}
+    assert one.route("c", "e").passes
+    begin(one, "c", claims("subscribe", uid="jim", umd=1, channels={"c": rights}))
+    assert not one.route("c", "e").passes
+    assert one.route("c", "f").sender is one.subscriptions["c"]
+    one.end("c")
+    assert one.route("c", "e").passes
+    assert one.route("c", "e").sender is one
+    with pytest.raises(ProtocolError) as refused:
+        one.route("c", "f")
+    assert code(refused) is ErrorCode.PUBLISH_PERMISSION_DENIED
+
+
+def test_a_right_to_publish_ends_with_its_subscription() -> None:
+    one = session({"c": BOTH})
+    begin(one, "c")
+    one.route("c", "e")
+    one.end("c")
+    with pytest.raises(ProtocolError) as refused:
+        one.route("c", "e")
+    assert code(refused) is ErrorCode.NOT_SUBSCRIBED
+
+
+def test_an_alias_leads_elsewhere_once_its_subscription_has_ended() -> None:
+    one = session({"*": BOTH}, uid="jim")
+    messages = {"e": {"publish": True}}
+    token = claims("subscribe", uid="jim", channels={"c": {"alias": "mine", "messages": messages}})
+    begin(one, "mine", token)
+    assert one.route("mine", "e").channel == "c"
+    one.end("c")
+    begin(one, "mine")
+    assert one.route("mine", "e").channel == "mine"
+
+
+def test_changed_metadata_show_in_the_next_message() -> None:
+    one = session({"c": BOTH, "d": {"messages": {"e": {"broadcast": True}}}}, uid="jim", umd=1)
+    begin(one, "c")
+
+    def metas() -> list[Any]:
+        found = []
+        for channel in "cd":
+            route = one.route(channel, "e")
+            event = route.template.message("0" * 26, b"null", route.sender.meta)
+            found.append(json.loads(event.payload)["meta"]["umd"])
+        return found
+
+    assert metas() == [1, 1]
+    one.take_on("2", ["c"], own=False)
+    assert metas() == [2, 1]
+    one.take_on("3", [], own=True)
+    assert metas() == [2, 3]
+    one.take_on("4", ["c", "d"], own=True)
+    assert metas() == [4, 4]
+
+
+def test_routes_are_bounded_and_no_session_sees_anothers() -> None:
+    one, other = session({"*": {"messages": {"*": {"broadcast": True}}}}), session()
+    for number in range(MAX_REMEMBERED + 5):
+        assert one.route("c", f"e{number}").event == f"e{number}"
+    assert len(one.routes) <= MAX_REMEMBERED
+    assert not other.routes
+
+
 # --- subscribing --------------------------------------------------------------------------------
 
 
