@@ -546,6 +546,10 @@ def test_each_gets_what_it_would_get_without_lanes(data: st.DataObject) -> None:
         channel.join("first")  # so that the channel never ends
         channel.hub.settle("c", channel.subscribers["first"], 0)
         model["first"] = Plain("first", "", head=0)
+        for name in NAMES[: data.draw(st.sampled_from([0, feed.FEW, feed.FEW + 1]))]:
+            channel.join(name)
+            channel.hub.settle("c", channel.subscribers[name], 0)
+            model[name] = Plain(name, "", head=0)
         for step in data.draw(weighted):
             counter += 1
             others = [name for name in model if name != "first"]
@@ -609,3 +613,27 @@ def test_what_a_sender_does_not_get_ends_no_order(count: int) -> None:
         if at == 2:
             expected.insert(2, "answer")
         assert channel.received[name] == expected
+
+
+@pytest.mark.parametrize("count", [feed.FEW, feed.FEW + 1, feed.FEW + 2])
+def test_who_leaves_or_comes_within_a_turn_gets_no_more_and_no_less(count: int) -> None:
+    channel, names = Channel(), NAMES[:count]
+
+    async def scenario() -> None:
+        for name in names:
+            channel.join(name)
+            channel.hub.settle("c", channel.subscribers[name], 0)
+        channel.hub.announce(passing(0, "one"))
+        channel.hub.leave("c", names[0])
+        channel.hub.announce(passing(0, "two"))
+        channel.join("late")
+        channel.hub.announce(passing(0, "three"))
+        channel.hub.settle("c", channel.subscribers["late"], 0)
+        channel.hub.announce(passing(0, "four"))
+
+    run(scenario)
+    whole = ["one", "two", "three", "four"]
+    got = {name: channel.received[name] for name in names[1:]}
+    assert got == dict.fromkeys(names[1:], whole)
+    assert channel.received[names[0]] == whole[:1]
+    assert channel.received["late"] == whole[2:]
