@@ -70,6 +70,9 @@ class Socket:
         return cast("asyncio.Transport", self.made)
 
     def open(self, receiver: Receiver, outbox: DirectOutbox) -> None: ...
+    def ping(self) -> bool:
+        return True
+
     def pause_frames(self) -> None: ...
     def resume_frames(self) -> None: ...
 
