@@ -1,6 +1,7 @@
 """Who is let in: how many connections an address has, and who must wait after an abuse. Decides;
 never acts."""
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from contextlib import contextmanager
 from typing import Final
 
 BAR_SECONDS: Final = 1.0
+MAX_OPENING: Final = 128
 
 Person = tuple[str, str | None]
 """Address and uid: of those behind one address only the one is meant."""
@@ -17,6 +19,9 @@ class Admission:
     """Of one process."""
 
     def __init__(self) -> None:
+        # Held while a connection is opened. All that begin at once would each be refused after the
+        # same wait, and what was done for them lost: 3,000 that came back together got nobody in.
+        self.opening = asyncio.Semaphore(MAX_OPENING)
         self._addresses: Counter[str] = Counter()
         self._barred: dict[Person, float] = {}
 

@@ -140,6 +140,8 @@ class DirectWebSocket(WebSocket):
         self.timer.cancel()
 
     def ping(self) -> bool:
+        if self._held_back:
+            return True  # its answer may be among what is not read meanwhile
         if self._unanswered:
             self.keepalive_timeout()
         elif not self.close_sent and not self.transport.is_closing():

@@ -42,7 +42,8 @@ async def open(scope: Scope) -> tuple[nodes.Node, Opened]:
             node = await nodes.current()
             _check_room(node, scope, address)
             with node.admission.arriving(address):
-                return node, await _opened(node, scope, address)
+                async with node.admission.opening:
+                    return node, await _opened(node, scope, address)
     except TimeoutError:
         sentence = "The database does not answer; try again."
         raise Refusal(503, ErrorCode.SERVICE_UNAVAILABLE, sentence) from None
