@@ -14,20 +14,19 @@ from websockets.http11 import Request
 from websockets.protocol import Protocol, Side, State
 
 from chat.delivery.transport import EXTENSION, DirectOutbox, Receiver
+from chat.segments import (
+    HEADER_BYTES,
+    MASKED,
+    PING,
+    PING_FRAME,
+    PONG,
+    PONG_TO_ALL,
+    RESERVED_BITS,
+    payload,
+    take_texts,
+    whole_texts,
+)
 from chat.sockets import FLUSH_SECONDS, WebSocket, websocket_log
-
-# Opcodes, each with FIN: the last frame of its message.
-TEXT: Final = 0x81
-PING: Final = 0x89
-PONG: Final = 0x8A
-PING_FRAME: Final = bytes((PING, 0))
-PONG_TO_ALL: Final = 126
-"""Bytes: a control frame has fewer (RFC 6455 section 5.5)."""
-RESERVED_BITS: Final = 0x70
-MASKED: Final = 0x80
-MASK_BYTES: Final = 4
-HEADER_BYTES: Final = 14  # at most
-MAX_TOGETHER: Final = 64  # frames: so many may have to wait in memory for the one before them
 
 
 class DirectWebSocket(WebSocket):
@@ -117,7 +116,7 @@ class DirectWebSocket(WebSocket):
         receiver, self._short = self._short, None
         if self._held_back:
             if receiver is not None and self._partial is not None and not self._fragmented:
-                receiver.receive(_whole_texts(bytes(self._partial)))
+                receiver.receive(whole_texts(bytes(self._partial)))
             self.resume_frames()
         self._reset_in(FLUSH_SECONDS)
 
@@ -220,7 +219,7 @@ class DirectWebSocket(WebSocket):
                 return
             texts: list[str] = []
             if not self._fragmented:
-                at = _take_texts(data, at, texts)
+                at = take_texts(data, at, texts)
             if texts:
                 receiver.receive(texts)
             else:
@@ -233,7 +232,7 @@ class DirectWebSocket(WebSocket):
         elif data[at] & RESERVED_BITS or data[at + 1] < MASKED:
             self._hand_over(data[at:])  # is wrong, and the library says so
         else:
-            start, stop = _payload(data, at)
+            start, stop = payload(data, at)
             if stop <= len(data):
                 if data[at] == PONG:
                     self._unanswered = False
@@ -268,49 +267,6 @@ class DirectWebSocket(WebSocket):
             self.outbox.flush(self.loop.time())
         super().data_received(data)
         self._fragmented = self.conn.current_size is not None
-
-
-def _take_texts(data: bytes, at: int, texts: list[str]) -> int:
-    """Adds the whole text frames from `at` on, MAX_TOGETHER at most; gives where they end."""
-    end = len(data)
-    while at < end - 5 and data[at] == TEXT and len(texts) < MAX_TOGETHER:
-        size = data[at + 1] - MASKED
-        if 0 <= size < 126:
-            start = at + 6
-            stop = start + size
-        else:
-            start, stop = _payload(data, at)
-        if stop > end or size < 0:
-            break
-        try:
-            texts.append(apply_mask(data[start:stop], data[start - 4 : start]).decode())
-        except UnicodeDecodeError:
-            break
-        at = stop
-    return at
-
-
-def _whole_texts(data: bytes) -> list[str]:
-    """The whole text frames with which `data` begins."""
-    found: list[str] = []
-    at, stop = 0, -1
-    while at != stop:
-        texts: list[str] = []
-        at, stop = _take_texts(data, at, texts), at
-        found += texts
-    return found
-
-
-def _payload(data: bytes, at: int) -> tuple[int, int]:
-    """Where the payload of a frame begins and ends. Where not even its length is whole, it begins
-    and ends behind all that is there."""
-    size, header = data[at + 1] - MASKED, 2
-    if size > 125:
-        header += 2 if size == 126 else 8
-        field = data[at + 2 : at + header]
-        size = int.from_bytes(field) if len(field) == header - 2 else 0
-    start = at + header + MASK_BYTES
-    return start, start + size
 
 
 ALWAYS: Final = asyncio.Event()

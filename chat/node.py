@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from channels.layers import get_channel_layer
 from django.conf import settings
 
-from chat.admission import Admission
+from chat.delivery.admission import Admission
 from chat.delivery.catchup import read_changes
 from chat.delivery.expiry import report_for_ever as report_expiries
 from chat.delivery.gate import Gates
 from chat.delivery.hub import Hub
+from chat.delivery.lanes import Tick
 from chat.delivery.leases import LEASE_SHARE, RegisterNode, RemoveNode, RenewLease
 from chat.delivery.live import LiveConnection
 from chat.delivery.liveness import Liveness
@@ -28,7 +29,6 @@ from chat.delivery.peers import alive_beside, ended_on, revoked
 from chat.delivery.reader import close_pool, read
 from chat.delivery.reaper import Reaper
 from chat.delivery.scheduler import run_for_ever as run_schedules
-from chat.delivery.transport import Tick
 from chat.delivery.writer import Writer
 from chat.protocol import ids
 from chat.protocol.errors import CloseCode, ProtocolError

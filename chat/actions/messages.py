@@ -12,7 +12,8 @@ from chat.node import Node
 from chat.protocol import ids
 from chat.protocol.commands import Publish
 from chat.protocol.errors import ProtocolError
-from chat.protocol.session import Route, Session
+from chat.protocol.session import Session
+from chat.protocol.subscription import Route
 
 from .schedules import add_schedule
 

@@ -8,7 +8,8 @@ from chat.delivery.reader import read
 from chat.models import Message, Reaction
 from chat.node import Node
 from chat.protocol.commands import React
-from chat.protocol.session import Session, Subscription, needs_uid, window_start
+from chat.protocol.session import Session, needs_uid, window_start
+from chat.protocol.subscription import Subscription
 
 MAX_KNOWN: Final = 10_000  # messages of which the event is kept
 

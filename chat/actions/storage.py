@@ -12,7 +12,8 @@ from chat.models import StorageEntry
 from chat.node import Node
 from chat.protocol import events
 from chat.protocol.commands import GetStorage, SetStorage
-from chat.protocol.session import Session, Subscription, denied_storage
+from chat.protocol.session import Session, denied_storage
+from chat.protocol.subscription import Subscription
 
 from .schedules import add_schedule
 

@@ -12,7 +12,7 @@ from chat.node import Node
 from chat.protocol import events
 from chat.protocol.commands import Subscribe, Unsubscribe
 from chat.protocol.errors import ErrorCode, ProtocolError
-from chat.protocol.session import Subscription
+from chat.protocol.subscription import Subscription
 from tokens.claims import Claims, TokenError
 from tokens.names import is_presence
 from tokens.signing import verify

@@ -14,8 +14,9 @@ from typing import Final
 from chat.protocol.errors import ProtocolError
 
 from .changes import Change, Item, Passing
+from .lanes import Lane
 from .outbox import Outbox
-from .transport import DirectOutbox, Lane
+from .transport import DirectOutbox
 
 log = logging.getLogger("chat.hub")
 

@@ -3,7 +3,8 @@
 import asyncio
 from dataclasses import dataclass, field
 
-from chat.protocol.session import Session, Subscription
+from chat.protocol.session import Session
+from chat.protocol.subscription import Subscription
 from tokens.names import is_presence
 
 from .feed import Subscriber

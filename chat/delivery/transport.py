@@ -6,16 +6,14 @@ frames.
 """
 
 import asyncio
-import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, Final, Protocol
 
 from chat.protocol.errors import CLOSE_REASONS, CloseCode
 from chat.protocol.events import Event
 
+from .lanes import Lane, Tick, bytes_of, frames_of
 from .outbox import BEHIND_BYTES, MAX_STALL_SECONDS, MAX_UNSENT_BYTES
-
-log = logging.getLogger("chat.transport")
 
 EXTENSION: Final = "chat.direct"
 PING_SECONDS: Final = 10
@@ -62,71 +60,6 @@ def socket_of(scope: Any) -> Socket | None:
     """The socket of a handshake, where its server offers it."""
     found: Socket | None = (scope.get("extensions") or {}).get(EXTENSION)
     return found
-
-
-class Lane:
-    """What all who listen to a channel get within one turn with nothing between: kept and joined
-    once for them all, whatever their number.
-
-    While it is `open`, what is put into `frames` comes for each of them next.
-    """
-
-    __slots__ = ("_joined", "frames", "open")
-
-    def __init__(self, frame: bytes) -> None:
-        self.frames = [frame]
-        self.open = True
-        self._joined: bytes | None = None
-
-    def joined(self) -> bytes:
-        """Its frames; there will be no others."""
-        if self._joined is None:
-            self.open = False
-            self._joined = self.frames[0] if len(self.frames) == 1 else b"".join(self.frames)
-        return self._joined
-
-    def end(self) -> None:
-        """Everyone has it."""
-        self.open = False
-        self.frames, self._joined = [], None
-
-
-class Tick:
-    """The outboxes that have something to send in this turn of the event loop."""
-
-    __slots__ = ("_lanes", "_loop", "_waiting")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._waiting: list[DirectOutbox] = []
-        self._lanes: list[Lane] = []
-
-    def lane(self, frame: bytes) -> Lane:
-        """For this turn, to be followed by outboxes at once."""
-        lane = Lane(frame)
-        self._lanes.append(lane)
-        return lane
-
-    def now(self) -> float:
-        return self._loop.time()
-
-    def add(self, outbox: "DirectOutbox") -> None:
-        if not self._waiting:
-            self._loop.call_soon(self._flush)
-        self._waiting.append(outbox)
-
-    def _flush(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        lanes, self._lanes = self._lanes, []
-        now = self._loop.time()
-        for outbox in waiting:
-            try:
-                outbox.flush(now)
-            except Exception:  # the outermost edge: the others' come next
-                log.exception("What a connection was to get could not be written")
-                outbox.abandon()
-        for lane in lanes:
-            lane.end()
 
 
 class DirectOutbox:
@@ -226,7 +159,7 @@ class DirectOutbox:
         if self._paused:
             self._hold()
             return
-        data = _bytes_of(parts[0]) if len(parts) == 1 else b"".join(map(_bytes_of, parts))
+        data = bytes_of(parts[0]) if len(parts) == 1 else b"".join(map(bytes_of, parts))
         if len(data) > PORTION_BYTES:
             self._write_portions()
         else:
@@ -308,7 +241,7 @@ class DirectOutbox:
 
     def _write_portions(self) -> None:
         """Until the transport is full; the rest is held."""
-        frames, self._parts = list(_frames_of(self._parts)), []
+        frames, self._parts = list(frames_of(self._parts)), []
         portion: list[bytes] = []
         size = 0
         for index, frame in enumerate(frames):
@@ -325,7 +258,7 @@ class DirectOutbox:
 
     def _hold(self) -> None:
         if self._parts:
-            held = b"".join(map(_bytes_of, self._parts))
+            held = b"".join(map(bytes_of, self._parts))
             self._parts.clear()
             if self._held is None:
                 self._held = []
@@ -350,16 +283,3 @@ class DirectOutbox:
         if self._close is not None and not self.ended:
             self.ended = True
             self._socket.send_close(self._close, CLOSE_REASONS.get(self._close, ""))
-
-
-def _bytes_of(part: bytes | Lane) -> bytes:
-    return part.joined() if isinstance(part, Lane) else part
-
-
-def _frames_of(parts: Iterable[bytes | Lane]) -> Iterator[bytes]:
-    for part in parts:
-        if isinstance(part, Lane):
-            part.open = False
-            yield from part.frames
-        else:
-            yield part

@@ -14,8 +14,9 @@ from chat.delivery import feed
 from chat.delivery.changes import Change, Passing
 from chat.delivery.feed import Subscriber
 from chat.delivery.hub import Hub
+from chat.delivery.lanes import Tick
 from chat.delivery.outbox import Outbox
-from chat.delivery.transport import DirectOutbox, Receiver, Tick
+from chat.delivery.transport import DirectOutbox, Receiver
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.events import Event
 

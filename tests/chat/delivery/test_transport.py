@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chat.delivery.lanes import Lane, Tick
 from chat.delivery.outbox import BEHIND_BYTES, MAX_STALL_SECONDS, MAX_UNSENT_BYTES
-from chat.delivery.transport import PORTION_BYTES, DirectOutbox, Lane, Receiver, Tick
+from chat.delivery.transport import PORTION_BYTES, DirectOutbox, Receiver
 from chat.protocol.errors import CloseCode
 from chat.protocol.events import Event
 

@@ -1,0 +1,100 @@
+"""What this turn of the event loop has for many: lanes, and the outboxes that are to be flushed
+(docs/decisions/0003-lanes.md)."""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Iterator
+from typing import Protocol
+
+log = logging.getLogger("chat.transport")
+
+
+class Lane:
+    """What all who listen to a channel get within one turn with nothing between: kept and joined
+    once for them all, whatever their number.
+
+    While it is `open`, what is put into `frames` comes for each of them next.
+    """
+
+    __slots__ = ("_joined", "frames", "open")
+
+    def __init__(self, frame: bytes) -> None:
+        self.frames = [frame]
+        self.open = True
+        self._joined: bytes | None = None
+
+    def joined(self) -> bytes:
+        """Its frames; there will be no others."""
+        if self._joined is None:
+            self.open = False
+            self._joined = self.frames[0] if len(self.frames) == 1 else b"".join(self.frames)
+        return self._joined
+
+    def end(self) -> None:
+        """Everyone has it."""
+        self.open = False
+        self.frames, self._joined = [], None
+
+
+class Sender(Protocol):
+    """An outbox with something to send."""
+
+    def flush(self, now: float) -> None: ...
+    def abandon(self) -> None: ...
+
+
+class Tick:
+    """The outboxes that have something to send in this turn of the event loop."""
+
+    __slots__ = ("_lanes", "_loop", "_waiting")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._waiting: list[Sender] = []
+        self._lanes: list[Lane] = []
+
+    def lane(self, frame: bytes) -> Lane:
+        """For this turn, to be followed by outboxes at once."""
+        self._schedule()
+        lane = Lane(frame)
+        self._lanes.append(lane)
+        return lane
+
+    def now(self) -> float:
+        return self._loop.time()
+
+    def add(self, outbox: Sender) -> None:
+        self._schedule()
+        self._waiting.append(outbox)
+
+    def _schedule(self) -> None:
+        if not (self._waiting or self._lanes):
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        lanes, self._lanes = self._lanes, []
+        now = self._loop.time()
+        for outbox in waiting:
+            try:
+                outbox.flush(now)
+            except Exception:  # the outermost edge: the others' come next
+                log.exception("What a connection was to get could not be written")
+                outbox.abandon()
+        for lane in lanes:
+            lane.end()
+
+
+def bytes_of(part: bytes | Lane) -> bytes:
+    """All of it, joined."""
+    return part.joined() if isinstance(part, Lane) else part
+
+
+def frames_of(parts: Iterable[bytes | Lane]) -> Iterator[bytes]:
+    """Each of theirs."""
+    for part in parts:
+        if isinstance(part, Lane):
+            part.open = False
+            yield from part.frames
+        else:
+            yield part
