@@ -53,7 +53,7 @@ format: setup ## Lay the Python code out
 	$(BIN)/ruff format
 
 bench: setup ## Measure ours beside its peers, under 5 minutes; FULL=1: everything
-	@bin/setup services
+	@bin/setup peers
 	$(BIN)/python -m benchmarks.bench --save $(if $(FULL),--full)
 
 bench-report: setup ## Write docs/performance.md and the README's figures from the last results

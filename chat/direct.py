@@ -143,7 +143,8 @@ class DirectWebSocket(WebSocket):
             return True  # its answer may be among what is not read meanwhile
         if self._unanswered:
             self.keepalive_timeout()
-        elif not self.close_sent and not self.transport.is_closing():
+            return False
+        if not self.close_sent and not self.transport.is_closing():
             self._unanswered = True
             self.transport.write(PING_FRAME)
         return self._unanswered

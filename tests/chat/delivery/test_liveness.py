@@ -8,6 +8,7 @@ import pytest
 from chat.delivery.live import LiveConnection
 from chat.delivery.liveness import SLACK, Liveness
 from chat.delivery.outbox import Outbox
+from chat.delivery.transport import PING_SECONDS, DirectOutbox
 from chat.protocol.session import Session
 from tokens.claims import Claims
 
@@ -97,3 +98,41 @@ async def test_nothing_is_done_for_those_who_have_gone_and_they_are_not_kept() -
     assert many[0][1] == [4408]
     assert not any(frames for _, frames in many[1:])
     await asyncio.sleep(0)
+
+
+class Pinged(DirectOutbox):
+    """One whose client answers so many pings."""
+
+    def __init__(self, answers: int) -> None:
+        self.answers = answers
+        self.pings = 0
+        self.closing, self.sent_at = False, START
+
+    def ping(self) -> bool:
+        self.pings += 1
+        return self.pings <= self.answers
+
+
+def pinged(answers: int) -> tuple[LiveConnection, Pinged]:
+    outbox = Pinged(answers)
+    connection, _ = live()
+    connection.outbox = outbox
+    return connection, outbox
+
+
+async def test_each_is_pinged_in_its_turn_until_one_is_not_answered() -> None:
+    liveness, (connection, outbox) = Liveness(600, 570), pinged(answers=2)
+    liveness.watch(connection)
+    seen = []
+    for seconds in (PING_SECONDS - 1, *(PING_SECONDS * times for times in range(1, 6))):
+        liveness.run(START + seconds)
+        seen.append(outbox.pings)
+    assert seen == [0, 1, 2, 3, 3, 3]
+
+
+async def test_who_has_gone_is_not_pinged() -> None:
+    liveness, (connection, outbox) = Liveness(600, 570), pinged(answers=9)
+    liveness.watch(connection)
+    liveness.forget(connection)
+    liveness.run(START + PING_SECONDS)
+    assert outbox.pings == 0
