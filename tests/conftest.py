@@ -54,3 +54,9 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
 def postgres_url(postgres: Postgres) -> str:
     """A database of this module's own, still empty."""
     return postgres.database()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those that mostly wait come first: at the end they would be waited for by nobody else."""
+    items.sort(key=lambda item: "faults" not in item.path.parts)

@@ -16,7 +16,10 @@ import pytest
 
 from tests.servers import ROOT, StartError, free_port, server_environment
 
-TARGETS = ["help", "setup", "run", "test", "test-faults", "lint", "format", "bench", "clean"]
+TARGETS = [
+    *("help", "setup", "run", "test", "test-faults", "lint", "format"),
+    *("bench", "bench-report", "profile", "clean"),
+]
 LIMIT_SECONDS = 30
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chat import admission
+from chat.delivery import admission
 
 
 def test_who_was_closed_for_abuse_is_barred_alone_and_for_a_moment(
