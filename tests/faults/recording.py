@@ -96,20 +96,29 @@ class Connection(asyncio.Protocol):
     async def open(cls, server: Server, uid: str, **claims: Any) -> Connection:
         """Returns after `hotsock.connected`; raises Refused, also where nothing answers."""
         jwt = token(server, uid=uid, **{"channels": GRANTS, **claims})
-        loop = asyncio.get_running_loop()
+        self = cls(server, uid)
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
-                _, self = await loop.create_connection(
-                    lambda: cls(server, uid), "127.0.0.1", server.port
+                await asyncio.get_running_loop().create_connection(
+                    lambda: self, "127.0.0.1", server.port
                 )
                 self._transport.write(request(jwt))
                 await self._accepted
             await until(lambda: self.frames or self.code is not None, "hotsock.connected")
         except OSError:
+            self._let_go()
             raise Refused(0) from None
+        except BaseException:
+            self._let_go()
+            raise
         if not self.frames:
             raise Refused(0)
         return self
+
+    def _let_go(self) -> None:
+        """Of a socket that nobody will hold."""
+        if transport := getattr(self, "_transport", None):
+            transport.abort()
 
     @property
     def open_(self) -> bool:
