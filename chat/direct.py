@@ -9,7 +9,7 @@ import asyncio
 from typing import Any, Final, cast
 
 from uvicorn.protocols.utils import ClientDisconnected
-from websockets.frames import CloseCode, Frame, apply_mask  # type: ignore[attr-defined]
+from websockets.frames import Frame, apply_mask  # type: ignore[attr-defined]
 from websockets.http11 import Request
 from websockets.protocol import Protocol, Side, State
 
@@ -201,11 +201,6 @@ class DirectWebSocket(WebSocket):
                 self.receiver.receive((text,))
         else:
             self.receiver.receive((data,))
-
-    def _refuse_text(self) -> None:
-        """It is not UTF-8."""
-        self.conn.send_close(CloseCode.INVALID_DATA)
-        self.handle_parser_exception()
 
     def _take_up(self, partial: bytearray, receiver: Receiver) -> None:
         self._partial = None

@@ -179,10 +179,14 @@ class WebSocket(WebSocketsSansIOProtocol):
     def send_receive_event_to_app(self) -> None:
         """Text that is not UTF-8 ends the connection; uvicorn logs a traceback of it, too."""
         if self.curr_msg_data_type == "text" and not _is_utf8(b"".join(self.frames)):
-            self.conn.send_close(CloseCode.INVALID_DATA)
-            self.handle_parser_exception()
+            self._refuse_text()
         else:
             super().send_receive_event_to_app()
+
+    def _refuse_text(self) -> None:
+        """It is not UTF-8."""
+        self.conn.send_close(CloseCode.INVALID_DATA)
+        self.handle_parser_exception()
 
     def handle_parser_exception(self) -> None:
         """The library has refused a frame: sends its close frame and reads on, into nothing."""
@@ -248,11 +252,10 @@ class WebSocket(WebSocketsSansIOProtocol):
 
 def _asks_for_a_websocket(data: bytes) -> bool:
     """Whether it is the head of a handshake, whole, and nothing else."""
-    return (
-        data.startswith(b"GET ")
-        and data.find(END_OF_HEAD) == len(data) - len(END_OF_HEAD)
-        and b"\r\nupgrade: websocket\r\n" in data.lower()
-    )
+    if not (data.startswith(b"GET ") and data.find(END_OF_HEAD) == len(data) - len(END_OF_HEAD)):
+        return False
+    head = data.lower()
+    return b"\r\nupgrade: websocket\r\n" in head and b"\r\nconnection: upgrade\r\n" in head
 
 
 def _is_utf8(data: bytes) -> bool:

@@ -41,9 +41,9 @@ def seconds_left(own: str) -> float | None:
 
 def end_blockers(seconds: float) -> int:
     """Ends sessions that keep others waiting for a lock while their client has said nothing for so
-    long: of a process that was stopped within a transaction. Tells how many there were."""
-    if database.vendor != "postgresql":
-        return 0
+    long: of a process that was stopped within a transaction. Tells how many there were.
+
+    On PostgreSQL alone."""
     with database.cursor() as cursor:
         cursor.execute(END_BLOCKERS, [seconds])
         return len(cursor.fetchall())

@@ -8,6 +8,8 @@ import asyncio
 import logging
 from typing import Final
 
+from django.db import connection
+
 from chat.protocol.errors import ProtocolError
 from tokens.names import is_presence
 
@@ -91,6 +93,8 @@ class Reaper:
     async def end_blockers(self) -> None:
         """Of whoever was stopped while it holds locks: nobody could write to these channels, nor
         tell that its members are gone, before it goes on."""
+        if connection.vendor != "postgresql":
+            return
         if ended := await read(end_blockers, self._lease_seconds / 2):
             log.error("%d sessions were ended that held locks and did nothing", ended)
 
