@@ -32,6 +32,7 @@ from tests.servers import (
     start_server,
 )
 
+ALONE = "FAULT_SCALE" in os.environ  # `make test-faults`: no other tests run beside
 SCALE = float(os.environ.get("FAULT_SCALE", "1"))
 OUTCOME = pytest.StashKey[str]()
 
@@ -91,7 +92,7 @@ def fault(request: pytest.FixtureRequest) -> Iterator[Fault]:
     name = request.path.stem.removeprefix("test_")
     fault = Fault(name, request.node.name.removeprefix("test_"), seed)
     yield fault
-    if "FAULT_SCALE" in os.environ:
+    if ALONE:
         results.append(fault.result(request.node.stash.get(OUTCOME, "error")))
 
 

@@ -127,7 +127,12 @@ def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"])).decode()
+            length = int(self.headers["content-length"])
+            content = self.rfile.read(length)
+            if len(content) < length:  # its server was stopped in the middle of it
+                self.close_connection = True
+                return
+            body = content.decode()
             headers = {name.lower(): value for name, value in self.headers.items()}
             try:
                 status = receiver.take(body, headers)
