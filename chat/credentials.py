@@ -1,7 +1,8 @@
 """Who calls the HTTP API: a connection, by its id and its secret, or the application's own backend,
 by one of two keys.
 
-A connection's work in every process (protocol.md section 14): they are looked up in the database.
+A connection's work in every process (protocol.md section 14): they are looked up in the database,
+those of this process once.
 """
 
 import hmac
@@ -13,6 +14,7 @@ from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 
 from chat.actions.connections import secret_hash
+from chat.delivery.live import LiveConnection
 from chat.delivery.reader import read
 from chat.http import View
 from chat.models import Connection, Subscription
@@ -37,16 +39,25 @@ async def session_of(
     Raises ProtocolError: INVALID_CONNECTION (wrong id or secret, or it has ended),
     SERVICE_UNAVAILABLE.
     """
+    held = node.connections.get(connection_id)
+    if held is not None and held.secret_hash:
+        return _held(held, secret_hash(secret))
     session, holder = await read(_session_of, connection_id, secret, node.id, channel)
-    if holder == node.id and _has_ended(node, connection_id):
-        raise _invalid_connection()  # though its row has yet to go
-    return session
+    if holder != node.id:
+        return session
+    held = node.connections.get(connection_id)
+    if held is None:
+        raise _invalid_connection()  # it has ended, though its row has yet to go
+    held.secret_hash = hashed = secret_hash(secret)
+    return _held(held, hashed)
 
 
-def _has_ended(node: Node, connection_id: str) -> bool:
-    """Also where its close frame is out, and its client does not answer it."""
-    connection = node.connections.get(connection_id)
-    return connection is None or connection.outbox.closing
+def _held(connection: LiveConnection, hashed: str) -> Session:
+    """The session of a connection of this process, as it is."""
+    same = hmac.compare_digest(connection.secret_hash, hashed)
+    if not same or connection.outbox.closing:  # though its client may not have answered that yet
+        raise _invalid_connection()
+    return connection.session
 
 
 def _session_of(

@@ -38,8 +38,8 @@ async def client_operation(request: HttpRequest, operation: str) -> HttpResponse
     limit = settings.CLIENT_FRAMES_PER_SECOND
     if not here.call_rates.of(session.connection_id, limit).allows(time.monotonic()):
         raise ProtocolError(ErrorCode.RATE_LIMITED, f"More than {limit} calls a second.")
-    session.source = source_of(request, "client.http", connection_id)
-    answered = await act(here, session, body)
+    caller = session.seen_from(source_of(request, "client.http", connection_id))
+    answered = await act(here, caller, body)
     return answer(answered.body, answered.status)
 
 

@@ -193,12 +193,12 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "chatsite.health.probes",
+    "chatsite.doors.api",
     "django.middleware.security.SecurityMiddleware",
     "chatsite.staticfiles.StaticFilesMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "django.middleware.common.CommonMiddleware",
-    "chatsite.doors.api",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",

@@ -5,6 +5,7 @@ know, or raises the ProtocolError that its sender is told (protocol.md sections 
 """
 
 from collections.abc import Iterable
+from copy import copy
 from typing import Final
 
 from tokens.claims import Claims
@@ -52,6 +53,12 @@ class Session:
         # By channel: what its next passing message must stay behind (promise P4).
         self.last_numbers = NO_NUMBERS
         self.routes = NO_ROUTES  # by channel, as the client names it, and event
+
+    def seen_from(self, source: Source) -> "Session":
+        """The same, with the same subscriptions, where its client asks in another way."""
+        other = copy(self)
+        other.source = source
+        return other
 
     def set_umd(self, umd: str) -> None:
         """The metadata of later subscriptions, as JSON text."""

@@ -17,9 +17,10 @@ OPERATIONS = ["listMessages", "listReactions", "publishMessage"]
 # --- whose calls they are -----------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("called", [False, True], ids=["at first", "later"])
 @pytest.mark.parametrize("operation", OPERATIONS)
 async def test_it_needs_the_credentials_of_an_open_connection(
-    every_server: Server, channel: str, operation: str
+    every_server: Server, channel: str, operation: str, called: bool
 ) -> None:
     body = compact({"channel": channel, "event": "chat", "messageId": "0" * 26})
     async with (
@@ -28,6 +29,8 @@ async def test_it_needs_the_credentials_of_an_open_connection(
         http_client(every_server) as http,
     ):
         await client.subscribe(channel)
+        if called:
+            assert (await client.call("listMessages", {"channel": channel})).status == 200
         for credentials in (
             {},
             {"connectionId": client.id},
@@ -50,6 +53,7 @@ async def test_it_needs_the_credentials_of_an_open_connection(
 async def test_credentials_end_with_the_connection(every_server: Server, channel: str) -> None:
     async with connect(every_server, channels=room(channel)) as client:
         await client.subscribe(channel)
+        assert (await client.call("listMessages", {"channel": channel})).status == 200
         await client.socket.close()
 
         async def ended() -> bool:
