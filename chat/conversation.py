@@ -1,5 +1,6 @@
-"""What one connection says, a frame at a time, each waiting for its commit: so order is kept, and
-the writer's queue is bounded by the number of connections (design.md section 4).
+"""What one connection says, a frame at a time, each waiting for the one before it. Messages to be
+stored do not wait for each other but go to the writer as they come, a few at most: it keeps their
+order, and its queue is bounded by the number of connections (docs/decisions/0004-in-a-row.md).
 
 A frame that needs nobody's answer is handled at once; only what waits becomes a coroutine.
 """
@@ -8,15 +9,18 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Iterable, Iterator
+from functools import partial
 from typing import Final, Protocol
 
 from django.conf import settings
 
 from chat.actions.connections import Opened, close_connection
 from chat.actions.handlers import handle
-from chat.actions.messages import pass_on
+from chat.actions.messages import pass_on, put_stored, remember
 from chat.actions.subscriptions import subscribe
+from chat.delivery.commit import Outcome
 from chat.delivery.live import LiveConnection
+from chat.delivery.operations import StoreMessage
 from chat.node import Node
 from chat.protocol import commands, decoders, events, frames
 from chat.protocol.errors import CloseCode, ErrorCode, ProtocolError
@@ -28,6 +32,8 @@ log = logging.getLogger("chat.consumer")
 MAX_REFUSED: Final = 100
 # Frames that wait for one to be handled; then reading pauses.
 MAX_WAITING: Final = 64
+# Messages that are stored, one behind the other, while none of them is committed yet.
+MAX_STORING: Final = 16
 
 # Characters, of 4 bytes at most.
 SURELY_SMALL: Final = frames.MAX_FRAME_BYTES // 4
@@ -38,13 +44,15 @@ FAILED: Final = "The server could not handle this; try again."
 class Conversation:
     """An open connection, from its first frame to the last row of it removed."""
 
-    __slots__ = ("_node", "_rate", "connection", "loop")
+    __slots__ = ("_node", "_rate", "_settled", "_storing", "connection", "loop")
 
     def __init__(self, node: Node, connection: LiveConnection) -> None:
         self.connection = connection
         self._node = node
         self._rate = Rate(settings.CLIENT_FRAMES_PER_SECOND)
         self.loop = node.loop
+        self._storing = 0  # messages that are not committed yet
+        self._settled: asyncio.Future[None] | None = None  # waits until there are none
 
     def begin(self, opened: Opened) -> Awaitable[None]:
         """Says `hotsock.connected`; what is waited for are the subscriptions of its token."""
@@ -82,18 +90,51 @@ class Conversation:
         try:
             frame = frames.parse(text)
             route = session.routes.get((frame.channel, frame.event))
-            if route is None or not route.passes or frame.schedule_expression is not None:
-                rest = handle(node, connection, frame)
-                return None if rest is None else self._finish(rest, frame.event, frame.channel)
-            pass_on(node, session, route, decoders.valid_data(frame.data))
+            if route is not None and frame.schedule_expression is None:
+                if route.stores and self._storing < MAX_STORING:
+                    told = partial(self._stored, frame.event, frame.channel)
+                    put_stored(node, session, route, decoders.valid_data(frame.data), told)
+                    self._storing += 1
+                    return None
+                if route.passes and not self._storing:
+                    pass_on(node, session, route, decoders.valid_data(frame.data))
+                    return None
+            if self._storing:
+                return self._finish(self._behind(text), frame.event, frame.channel)
+            rest = handle(node, connection, frame)
+            return None if rest is None else self._finish(rest, frame.event, frame.channel)
         except ProtocolError as error:
+            if self._storing:
+                return self._finish(self._behind(text), None, None)
             self._refuse(error, *frames.outline(text))
         except Exception:  # the outermost edge
             self._fail(*frames.outline(text))
         return None
 
+    def _stored(
+        self, event: str, channel: str | None, operation: StoreMessage, outcome: Outcome
+    ) -> None:
+        self._storing -= 1
+        if isinstance(outcome, ProtocolError):
+            self._refuse(outcome, event, channel)
+        else:
+            remember(self.connection.session, operation)
+        if not self._storing and self._settled is not None:
+            self._settled.set_result(None)
+            self._settled = None
+
+    async def _behind(self, frame: str | bytes) -> None:
+        """Handles it once all that was published before is stored, or was refused."""
+        self._settled = settled = self.loop.create_future()
+        await asyncio.shield(settled)
+        rest = self._handle_odd(frame)
+        if rest is not None:
+            await rest
+
     def _handle_odd(self, sent: str | bytes) -> Awaitable[None] | None:
-        """What is large, or binary."""
+        """What may be large, or binary."""
+        if self._storing:
+            return self._finish(self._behind(sent), None, None)
         if frames.oversize(sent):
             self.connection.outbox.close(CloseCode.TOO_LARGE)
         elif isinstance(sent, bytes):
@@ -116,7 +157,9 @@ class Conversation:
             except Exception:  # the outermost edge
                 self._fail("hotsock.subscribe", channel)
 
-    async def _finish(self, rest: Awaitable[object], event: str, channel: str | None) -> None:
+    async def _finish(
+        self, rest: Awaitable[object], event: str | None, channel: str | None
+    ) -> None:
         self.connection.handling = True
         try:
             await rest

@@ -8,6 +8,7 @@ from chat.delivery.changes import Passing
 from chat.delivery.operations import StoreMessage
 from chat.delivery.operations.messages import ReportMessage
 from chat.delivery.receivers import listening
+from chat.delivery.writer import Told
 from chat.node import Node
 from chat.protocol import ids
 from chat.protocol.commands import Publish
@@ -79,25 +80,29 @@ def pass_on(node: Node, session: Session, route: Route, data: bytes) -> str:
     return id
 
 
+def put_stored(node: Node, session: Session, route: Route, data: bytes, told: Told) -> None:
+    """Stores one of several in a row: `told` learns how it went. Raises SERVICE_UNAVAILABLE."""
+    node.writer.put(_message(session, route, data), told)
+
+
 async def _store(node: Node, session: Session, operation: StoreMessage) -> str:
     id: str = await node.writer.submit(operation)
-    if operation.change is not None:
-        session.remember(operation.channel, operation.change.number)
+    remember(session, operation)
     return id
 
 
+def remember(session: Session, operation: StoreMessage) -> None:
+    """What it published later stays behind this (promise P4)."""
+    if operation.change is not None:
+        session.remember(operation.channel, operation.change.number)
+
+
 def _message(session: Session, route: Route, data: bytes) -> StoreMessage:
+    sender, rights = route.sender, route.rights
     return StoreMessage(
-        channel=route.channel,
-        event=route.event,
-        data=data,
-        uid=route.sender.uid,
-        umd=route.sender.umd,
-        meta=route.sender.meta,
-        store=route.rights.store,
-        origin=session.connection_id,
-        echo=route.rights.echo,
-        source=session.source if route.rights.emit_pubsub_event else None,
+        *(route.channel, route.event, data, sender.uid, sender.umd, sender.meta),
+        *(rights.store, session.connection_id, rights.echo),
+        session.source if rights.emit_pubsub_event else None,
     )
 
 

@@ -3,8 +3,8 @@
 import logging
 import sqlite3
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
-from itertools import groupby
 from typing import Any, Final
 
 from django.db import connection
@@ -100,11 +100,14 @@ def _commit_together(operations: Sequence[Operation], while_away: WhileAway) -> 
 
 
 def _fill(transaction: Transaction, operations: Sequence[Operation]) -> list[Outcome]:
-    for _, group in groupby(sorted(operations, key=_kind), key=_kind):
-        alike = list(group)
-        type(alike[0]).load(transaction, alike)
+    kinds: dict[type[Operation], list[Operation]] = defaultdict(list)
+    for operation in operations:
+        kinds[type(operation)].append(operation)
+    for kind in sorted(kinds, key=_name):
+        kind.load(transaction, kinds[kind])
     outcomes = [_apply(operation, transaction) for operation in operations]
-    transaction.forget(_refused_alone(operations, outcomes))
+    if any(isinstance(outcome, ProtocolError) for outcome in outcomes):
+        transaction.forget(_refused_alone(operations, outcomes))
     transaction.flush()
     return outcomes
 
@@ -152,8 +155,8 @@ def _holds_messages(transaction: Transaction) -> bool:
     return bool(_cursor().execute(HOLDS, [stored]).fetchone()[0] == len(stored))
 
 
-def _kind(operation: Operation) -> str:
-    return type(operation).__name__
+def _name(kind: type[Operation]) -> str:
+    return kind.__name__
 
 
 def _apply(operation: Operation, transaction: Transaction) -> Outcome:

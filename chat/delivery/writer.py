@@ -10,6 +10,7 @@ import contextlib
 import queue
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from django.db import connection
@@ -24,7 +25,9 @@ from .patience import be_impatient
 
 MAX_BATCH: Final = 500
 
-Pending = tuple[Operation, "asyncio.Future[Any]"]
+Told = Callable[[Any, Outcome], object]
+"""Called on the event loop once the operation is committed and announced, or was refused."""
+Pending = tuple[Operation, Told]
 
 
 class Writer:
@@ -57,11 +60,17 @@ class Writer:
         Raises the ProtocolError with which it was refused: SERVICE_UNAVAILABLE where the database
         did not take it, or the writer has been stopped. Being cancelled does not undo it.
         """
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self.put(operation, partial(_answer, future))
+        return await future
+
+    def put(self, operation: Operation, told: Told) -> None:
+        """As `submit`, for whoever puts several before the first is committed: they are committed
+        in the order in which they were put. Raises ProtocolError where the writer has been
+        stopped; all else comes to `told`."""
         if self._ending:
             raise ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, "The server is shutting down.")
-        future: asyncio.Future[Any] = self._loop.create_future()
-        self._queue.put((operation, future))
-        return await future
+        self._queue.put((operation, told))
 
     async def stop(self) -> None:
         """Returns when all that was submitted before is committed and the thread has ended."""
@@ -116,14 +125,17 @@ class Writer:
                 return self._queue.get(timeout=POLL_SECONDS)
 
     def _settle(self, batch: list[Pending], outcomes: list[Outcome]) -> None:
-        for (operation, future), outcome in zip(batch, outcomes, strict=True):
-            refused = isinstance(outcome, ProtocolError)
-            if not refused:
+        for (operation, told), outcome in zip(batch, outcomes, strict=True):
+            if not isinstance(outcome, ProtocolError):
                 for item in operation.announced:
                     self._announce(item)
-            if future.done():  # its caller is gone
-                continue
-            if refused:
-                future.set_exception(outcome)
-            else:
-                future.set_result(outcome)
+            told(operation, outcome)
+
+
+def _answer(future: "asyncio.Future[Any]", operation: Operation, outcome: Outcome) -> None:
+    if future.done():  # its caller is gone
+        return
+    if isinstance(outcome, ProtocolError):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)

@@ -5,6 +5,7 @@ again would turn 2^64 into 1.8446744073709552e+19 (design.md section 4).
 """
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct, json
@@ -138,17 +139,27 @@ def message_json(id: str, event: str, channel: str, data: bytes, meta: bytes | N
     return b'{"id":"%b%b%b%b}' % (id.encode(), _named(event, channel), data, tail)
 
 
+@lru_cache(maxsize=1024)
 def _named(event: str, channel: str) -> bytes:
     return b'","event":%b,"channel":%b,"data":' % (quote(event), quote(channel))
-
-
-def message(id: str, event: str, channel: str, data: bytes, meta: bytes | None) -> Event:
-    return Event(message_json(id, event, channel, data, meta))
 
 
 _BEGIN: Final = b'{"id":"'
 _BEGINNINGS: Final = tuple(_frame_header(size) + _BEGIN for size in range(1024))
 ID_BYTES: Final = 26  # of a ULID
+_BARE_BYTES: Final = len(_BEGIN) + ID_BYTES + len(b"}")
+
+
+def _beginning(size: int) -> bytes:
+    """Of the frame of a message whose JSON has so many bytes."""
+    return _BEGINNINGS[size] if size < len(_BEGINNINGS) else _frame_header(size) + _BEGIN
+
+
+def message(id: str, event: str, channel: str, data: bytes, meta: bytes | None) -> Event:
+    named = _named(event, channel)
+    tail = b"" if meta is None else b',"meta":' + meta
+    beginning = _beginning(_BARE_BYTES + len(named) + len(data) + len(tail))
+    return Event(None, b"".join((beginning, id.encode(), named, data, tail, b"}")))
 
 
 class Template:
@@ -166,8 +177,7 @@ class Template:
         if meta is not self._meta:
             self._meta, self._tail = meta, b',"meta":%b}' % meta
             self._size = len(_BEGIN) + ID_BYTES + len(self._named) + len(self._tail)
-        size = self._size + len(data)
-        beginning = _BEGINNINGS[size] if size < len(_BEGINNINGS) else _frame_header(size) + _BEGIN
+        beginning = _beginning(self._size + len(data))
         return Event(None, b"".join((beginning, id.encode(), self._named, data, self._tail)))
 
 

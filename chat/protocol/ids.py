@@ -28,12 +28,21 @@ def next_id(last: int, ms: int) -> int:
     return max(ms << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS - 1), last + 1)
 
 
-def ulid_text(number: int) -> str:
-    return str(ULID.from_int(number))
-
-
-# The last two of a ULID's characters, in their order.
+# Two of a ULID's characters, in their order: what ten bits of its number come to.
 _TAILS: Final = tuple(map("".join, itertools.product(BASE32, repeat=2)))
+_SHIFTS: Final = tuple(range(120, -1, -10))
+
+
+def ulid_text(number: int) -> str:
+    return "".join([_TAILS[number >> shift & 1023] for shift in _SHIFTS])
+
+
+def following(id: str, number: int) -> str:
+    """The text of `number`, the one after that of `id`: mostly another tail is all."""
+    tail = number & 1023
+    return id[:-2] + _TAILS[tail] if tail else ulid_text(number)
+
+
 # A millisecond, how its ids begin, and the tails not taken yet. Replaced as one: threads share it.
 _run: tuple[int, str, Iterator[str]] = (-1, "", iter(()))
 

@@ -182,6 +182,7 @@ class Session:
                 rights,
                 sender,
                 template,
+                bool(rights.store),
                 not (rights.store or rights.emit_pubsub_event),
             )
             if self.routes is NO_ROUTES or len(self.routes) >= MAX_REMEMBERED:

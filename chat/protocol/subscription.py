@@ -50,4 +50,5 @@ class Route:
     rights: MessageRights
     sender: Sender
     template: events.Template
+    stores: bool
     passes: bool  # it is told to those who listen now, and to nobody else

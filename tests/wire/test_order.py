@@ -238,3 +238,58 @@ async def test_reactions_and_messages_have_one_order(every_server: Server, chann
             elif frame["event"] == f"{reaction}Removed":
                 standing.remove(frame["meta"]["uid"])
         assert [item["uid"] for item in summary] == standing
+
+
+async def test_answers_come_in_the_order_of_what_was_sent(
+    every_server: Server, channel: str
+) -> None:
+    """Whatever is sent behind messages that are not committed yet, without waiting for them."""
+    stored = {"publish": True, "store": 60, "echo": True}
+    messages = {"chat": stored, "typing": {"publish": True, "echo": True}}
+    async with connect(every_server, uid="jim", channels=room(channel, messages)) as jim:
+        await jim.subscribe(channel)
+        for event in messages:
+            await jim.publish(channel, "first", event)
+            await jim.receive(event)
+        behind: dict[str, list[dict[str, Any] | str | bytes]] = {
+            "typing": [{"event": "typing", "channel": channel}],
+            "hotsock.pong": [{"event": "hotsock.ping"}],
+            "PUBLISH_PERMISSION_DENIED": [{"event": "other", "channel": channel}],
+            "INVALID_MESSAGE": ["{", b"binary", '{"event":1}'],
+            "DATA_TOO_LARGE": [{"event": "chat", "channel": channel, "data": "x" * 40_000}],
+            "chat": [{"event": "chat", "channel": channel, "data": "y" * 32_000}],
+        }
+        expected: list[str] = []
+        for answer, frames in behind.items():
+            for frame in frames:
+                await jim.send(
+                    *({"event": "chat", "channel": channel, "data": n} for n in range(7))
+                )
+                await jim.send(frame)
+                expected += [*map(str, range(7)), answer]
+        got = [answered(await jim.receive()) for _ in expected]
+        assert got == expected
+        history = await jim.whole_history(channel)
+        await jim.nothing()
+    numbers = [frame["data"] for frame in history if isinstance(frame["data"], int)]
+    assert numbers == [*range(7)] * (len(expected) // 8)
+
+
+def answered(frame: Any) -> str:
+    if "error" in frame:
+        return str(frame["error"]["code"])
+    return str(frame["data"]) if isinstance(frame.get("data"), int) else str(frame["event"])
+
+
+async def test_more_messages_than_may_wait_are_all_stored(
+    every_server: Server, channel: str
+) -> None:
+    messages = {"chat": {"publish": True, "store": 60, "echo": True}}
+    frame = {"event": "chat", "channel": channel}
+    async with connect(every_server, uid="jim", channels=room(channel, messages)) as jim:
+        await jim.subscribe(channel)
+        await jim.send(*({**frame, "data": number} for number in range(300)))
+        heard = [(await jim.receive("chat"))["data"] for _ in range(300)]
+        history = await jim.whole_history(channel)
+    assert heard == [*range(300)]
+    assert [each["data"] for each in history] == heard

@@ -1,0 +1,54 @@
+"""What one connection may have under way at once (promise P6)."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from chat import node as nodes
+from chat.conversation import MAX_STORING, Conversation
+from chat.delivery.operations import Operation, StoreMessage
+from chat.delivery.writer import Told
+from chat.protocol.errors import ErrorCode, ProtocolError
+from chat.protocol.session import Session
+from tests.chat.test_node import here, live
+from tests.wire.client import compact
+from tokens.claims import parse_claims
+
+__all__ = ["here"]
+
+
+@pytest.mark.parametrize("refused", [False, True])
+async def test_so_many_messages_wait_for_the_writer_and_no_more(
+    here: nodes.Node, channel: str, monkeypatch: pytest.MonkeyPatch, refused: bool
+) -> None:
+    put: list[tuple[Any, Told]] = []
+    others = here.writer.put
+
+    def record(operation: Operation, told: Told) -> None:
+        if isinstance(operation, StoreMessage):
+            put.append((operation, told))
+        else:
+            others(operation, told)
+
+    monkeypatch.setattr(here.writer, "put", record)
+    granted = {"broadcast": True, "store": 60}
+    claims = {"exp": 2e9, "scope": "connect", "channels": {channel: {"messages": {"*": granted}}}}
+    connection = live()
+    connection.session = Session("id", parse_claims(compact(claims).encode(), scope="connect"))
+    connection.session.route(channel, "chat")
+    conversation = Conversation(here, connection)
+    coming = iter([compact({"event": "chat", "channel": channel, "data": n}) for n in range(20)])
+
+    rest = conversation.hear(coming)
+    assert rest is not None
+    assert len(put) == MAX_STORING
+    behind = asyncio.ensure_future(rest)
+    outcome = ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, "Away.") if refused else "id"
+    for operation, told in put[:]:
+        await asyncio.sleep(0)
+        assert not behind.done()
+        told(operation, outcome)
+    await behind
+    assert conversation.hear(coming) is None
+    assert [operation.data for operation, _ in put] == [b"%d" % number for number in range(20)]
