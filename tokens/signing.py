@@ -23,9 +23,11 @@ from tokens.claims import Claims, TokenError, check_claims, parse_claims
 from tokens.keys import METHODS, Key, KeyProblem, load_signing, load_verifying
 from tokens.names import MAX_TOKEN_BYTES
 
-# Verified tokens remembered, by number and by the sum of their lengths in bytes.
-MAX_CACHED_TOKENS = 10_000
-MAX_CACHED_BYTES = 8 * 1024 * 1024
+# Verified tokens remembered, by number and by the sum of their lengths in bytes. Each takes some
+# 6 KB with its permissions, a large one ten times its length; those of open connections are in
+# memory anyway.
+MAX_CACHED_TOKENS = 1000
+MAX_CACHED_BYTES = 2 * 1024 * 1024
 
 _COMPACT = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
 _jws = jwt.PyJWS(algorithms=list(METHODS))
