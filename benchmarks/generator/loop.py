@@ -67,8 +67,11 @@ def percentiles(seconds: Sequence[float]) -> dict[str, float]:
 
 
 class Loop:
-    def __init__(self, rooms: Sequence[Room]) -> None:
+    """`rest`: seconds before each look at what has come, so that a read finds more of it."""
+
+    def __init__(self, rooms: Sequence[Room], rest: float = 0.0) -> None:
         self.rooms = rooms
+        self._rest = rest
         self._poll = select.epoll()
         self._connections: dict[int, Connection] = {}
         for room in rooms:
@@ -91,6 +94,8 @@ class Loop:
 
     def _turn(self) -> None:
         connections = self._connections
+        if self._rest:
+            time.sleep(self._rest)
         for fileno, _ in self._poll.poll(0.1):
             connection = connections[fileno]
             connection.read()
@@ -135,9 +140,11 @@ class Usage:
         return cpu.used(self.pids), cpu.waited(self.pids)
 
 
-def measure(rooms: Sequence[Room], pids: Sequence[int], *, warm: float, seconds: float) -> Measured:
+def measure(
+    rooms: Sequence[Room], pids: Sequence[int], *, warm: float, seconds: float, rest: float = 0.0
+) -> Measured:
     """`pids` are the processes of the server."""
-    loop = Loop(rooms)
+    loop = Loop(rooms, rest)
     gc.collect()
     gc.disable()
     try:

@@ -24,7 +24,8 @@ UNASKED: Final = ("socketio",)
 
 @dataclass(frozen=True)
 class Talk(Scenario):
-    """`rooms` of a publisher and `members`; with `everyone`, of members that all publish."""
+    """`rooms` of a publisher and `members`; with `everyone`, of members that all publish. `rest`:
+    see Loop; a fraction of the time for which what is on its way keeps any server busy."""
 
     name: str
     title: str
@@ -33,6 +34,7 @@ class Talk(Scenario):
     rooms: int = 1
     everyone: bool = False
     ahead: int = AHEAD
+    rest: float = 0.0
     data: str = DATA
     against: tuple[str, ...] = tuple(PEERS)
     short = True
@@ -55,7 +57,7 @@ class Talk(Scenario):
     ) -> Measured:
         pids = list(dict.fromkeys((*publishing.pids, *receiving.pids)))
         with self.connected(peer, publishing, receiving, chunk) as rooms:
-            return measure(rooms, pids, warm=WARM_SECONDS, seconds=seconds)
+            return measure(rooms, pids, warm=WARM_SECONDS, seconds=seconds, rest=self.rest)
 
     @contextlib.contextmanager
     def connected(
@@ -134,9 +136,16 @@ TALKS: Final = {
     talk.name: talk
     for talk in (
         Talk("fanout-1", "1 publisher → 1 subscriber", members=1, chunk=128),
-        Talk("fanout-100", "1 → 100", members=100, chunk=32),
-        Talk("fanout-1000", "1 → 1,000", members=1000, chunk=16),
-        Talk("rooms", "500 rooms of 2, all talking", members=2, rooms=500, everyone=True, chunk=4),
+        Talk("fanout-100", "1 → 100", members=100, chunk=32, rest=0.0005),
+        Talk("fanout-1000", "1 → 1,000", members=1000, chunk=32, rest=0.001),
+        Talk(
+            *("rooms", "500 rooms of 2, all talking"),
+            members=2,
+            rooms=500,
+            everyone=True,
+            chunk=4,
+            rest=0.001,
+        ),
         Talk(
             *("single", "one message at a time"),
             members=1,
