@@ -189,16 +189,17 @@ class Feed:
 
     def _deliver_to_all(self, item: Item) -> None:
         lone = None if item.echo else item.origin
+        frame = item.event.framed or item.event.frame
         if len(self._even) > FEW:
             lane = self._lane
             if lane is not None and lane.open and lone == self._lone:
-                lane.frames.append(item.event.frame)
+                lane.frames.append(frame)
             else:
-                self._open_lane(item.event.frame, lone)
+                self._open_lane(frame, lone)
         else:
             for outbox, connection_id in self._even.items():
                 if connection_id != lone:
-                    outbox.put(item.event.frame)
+                    outbox.put(frame)
         for subscriber in self._others:
             subscriber.take(item)
 

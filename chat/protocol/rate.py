@@ -23,9 +23,11 @@ class Rate:
 
     def allows(self, now: float) -> bool:
         """Counts a frame at `now` (seconds of any steady clock), or refuses it."""
-        if self._full_at <= now:
+        full_at = self._full_at
+        if full_at <= now:
             self.refused = 0
-        full_at = max(self._full_at, now) + self._interval
+            full_at = now
+        full_at += self._interval
         if full_at - now > BURST_SECONDS:
             self.refused += 1
             return False
