@@ -137,6 +137,7 @@ class DirectWebSocket(WebSocket):
     def start_keepalive(self) -> None:
         """Nothing to start: it is pinged beside the others."""
         self.timer.cancel()
+        self.timer = RUN_OUT
 
     def ping(self) -> bool:
         if self._held_back:
@@ -268,6 +269,15 @@ class DirectWebSocket(WebSocket):
 ALWAYS: Final = asyncio.Event()
 """Stands for the event of each open connection, for which nothing waits: it takes 760 bytes."""
 ALWAYS.set()
+
+
+class _RunOut:
+    def cancel(self) -> None:
+        """Nothing to cancel."""
+
+
+RUN_OUT: Final = cast("asyncio.TimerHandle", _RunOut())
+"""Stands for the timer of each handshake that is done: it takes 200 bytes."""
 
 
 class _Door:
