@@ -8,7 +8,7 @@ LINTS := lint-types lint-code lint-site
 SIDE_BY_SIDE := $(MAKE) --no-print-directory --jobs 2 --output-sync
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-faults test-scripts lint $(LINTS) format bench bench-report profile clean
+.PHONY: help setup run test test-faults test-nginx test-scripts lint $(LINTS) format bench bench-report profile clean
 
 help: ## Say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,10 @@ lint-code: setup
 lint-site: setup
 	DATABASE_URL=sqlite://:memory: $(MANAGE) makemigrations --check --dry-run
 	DEBUG=false ALLOWED_HOSTS=chat.example.org $(MANAGE) check --deploy --fail-level WARNING
+
+test-nginx: setup ## All wire and browser tests through a real nginx, before two hosts
+	@bin/setup services
+	$(BIN)/python -m tests.nginx.everything
 
 test-scripts: setup
 	$(NODE) --test 'tests/js/**/*.test.js'
