@@ -66,6 +66,14 @@ class Conversation:
     def hear(self, sent: Iterator[str | bytes]) -> Awaitable[None] | None:
         """Handles frames (bytes: a binary one) up to the one of which the rest must be awaited
         before the next is heard; gives that rest."""
+        tick = self._node.tick
+        tick.hold()
+        try:
+            return self._hear(sent)
+        finally:
+            tick.let_go()
+
+    def _hear(self, sent: Iterator[str | bytes]) -> Awaitable[None] | None:
         connection, rate = self.connection, self._rate
         outbox = connection.outbox
         connection.heard_at = now = self._node.loop.time()

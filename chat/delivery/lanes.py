@@ -4,9 +4,11 @@
 import asyncio
 import logging
 from collections.abc import Iterable, Iterator
-from typing import Protocol
+from typing import Final, Protocol
 
 log = logging.getLogger("chat.transport")
+
+FEW: Final = 2
 
 
 class Lane:
@@ -46,12 +48,14 @@ class Sender(Protocol):
 class Tick:
     """The outboxes that have something to send in this turn of the event loop."""
 
-    __slots__ = ("_lanes", "_loop", "_waiting")
+    __slots__ = ("_held", "_lanes", "_loop", "_scheduled", "_waiting")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._waiting: list[Sender] = []
         self._lanes: list[Lane] = []
+        self._scheduled = False
+        self._held = False
 
     def lane(self, frame: bytes) -> Lane:
         """For this turn, to be followed by outboxes at once."""
@@ -67,11 +71,26 @@ class Tick:
         self._schedule()
         self._waiting.append(outbox)
 
+    def hold(self) -> None:
+        """Until `let_go`, which comes in this call of the event loop's."""
+        self._held = True
+
+    def let_go(self) -> None:
+        """What few outboxes have is written now: a turn of the event loop for it would take longer.
+        What is for more waits for what else this turn brings."""
+        self._held = False
+        if self._lanes or len(self._waiting) > FEW:
+            self._schedule()
+        elif self._waiting and not self._scheduled:
+            self._flush()
+
     def _schedule(self) -> None:
-        if not (self._waiting or self._lanes):
+        if not (self._scheduled or self._held):
+            self._scheduled = True
             self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
+        self._scheduled = False
         waiting, self._waiting = self._waiting, []
         lanes, self._lanes = self._lanes, []
         now = self._loop.time()

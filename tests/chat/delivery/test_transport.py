@@ -127,6 +127,41 @@ def listening(tick: Tick, frame: bytes, *sockets: Socket) -> Lane:
 # --- in one turn ---------------------------------------------------------------------------------
 
 
+async def test_what_one_read_has_for_few_is_written_at_its_end(tick: Tick) -> None:
+    one, two = Socket(tick), Socket(tick)
+    tick.hold()
+    one.put(b"a", b"b")
+    two.put(b"c")
+    assert one.made.writes == []
+    tick.let_go()
+    assert (one.made.writes, two.made.writes) == ([b"ab"], [b"c"])
+    await turn()
+    assert (one.made.writes, two.made.writes) == ([b"ab"], [b"c"])
+
+
+async def test_what_one_read_has_for_many_waits_for_the_others(tick: Tick) -> None:
+    sockets = [Socket(tick) for _ in range(3)]
+    for frame in (b"a", b"b"):
+        tick.hold()
+        for socket in sockets:
+            socket.put(frame)
+        tick.let_go()
+    assert [socket.made.writes for socket in sockets] == [[], [], []]
+    await turn()
+    assert [socket.made.writes for socket in sockets] == [[b"ab"]] * 3
+
+
+async def test_what_one_read_has_comes_after_what_waits(tick: Tick) -> None:
+    socket = Socket(tick)
+    socket.put(b"a")
+    tick.hold()
+    socket.put(b"b")
+    tick.let_go()
+    assert socket.made.writes == []
+    await turn()
+    assert socket.made.writes == [b"ab"]
+
+
 async def test_frames_of_a_turn_are_written_once_joined_and_in_order(socket: Socket) -> None:
     event = Event(b"{}")
     socket.put(b"a", b"b")
@@ -422,7 +457,7 @@ async def test_what_has_ended_sends_nothing_more(tick: Tick, how: str, paused: b
     assert pam.said in (b"b", b"bc")
 
 
-STEPS = ["put", "lane", "add", "turn", "block", "take", "unblock", "room", "close"]
+STEPS = ["put", "read", "lane", "add", "turn", "block", "take", "unblock", "room", "close"]
 
 
 @settings(max_examples=60)
@@ -440,6 +475,12 @@ def test_frames_leave_once_in_order_and_close_ends_them(steps: list[tuple[str, i
             if step == "put":
                 socket.put(frame)
                 expected[at] += b"" if closed[at] else frame
+            elif step == "read":
+                tick.hold()
+                for each in range(at, 3):
+                    sockets[each].put(frame)
+                    expected[each] += b"" if closed[each] else frame
+                tick.let_go()
             elif step in ("lane", "add"):
                 if step == "add" and lane is not None and lane.open:
                     lane.frames.append(frame)
