@@ -1,7 +1,7 @@
 """`python -m benchmarks.inserts WAY CHANNELS SECONDS`: what storing messages takes without us.
 
-`orm`: a transaction of Django's each, as most projects do it. `plain`: the driver's own batches of
-as many rows as ours has to store at once, with nothing but the inserts: what the database can do.
+`orm`: a transaction of Django's each, as most projects do it. `plain` and `large`: the driver's own
+batches of BATCH and LARGE_BATCH rows, with nothing but the inserts: what the database can do.
 Prints a run as JSON. On the database of DATABASE_URL; of PIDS, its processes, CPU time counts too.
 """
 
@@ -18,6 +18,7 @@ from typing import Any, Final
 from benchmarks import cpu
 
 BATCH: Final = 64
+LARGE_BATCH: Final = 500
 THREADS: Final = {"sqlite": 1, "postgresql": 16}  # SQLite has one writer: others would only wait
 DATA: Final = '"a message of an ordinary length, as people write them"'
 COLUMNS: Final = "id, channel_id, number, event, data, uid, umd, by_server, expires_at"
@@ -45,7 +46,7 @@ def main(way: str, channels: int, seconds: float) -> None:
         figures = _measure([_orm(rows)] * THREADS[connection.vendor], seconds)
     else:
         plain = {"sqlite": _sqlite, "postgresql": _postgresql}[connection.vendor]
-        figures = _measure([plain(rows)], seconds)
+        figures = _measure([plain(rows, LARGE_BATCH if way == "large" else BATCH)], seconds)
     print(json.dumps(figures))
     os._exit(0)  # the pools of the threads wait for nobody
 
@@ -79,7 +80,7 @@ def _orm(rows: Iterator[tuple[Any, ...]]) -> Work:
     return work
 
 
-def _sqlite(rows: Iterator[tuple[Any, ...]]) -> Work:
+def _sqlite(rows: Iterator[tuple[Any, ...]], size: int) -> Work:
     from django.db import connection
 
     connection.ensure_connection()
@@ -87,16 +88,16 @@ def _sqlite(rows: Iterator[tuple[Any, ...]]) -> Work:
     sql = f"INSERT INTO chat_message ({COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?)"  # noqa: S608
 
     def work() -> int:
-        batch = [(*row[:-1], str(row[-1])) for row in itertools.islice(rows, BATCH)]
+        batch = [(*row[:-1], str(row[-1])) for row in itertools.islice(rows, size)]
         own.execute("BEGIN IMMEDIATE")
         own.executemany(sql, batch)
         own.execute("COMMIT")
-        return BATCH
+        return size
 
     return work
 
 
-def _postgresql(rows: Iterator[tuple[Any, ...]]) -> Work:
+def _postgresql(rows: Iterator[tuple[Any, ...]], size: int) -> Work:
     from django.db import connection
 
     connection.ensure_connection()
@@ -106,10 +107,10 @@ def _postgresql(rows: Iterator[tuple[Any, ...]]) -> Work:
     sql = f"INSERT INTO chat_message ({COLUMNS}) SELECT * FROM unnest({marks})"  # noqa: S608
 
     def work() -> int:
-        batch = list(zip(*itertools.islice(rows, BATCH), strict=True))
+        batch = list(zip(*itertools.islice(rows, size), strict=True))
         own.execute(sql, [list(column) for column in batch])
         own.commit()
-        return BATCH
+        return size
 
     return work
 

@@ -16,7 +16,7 @@ from benchmarks.generator.connection import Connection, Refused, close_all, open
 from benchmarks.generator.loop import measure, percentiles
 from benchmarks.generator.paced import Pair, paced
 from benchmarks.generator.rooms import Room
-from benchmarks.inserts import BATCH
+from benchmarks.inserts import BATCH, LARGE_BATCH
 from benchmarks.peers import Running
 from benchmarks.peers.base import DATA
 from benchmarks.peers.ours import Ours
@@ -44,6 +44,7 @@ class Stored(Scenario):
         "ours": "ours, each with its token",
         "orm": "one ORM transaction each",
         "plain": f"plain inserts, {BATCH} a commit",
+        "large": f"plain inserts, {LARGE_BATCH} a commit",
     }
 
     @property
@@ -71,6 +72,11 @@ class Stored(Scenario):
                 "ours": lambda: self._ours(disk, running, options),
                 "orm": partial(self._inserted, "orm", disk, options),
                 "plain": partial(self._inserted, "plain", disk, options),
+                **(
+                    {"large": partial(self._inserted, "large", disk, options)}
+                    if options.full
+                    else {}
+                ),
             }
 
     def _ours(self, disk: Database, running: Running, options: Options) -> Figures:
