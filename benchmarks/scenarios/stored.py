@@ -68,15 +68,10 @@ class Stored(Scenario):
             database(self.kind, directory) as disk,
             Ours().start(directory, DATABASE_URL=disk.url("ours")) as running,
         ):
+            ways = ("orm", "plain", "large") if options.full else ("orm", "plain")
             yield {
                 "ours": lambda: self._ours(disk, running, options),
-                "orm": partial(self._inserted, "orm", disk, options),
-                "plain": partial(self._inserted, "plain", disk, options),
-                **(
-                    {"large": partial(self._inserted, "large", disk, options)}
-                    if options.full
-                    else {}
-                ),
+                **{way: partial(self._inserted, way, disk, options) for way in ways},
             }
 
     def _ours(self, disk: Database, running: Running, options: Options) -> Figures:
