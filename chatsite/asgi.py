@@ -3,6 +3,8 @@
 import os
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chatsite.settings")
+# What PostgreSQL shows of this process's sessions: those of all servers have one name.
+os.environ.setdefault("PGAPPNAME", "chatsite serve")
 
 import django
 

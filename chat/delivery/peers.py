@@ -17,6 +17,7 @@ END_BLOCKERS = """
     JOIN pg_stat_activity holder ON holder.pid = blocking
     WHERE waiting.datname = current_database() AND waiting.wait_event_type = 'Lock'
     AND holder.usename = current_user AND holder.wait_event = 'ClientRead'
+    AND holder.application_name = current_setting('application_name')
     AND holder.state_change < clock_timestamp() - make_interval(secs => %s)
 """
 
@@ -40,8 +41,8 @@ def seconds_left(own: str) -> float | None:
 
 
 def end_blockers(seconds: float) -> int:
-    """Ends sessions that keep others waiting for a lock while their client has said nothing for so
-    long: of a process that was stopped within a transaction. Tells how many there were.
+    """Ends sessions of servers that keep others waiting for a lock while their client has said
+    nothing for so long: of a process that was stopped within a transaction. Tells how many.
 
     On PostgreSQL alone."""
     with database.cursor() as cursor:
