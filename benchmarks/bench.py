@@ -6,11 +6,14 @@ where the machine has other work, the CPU time of a delivery is the steadiest fi
 """
 
 import argparse
+import sqlite3
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 from typing import Final
+
+import psycopg
 
 from benchmarks import cpu, results, targets
 from benchmarks.generator.connection import Refused
@@ -32,7 +35,10 @@ OVER_SECONDS: Final = 270
 """After so long, the short form runs what is left once; after so long, not at all."""
 
 BUSY: Final = 0.9
-FAILURES: Final = (Refused, StartError, OSError, ValueError, subprocess.SubprocessError)
+FAILURES: Final = (
+    *(Refused, StartError, OSError, ValueError, subprocess.SubprocessError),
+    *(sqlite3.Error, psycopg.Error),
+)
 
 
 def main() -> None:

@@ -61,7 +61,9 @@ class Node:
         self.connections: dict[str, LiveConnection] = {}
         self.draining = False
         self.call_rates = Rates()  # of the client HTTP API, by connection id
-        self._liveness = Liveness(settings.CONNECTION_IDLE_SECONDS, settings.KEEP_ALIVE_SECONDS)
+        self._liveness = Liveness(
+            settings.CONNECTION_IDLE_SECONDS, settings.KEEP_ALIVE_SECONDS, self.connections
+        )
         self.admission = Admission()
         self.message_events: dict[tuple[str, str], str] = {}  # by channel and id: actions.reactions
         self.tick = Tick(self.loop)

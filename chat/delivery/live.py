@@ -21,7 +21,6 @@ class LiveConnection:
     heard_at: float  # when its last frame came
     beat_at: float  # when its last heartbeat came
     handling: bool = False  # whether a frame is being handled: those behind it wait
-    gone: bool = False  # it has ended
     secret_hash: str = ""  # of its secret, once it has called the HTTP API with it here
     joining: tuple[str, ...] = ()  # presence channels of which it is not known whether it is in
     # Held while a subscription begins or metadata changes: over HTTP both go on at the same time.

@@ -2,13 +2,14 @@
 section 6).
 
 One heap for all of a process, and nothing is done for a connection before its moment: what it
-sends and gets meanwhile only leaves a time behind, which is read when the moment comes.
+sends and gets meanwhile only leaves a time behind, which is read when the moment comes. Here are
+only the ids of connections: the heap does not keep in memory who has gone.
 """
 
 import heapq
 import itertools
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from chat.protocol import events
@@ -26,54 +27,59 @@ Check = Callable[[LiveConnection, float], float | None]
 
 
 class Liveness:
-    """All times are of the event loop's clock, in seconds; periods too."""
+    """All times are of the event loop's clock, in seconds; periods too. `connections` are those
+    that are open, by id."""
 
-    def __init__(self, idle: float, keep_alive: float) -> None:
+    def __init__(
+        self, idle: float, keep_alive: float, connections: Mapping[str, LiveConnection]
+    ) -> None:
+        self._connections = connections
         self._idle = idle
         self._keep_alive = min(keep_alive, idle * KEEP_ALIVE_SHARE)
-        self._heap: list[tuple[float, int, LiveConnection, Check]] = []
+        self._heap: list[tuple[float, int, str, Check]] = []
         self._order = itertools.count()
         self._gone = 0
-        self._pings: deque[tuple[float, LiveConnection]] = deque()  # all have the same period
+        self._pings: deque[tuple[float, str]] = deque()  # all have the same period
 
     def watch(self, connection: LiveConnection) -> None:
         """From `heard_at` on, for as long as it lasts."""
-        claims, since = connection.session.claims, connection.heard_at
-        self._push(since + self._idle, connection, self._check_idle)
+        id, claims, since = connection.id, connection.session.claims, connection.heard_at
+        self._push(since + self._idle, id, self._check_idle)
         if isinstance(connection.outbox, DirectOutbox):
-            self._pings.append((since + PING_SECONDS, connection))
+            self._pings.append((since + PING_SECONDS, id))
         if claims.keep_alive:
-            self._push(since + self._keep_alive, connection, self._send_keep_alive)
+            self._push(since + self._keep_alive, id, self._send_keep_alive)
         if claims.heartbeat_timeout is not None:
-            self._push(since + claims.heartbeat_timeout, connection, _check_heartbeat)
+            self._push(since + claims.heartbeat_timeout, id, _check_heartbeat)
 
     def forget(self, connection: LiveConnection) -> None:
-        """It has ended; what was due is dropped, at the latest when that is half of all."""
+        """It is open no more; what was due is dropped, at the latest when that is half of all."""
         claims = connection.session.claims
-        connection.gone = True
         self._gone += 1 + claims.keep_alive + (claims.heartbeat_timeout is not None)
         if self._gone * 2 > len(self._heap) + SLACK:
-            self._heap = [entry for entry in self._heap if not entry[2].gone]
+            self._heap = [entry for entry in self._heap if entry[2] in self._connections]
             heapq.heapify(self._heap)
             self._gone = 0
 
     def run(self, now: float) -> None:
         """Does what is due by `now`."""
         while self._heap and self._heap[0][0] <= now:
-            _, _, connection, check = heapq.heappop(self._heap)
-            if connection.gone:
+            _, _, id, check = heapq.heappop(self._heap)
+            connection = self._connections.get(id)
+            if connection is None:
                 self._gone -= 1
             elif (again := check(connection, now)) is not None:
-                self._push(again, connection, check)
+                self._push(again, id, check)
 
         while self._pings and self._pings[0][0] <= now:
-            _, connection = self._pings.popleft()
-            outbox = connection.outbox
-            if not connection.gone and isinstance(outbox, DirectOutbox) and outbox.ping():
-                self._pings.append((now + PING_SECONDS, connection))
+            _, id = self._pings.popleft()
+            connection = self._connections.get(id)
+            outbox = None if connection is None else connection.outbox
+            if isinstance(outbox, DirectOutbox) and outbox.ping():
+                self._pings.append((now + PING_SECONDS, id))
 
-    def _push(self, due: float, connection: LiveConnection, check: Check) -> None:
-        heapq.heappush(self._heap, (due, next(self._order), connection, check))
+    def _push(self, due: float, id: str, check: Check) -> None:
+        heapq.heappush(self._heap, (due, next(self._order), id, check))
 
     def _check_idle(self, connection: LiveConnection, now: float) -> float | None:
         due = max(connection.heard_at, connection.outbox.sent_at) + self._idle

@@ -1,6 +1,7 @@
 """What is due for connections as time goes by; the clock here is a number."""
 
 import asyncio
+import weakref
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from chat.delivery.liveness import SLACK, Liveness
 from chat.delivery.outbox import Outbox
 from chat.delivery.transport import PING_SECONDS, DirectOutbox
 from chat.protocol.session import Session
+from tests.chat.delivery.written import new_id
 from tokens.claims import Claims
 
 START = 1000.0
@@ -27,31 +29,48 @@ class Quiet(Outbox):
         super().__init__(send, abort=lambda: None)
 
 
+class Process:
+    """The liveness of a process, and its open connections."""
+
+    def __init__(self, idle: float, keep_alive: float) -> None:
+        self.connections: dict[str, LiveConnection] = {}
+        self.liveness = Liveness(idle, keep_alive, self.connections)
+        self.run = self.liveness.run
+
+    def watch(self, connection: LiveConnection) -> None:
+        self.connections[connection.id] = connection
+        self.liveness.watch(connection)
+
+    def forget(self, connection: LiveConnection) -> None:
+        del self.connections[connection.id]
+        self.liveness.forget(connection)
+
+
 def live(**claims: Any) -> tuple[LiveConnection, list[Any]]:
     outbox = Quiet()
     payload = Claims("{}", frozenset({"connect"}), exp=START, **claims)
-    session = Session("id", payload)
+    session = Session(new_id(), payload)
     return LiveConnection(session, outbox, "", float("inf"), START, START), outbox.frames
 
 
 async def test_an_idle_one_is_closed_when_its_time_is_over_and_not_before() -> None:
-    liveness, (connection, frames) = Liveness(600, 570), live()
-    liveness.watch(connection)
-    liveness.run(START + 599)
+    process, (connection, frames) = Process(600, 570), live()
+    process.watch(connection)
+    process.run(START + 599)
     assert frames == []
-    liveness.run(START + 600)
+    process.run(START + 600)
     assert frames == [1001]
 
 
 @pytest.mark.parametrize("moved", ["heard_at", "outbox.sent_at"])
 async def test_a_message_either_way_begins_the_time_anew(moved: str) -> None:
-    liveness, (connection, frames) = Liveness(600, 570), live()
-    liveness.watch(connection)
+    process, (connection, frames) = Process(600, 570), live()
+    process.watch(connection)
     owner, _, name = moved.rpartition(".")
     setattr(getattr(connection, owner) if owner else connection, name, START + 100)
-    liveness.run(START + 699)
+    process.run(START + 699)
     assert frames == []
-    liveness.run(START + 700)
+    process.run(START + 700)
     assert frames == [1001]
 
 
@@ -59,42 +78,51 @@ async def test_a_message_either_way_begins_the_time_anew(moved: str) -> None:
 async def test_keep_alive_comes_in_time_whatever_the_settings(
     keep_alive: float, every: float
 ) -> None:
-    liveness, (connection, frames) = Liveness(600, keep_alive), live(keep_alive=True)
-    liveness.watch(connection)
-    liveness.run(START + every - 1)
+    process, (connection, frames) = Process(600, keep_alive), live(keep_alive=True)
+    process.watch(connection)
+    process.run(START + every - 1)
     assert frames == []
     for turn in range(1, 4):
-        liveness.run(START + turn * every)
+        process.run(START + turn * every)
         connection.outbox.sent_at = START + turn * every
     assert frames == ['{"event":"hotsock.keepAlive","data":{}}'] * 3
 
 
 async def test_a_missed_heartbeat_ends_it_unless_a_frame_is_being_handled() -> None:
-    liveness, (connection, frames) = Liveness(600, 570), live(heartbeat_timeout=30)
-    liveness.watch(connection)
+    process, (connection, frames) = Process(600, 570), live(heartbeat_timeout=30)
+    process.watch(connection)
     connection.beat_at = START + 20
-    liveness.run(START + 49)
+    process.run(START + 49)
     connection.handling = True  # the heartbeat may wait behind it
-    liveness.run(START + 50)
+    process.run(START + 50)
     assert frames == []
     connection.handling = False
-    liveness.run(START + 51)
+    process.run(START + 51)
     assert frames == [4408]
 
 
+async def test_who_has_gone_is_not_kept_in_memory() -> None:
+    process, (connection, outbox) = Process(600, 570), pinged(answers=1)
+    process.watch(connection)
+    process.forget(connection)
+    gone = weakref.ref(outbox)
+    del connection, outbox
+    assert gone() is None
+
+
 async def test_nothing_is_done_for_those_who_have_gone_and_they_are_not_kept() -> None:
-    liveness = Liveness(600, 570)
+    process = Process(600, 570)
     many = [live(heartbeat_timeout=30) for _ in range(SLACK)]
     for connection, _ in many:
-        liveness.watch(connection)
+        process.watch(connection)
     for connection, _ in many[1:]:
-        liveness.forget(connection)
-    assert len(liveness._heap) < SLACK * 2
+        process.forget(connection)
+    assert len(process.liveness._heap) < SLACK * 2
     for connection, _ in many[1:]:  # and once more, as after a busy hour
-        liveness.watch(connection)
-        liveness.forget(connection)
-    assert len(liveness._heap) < SLACK * 2
-    liveness.run(START + 30)
+        process.watch(connection)
+        process.forget(connection)
+    assert len(process.liveness._heap) < SLACK * 2
+    process.run(START + 30)
     assert many[0][1] == [4408]
     assert not any(frames for _, frames in many[1:])
     await asyncio.sleep(0)
@@ -121,18 +149,18 @@ def pinged(answers: int) -> tuple[LiveConnection, Pinged]:
 
 
 async def test_each_is_pinged_in_its_turn_until_one_is_not_answered() -> None:
-    liveness, (connection, outbox) = Liveness(600, 570), pinged(answers=2)
-    liveness.watch(connection)
+    process, (connection, outbox) = Process(600, 570), pinged(answers=2)
+    process.watch(connection)
     seen = []
     for seconds in (PING_SECONDS - 1, *(PING_SECONDS * times for times in range(1, 6))):
-        liveness.run(START + seconds)
+        process.run(START + seconds)
         seen.append(outbox.pings)
     assert seen == [0, 1, 2, 3, 3, 3]
 
 
 async def test_who_has_gone_is_not_pinged() -> None:
-    liveness, (connection, outbox) = Liveness(600, 570), pinged(answers=9)
-    liveness.watch(connection)
-    liveness.forget(connection)
-    liveness.run(START + PING_SECONDS)
+    process, (connection, outbox) = Process(600, 570), pinged(answers=9)
+    process.watch(connection)
+    process.forget(connection)
+    process.run(START + PING_SECONDS)
     assert outbox.pings == 0
