@@ -38,17 +38,20 @@ class Liveness:
         self._keep_alive = min(keep_alive, idle * KEEP_ALIVE_SHARE)
         self._heap: list[tuple[float, int, str, Check]] = []
         self._order = itertools.count()
+        # Bound once: each entry of the heap would hold one of its own.
+        self._when_idle: Check = self._check_idle
+        self._to_keep_alive: Check = self._send_keep_alive
         self._gone = 0
         self._pings: deque[tuple[float, str]] = deque()  # all have the same period
 
     def watch(self, connection: LiveConnection) -> None:
         """From `heard_at` on, for as long as it lasts."""
         id, claims, since = connection.id, connection.session.claims, connection.heard_at
-        self._push(since + self._idle, id, self._check_idle)
+        self._push(since + self._idle, id, self._when_idle)
         if isinstance(connection.outbox, DirectOutbox):
             self._pings.append((since + PING_SECONDS, id))
         if claims.keep_alive:
-            self._push(since + self._keep_alive, id, self._send_keep_alive)
+            self._push(since + self._keep_alive, id, self._to_keep_alive)
         if claims.heartbeat_timeout is not None:
             self._push(since + claims.heartbeat_timeout, id, _check_heartbeat)
 

@@ -157,7 +157,8 @@ class Session:
         if claims is not None:
             uid = uid if claims.uid is None else claims.uid
             umd = umd if claims.umd == NOTHING else claims.umd
-        meta = events.meta(uid, umd)
+        same = uid == self.uid and umd == self.umd
+        meta = self.meta if same else events.meta(uid, umd)
         return Subscription(channel, granted, uid, umd, rights.alias, claims, meta)
 
     def resume(self, channel: str, claims: Claims | None, head_id: str, umd: str) -> None:
