@@ -82,19 +82,25 @@ def table(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
 
 
 def _machine(rows: Rows) -> str:
-    """What was measured when, on what."""
-    used: dict[str, Results] = {of.date: of for _, of in rows.values()}
-    lines = []
-    for of in used.values():
+    """What was measured when, on what; runs of one day on one machine together."""
+    used: dict[str, list[Results]] = {}
+    for of in {of.date: of for _, of in rows.values()}.values():
         machine = of.machine
         form = "in full" if of.full else "in the short form"
-        versions = ", ".join(f"{name} {version}" for name, version in sorted(of.versions.items()))
-        lines.append(
-            f"- {of.date[:10]}, commit {of.commit}, {form}: {machine['cores']} cores"
-            f" ({machine['model']}), {machine['memory_gb']} GB, Linux {machine['kernel']}, load"
-            f" before {machine['load']}; {versions}.\n"
+        about = (
+            f"{of.date[:10]}, {form}: {machine['cores']} cores ({machine['model']}),"
+            f" {machine['memory_gb']} GB, Linux {machine['kernel']}"
         )
-    return "\n" + "".join(sorted(lines)) + "\n"
+        used.setdefault(about, []).append(of)
+    return "\n" + "".join(f"- {about}, {_runs(used[about])}.\n" for about in sorted(used)) + "\n"
+
+
+def _runs(of: Sequence[Results]) -> str:
+    commits = ", ".join(sorted({each.commit for each in of}))
+    loads = sorted(each.machine["load"] for each in of)
+    versions = {name: version for each in of for name, version in each.versions.items()}
+    used = ", ".join(f"{name} {version}".strip() for name, version in sorted(versions.items()))
+    return f"load before {loads[0]} to {loads[-1]}, commits {commits}; {used}"
 
 
 def _verdicts(rows: Rows) -> str:

@@ -137,7 +137,7 @@ TALKS: Final = {
     for talk in (
         Talk("fanout-1", "1 publisher → 1 subscriber", members=1, chunk=128),
         Talk("fanout-100", "1 → 100", members=100, chunk=32, ahead=6, rest=0.0005),
-        Talk("fanout-1000", "1 → 1,000", members=1000, chunk=32, ahead=4, rest=0.001),
+        Talk("fanout-1000", "1 → 1,000", members=1000, chunk=32, rest=0.001),
         Talk(
             *("rooms", "500 rooms of 2, all talking"),
             members=2,
