@@ -29,6 +29,10 @@ test-faults: setup ## Break things for real: FAULT=name SCALE=10 SEED=n (all; 1;
 		$(if $(FAULT),tests/faults/test_$(FAULT).py,tests/faults); \
 		status=$$?; $(BIN)/python -m tests.faults.results; exit $$status
 
+test-nginx: setup ## All wire and browser tests through a real nginx, before two hosts
+	@bin/setup services
+	$(BIN)/python -m tests.nginx.everything
+
 lint: setup ## Read all code without running it
 	@$(SIDE_BY_SIDE) $(LINTS)
 
@@ -44,10 +48,6 @@ lint-code: setup
 lint-site: setup
 	DATABASE_URL=sqlite://:memory: $(MANAGE) makemigrations --check --dry-run
 	DEBUG=false ALLOWED_HOSTS=chat.example.org $(MANAGE) check --deploy --fail-level WARNING
-
-test-nginx: setup ## All wire and browser tests through a real nginx, before two hosts
-	@bin/setup services
-	$(BIN)/python -m tests.nginx.everything
 
 test-scripts: setup
 	$(NODE) --test 'tests/js/**/*.test.js'

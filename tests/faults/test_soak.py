@@ -176,15 +176,27 @@ async def test_soak(site: Site, fault: Fault, channel: str) -> None:
     await nothing_lost(soak)
     for room in soak.rooms:
         room.witness.close()
+    grown = []
     for server in site.servers:
         await nothing_left(fault, server, *before[server.port])
         settled = [s for s in samples[server.port] if s[0] >= soak.seconds * SETTLING_SHARE]
-        grows, error = (value * 3600 / 2**20 for value in slope(settled))
-        fault.measure(f"MiB/h of {'one' if server is site.one else 'the other'}", grows)
+        grows, error = growth(settled)
+        later, _ = growth(settled[len(settled) // 2 :])
+        name = "one" if server is site.one else "the other"
+        fault.measure(f"MiB/h of {name}", grows)
+        fault.measure(f"MiB/h of {name}, in its last third", later)
         fault.measure("standard error of MiB/h", error)
         fault.measure("MiB at the end", settled[-1][1] / 2**20)
-        if SCALE >= WHOLE_SCALE:
+        grown.append((grows, error))
+    if SCALE >= WHOLE_SCALE:
+        for grows, error in grown:
             assert grows - 2 * error <= MIB_AN_HOUR, f"{grows:.2f} ± {error:.2f} MiB/h"
+
+
+def growth(samples: list[Sample]) -> tuple[float, float]:
+    """Of memory, in MiB an hour, with its standard error."""
+    grows, error = slope(samples)
+    return grows * 3600 / 2**20, error * 3600 / 2**20
 
 
 async def nothing_lost(soak: Soak) -> None:

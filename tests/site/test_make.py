@@ -17,7 +17,7 @@ import pytest
 from tests.servers import ROOT, StartError, free_port, server_environment
 
 TARGETS = [
-    *("help", "setup", "run", "test", "test-faults", "lint", "format"),
+    *("help", "setup", "run", "test", "test-faults", "test-nginx", "lint", "format"),
     *("bench", "bench-report", "profile", "clean"),
 ]
 LIMIT_SECONDS = 30
