@@ -136,7 +136,7 @@ TALKS: Final = {
     talk.name: talk
     for talk in (
         Talk("fanout-1", "1 publisher → 1 subscriber", members=1, chunk=128),
-        Talk("fanout-100", "1 → 100", members=100, chunk=32, ahead=6, rest=0.0005),
+        Talk("fanout-100", "1 → 100", members=100, chunk=32, rest=0.00015),
         Talk("fanout-1000", "1 → 1,000", members=1000, chunk=32, rest=0.001),
         Talk(
             *("rooms", "500 rooms of 2, all talking"),
