@@ -108,12 +108,12 @@ class Conversation:
                     pass_on(node, session, route, decoders.valid_data(frame.data))
                     return None
             if self._storing:
-                return self._finish(self._behind(text), frame.event, frame.channel)
+                return self._behind(text)
             rest = handle(node, connection, frame)
             return None if rest is None else self._finish(rest, frame.event, frame.channel)
         except ProtocolError as error:
             if self._storing:
-                return self._finish(self._behind(text), None, None)
+                return self._behind(text)
             self._refuse(error, *frames.outline(text))
         except Exception:  # the outermost edge
             self._fail(*frames.outline(text))
@@ -134,7 +134,11 @@ class Conversation:
     async def _behind(self, frame: str | bytes) -> None:
         """Handles it once all that was published before is stored, or was refused."""
         self._settled = settled = self.loop.create_future()
-        await asyncio.shield(settled)
+        self.connection.handling = True
+        try:
+            await asyncio.shield(settled)
+        finally:
+            self.connection.handling = False
         rest = self._handle_odd(frame)
         if rest is not None:
             await rest
@@ -142,7 +146,7 @@ class Conversation:
     def _handle_odd(self, sent: str | bytes) -> Awaitable[None] | None:
         """What may be large, or binary."""
         if self._storing:
-            return self._finish(self._behind(sent), None, None)
+            return self._behind(sent)
         if frames.oversize(sent):
             self.connection.outbox.close(CloseCode.TOO_LARGE)
         elif isinstance(sent, bytes):
@@ -165,9 +169,7 @@ class Conversation:
             except Exception:  # the outermost edge
                 self._fail("hotsock.subscribe", channel)
 
-    async def _finish(
-        self, rest: Awaitable[object], event: str | None, channel: str | None
-    ) -> None:
+    async def _finish(self, rest: Awaitable[object], event: str, channel: str | None) -> None:
         self.connection.handling = True
         try:
             await rest

@@ -147,19 +147,7 @@ def _named(event: str, channel: str) -> bytes:
 _BEGIN: Final = b'{"id":"'
 _BEGINNINGS: Final = tuple(_frame_header(size) + _BEGIN for size in range(1024))
 ID_BYTES: Final = 26  # of a ULID
-_BARE_BYTES: Final = len(_BEGIN) + ID_BYTES + len(b"}")
-
-
-def _beginning(size: int) -> bytes:
-    """Of the frame of a message whose JSON has so many bytes."""
-    return _BEGINNINGS[size] if size < len(_BEGINNINGS) else _frame_header(size) + _BEGIN
-
-
-def message(id: str, event: str, channel: str, data: bytes, meta: bytes | None) -> Event:
-    named = _named(event, channel)
-    tail = b"" if meta is None else b',"meta":' + meta
-    beginning = _beginning(_BARE_BYTES + len(named) + len(data) + len(tail))
-    return Event(None, b"".join((beginning, id.encode(), named, data, tail, b"}")))
+_NO_META: Final = object()
 
 
 class Template:
@@ -170,15 +158,20 @@ class Template:
 
     def __init__(self, event: str, channel: str) -> None:
         self._named = _named(event, channel)
-        self._meta: bytes | None = None
+        self._meta: object = _NO_META
 
-    def message(self, id: str, data: bytes, meta: bytes) -> Event:
-        """As `message`; what `meta` was is kept for the next."""
+    def message(self, id: str, data: bytes, meta: bytes | None) -> Event:
+        """As `message`; what `meta` was is kept for the next. Not for two threads at once."""
         if meta is not self._meta:
-            self._meta, self._tail = meta, b',"meta":%b}' % meta
+            self._meta, self._tail = meta, b"}" if meta is None else b',"meta":%b}' % meta
             self._size = len(_BEGIN) + ID_BYTES + len(self._named) + len(self._tail)
-        beginning = _beginning(self._size + len(data))
+        size = self._size + len(data)
+        beginning = _BEGINNINGS[size] if size < len(_BEGINNINGS) else _frame_header(size) + _BEGIN
         return Event(None, b"".join((beginning, id.encode(), self._named, data, self._tail)))
+
+
+def message(id: str, event: str, channel: str, data: bytes, meta: bytes | None) -> Event:
+    return Template(event, channel).message(id, data, meta)
 
 
 def reaction(
