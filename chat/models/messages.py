@@ -57,7 +57,6 @@ class Message(models.Model):
             models.Index(
                 fields=("uid", "id"), name="chat_message_uid", condition=Q(uid__isnull=False)
             ),
-            models.Index(fields=("channel", "number"), name="chat_message_repair"),
             models.Index(
                 fields=("expires_at",),
                 name="chat_message_expiry",

@@ -1,10 +1,13 @@
 """What a gap is closed with: the true state, from the rows (P3)."""
 
 import json
+import random
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from chat.delivery import catchup
 from chat.delivery.catchup import changes_after
@@ -71,6 +74,37 @@ def test_only_what_is_above_the_number_comes(channel: str, message: str) -> None
         change.event.payload for change in announced[3:]
     ]
     assert changes_after(channel, known) == ([], known)
+
+
+def test_messages_are_found_from_wherever_the_gap_begins(channel: str, message: str) -> None:
+    draw = random.Random(4)
+    operations: list[Any] = [
+        draw.choice([store(channel), react(channel, message, f"r{number}")]) for number in range(40)
+    ]
+    announced = committed(*operations)
+    Message.objects.filter(
+        id__in=[json.loads(each.event.payload)["id"] for each in draw.sample(announced, 10)]
+    ).delete()
+    left = set(Message.objects.filter(channel__name=channel).values_list("number", flat=True))
+    reactions = {change.number for change in announced if b'"chat"' not in change.event.payload}
+    for after in range(1, 42):
+        numbers = [change.number for change in changes_after(channel, after)[0]]
+        assert numbers == sorted(number for number in left | reactions if number > after)
+
+
+def test_messages_are_found_by_the_index_of_their_ids(
+    database: str, channel: str, message: str
+) -> None:
+    committed(*(store(channel) for _ in range(3)))
+    with CaptureQueriesContext(connection) as captured:
+        changes_after(channel, 1)
+    about = [query["sql"] for query in captured if 'FROM "chat_message"' in query["sql"]]
+    assert len(about) == 2
+    if database == "sqlite":
+        for sql in about:
+            with connection.cursor() as cursor:
+                cursor.execute(f"EXPLAIN QUERY PLAN {sql}")
+                assert "chat_message_history (channel_id=? AND id" in cursor.fetchall()[0][-1]
 
 
 def test_a_reaction_comes_in_its_last_state(channel: str, message: str) -> None:
