@@ -16,7 +16,7 @@ from django.conf import settings
 
 from chat.actions.connections import Opened, close_connection
 from chat.actions.handlers import handle
-from chat.actions.messages import pass_on, put_stored, remember
+from chat.actions.messages import put_stored, remember
 from chat.actions.subscriptions import subscribe
 from chat.delivery.commit import Outcome
 from chat.delivery.live import LiveConnection
@@ -66,12 +66,17 @@ class Conversation:
     def hear(self, sent: Iterator[str | bytes]) -> Awaitable[None] | None:
         """Handles frames (bytes: a binary one) up to the one of which the rest must be awaited
         before the next is heard; gives that rest."""
-        tick = self._node.tick
-        tick.hold()
+        node = self._node
+        node.tick.hold()
         try:
-            return self._hear(sent)
+            rest = self._hear(sent)
+            node.gathering.tell()
+        except Exception:  # the outermost edge
+            self._fail(None, None)
+            return None
         finally:
-            tick.let_go()
+            node.tick.let_go()
+        return rest
 
     def _hear(self, sent: Iterator[str | bytes]) -> Awaitable[None] | None:
         connection, rate = self.connection, self._rate
@@ -99,14 +104,16 @@ class Conversation:
             frame = frames.parse(text)
             route = session.routes.get((frame.channel, frame.event))
             if route is not None and frame.schedule_expression is None:
+                if route.passes and not self._storing:
+                    node.gathering.add(session, route, decoders.valid_data(frame.data))
+                    return None
                 if route.stores and self._storing < MAX_STORING:
+                    node.gathering.tell()
                     told = partial(self._stored, frame.event, frame.channel)
                     put_stored(node, session, route, decoders.valid_data(frame.data), told)
                     self._storing += 1
                     return None
-                if route.passes and not self._storing:
-                    pass_on(node, session, route, decoders.valid_data(frame.data))
-                    return None
+            node.gathering.tell()
             if self._storing:
                 return self._behind(text)
             rest = handle(node, connection, frame)
@@ -140,11 +147,13 @@ class Conversation:
         finally:
             self.connection.handling = False
         rest = self._handle_odd(frame)
+        self._node.gathering.tell()
         if rest is not None:
             await rest
 
     def _handle_odd(self, sent: str | bytes) -> Awaitable[None] | None:
         """What may be large, or binary."""
+        self._node.gathering.tell()
         if self._storing:
             return self._behind(sent)
         if frames.oversize(sent):
@@ -185,6 +194,7 @@ class Conversation:
         self._refuse(ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, FAILED), event, channel)
 
     def _refuse(self, error: ProtocolError, event: str | None, channel: str | None) -> None:
+        self._node.gathering.tell()  # what came before
         told = events.error(error.code, error.message, event, error.channel or channel)
         self.connection.outbox.push(told)
         if event == "hotsock.subscribe" and error.code is ErrorCode.SERVICE_UNAVAILABLE:

@@ -19,6 +19,7 @@ from chat.delivery.admission import Admission
 from chat.delivery.catchup import read_changes
 from chat.delivery.expiry import report_for_ever as report_expiries
 from chat.delivery.gate import Gates
+from chat.delivery.gathering import Gathering
 from chat.delivery.hub import Hub
 from chat.delivery.lanes import Tick
 from chat.delivery.leases import LEASE_SHARE, RegisterNode, RemoveNode, RenewLease
@@ -67,6 +68,7 @@ class Node:
         self.admission = Admission()
         self.message_events: dict[tuple[str, str], str] = {}  # by channel and id: actions.reactions
         self.tick = Tick(self.loop)
+        self.gathering = Gathering(self.hub)
         self._outlasting: set[asyncio.Task[None]] = set()
         self._lease_seconds = settings.NODE_LEASE_SECONDS * LEASE_SHARE
         self.gates = Gates(self.hub.is_behind)

@@ -4,6 +4,7 @@ Only shapes here. `follows` is the number of the change that must be delivered f
 """
 
 import sys
+from collections.abc import Iterator
 from typing import ClassVar, Final
 
 from msgspec import Struct
@@ -53,3 +54,19 @@ class Passing(Struct, frozen=True, gc=False):
 
 
 Item = Change | Passing
+
+
+class Burst(Struct, frozen=True, gc=False):
+    """Messages of one sender that are not stored, one right behind the other, as WebSocket frames:
+    who gets one gets them all."""
+
+    channel: str
+    follows: int
+    frames: list[bytes]
+    origin: str | None = None
+    echo: bool = False
+
+    def items(self) -> Iterator[Passing]:
+        """Each alone."""
+        for frame in self.frames:
+            yield Passing(self.channel, self.follows, Event(None, frame), self.origin, self.echo)

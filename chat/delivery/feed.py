@@ -13,7 +13,7 @@ from typing import Final
 
 from chat.protocol.errors import ProtocolError
 
-from .changes import Change, Item, Passing
+from .changes import Burst, Change, Item, Passing
 from .lanes import Lane
 from .outbox import Outbox
 from .transport import DirectOutbox
@@ -162,6 +162,14 @@ class Feed:
         if self._waiting:
             self._deliver_waiting()
 
+    def receive_burst(self, burst: Burst) -> None:
+        """As `receive`, for each of them."""
+        if burst.follows <= self._last and not (self._waiting or self._others):
+            self._put(b"".join(burst.frames), None if burst.echo else burst.origin)
+        else:
+            for item in burst.items():
+                self.receive(item)
+
     def check(self, head: int) -> None:
         """The channel's number in the database: what no announcement has told is read up to it."""
         if self._last != UNKNOWN:
@@ -188,8 +196,12 @@ class Feed:
             self._promote()
 
     def _deliver_to_all(self, item: Item) -> None:
-        lone = None if item.echo else item.origin
-        frame = item.event.framed or item.event.frame
+        self._put(item.event.framed or item.event.frame, None if item.echo else item.origin)
+        for subscriber in self._others:
+            subscriber.take(item)
+
+    def _put(self, frame: bytes, lone: str | None) -> None:
+        """Gives it to those who get all that comes, but to `lone`."""
         if len(self._even) > FEW:
             lane = self._lane
             if lane is not None and lane.open and lone == self._lone:
@@ -200,8 +212,6 @@ class Feed:
             for outbox, connection_id in self._even.items():
                 if connection_id != lone:
                     outbox.put(frame)
-        for subscriber in self._others:
-            subscriber.take(item)
 
     def _open_lane(self, frame: bytes, lone: str | None) -> None:
         even = self._even

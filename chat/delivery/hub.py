@@ -7,7 +7,7 @@ Plain dictionaries on the event loop: nothing here waits, and nothing here write
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from .changes import Item
+from .changes import Burst, Item
 from .feed import Feed, ReadChanges, Subscriber
 
 if TYPE_CHECKING:
@@ -60,6 +60,15 @@ class Hub:
             feed.receive(item)
         if self.wire is not None:
             self.wire.announce(item)
+
+    def announce_burst(self, burst: Burst) -> None:
+        """As `announce`, for each of them."""
+        feed = self._feeds.get(burst.channel)
+        if feed is not None:
+            feed.receive_burst(burst)
+        if self.wire is not None:
+            for item in burst.items():
+                self.wire.announce(item)
 
     def deliver(self, item: Item) -> None:
         """What was done anywhere, to those who listen here."""

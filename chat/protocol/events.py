@@ -160,14 +160,18 @@ class Template:
         self._named = _named(event, channel)
         self._meta: object = _NO_META
 
-    def message(self, id: str, data: bytes, meta: bytes | None) -> Event:
-        """As `message`; what `meta` was is kept for the next. Not for two threads at once."""
+    def frame(self, id: str, data: bytes, meta: bytes | None) -> bytes:
+        """One of them as a WebSocket frame; what `meta` was is kept for the next. Not for two
+        threads at once."""
         if meta is not self._meta:
             self._meta, self._tail = meta, b"}" if meta is None else b',"meta":%b}' % meta
             self._size = len(_BEGIN) + ID_BYTES + len(self._named) + len(self._tail)
         size = self._size + len(data)
         beginning = _BEGINNINGS[size] if size < len(_BEGINNINGS) else _frame_header(size) + _BEGIN
-        return Event(None, b"".join((beginning, id.encode(), self._named, data, self._tail)))
+        return b"".join((beginning, id.encode(), self._named, data, self._tail))
+
+    def message(self, id: str, data: bytes, meta: bytes | None) -> Event:
+        return Event(None, self.frame(id, data, meta))
 
 
 def message(id: str, event: str, channel: str, data: bytes, meta: bytes | None) -> Event:

@@ -7,6 +7,7 @@ import pytest
 
 from chat import node as nodes
 from chat.conversation import MAX_STORING, Conversation
+from chat.delivery.changes import Burst
 from chat.delivery.operations import Operation, StoreMessage
 from chat.delivery.writer import Told
 from chat.protocol.errors import ErrorCode, ProtocolError
@@ -16,6 +17,28 @@ from tests.wire.client import compact
 from tokens.claims import parse_claims
 
 __all__ = ["here"]
+
+ANYTHING = {"broadcast": True}
+
+
+async def test_what_cannot_be_told_ends_no_connection(
+    here: nodes.Node, channel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claims = {"exp": 2e9, "scope": "connect", "channels": {channel: {"messages": {"*": ANYTHING}}}}
+    connection = live()
+    connection.session = Session("id", parse_claims(compact(claims).encode(), scope="connect"))
+    connection.session.route(channel, "typing")
+    conversation = Conversation(here, connection)
+    said = compact({"event": "typing", "channel": channel})
+    told: list[Burst] = []
+
+    with monkeypatch.context() as broken:
+        broken.setattr(here.hub, "announce_burst", None)
+        assert conversation.hear(iter([said])) is None
+    monkeypatch.setattr(here.hub, "announce_burst", told.append)
+    assert conversation.hear(iter([said, said])) is None
+    assert [len(burst.frames) for burst in told] == [2]
+    assert not connection.outbox.closing
 
 
 @pytest.mark.parametrize("refused", [False, True])
@@ -32,7 +55,7 @@ async def test_so_many_messages_wait_for_the_writer_and_no_more(
             others(operation, told)
 
     monkeypatch.setattr(here.writer, "put", record)
-    granted = {"broadcast": True, "store": 60}
+    granted = {**ANYTHING, "store": 60}
     claims = {"exp": 2e9, "scope": "connect", "channels": {channel: {"messages": {"*": granted}}}}
     connection = live()
     connection.session = Session("id", parse_claims(compact(claims).encode(), scope="connect"))

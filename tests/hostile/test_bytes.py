@@ -20,7 +20,8 @@ from tests.wire.grants import CHAT, room
 KIB = 1024
 LARGEST = 128 * KIB
 MAX_WAITING = 64  # chat.conversation
-MESSAGES = {**CHAT, "echoed": {"publish": True, "echo": True}}  # `echoed` is not stored
+ECHOED = {"publish": True, "echo": True}
+MESSAGES = {**CHAT, "echoed": ECHOED, "also": ECHOED}  # these two are not stored
 PINGED = {"event": "hotsock.ping"}
 
 
@@ -77,6 +78,31 @@ async def test_a_byte_at_a_time(jim: Raw, pam: Raw, channel: str) -> None:
 async def test_many_in_one_segment(jim: Raw, channel: str) -> None:
     jim.send(*(echoed(channel, number) for number in range(500)))
     await comes_back(jim, *range(500))
+
+
+async def test_whatever_is_in_one_segment_has_its_order(jim: Raw, pam: Raw, channel: str) -> None:
+    """Messages that are passed on together, and what ends each row of them."""
+    large = "x" * 9000
+    breaks: list[tuple[bytes, list[str]]] = [
+        (echoed(channel, 0, "also"), ["also"]),
+        (frame(PINGED), ["hotsock.pong"]),
+        (frame({"event": "denied", "channel": channel}), ["PUBLISH_PERMISSION_DENIED"]),
+        (frame("{"), ["INVALID_MESSAGE"]),
+        (frame(b"binary", BINARY), ["INVALID_MESSAGE"]),
+        (echoed(channel, "x" * 40_000), ["DATA_TOO_LARGE"]),
+        (stored(channel, 0), ["chat"]),
+        (stored(channel, 1) + stored(channel, 2), ["chat", "chat"]),
+    ]
+    for broken, answers in breaks:
+        row = [echoed(channel, number) for number in range(5)]
+        jim.send(*row, echoed(channel, large), echoed(channel, large), broken, *row)
+        kinds = ["echoed"] * 7 + answers + ["echoed"] * 5
+        got = [await jim.receive() for _ in kinds]
+        assert [f.get("error", {}).get("code") or f["event"] for f in got] == kinds
+        said = [f["data"] for f in got if f["event"] == "echoed"]
+        assert said == [*range(5), large, large, *range(5)]
+        ids = [f["id"] for f in got if f["event"] == "echoed"]
+        assert len(set(ids)) == len(ids)
 
 
 @pytest.mark.parametrize(("size", "header"), [(100, 6), (4000, 8), (70_000, 14)])

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chat.delivery import feed
-from chat.delivery.changes import Change, Passing
+from chat.delivery.changes import Burst, Change, Passing
 from chat.delivery.feed import Subscriber
 from chat.delivery.hub import Hub
 from chat.delivery.lanes import Tick
@@ -36,6 +36,10 @@ def change(number: int, previous: int | None = None, **rest: Any) -> Change:
 
 def passing(follows: int, name: str, **rest: Any) -> Passing:
     return Passing("c", follows, Event(name.encode()), **rest)
+
+
+def burst(follows: int, names: list[str], **rest: Any) -> Burst:
+    return Burst("c", follows, [Event(name.encode()).frame for name in names], **rest)
 
 
 class Reader:
@@ -207,6 +211,43 @@ def test_every_change_is_delivered_once_and_in_order(drawn: Any) -> None:
     for at, place in enumerate(follows):
         assert got.count(f"p{at}") == 1
         assert place == 0 or got.index(str(place)) < got.index(f"p{at}")
+
+
+@given(arrivals, st.booleans(), st.sampled_from([None, "jim"]))
+def test_messages_in_a_row_come_as_each_would_alone(
+    drawn: Any, echo: bool, origin: str | None
+) -> None:
+    """To one who listens, one who has not been released yet, and one who is ahead."""
+    last, numbers, follows, random, _ = drawn
+    rows = [(place, [f"p{at}-{n}" for n in range(3)]) for at, place in enumerate(follows)]
+    items: list[Change | Burst] = [change(number) for number in numbers]
+    items += [burst(place, names, echo=echo, origin=origin) for place, names in rows]
+    random.shuffle(items)
+    release_at = random.randrange(len(items))
+
+    def told(together: bool) -> dict[str, list[str]]:
+        channel = Channel(committed=up_to(last))
+
+        async def scenario() -> None:
+            for name in ("jim", "late", "ahead"):
+                channel.join(name)
+            channel.settle("jim", 0)
+            channel.settle("ahead", last)
+            for at, item in enumerate(items):
+                if at == release_at:
+                    channel.settle("late", 0)
+                if isinstance(item, Change):
+                    channel.hub.announce(item)
+                elif together:
+                    channel.hub.announce_burst(item)
+                else:
+                    for each in item.items():
+                        channel.hub.announce(each)
+
+        run(scenario)
+        return channel.received
+
+    assert told(together=True) == told(together=False)
 
 
 @given(arrivals, st.sets(st.integers(1, 12)))

@@ -1,0 +1,52 @@
+"""What one read of a connection has for the same listeners, told to them at once."""
+
+import time
+from typing import Final
+
+from chat.protocol import ids
+from chat.protocol.session import Session
+from chat.protocol.subscription import Route
+
+from .changes import Burst
+from .hub import Hub
+
+MAX_BYTES: Final = 16 * 1024
+"""Of data: more would go out in larger portions than a slow reader is to be given."""
+
+
+class Gathering:
+    """Messages that one connection passes on in a row: who listens is found once for them all.
+
+    Whoever adds one tells them before anything else is done.
+    """
+
+    __slots__ = ("_data", "_hub", "_route", "_session", "_size")
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._route: Route | None = None
+        self._session: Session | None = None
+        self._data: list[bytes] = []
+        self._size = 0
+
+    def add(self, session: Session, route: Route, data: bytes) -> None:
+        """For a route that `passes`."""
+        if route is not self._route or self._size > MAX_BYTES:
+            self.tell()
+            self._route, self._session = route, session
+        self._data.append(data)
+        self._size += len(data)
+
+    def tell(self) -> None:
+        """All that was added, if anything was."""
+        route, session = self._route, self._session
+        if route is None or session is None:
+            return
+        gathered, self._data, self._size = self._data, [], 0
+        self._route = self._session = None
+        ms, meta, frame = int(time.time() * 1000), route.sender.meta, route.template.frame
+        frames = [frame(ids.new_id(ms), data, meta) for data in gathered]
+        channel = route.channel
+        follows = session.last_numbers.get(channel, 0)
+        echo = route.rights.echo
+        self._hub.announce_burst(Burst(channel, follows, frames, session.connection_id, echo))
