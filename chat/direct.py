@@ -6,7 +6,7 @@ not a whole, masked, unfragmented text frame is handed to it. Compression is off
 """
 
 import asyncio
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from uvicorn.protocols.utils import ClientDisconnected
 from websockets.frames import Frame, apply_mask  # type: ignore[attr-defined]
@@ -27,6 +27,7 @@ from chat.segments import (
     whole_texts,
 )
 from chat.sockets import FLUSH_SECONDS, WebSocket, websocket_log
+from chat.stand_ins import ALWAYS, RUN_OUT, Door
 
 
 class DirectWebSocket(WebSocket):
@@ -81,7 +82,7 @@ class DirectWebSocket(WebSocket):
     def open(self, receiver: Receiver, outbox: DirectOutbox) -> None:
         came_before = self.queue
         self.receiver, self.outbox = receiver, outbox
-        self.queue = cast("asyncio.Queue[Any]", _Door(self, receiver, outbox))
+        self.queue = cast("asyncio.Queue[Any]", Door(self, receiver, outbox))
         begun = bool(self.conn.reader.buffer)
         self._fragmented = self.conn.current_size is not None
         self._short = None if begun else receiver
@@ -264,37 +265,3 @@ class DirectWebSocket(WebSocket):
             self.outbox.flush(self.loop.time())
         super().data_received(data)
         self._fragmented = self.conn.current_size is not None
-
-
-ALWAYS: Final = asyncio.Event()
-"""Stands for the event of each open connection, for which nothing waits: it takes 760 bytes."""
-ALWAYS.set()
-
-
-class _RunOut:
-    def cancel(self) -> None:
-        """Nothing to cancel."""
-
-
-RUN_OUT: Final = cast("asyncio.TimerHandle", _RunOut())
-"""Stands for the timer of each handshake that is done: it takes 200 bytes."""
-
-
-class _Door:
-    """Where uvicorn puts what an application would receive: here it is heard at once."""
-
-    __slots__ = ("_outbox", "_receiver", "_socket")
-
-    def __init__(self, socket: DirectWebSocket, receiver: Receiver, outbox: DirectOutbox) -> None:
-        self._socket = socket
-        self._receiver = receiver
-        self._outbox = outbox
-
-    def put_nowait(self, message: Any) -> None:
-        if message["type"] == "websocket.disconnect":
-            self._socket.end()
-            self._outbox.end()
-            self._receiver.end()
-        elif message["type"] == "websocket.receive":
-            text = message.get("text")
-            self._receiver.receive((message["bytes"] if text is None else text,))
