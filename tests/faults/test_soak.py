@@ -87,11 +87,13 @@ class Soak:
             self.rooms.append(room)
 
     async def come_and_go(self, number: int) -> None:
+        """Always to the same server: where many happen to be on one, it keeps the room for them."""
         room = self.rooms[number % len(self.rooms)]
+        server = self.site.servers[number // len(self.rooms) % 2]
         await asyncio.sleep(self.fault.random.uniform(0.0, self.stay))
         for visit in itertools.count():
             try:
-                await self._visit(room, f"guest{number}-{visit}")
+                await self._visit(server, room, f"guest{number}-{visit}")
                 self.fault.count("visits")
             except Refused as refused:
                 if refused.status != 503:
@@ -99,11 +101,11 @@ class Soak:
                 self.fault.count("refused")
                 await asyncio.sleep(pause(1))
 
-    async def _visit(self, room: Room, uid: str) -> None:
+    async def _visit(self, server: Server, room: Room, uid: str) -> None:
         """Compares, in the end, what it got with what the witness got from its first to its last
         message; memory does not hold all recordings."""
         ids: list[str] = []
-        guest = await Rude.open(self.fault.random.choice(self.site.servers), uid)
+        guest = await Rude.open(server, uid)
         try:
             await guest.subscribe(room.channel)
             await guest.subscribe(f"presence.{room.channel}")
