@@ -203,6 +203,8 @@ class Feed:
     def _put(self, frame: bytes, lone: str | None) -> None:
         """Gives it to those who get all that comes, but to `lone`."""
         if len(self._even) > FEW:
+            if lone not in self.subscribers:  # it is no listener, or in another process
+                lone = None
             lane = self._lane
             if lane is not None and lane.open and lone == self._lone:
                 lane.frames.append(frame)

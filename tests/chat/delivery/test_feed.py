@@ -1,6 +1,7 @@
 """One order for all, no gap, nothing twice: whatever arrives, in whatever order (P2, P3, P4)."""
 
 import asyncio
+import itertools
 import random
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
@@ -569,7 +570,9 @@ class Plain:
 @given(st.data())
 def test_each_gets_what_it_would_get_without_lanes(data: st.DataObject) -> None:
     """Whoever joins, is let through, leaves or is answered between, in the same turn or later."""
-    steps = st.sampled_from(["join", "settle", "leave", "change", "passing", "answer", "turn"])
+    steps = st.sampled_from(
+        ["join", "settle", "leave", "change", "passing", "row", "answer", "turn"]
+    )
     weighted = st.lists(steps | st.sampled_from(["join", "settle", "passing"]), max_size=60)
     channel, model, finished = Channel(), dict[str, Plain](), list[tuple[Plain, list[str]]]()
     counter, number = 0, 0
@@ -602,7 +605,7 @@ def test_each_gets_what_it_would_get_without_lanes(data: st.DataObject) -> None:
             unsettled = [name for name in others if model[name].head is None]
             rest = {
                 "origin": data.draw(st.sampled_from([None, *NAMES]))
-                if step in ("change", "passing")
+                if step in ("change", "passing", "row")
                 else None
             }
             if step == "join" and absent:
@@ -622,6 +625,12 @@ def test_each_gets_what_it_would_get_without_lanes(data: st.DataObject) -> None:
                 announce(change(number, key=key, echo=data.draw(st.booleans()), **rest))
             elif step == "passing":
                 announce(passing(number, f"p{counter}", echo=data.draw(st.booleans()), **rest))
+            elif step == "row":
+                names = [f"r{counter}-{at}" for at in range(2)]
+                row = burst(number, names, echo=data.draw(st.booleans()), **rest)
+                channel.hub.announce_burst(row)
+                for one, item in itertools.product(model.values(), row.items()):
+                    one.take(item)
             elif step == "answer":
                 name = drawn_name([*model])
                 channel.subscribers[name].outbox.push(Event(b"a%d" % counter))
