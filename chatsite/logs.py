@@ -2,6 +2,7 @@
 
 import logging
 import re
+from math import inf
 
 # A query string (tokens and connection secrets travel in it), or a JWT on its own.
 SECRETS = re.compile(r"\?[^\s\"'<>]*=[^\s\"'<>]*|eyJ[\w-]{5,}\.[\w-]+\.[\w-]*")
@@ -15,3 +16,17 @@ class SecretFreeFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         return SECRETS.sub("", super().format(record))
+
+
+class OnceASecond(logging.Filter):
+    """Of what a logger says again and again, whatever about, a line a second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said_at: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.created - self._said_at.get(record.msg, -inf) < 1:
+            return False
+        self._said_at[record.msg] = record.created
+        return True

@@ -93,21 +93,21 @@ def _sqlite(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _postgresql(options: dict[str, Any]) -> dict[str, Any]:
-    # A small pool for the threads that read; waits 2 s at most, and never hands out a dead one. Who
-    # asks tries anew once an attempt is 2 s old: left to itself the pool waits twice as long each
-    # time that the database does not answer, and finds it minutes after it is back.
+    # A small pool for the threads that read; waits 2 s at most, and never hands out a dead one.
+    # It never gives up connecting: who asked just before would wait in vain, the database back.
     # The cost of a page is a solid-state disk's: with the default of 4, PostgreSQL reads and sorts
     # a whole channel for a page of history (10,000 messages: 48 ms instead of 0.1).
     # A process that is stopped within a transaction keeps its channels locked, and so keeps others
     # from writing, and from telling that its members are gone: it has a third of its lease.
     # A network that swallows all is noticed after 6 s, not after the kernel's quarter of an hour.
     from chat.delivery.patience import Connection  # with psycopg
+    from chat.delivery.pool import check
 
     session = f"-c random_page_cost=1.1 -c idle_in_transaction_session_timeout={_idle_ms()}"
     options |= {
         "pool": {
-            **{"min_size": 1, "max_size": 8, "timeout": 2, "reconnect_timeout": 2},
-            "connection_class": Connection,
+            **{"min_size": 1, "max_size": 8, "timeout": 2, "reconnect_timeout": float("inf")},
+            **{"connection_class": Connection, "check": check},
         },
         "connect_timeout": 2,
         "options": f"{options.get('options', '')} {session}".strip(),
@@ -256,6 +256,7 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"plain": {"()": "chatsite.logs.SecretFreeFormatter"}},
+    "filters": {"once a second": {"()": "chatsite.logs.OnceASecond"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {
@@ -266,6 +267,8 @@ LOGGING = {
         "httpx": {"level": "WARNING"},
         # A line for each opening and closing of a WebSocket, beside the access log's.
         "websockets": {"level": "WARNING"},
+        # A line for each attempt to connect while PostgreSQL is away: five a second and connection.
+        "psycopg.pool": {"level": "WARNING", "filters": ["once a second"]},
     },
 }
 

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from chatsite.logs import SecretFreeFormatter
+from chatsite.logs import OnceASecond, SecretFreeFormatter
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjF9.c2lnbmF0dXJl"
 
@@ -35,3 +35,17 @@ def test_query_strings_and_tokens_are_left_out(said: str, written: str) -> None:
 
 def test_also_from_a_traceback() -> None:
     assert JWT not in line("failed", error=ValueError(f"bad token {JWT}"))
+
+
+def test_what_is_said_again_and_again_is_written_once_a_second() -> None:
+    once = OnceASecond()
+
+    def written(message: str, at: float) -> bool:
+        record = logging.LogRecord("n", logging.WARNING, "p", 1, message, (), None)
+        record.created = at
+        return bool(once.filter(record))
+
+    assert [written("away: %s", at) for at in (10, 10.4, 10.8, 11.2, 11.3)] == [
+        *(True, False, False, True, False)
+    ]
+    assert written("gone: %s", 11.3)
