@@ -89,6 +89,8 @@ def _commit_together(operations: Sequence[Operation], while_away: WhileAway) -> 
         raise
     except Exception as error:
         _roll_back()
+        if isinstance(error, StandsStill):  # so did all that wait; the look may take as long again
+            while_away()
         if not _took_effect(transaction, while_away):
             raise NotCommitted(error) from error
         log.warning("A batch of %d was committed, but not answered: %s", len(operations), error)

@@ -12,6 +12,7 @@ from django.db import connection
 from chat.delivery import commit as commits
 from chat.delivery.commit import commit
 from chat.delivery.operations import Operation
+from chat.delivery.patience import StandsStill
 from chat.delivery.transaction import Transaction
 from chat.models import Channel, Message, Subscription
 from chat.protocol.errors import ErrorCode, ProtocolError
@@ -151,7 +152,7 @@ def test_a_connection_that_is_lost_within_a_batch_loses_nothing_else(channel: st
     assert data_of(channel) == ["1", "2"]
 
 
-def broken_commit(*, sent: bool) -> Callable[..., Any]:
+def broken_commit(*, sent: bool, error: Exception | None = None) -> Callable[..., Any]:
     """`Transaction.execute` whose connection breaks at COMMIT: after it was sent, or before."""
     execute = Transaction.execute
 
@@ -161,7 +162,7 @@ def broken_commit(*, sent: bool) -> Callable[..., Any]:
         if sent:
             execute(transaction, sql, parameters)
         connection.connection.close()
-        raise OSError("the connection broke")
+        raise error or OSError("the connection broke")
 
     return breaking
 
@@ -178,6 +179,30 @@ def test_a_commit_that_is_not_answered_is_looked_up(
     unavailable = [ErrorCode.SERVICE_UNAVAILABLE] * 2
     assert [refused(outcome) for outcome in outcomes] == ([None] * 2 if sent else unavailable)
     do(store(channel, "3"))
+
+
+@pytest.mark.usefixtures("postgres_default")
+def test_who_waits_behind_a_commit_that_stands_still_does_not_wait_for_the_look_as_well(
+    channel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which takes as long again where PostgreSQL stands still."""
+    look, happened = commits._status, []
+
+    def refuse_others() -> bool:
+        happened.append("others refused")
+        return True
+
+    def looked_up(transaction: Transaction) -> str | None:
+        happened.append("looked up")
+        return look(transaction)
+
+    with monkeypatch.context() as patch:
+        stands_still = broken_commit(sent=True, error=StandsStill("no answer"))
+        patch.setattr(Transaction, "execute", stands_still)
+        patch.setattr(commits, "_status", looked_up)
+        [outcome] = commit([store(channel, "1")], refuse_others)
+    assert happened == ["others refused", "looked up"]
+    assert refused(outcome) is None
 
 
 @pytest.mark.usefixtures("sqlite")
