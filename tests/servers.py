@@ -144,12 +144,10 @@ class Program:
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
         pids = [self.pid, *map(int, children.split())]
         try:
-            for pid in pids:
-                os.kill(pid, signal.SIGSTOP)
+            _signal_all(pids, signal.SIGSTOP)
             yield
         finally:
-            for pid in pids:
-                os.kill(pid, signal.SIGCONT)
+            _signal_all(pids, signal.SIGCONT)
 
     def _ended_within(self, seconds: float) -> bool:
         assert self._process is not None
@@ -369,6 +367,12 @@ def start_postgres(directory: Path) -> Postgres:
     )
     postgres.start(postgres.ready)
     return postgres
+
+
+def _signal_all(pids: list[int], signum: int) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):  # a child that has ended meanwhile
+            os.kill(pid, signum)
 
 
 _started: set[subprocess.Popen[bytes] | forked.Forked] = set()
