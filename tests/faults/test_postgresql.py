@@ -21,7 +21,7 @@ from tests.wire.calls import http_client
 
 RESTARTS = 2
 BACK_SECONDS = 3.0  # 2 are promised; whoever shares the machine may cost the third
-REFUSALS_SHARE = 0.2  # of the restarts: a refusal takes 4 s
+REFUSALS_SHARE = 0.2  # of the restarts: a refusal takes 2 s
 WAYS = [signal.SIGINT, signal.SIGQUIT]  # its fast and its immediate shutdown
 
 
