@@ -9,12 +9,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
+from django.contrib.admin.actions import delete_selected
 from django.contrib.admin.helpers import ActionForm
 from django.contrib.admin.options import IncorrectLookupParameters, ShowFacets
+from django.contrib.admin.templatetags.admin_urls import add_preserved_filters
 from django.contrib.admin.views.main import IGNORED_PARAMS, ChangeList
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from django.utils.text import capfirst
 
 from .filters import Filters
@@ -121,3 +125,24 @@ class ReadOnly(ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+class Deletable(ReadOnly):
+    """Shows rows that go where somebody with the right to it says so. Subclasses say how."""
+
+    actions = ("delete_selected",)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super(ReadOnly, self).has_delete_permission(request, obj)
+
+    @admin.action(permissions=["delete"], description="Delete selected %(verbose_name_plural)s")
+    def delete_selected(self, request: HttpRequest, rows: QuerySet[Any]) -> Any:
+        with transaction.atomic():  # what the log says was deleted was deleted
+            return delete_selected(self, request, rows)
+
+    def response_delete(self, request: HttpRequest, obj_display: str, obj_id: Any) -> HttpResponse:
+        """Back to the list: Django sends whoever may not change anything to the front page."""
+        super().response_delete(request, obj_display, obj_id)
+        asked: Any = {"opts": self.opts, "preserved_filters": self.get_preserved_filters(request)}
+        address = reverse(f"admin:chat_{self.opts.model_name}_changelist")
+        return HttpResponseRedirect(add_preserved_filters(asked, address))

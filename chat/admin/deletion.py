@@ -27,7 +27,7 @@ def counts(messages: Iterable[Message]) -> dict[str, int]:
 
 def describe(message: Message) -> str:
     """Whose it was and where; not what it said, which goes for a reason."""
-    sender = "the server API" if message.by_server else message.uid or "nobody"
+    sender = words.named(message.uid, by_server=message.by_server)
     made = f"{words.moment_of(message.id):%Y-%m-%d %H:%M:%S}"
     return f"{made} {message.event} by {sender} in {message.channel.name}"
 

@@ -5,33 +5,29 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from django.contrib import admin
-from django.contrib.admin.actions import delete_selected
 from django.contrib.admin.models import DELETION
-from django.contrib.admin.templatetags.admin_urls import add_preserved_filters
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
 from django.db.models import Count, Min, QuerySet
 from django.db.models.functions import Left
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
-from django.urls import URLPattern, path, reverse
+from django.http import HttpRequest, HttpResponseBase
+from django.urls import URLPattern, path
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from chat.models import Message, Reaction
 
 from . import deletion, words
-from .changelist import ReadOnly
+from .changelist import Deletable
 from .export import export
 from .filters import MessageFilters
 from .log import log
 
-READ: Final = 4 * words.EXCERPT  # characters of the data that a list reads
 KINDS: Final = 5  # reactions of one message that a list names
 REACTIONS: Final = 200  # that a message's page lists
 
 
 @admin.register(Message)
-class MessageAdmin(ReadOnly):
+class MessageAdmin(Deletable):
     filters = MessageFilters
     list_display = ("time", "channel_name", "event_name", "sender", "excerpt", "reacted", "expiry")
     search_fields = ("channel", "uid")
@@ -44,7 +40,6 @@ class MessageAdmin(ReadOnly):
         *("time", "id", "channel_page", "event", "sender", "metadata", "expiry_time"),
         *("content", "reactions"),
     )
-    actions = ("delete_selected",)
     change_list_template = "admin/chat/message/change_list.html"
 
     def get_urls(self) -> list[URLPattern]:
@@ -57,13 +52,10 @@ class MessageAdmin(ReadOnly):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Message]:
         return super().get_queryset(request).select_related("channel")
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return super(ReadOnly, self).has_delete_permission(request, obj)
-
     # --- the list ---------------------------------------------------------------------------
 
     def listed(self, rows: QuerySet[Message]) -> QuerySet[Message]:
-        return rows.defer("data", "umd").annotate(begin=Left("data", READ))
+        return rows.defer("data", "umd").annotate(begin=Left("data", words.READ))
 
     def complete(self, rows: Sequence[Message]) -> None:
         counts = reaction_counts([row.id for row in rows])
@@ -84,13 +76,11 @@ class MessageAdmin(ReadOnly):
 
     @admin.display(description="uid")
     def sender(self, row: Message) -> str | SafeString:
-        if row.by_server:
-            return "(server API)"
-        return words.listing(row.uid, "message", {"uid": row.uid}) if row.uid else words.NOTHING
+        return words.sender(row.uid, by_server=row.by_server)
 
     @admin.display(description="data")
     def excerpt(self, row: Message) -> SafeString:
-        return format_html("<bdi>{}</bdi>", words.one_line(row.begin))  # type: ignore[attr-defined]
+        return words.excerpt(row.begin)  # type: ignore[attr-defined]
 
     @admin.display(description="reactions")
     def reacted(self, row: Message) -> SafeString:
@@ -114,10 +104,7 @@ class MessageAdmin(ReadOnly):
 
     @admin.display(description="expires")
     def expiry_time(self, row: Message) -> str | SafeString:
-        left = words.remaining(row.expires_at)
-        if row.expires_at is None:
-            return left
-        return format_html("{} ({})", left, words.moment(row.expires_at))
+        return words.expiry(row.expires_at)
 
     @admin.display(description="data")
     def content(self, row: Message) -> SafeString:
@@ -135,11 +122,6 @@ class MessageAdmin(ReadOnly):
 
     # --- deleting and exporting -------------------------------------------------------------
 
-    @admin.action(permissions=["delete"], description="Delete selected %(verbose_name_plural)s")
-    def delete_selected(self, request: HttpRequest, rows: QuerySet[Message]) -> Any:
-        with transaction.atomic():  # what the log says was deleted was deleted
-            return delete_selected(self, request, rows)
-
     def get_deleted_objects(self, objs: Iterable[Message], request: HttpRequest) -> Any:
         return deletion.summary(objs), deletion.counts(objs), set(), []
 
@@ -151,13 +133,6 @@ class MessageAdmin(ReadOnly):
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Message]) -> None:
         deletion.delete(queryset)
-
-    def response_delete(self, request: HttpRequest, obj_display: str, obj_id: Any) -> HttpResponse:
-        """Back to the list: Django sends whoever may not change anything to the front page."""
-        super().response_delete(request, obj_display, obj_id)
-        asked: Any = {"opts": self.opts, "preserved_filters": self.get_preserved_filters(request)}
-        address = reverse("admin:chat_message_changelist")
-        return HttpResponseRedirect(add_preserved_filters(asked, address))
 
     def export_view(self, request: HttpRequest, suffix: str) -> HttpResponseBase:
         if not self.has_view_permission(request):

@@ -7,14 +7,17 @@ one index. Knows querysets; nothing here is about messages or about HTML.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, Final, Self
 
+from django.contrib.admin.utils import get_fields_from_path
 from django.core.exceptions import ValidationError
 from django.db.models import Q, QuerySet, Subquery
+from django.db.models.constants import LOOKUP_SEP
 from django.utils.timezone import is_aware
 
 SCAN: Final = 10_000  # rows looked at for one page, where an index answers a part of the question
-SEPARATOR: Final = "~"
+SEPARATOR: Final = ","  # in no column but the last: no channel's name may hold it
 
 Key = tuple[Any, ...]
 
@@ -25,14 +28,19 @@ class Stream:
 
     `rows` is unordered and filtered by what the index answers; `rest` is what it does not, on
     columns that no index holds (see `filters`), so that no planner takes another one. `key`
-    orders: columns of the model, the last one unique. `ascending`: the first page begins with
-    the least.
+    orders: columns of the model or of what it refers to, the last one unique among those that
+    share the others. `ascending`: the first page begins with the least.
     """
 
     rows: QuerySet[Any]
     key: tuple[str, ...] = ("id",)
     rest: Q = field(default_factory=Q)
     ascending: bool = False
+
+    @property
+    def passes_over(self) -> bool:
+        """Whether a page looks at what is none of its rows: at SCAN of them at most."""
+        return bool(self.rest)
 
     def after(self, key: Key | None, *, back: bool) -> QuerySet[Any]:
         """What comes after `key` in the order of the pages; `back`: before it, nearest first."""
@@ -55,7 +63,7 @@ class Stream:
         return _past(self.key, mark, f"{UP[self.ascending is back]}e")
 
     def key_of(self, row: Any) -> Key:
-        return tuple(getattr(row, column) for column in self.key)
+        return tuple(attrgetter(column.replace(LOOKUP_SEP, "."))(row) for column in self.key)
 
     def text(self, key: Key) -> str:
         """How a link holds a key; of a mark, only the first column is known."""
@@ -67,7 +75,7 @@ class Stream:
         parts = text.split(SEPARATOR, len(self.key) - 1)
         if not parts[0] or len(parts) != len(self.key) or "\0" in text:
             return None
-        columns = (self.rows.model._meta.get_field(name) for name in self.key)
+        columns = (get_fields_from_path(self.rows.model, name)[-1] for name in self.key)
         try:
             return tuple(_value(*pair) for pair in zip(columns, filter(None, parts), strict=False))
         except (ValidationError, ValueError):
@@ -138,7 +146,7 @@ def _bounded(streams: Sequence[Stream], key: Key | None, back: bool) -> tuple[St
 
     Where each has more: the first, and the key of its row number SCAN.
     """
-    if len(streams) == 1 and not streams[0].rest:
+    if len(streams) == 1 and not streams[0].passes_over:
         return streams[0], None
     marks = {f"mark_{n}": stream.mark(key, back=back) for n, stream in enumerate(streams)}
     rows = streams[0].rows

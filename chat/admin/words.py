@@ -24,6 +24,7 @@ from .jsontext import indent
 
 NOTHING: Final = "\N{EN DASH}"
 EXCERPT: Final = 100  # characters of a message in a list
+READ: Final = 4 * EXCERPT  # of which it reads so many: some are white space
 AGENT: Final = 60
 
 UNITS: Final = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
@@ -74,6 +75,12 @@ def remaining(until: datetime | None) -> str:
     return f"in {max(round(seconds / size), 1)} {unit}"
 
 
+def expiry(until: datetime | None) -> str | SafeString:
+    """What is left of a life and, where it ends, when."""
+    left = remaining(until)
+    return left if until is None else format_html("{} ({})", left, moment(until))
+
+
 def one_line(text: str, length: int = EXCERPT) -> str:
     """The beginning of a text, its runs of white space as one space."""
     line = " ".join(text[: 2 * length].split())
@@ -107,6 +114,22 @@ def listing(text: str, model: str, asked: Mapping[str, str]) -> SafeString:
     """To a list that was asked something."""
     address = reverse(f"admin:chat_{model}_changelist")
     return format_html('<a href="{}?{}"><bdi>{}</bdi></a>', address, urlencode(asked), text)
+
+
+def sender(uid: str | None, *, by_server: bool) -> str | SafeString:
+    """To all that a person has said."""
+    if by_server:
+        return "(server API)"
+    return listing(uid, "message", {"uid": uid}) if uid else NOTHING
+
+
+def excerpt(text: str) -> SafeString:
+    return format_html("<bdi>{}</bdi>", one_line(text))
+
+
+def named(uid: str | None, *, by_server: bool) -> str:
+    """Whose it was, in the log and before a deletion."""
+    return "the server API" if by_server else uid or "nobody"
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[object]], more: str = "") -> SafeString:
