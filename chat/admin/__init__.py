@@ -1,14 +1,28 @@
-"""What is stored, to look at; messages can be deleted, connections closed and backend events
-delivered again, nothing else."""
+"""What is stored, to look at; messages and storage entries can be deleted, connections closed,
+schedules cancelled and backend events delivered again, nothing else."""
 
-from . import backend_events, channels, connections, messages, nodes, reactions, subscriptions
+from . import (
+    backend_events,
+    channels,
+    connections,
+    members,
+    messages,
+    nodes,
+    reactions,
+    schedules,
+    storage,
+    subscriptions,
+)
 
 __all__ = [
     "backend_events",
     "channels",
     "connections",
+    "members",
     "messages",
     "nodes",
     "reactions",
+    "schedules",
+    "storage",
     "subscriptions",
 ]

@@ -36,7 +36,10 @@ class ChannelAdmin(ReadOnly):
     list_display = ("name", "last_message", "messages", "live_subscriptions", "history")
     search_fields = ("name",)
     search_placeholder = "How its name begins"
-    fields = ("name", "last_message", "messages", "live_subscriptions", "history", "number")
+    fields = (
+        *("name", "last_message", "messages", "live_subscriptions", "history", "storage"),
+        *("members", "schedules", "number"),
+    )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Channel]:
         return _counted(super().get_queryset(request), CAP)
@@ -61,6 +64,18 @@ class ChannelAdmin(ReadOnly):
     @admin.display(description="history")
     def history(self, row: Channel) -> SafeString:
         return words.listing("Messages", "message", {"channel": row.name})
+
+    @admin.display(description="storage")
+    def storage(self, row: Channel) -> SafeString:
+        return words.listing("What it keeps", "storageentry", {"channel": row.name})
+
+    @admin.display(description="members")
+    def members(self, row: Channel) -> SafeString:
+        return words.listing("Who is in", "member", {"channel": row.name})
+
+    @admin.display(description="schedules")
+    def schedules(self, row: Channel) -> SafeString:
+        return words.listing("What is due", "schedule", {"channel": row.name})
 
 
 def _counted(rows: QuerySet[Channel], cap: int) -> QuerySet[Channel]:

@@ -11,12 +11,23 @@ from django.db import transaction
 from django.test import Client
 from pytest_django import DjangoDbBlocker
 
-from chat.models import Channel, Connection, Message, Node, Reaction, Subscription
+from chat.models import (
+    Channel,
+    Connection,
+    Member,
+    Message,
+    Node,
+    Reaction,
+    Schedule,
+    StorageEntry,
+    Subscription,
+)
 from tests.chat.databases import default_database, migrated
 from tests.servers import Postgres
 
 TABLES = (
-    *(Reaction, Message, Subscription, Connection, Node, Channel),
+    *(Reaction, Message, StorageEntry, Member, Schedule),
+    *(Subscription, Connection, Node, Channel),
     *(LogEntry, Session, User),
 )
 
@@ -67,10 +78,12 @@ def staff(name: str, *codenames: str) -> Client:
     return client
 
 
-VIEWS = tuple(
-    f"view_{name}"
-    for name in ("channel", "connection", "message", "node", "reaction", "subscription")
+VIEWED = (
+    *("channel", "connection", "member", "message", "node", "reaction", "schedule"),
+    *("storageentry", "subscription"),
 )
+VIEWS = tuple(f"view_{name}" for name in VIEWED)
+DELETED = ("message", "connection", "schedule", "storageentry")
 
 
 @pytest.fixture
@@ -80,7 +93,7 @@ def viewer(rows: str) -> Client:
 
 @pytest.fixture
 def moderator(rows: str) -> Client:
-    return staff("moderator", *VIEWS, "delete_message", "delete_connection")
+    return staff("moderator", *VIEWS, *(f"delete_{name}" for name in DELETED))
 
 
 @pytest.fixture

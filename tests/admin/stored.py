@@ -3,11 +3,24 @@
 import itertools
 import secrets
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.db import transaction
 
-from chat.models import Channel, Connection, Message, Node, Reaction, Subscription
+from chat.delivery.operations import SetStorage, StoreMessage
+from chat.delivery.operations.schedules import encode
+from chat.models import (
+    Channel,
+    Connection,
+    Member,
+    Message,
+    Node,
+    Reaction,
+    Schedule,
+    StorageEntry,
+    Subscription,
+)
 from chat.protocol import ids
 
 NOW = datetime.now(UTC)
@@ -56,6 +69,38 @@ def reaction(to: Message, uid: str = "pam", value: str = "👍", **columns: Any)
         uid=uid,
         reaction=value,
         **{"created_at": NOW, **columns},
+    )
+
+
+def entry(key: str = "k", data: str = '"kept"', *, to: str = "chat-abc", **columns: Any) -> Any:
+    return StorageEntry.objects.create(
+        channel=channel(to), key=key, number=next(numbers), data=data, **{"uid": "jim", **columns}
+    )
+
+
+def member(uid: str = "jim", *, of: str = "presence.abc", **columns: Any) -> Member:
+    number = next(numbers)
+    return Member.objects.create(
+        channel=channel(of),
+        uid=uid,
+        number=number,
+        **{"joined": number, "changed_at": NOW, **columns},
+    )
+
+
+def schedule(
+    data: str = '"hello"', *, at: datetime = NOW, to: str = "chat-abc", **fields: Any
+) -> Schedule:
+    """A message or, with a `key`, a storage write; by Jim, unless it is the server's."""
+    sent = {"uid": "jim", "umd": "null", "meta": b'{"uid":"jim","umd":null}', "store": -1, **fields}
+    make: Any = SetStorage if "key" in fields else partial(StoreMessage, event="chat")
+    work = make(channel=to, data=data.encode() or None, **sent)
+    return Schedule.objects.create(
+        id=ids.new_id(next(numbers)),
+        channel=channel(to),
+        due_at=at,
+        work=encode(work),
+        created_at=ago(hours=1),
     )
 
 

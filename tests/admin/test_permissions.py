@@ -6,12 +6,13 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.test import Client
 
-from chat.models import Connection, Message
+from chat.models import Connection, Message, StorageEntry
 from tests.admin import stored
-from tests.admin.conftest import staff
+from tests.admin.conftest import VIEWED, staff
 from tests.admin.reading import Page, list_url, page_url, tick
 
-MODELS = ("message", "channel", "connection", "reaction", "subscription", "node")
+MODELS = VIEWED
+DELETABLE = ("message", "storageentry")
 
 
 @pytest.fixture
@@ -24,6 +25,9 @@ def shown(rows: str) -> dict[str, Any]:
         "connection": connection,
         "subscription": stored.subscription(connection),
         "node": connection.node,
+        "member": stored.member(),
+        "schedule": stored.schedule(),
+        "storageentry": stored.entry(),
     }
 
 
@@ -44,7 +48,7 @@ def test_who_may_look_is_refused_when_trying(
     viewer: Client, shown: dict[str, Any], model: str
 ) -> None:
     key = shown[model].pk
-    for action in ("delete_selected", "close_selected"):
+    for action in ("delete_selected", "close_selected", "cancel_selected"):
         assert tick(viewer, list_url(model), action, [key], post="yes").status_code == 403
         forged = {"CHANGE_FORM-action": action, "_selected_action": key, "index": "0"}
         assert viewer.post(page_url(model, key), forged).status_code == 403
@@ -54,6 +58,7 @@ def test_who_may_look_is_refused_when_trying(
         assert viewer.post(url, {"post": "yes"}).status_code == 403
     assert type(shown[model]).objects.filter(pk=key).exists()
     assert not Connection.objects.filter(revoked=True).exists()
+    assert StorageEntry.objects.live().exists()
     assert LogEntry.objects.count() == 0
 
 
@@ -65,8 +70,8 @@ def test_nobody_adds_or_changes_anything(root: Client, shown: dict[str, Any], mo
     assert root.post(page_url(model, key), {"uid": "eve", "_save": "1"}).status_code == 403
 
 
-@pytest.mark.parametrize("model", [name for name in MODELS if name != "message"])
-def test_nothing_but_messages_can_be_deleted(
+@pytest.mark.parametrize("model", [name for name in MODELS if name not in DELETABLE])
+def test_nothing_but_messages_and_storage_can_be_deleted(
     root: Client, shown: dict[str, Any], model: str
 ) -> None:
     key = shown[model].pk
@@ -91,8 +96,9 @@ def test_who_has_no_right_sees_nothing(rows: str, shown: dict[str, Any], model: 
 
 
 def test_each_right_is_a_right_of_its_own(rows: str, shown: dict[str, Any]) -> None:
-    """Who may delete messages may close no connection, and the other way round."""
-    views = ("view_message", "view_connection")
+    """Who may delete messages may close no connection, and the other way round; neither may
+    delete what is kept or cancel what is scheduled."""
+    views = ("view_message", "view_connection", "view_storageentry", "view_schedule")
     deleter = staff("deleter", *views, "delete_message")
     closer = staff("closer", *views, "delete_connection")
     message, connection = shown["message"].pk, shown["connection"].pk
@@ -101,6 +107,10 @@ def test_each_right_is_a_right_of_its_own(rows: str, shown: dict[str, Any]) -> N
     refused = tick(closer, list_url("message"), "delete_selected", [message], post="yes")
     assert refused.status_code == 403
     assert not Connection.objects.get().revoked
+    for client in (deleter, closer):
+        for model, action in (("storageentry", "delete_selected"), ("schedule", "cancel_selected")):
+            key = shown[model].pk
+            assert tick(client, list_url(model), action, [key], post="yes").status_code == 403
     tick(closer, list_url("connection"), "close_selected", [connection])
     assert Connection.objects.get().revoked
     tick(deleter, list_url("message"), "delete_selected", [message], post="yes")

@@ -8,8 +8,10 @@ from django.db import connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from chat.admin import paging
+from chat.admin import by_channel, paging
+from chat.models import Member, Schedule, StorageEntry
 from tests.admin import stored
+from tests.admin.conftest import VIEWED
 from tests.admin.reading import list_url, page_url, tick
 
 MOST = 8  # those for the session, the user and the rights among them
@@ -32,7 +34,14 @@ def store() -> dict[str, Any]:
     connections = [stored.connection() for _ in range(110)]
     for number, opened in enumerate(connections):
         stored.subscription(opened, f"chat-{number}")
+    for number in range(110):
+        stored.entry(to=f"chat-{number}")
+        stored.member(of=f"presence.{number}")
+        stored.schedule(to=f"chat-{number}")
     return {
+        "storageentry": StorageEntry.objects.all()[0],
+        "member": Member.objects.all()[0],
+        "schedule": Schedule.objects.all()[0],
         "message": messages[0],
         "channel": messages[0].channel,
         "reaction": messages[0].reactions.get(),
@@ -64,6 +73,15 @@ LISTS: dict[str, Callable[[], str]] = {
     "subscriptions": lambda: list_url("subscription"),
     "subscriptions of a channel": lambda: list_url("subscription", channel="chat-1"),
     "nodes": lambda: list_url("node"),
+    "storage": lambda: list_url("storageentry"),
+    "storage of a channel": lambda: list_url("storageentry", channel="chat-1", q="chat"),
+    "storage, a search": lambda: list_url("storageentry", q="chat"),
+    "members": lambda: list_url("member"),
+    "members of a channel": lambda: list_url("member", channel="presence.1"),
+    "members, a search": lambda: list_url("member", q="presence."),
+    "schedules": lambda: list_url("schedule"),
+    "schedules of a channel": lambda: list_url("schedule", channel="chat-1"),
+    "schedules, a search": lambda: list_url("schedule", q="chat"),
 }
 
 
@@ -80,15 +98,14 @@ def test_a_list(
     url: Callable[[], str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(paging, "SCAN", 20)  # so that where a page ends must be found out, too
+    for module in (paging, by_channel):  # so that where a page ends must be found out, too
+        monkeypatch.setattr(module, "SCAN", 20)
     asked = queries(viewer, url())
     assert len(asked) <= MOST, asked
     assert not [sql for sql in asked if sql.startswith("SELECT COUNT")]
 
 
-@pytest.mark.parametrize(
-    "model", ["message", "channel", "reaction", "connection", "subscription", "node"]
-)
+@pytest.mark.parametrize("model", VIEWED)
 @pytest.mark.parametrize("page", ["change", "history"])
 def test_a_page(viewer: Client, shown: dict[str, Any], model: str, page: str) -> None:
     assert len(queries(viewer, page_url(model, shown[model].pk, page))) <= MOST

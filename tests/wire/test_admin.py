@@ -1,0 +1,83 @@
+"""What a moderator takes away in the admin, as clients see it (docs/admin.md)."""
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+
+from tests.servers import Server, manage
+from tests.wire.calls import http_client
+from tests.wire.connecting import connect
+from tests.wire.database import rows
+from tests.wire.test_schedule import room, scheduled, soon
+from tests.wire.test_storage import get, setting, stores, updated
+
+
+@asynccontextmanager
+async def moderator(server: Server) -> AsyncIterator[httpx.AsyncClient]:
+    """Somebody who may do everything, logged in."""
+    name, password = f"root-{secrets.token_hex(4)}", secrets.token_urlsafe(16)
+    env = {**server.env, "DJANGO_SUPERUSER_PASSWORD": password}
+    created = manage(env, "createsuperuser", "--no-input", "--username", name, "--email", "")
+    assert created.returncode == 0, created.stderr
+    async with http_client(server) as browser:
+        await browser.get("/admin/login/")
+        await submit(browser, "/admin/login/?next=/healthz", username=name, password=password)
+        yield browser
+
+
+async def submit(browser: httpx.AsyncClient, path: str, **form: str) -> None:
+    fields = {**form, "csrfmiddlewaretoken": browser.cookies["csrftoken"]}
+    origin = str(browser.base_url).rstrip("/")
+    answer = await browser.post(path, data=fields, headers={"Origin": origin, "Referer": origin})
+    assert answer.status_code == 302, answer.text
+
+
+@pytest.mark.parametrize("kind", ["server", "postgres_server", "processes"])
+async def test_whoever_observes_an_entry_is_told_that_it_was_deleted(
+    request: pytest.FixtureRequest, kind: str, channel: str
+) -> None:
+    """In every process, as when a client had cleared it; the one that wrote it, too."""
+    site = request.getfixturevalue(kind)
+    near, far = (site, site) if isinstance(site, Server) else site
+    async with (
+        moderator(near) as browser,
+        connect(near, uid="jim", channels=stores(channel)) as jim,
+        connect(far, uid="pam", channels=stores(channel)) as pam,
+    ):
+        for client in (jim, pam):
+            await client.subscribe(channel)
+        await jim.send(setting(channel, "k", "a bad word"))
+        for client in (jim, pam):
+            assert await client.receive() == updated(channel, "k", "a bad word")
+        [[key]] = rows(
+            near, "SELECT id FROM chat_storageentry WHERE data = ? AND key = 'k'", '"a bad word"'
+        )
+        await submit(browser, f"/admin/chat/storageentry/{key}/delete/", post="yes")
+        for client in (jim, pam):
+            assert await client.receive() == updated(channel, "k", None, None)
+            assert (await get(client, channel))["data"] is None
+        await jim.send(setting(channel, "k", "a bad word"))
+        assert await pam.receive() == updated(channel, "k", "a bad word")
+
+
+async def test_what_is_cancelled_is_not_published(server: Server, channel: str) -> None:
+    """What was scheduled beside it is, at its time."""
+    async with (
+        moderator(server) as browser,
+        connect(server, uid="jim", channels=room(channel)) as jim,
+    ):
+        await jim.subscribe(channel)
+        await scheduled(jim, channel, 3, soon(3))
+        [[first], [second], [third]] = rows(
+            server,
+            "SELECT s.id FROM chat_schedule s JOIN chat_channel c ON c.id = s.channel_id"
+            " WHERE c.name = ? ORDER BY s.id",
+            channel,
+        )
+        cancel = {"action": "cancel_selected", "index": "0", "_selected_action": second}
+        await submit(browser, "/admin/chat/schedule/", **cancel)
+        assert [(await jim.receive("chat"))["data"] for _ in (first, third)] == [0, 2]
+        await jim.nothing()
