@@ -1,45 +1,28 @@
-"""To and from the other processes: the only caller of the channel layer (design.md section 4,
-"Between processes").
+"""The link to the other processes through the channel layer: kept up, joined to the groups of the
+channels that are listened to here, and read (design.md section 4, "Between processes").
 
-Nobody waits for it. What it cannot send the others find in the database, by the numbers of their
-channels: they are told to look as soon as it can send again.
+Nobody waits for it. What goes out is `announcer`'s.
 """
 
 import asyncio
 import contextlib
 import logging
-from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from redis.exceptions import RedisError
-
+from .announcer import FAILURES, RETRY_SECONDS, Announcer
 from .changes import Item
-from .envelope import (
-    DECODERS,
-    EVERYBODY,
-    VERSION,
-    Entry,
-    Message,
-    encode,
-    group_of,
-    group_of_node,
-    message,
-)
+from .envelope import DECODERS, EVERYBODY, VERSION, Message, group_of, group_of_node
 from .layer import RedisLayer
 
 log = logging.getLogger("chat.wire")
 
-MAX_QUEUED: Final = 10_000  # what comes on top is dropped
-SEND_SECONDS: Final = 2.0
 JOIN_SECONDS: Final = 2.0
 LINGER_SECONDS: Final = 5.0
 PROBE_SECONDS: Final = 5.0
 MISSED_PROBES: Final = 2
-RETRY_SECONDS: Final = 0.5
 LAST_WORDS_SECONDS: Final = 1.0
 JOINS_AT_ONCE: Final = 100
-FAILURES: Final = (RedisError, OSError, TimeoutError)
 
 
 class Lost(Exception):
@@ -52,7 +35,7 @@ class Wire:
 
     `deliver` gets what others announce, `check` is called where something may have been missed,
     `channels` tells the channels listened to here, `listens` whether one is; `handlers` take what
-    nodes tell each other.
+    nodes tell each other. `announce` and `tell_all` are its announcer's.
     """
 
     def __init__(
@@ -77,12 +60,10 @@ class Wire:
         self._own: str | None = None  # its layer channel; None: it is not connected
         self._joining: dict[str, asyncio.Task[None]] = {}
         self._joined: set[str] = set()
-        self._queue: deque[tuple[str, Entry]] = deque()
-        self._queued = asyncio.Event()
-        self._all_sent = asyncio.Event()
-        self._all_sent.set()
+        self._announcer = Announcer(node_id, layer)
+        self.announce = self._announcer.announce
+        self.tell_all = self._announcer.tell_all
         self._running: asyncio.Task[None] | None = None
-        self._dropped = False
         self._heard = 0
         self._lost = asyncio.Event()
         self._linked = asyncio.Event()  # once
@@ -90,60 +71,7 @@ class Wire:
     @property
     def works(self) -> bool:
         """Whether others are told and heard at this moment."""
-        return self._own is not None and not self._dropped
-
-    # --- out --------------------------------------------------------------------------------
-
-    def announce(self, item: Item) -> None:
-        """To the other processes in which somebody listens; never waits."""
-        self._send(group_of(item.channel), encode(item))
-
-    def tell_all(self, kind: str, *what: Any) -> None:
-        """To every other process's handler of that kind."""
-        self._send(EVERYBODY, [kind, *what])
-
-    def _send(self, group: str, entry: Entry) -> None:
-        if len(self._queue) < MAX_QUEUED:
-            self._queue.append((group, entry))
-        else:
-            self._dropped = True
-        self._queued.set()
-        self._all_sent.clear()
-
-    async def _send_for_ever(self) -> None:
-        """All that waits goes in one round trip; the next gathers meanwhile."""
-        while True:
-            await self._queued.wait()
-            self._queued.clear()
-            was_dropped = self._dropped
-            try:
-                async with asyncio.timeout(SEND_SECONDS):
-                    await self._layer.group_send_many(self._gather())
-            except FAILURES as error:
-                self._drop(error)
-                await asyncio.sleep(RETRY_SECONDS)
-            else:
-                self._recover(was_dropped)
-                if not self._queue:
-                    self._all_sent.set()
-
-    def _gather(self) -> list[tuple[str, Message]]:
-        by_group: dict[str, list[Entry]] = {EVERYBODY: [["check"]]} if self._dropped else {}
-        while self._queue:
-            group, entry = self._queue.popleft()
-            by_group.setdefault(group, []).append(entry)
-        return [(group, message(entries, self._node_id)) for group, entries in by_group.items()]
-
-    def _drop(self, error: BaseException) -> None:
-        if not self._dropped:
-            log.warning("Other processes are not told, since Redis does not answer: %r", error)
-        self._dropped = True
-        self._queued.set()
-
-    def _recover(self, was_dropped: bool) -> None:
-        if was_dropped:
-            log.warning("Other processes are told again")
-            self._dropped = False
+        return self._own is not None and not self._announcer.dropped
 
     # --- in ---------------------------------------------------------------------------------
 
@@ -215,7 +143,7 @@ class Wire:
         """Ends the link once what was announced before has left, as far as Redis takes it."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LAST_WORDS_SECONDS):
-                await self._all_sent.wait()
+                await self._announcer.all_sent.wait()
         if self._running is not None:
             self._running.cancel()
             await asyncio.gather(self._running, return_exceptions=True)
@@ -228,7 +156,7 @@ class Wire:
             await asyncio.wait_for(self._linked.wait(), JOIN_SECONDS)
 
     async def _run(self) -> None:
-        sending = asyncio.create_task(self._send_for_ever())
+        sending = asyncio.create_task(self._announcer.send_for_ever())
         try:
             while True:
                 await self._session()
@@ -291,7 +219,7 @@ class Wire:
         missed = 0
         while missed < MISSED_PROBES:
             heard = self._heard
-            self._send(group_of_node(self._node_id), ["probe"])
+            self._announcer.send(group_of_node(self._node_id), ["probe"])
             await asyncio.sleep(PROBE_SECONDS)
             missed = missed + 1 if self._heard == heard else 0
         raise Lost("what this process tells itself does not come back")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from chat.delivery import envelope
+from chat.delivery import announcer, envelope
 from chat.delivery import wire as wires
 from chat.delivery.changes import Change, Item, Passing
 from chat.delivery.layer import RedisLayer
@@ -172,7 +172,7 @@ async def test_what_cannot_be_read_is_passed_over(redis: Program) -> None:
     async with running(one, other):
         await other.join("c")
         one.wire.tell_all("from-the-future", 1)
-        one.wire._send(envelope.group_of("c"), ["change", "too", "few"])
+        one.wire._announcer.send(envelope.group_of("c"), ["change", "too", "few"])
         one.wire.announce(change(1))
         await other.until(lambda: len(other.got) == 1)
 
@@ -235,7 +235,7 @@ async def test_a_link_that_goes_deaf_begins_anew(
     redis: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(wires, "PROBE_SECONDS", 0.2)
-    monkeypatch.setattr(wires, "SEND_SECONDS", 0.2)
+    monkeypatch.setattr(announcer, "SEND_SECONDS", 0.2)
     one = Process("one", redis)
     async with running(one):
         before = one.checks
@@ -245,12 +245,12 @@ async def test_a_link_that_goes_deaf_begins_anew(
 
 
 async def test_what_waits_is_bounded(redis: Program, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wires, "MAX_QUEUED", 10)
+    monkeypatch.setattr(announcer, "MAX_QUEUED", 10)
     one, other = Process("one", redis), Process("other", redis)
     async with running(one, other):
         before = other.checks
         for number in range(100):
-            one.wire._send(envelope.group_of("c"), envelope.encode(change(number)))
-        assert len(one.wire._queue) == 10
+            one.wire._announcer.send(envelope.group_of("c"), envelope.encode(change(number)))
+        assert len(one.wire._announcer._queue) == 10
         await other.until(lambda: other.checks > before)  # they are told to look
         await one.until(lambda: one.wire.works)
