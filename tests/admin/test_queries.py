@@ -124,11 +124,11 @@ def test_deleting_a_page_of_messages_takes_as_many_as_deleting_one(
     moderator: Client, shown: dict[str, Any]
 ) -> None:
     counts = []
-    for many in (1, 90):
+    for many in (1, 1, 90):  # the first one may learn of content types
         with transaction.atomic():
             ids = [stored.message(to=f"chat-{number}").id for number in range(many)]
         with CaptureQueriesContext(connection) as captured:
             answer = tick(moderator, list_url("message"), "delete_selected", ids, post="yes")
         assert answer.status_code == 302
         counts.append(len(captured))
-    assert counts[1] == counts[0]
+    assert counts[2] == counts[1]
