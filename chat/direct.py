@@ -94,6 +94,7 @@ class DirectWebSocket(WebSocket):
             self.queue.put_nowait(came_before.get_nowait())
         del self.scope, self.request, self.response
         if not (begun or self._fragmented):
+            self._end_parser()
             del self.conn
         self.client = self.server = None
         self.writable = ALWAYS
@@ -124,7 +125,9 @@ class DirectWebSocket(WebSocket):
         to look through the whole process, which it does ever more rarely."""
         self.receiver = self.outbox = None
         del self.queue
-        with contextlib.suppress(AttributeError):
+
+    def _end_parser(self) -> None:
+        with contextlib.suppress(AttributeError):  # it was let go of
             object.__getattribute__(self, "conn").parser.close()
 
     def end(self) -> None:

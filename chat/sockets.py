@@ -142,6 +142,11 @@ class WebSocket(WebSocketsSansIOProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self.timer.cancel()
+        self._end_parser()
+
+    def _end_parser(self) -> None:
+        """The state machine and its parser hold each other, else until the collector comes."""
+        self.conn.parser.close()
 
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
