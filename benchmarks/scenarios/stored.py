@@ -15,7 +15,7 @@ from benchmarks.databases import TITLES, Database, Kind, ask, database, sync_sec
 from benchmarks.generator.connection import Connection, Refused, close_all, open_many
 from benchmarks.generator.loop import measure, percentiles
 from benchmarks.generator.paced import Pair, paced
-from benchmarks.generator.rooms import Room
+from benchmarks.generator.rooms import AHEAD, Room
 from benchmarks.inserts import BATCH, LARGE_BATCH
 from benchmarks.peers import Running
 from benchmarks.peers.base import DATA
@@ -107,16 +107,22 @@ class Stored(Scenario):
         return figures
 
 
-def store_room(running: Running, channels: int, connections: list[Connection]) -> Room:
-    """Once each publisher has been heard; `connections` gets those that are opened."""
+def store_room(
+    running: Running,
+    channels: int,
+    connections: list[Connection],
+    many: int = PUBLISHERS,
+    chunk: int = CHUNK,
+    ahead: int = AHEAD,
+) -> Room:
+    """Once each of so many publishers has been heard; `connections` gets those that are opened."""
     names = [CHANNEL.format(number) for number in range(channels)]
     reading = {name: {"subscribe": True, "autoSubscribe": True} for name in names}
-    [reader] = open_many(running.port, [Ours.connect(running, channels=reading)], _settled)
+    target = Ours.connect(running, channels=reading)
+    [reader] = open_many(running.port, [target], partial(_subscribed, channels))
     connections.append(reader)
-    for _ in names:
-        reader.next_text(b"hotsock.subscribed")
     targets, payloads = [], []
-    for number in range(PUBLISHERS):
+    for number in range(many):
         name = names[number % channels]
         granted = {name: {"subscribe": True, "messages": {"chat": PUBLISH}}}
         targets.append(Ours.connect(running, uid=f"u{number:05}", channels=granted))
@@ -126,7 +132,13 @@ def store_room(running: Running, channels: int, connections: list[Connection]) -
     for publisher, payload in zip(publishers, payloads, strict=True):
         publisher.send(payload)
         learn([reader.next_text(DATA.encode())], [reader])
-    return Room(publishers, [reader], payloads, chunk=CHUNK, echoes=False)
+    return Room(publishers, [reader], payloads, chunk=chunk, echoes=False, ahead=ahead)
+
+
+def _subscribed(channels: int, batch: Sequence[Connection]) -> None:
+    for connection in batch:
+        for _ in range(channels):
+            connection.next_text(b"hotsock.subscribed")
 
 
 def _settled(batch: Sequence[Connection]) -> None:
