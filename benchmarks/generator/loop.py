@@ -33,6 +33,7 @@ class Measured:
     chunk_seconds: list[float] = field(repr=False)
     server_writes: int = 0  # system calls that the kernel counts as such: not uWebSockets' send()
     sizes: tuple[int, int] = (0, 0)  # bytes on the wire: of a frame sent, of a delivery
+    by_process: dict[int, float] = field(default_factory=dict)  # of server_cpu
 
     def figures(self) -> dict[str, float]:
         """All that a row keeps of a run; `server_us` is the server's CPU time of a delivery."""
@@ -153,14 +154,16 @@ def measure(
         loop.run_for(warm)
         for room in rooms:
             room.seconds.clear()
-        served, own, began = Usage(pids), Usage(None), time.perf_counter()
+        each = {pid: Usage([pid]) for pid in pids}
+        own, began = Usage(None), time.perf_counter()
         writes = cpu.writes(pids)
         before, done = sum(room.deliveries for room in rooms), _done(rooms)
         loop.run_for(seconds)
         enough = done + WAVES * len(rooms)  # else a slow server's waves are cut anywhere
         loop.run_until(lambda: _done(rooms) >= enough, began + SLOW_SECONDS)
         took = time.perf_counter() - began
-        (server_cpu, server_waited), (own_cpu, own_waited) = served.since(), own.since()
+        used = {pid: usage.since() for pid, usage in each.items()}
+        own_cpu, own_waited = own.since()
         writes = cpu.writes(pids) - writes
         delivered = sum(room.deliveries for room in rooms) - before
         chunks = _done(rooms) - done
@@ -176,11 +179,12 @@ def measure(
         delivered,
         messages,
         took,
-        server_cpu,
+        sum(busy for busy, _ in used.values()),
         own_cpu,
-        server_waited,
+        sum(waited for _, waited in used.values()),
         own_waited,
         times,
         writes,
         rooms[0].sizes,
+        {pid: busy for pid, (busy, _) in used.items()},
     )

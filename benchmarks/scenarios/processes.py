@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from benchmarks import cpu
-from benchmarks.databases import database
+from benchmarks.databases import Database, database
 from benchmarks.generator.connection import Connection, close_all
 from benchmarks.generator.loop import Usage, measure
 from benchmarks.generator.paced import paced
@@ -30,23 +30,28 @@ PASSING: Final = {"publish": True, "broadcast": True}
 
 @dataclass(frozen=True)
 class Linked:
-    """Two processes of one site; `pids` are all that work for it, Redis and the database too."""
+    """Two processes of one site; `programs` are all that work for it, Redis and the database
+    too: name -> process id."""
 
     one: Running
     other: Running
     redis: Program
-    pids: Sequence[int]
+    programs: dict[str, int]
+
+    @property
+    def pids(self) -> list[int]:
+        return list(self.programs.values())
 
 
 @contextlib.contextmanager
-def ours(directory: Path, redis: Program) -> Iterator[Linked]:
-    with database("postgresql", directory) as disk, ExitStack() as stack:
-        env: dict[str, Any] = {"DATABASE_URL": disk.url("ours"), "REDIS_URL": redis_url(redis)}
-        one = stack.enter_context(Ours().start(directory, **env))
+def ours(directory: Path, redis: Program, disk: Database) -> Iterator[Linked]:
+    env: dict[str, Any] = {"DATABASE_URL": disk.url("ours"), "REDIS_URL": redis_url(redis)}
+    with Ours().start(directory, **env) as one:
         server = one.keep["server"]
         assert isinstance(server, Server)  # noqa: S101
-        other = stack.enter_context(Ours().start(directory, **env, **keys_of(server)))
-        yield Linked(one, other, redis, [*one.pids, *other.pids, redis.pid, *disk.pids])
+        with Ours().start(directory, **env, **keys_of(server)) as other:
+            named = {"server": one.pids[0], "other": other.pids[0]}
+            yield Linked(one, other, redis, named | {"redis": redis.pid, "postgres": disk.pids[0]})
 
 
 @contextlib.contextmanager
@@ -55,7 +60,8 @@ def tutorial(directory: Path, redis: Program) -> Iterator[Linked]:
         one, other = (
             stack.enter_context(Tutorial().start(directory, redis_url(redis))) for _ in range(2)
         )
-        yield Linked(one, other, redis, [*one.pids, *other.pids, redis.pid])
+        named = {"server": one.pids[0], "other": other.pids[0]}
+        yield Linked(one, other, redis, named | {"redis": redis.pid})
 
 
 @dataclass(frozen=True)
@@ -84,7 +90,8 @@ class Across(Scenario):
         talk = TALKS[self.talk]
         with ExitStack() as stack:
             redis = stack.enter_context(_redis(directory))
-            linked = stack.enter_context(ours(directory, redis))
+            disk = stack.enter_context(database("postgresql", directory))
+            linked = stack.enter_context(ours(directory, redis, disk))
             sides: dict[str, Run] = {"ours": partial(_across, talk, Ours(), linked, options)}
             if self.alone:
                 own = directory / "alone"
