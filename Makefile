@@ -60,7 +60,7 @@ bench: setup ## Measure ours beside its peers, under 5 minutes; FULL=1: everythi
 	@bin/setup peers
 	$(BIN)/python -m benchmarks.bench --save $(if $(FULL),--full)
 
-bench-report: setup ## Write docs/performance.md and the README's figures from the last results
+bench-report: setup ## Write figures of docs/performance.md, docs/scaling.md, README from the last results
 	$(BIN)/python -m benchmarks.report
 
 profile: setup ## Draw what the server does: SCENARIO=fanout-100; a flame graph in benchmarks/results

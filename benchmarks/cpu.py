@@ -46,12 +46,13 @@ def family(pid: int) -> list[int]:
 
 def used(pids: Iterable[int]) -> float:
     """Seconds of CPU time of these processes, all threads and children."""
-    return sum(_nanoseconds(each) for pid in pids for each in family(pid)) / 1e9
+    return sum(by_process(pids).values())
 
 
-def waited(pids: Iterable[int]) -> float:
-    """Seconds that their threads were ready to run, but had no core."""
-    return sum(_nanoseconds(each, 1) for pid in pids for each in family(pid)) / 1e9
+def by_process(pids: Iterable[int], *, waited: bool = False) -> dict[int, float]:
+    """The same, of each; or the seconds that it was ready to run, but had no core."""
+    running = (each for pid in pids for each in family(pid))
+    return {each: _nanoseconds(each, int(waited)) / 1e9 for each in running}
 
 
 def own() -> tuple[float, float]:

@@ -1,65 +1,50 @@
 """One server process as a queue, with its database, Redis and another process beside it.
 
-The event loop's turn takes all that has come since the last one; so does the writer with its
-batches, and the wire with what it tells the others. What one thing costs is in `Units`. Times are
-in microseconds. A process has one core, which its writer shares with its loop.
+The event loop's turn takes all that has come since the last one, and writes once to each socket;
+so does the writer with its batches, and the wire with what it tells the others. What is counted
+here costs what `Units` say. Times are in microseconds. All have one core, as where it was measured.
 """
 
 import heapq
 import itertools
 import random
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from benchmarks.points import Point
 
-MESSAGES: Final = 3000
+MESSAGES: Final = 4000
+WAVES: Final = 15
 MAX_BATCH: Final = 500  # chat/delivery/writer.py
-CLIENT: Final = 40.0  # from a client's last delivery to its next chunk, and in the network
-WAKE: Final = 80.0  # until a program that has waited runs: what comes meanwhile it takes, too
-NEAR, FAR = 30, 300  # connections that one turn's deliveries stay near to, or do not
+CLIENT: Final = 8.0  # of the clients, for each chunk that they send, one after another
+WAKE: Final = 40.0  # until a program that has waited runs: what comes meanwhile it takes, too
+SWITCH: Final = 700.0  # about when the writer gets the interpreter from a loop that goes on
+NEAR, FAR = 100, 1000  # connections that are found in the caches, or are not
 
+Units = dict[str, float]
+"""Microseconds of CPU of one of each:
 
-@dataclass
-class Units:
-    """Microseconds of CPU, of the server where nothing else is said."""
-
-    read: float = 0  # what has come of one client, however many frames
-    publish: float = 0  # a frame parsed, allowed and encoded
-    near: float = 0  # a delivery, among few connections
-    far: float = 0  # a delivery, among many: each is cold in the caches
-    sqlite_batch: float = 0
-    sqlite_row: float = 0
-    postgres_batch: float = 0
-    postgres_row: float = 0
-    postgres_own_batch: float = 0  # PostgreSQL's own
-    postgres_own_row: float = 0
-    tell: float = 0  # a round trip to Redis
-    told: float = 0  # a message in it
-    wake: float = 0  # of a process that hears from Redis
-    hear: float = 0  # a message of Redis
-    heard: float = 0  # an announcement in it
-
-    def deliver(self, connections: int) -> float:
-        """One delivery, where so many connections are in use."""
-        share = min(max((connections - NEAR) / (FAR - NEAR), 0.0), 1.0)
-        return self.near + (self.far - self.near) * share
+`turn` of an event loop, `read` of a socket, `frame` parsed, allowed and encoded, `write` to a
+socket, `delivery` in it, and what these take more where they are `far`, among many; `commit`, `row`
+and `channel` of a database, `own` where they are its own process's; `tell`, a round trip to Redis,
+with each `group` (a channel) and `message` in it; the same of `redis`, and of `hear`, in a process
+that listens.
+"""
 
 
 @dataclass
 class Result:
-    messages: int
-    used: dict[str, float]
-    took: float
-    batches: int = 0
-    told: int = 0  # round trips to Redis
+    """What happened until so many messages were delivered: program -> unit -> how often."""
+
+    messages: int = 0
+    happened: dict[str, Counter[str]] = field(default_factory=dict)
     latencies: list[float] = field(default_factory=list)
 
-    @property
-    def costs(self) -> dict[str, float]:
-        """CPU a message, by program."""
-        return {program: used / self.messages for program, used in self.used.items()}
+    def counts(self, program: str) -> Units:
+        """A message."""
+        return {unit: count / self.messages for unit, count in self.happened[program].items()}
 
     def late(self, share: float) -> float:
         """Microseconds within which that share of the messages were delivered."""
@@ -72,8 +57,8 @@ class Clock:
         self._due: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
 
-    def at(self, time: float, do: Callable[[], None]) -> None:
-        heapq.heappush(self._due, (time, next(self._order), do))
+    def after(self, pause: float, do: Callable[[], None]) -> None:
+        heapq.heappush(self._due, (self.now + pause, next(self._order), do))
 
     def run(self, until: Callable[[], bool]) -> None:
         while self._due and not until():
@@ -81,51 +66,51 @@ class Clock:
             do()
 
 
-class Core:
-    """One thing after another; adds up what a program has used."""
-
-    def __init__(self, clock: Clock, program: str, used: dict[str, float]) -> None:
-        self._clock = clock
-        self._program = program
-        self._used = used
-        self._free = 0.0
-        used[program] = 0.0
-
-    def work(self, cost: float, then: Callable[[], None]) -> None:
-        self._used[self._program] += cost
-        self._free = max(self._free, self._clock.now) + cost
-        self._clock.at(self._free, then)
-
-
 class Station:
     """Takes all that waits, up to a limit, and the next when it has done with that."""
 
     def __init__(
-        self, clock: Clock, serve: Callable[[list[Any], Callable[[], None]], None]
+        self,
+        clock: Clock,
+        serve: Callable[[list[Any], Callable[[], None]], None],
+        limit: int = 1 << 30,
     ) -> None:
         self._clock = clock
         self._serve = serve
+        self._limit = limit
         self._waiting: list[Any] = []
-        self._busy = False
+        self._waking = False
+        self.busy = False
 
-    def put(self, *things: Any) -> None:
+    def put(self, things: list[Any], pause: float = WAKE) -> None:
         self._waiting += things
-        if self._waiting and not self._busy:
-            self._busy = True
-            self._clock.at(self._clock.now + WAKE, self._next)
+        if self._waiting and not self.busy and not self._waking:
+            self._waking = True
+            self._clock.after(pause, self.wake)
+
+    def wake(self) -> None:
+        """At once, if it was to be woken later."""
+        if self._waking:
+            self._waking = False
+            self._next()
+
+    def rest(self, pause: float) -> None:
+        """Instead of taking the next at once, where it has done with some."""
+        self.busy = False
+        self.put([], pause)
 
     def _next(self) -> None:
-        taken, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
-        self._busy = bool(taken)
+        taken, self._waiting = self._waiting[: self._limit], self._waiting[self._limit :]
+        self.busy = bool(taken)
         if taken:
             self._serve(taken, self._next)
 
 
-@dataclass
+@dataclass(eq=False)
 class Message:
     room: int
+    publisher: int
     began: float
-    first: bool = True  # of those that came together
     committed: bool = False
 
 
@@ -134,81 +119,106 @@ class Simulation:
 
     def __init__(self, point: Point, units: Units, done: Callable[[Message], None]) -> None:
         self.clock = Clock()
-        self.result = Result(0, {}, 0)
+        self._free = 0.0  # when the core is
+        self.result = Result()
         self._point, self._units, self._done = point, units, done
-        self._server, self._other, self._postgres, self._redis = (
-            Core(self.clock, program, self.result.used)
-            for program in ("server", "other", "postgres", "redis")
-        )
+        self._chance = random.Random(1)  # noqa: S311
+        many = (point.members * point.rooms - NEAR) / (FAR - NEAR)
+        self._far = min(max(many, 0.0), 1.0)
         self.loop = Station(self.clock, self._turn)
-        self._writer = Station(self.clock, self._commit)
+        self._writer = Station(self.clock, self._commit, MAX_BATCH)
         self._wire = Station(self.clock, self._tell)
         self._elsewhere = Station(self.clock, self._hear)
-        self._deliver = point.receivers * units.deliver(point.receivers * point.rooms)
+        for program in ("server", "other", "postgres", "redis"):
+            self.result.happened[program] = Counter()
+
+    def _work(self, program: str, then: Callable[[], None], **happened: float) -> None:
+        self.result.happened[program].update(happened)  # type: ignore[arg-type]
+        cost = sum(self._units.get(unit, 1.0) * count for unit, count in happened.items())
+        self._free = max(self._free, self.clock.now) + cost
+        self.clock.after(self._free - self.clock.now, then)
 
     def _turn(self, messages: list[Message], then: Callable[[], None]) -> None:
-        units, stored = self._units, self._point.stored
+        stored = bool(self._point.database)
         fresh = [message for message in messages if not message.committed]
         ready = [message for message in messages if message.committed or not stored]
-        cost = len(fresh) * units.publish + sum(each.first for each in fresh) * units.read
-        if not self._point.across:
-            cost += len(ready) * self._deliver
+        here = [] if self._point.across else ready
+        reads = len({message.publisher for message in fresh})
+        writes = 1 if stored else len({message.publisher for message in here})
 
         def end() -> None:
+            if self._point.across:
+                self._wire.put(ready)
             if stored:
-                self._writer.put(*fresh)
-            if self._point.database == "postgres":
-                self._wire.put(*ready)
-            if not self._point.across:
-                self._delivered(ready)
+                self._writer.put(fresh, self._chance.expovariate(1 / SWITCH))
+            self._delivered(here)
             then()
+            if not self.loop.busy:
+                self._writer.wake()
 
-        self._server.work(cost, end)
+        counts = {"turn": 1, "read": reads, "far read": reads * self._far, "frame": len(fresh)}
+        self._work("server", end, **counts, **self._written(here, writes))
+
+    def _written(self, messages: list[Message], publishers: int) -> Units:
+        """Each socket is written to once, with all that there is for it."""
+        hearers = self._point.hearers
+        writes = publishers * hearers if messages else 0
+        happened = {"write": writes, "delivery": len(messages) * hearers}
+        return happened | {f"far {each}": count * self._far for each, count in happened.items()}
 
     def _commit(self, messages: list[Message], then: Callable[[], None]) -> None:
-        units, count = self._units, len(messages)
-        self.result.batches += 1
+        kind = self._point.database
+        units = {"commit": 1, "row": len(messages)}
+        units["channel"] = len({message.publisher % self._point.channels for message in messages})
 
         def end() -> None:
             for message in messages:
                 message.committed = True
-            self.loop.put(*messages)
-            then()
+            self.loop.put(messages, 0)
+            self._writer.rest(self._chance.expovariate(1 / SWITCH))
 
-        if self._point.database == "sqlite":
-            self._server.work(units.sqlite_batch + count * units.sqlite_row, end)
-        else:
-            own = units.postgres_own_batch + count * units.postgres_own_row
-            cost = units.postgres_batch + count * units.postgres_row
-            self._server.work(cost, lambda: self._postgres.work(own, end))
+        def flush() -> None:
+            if kind == "SQLite":
+                end()
+            else:
+                self._work("postgres", end, **{f"own {unit}": n for unit, n in units.items()})
+
+        self._work("server", flush, **{f"{kind} {unit}": n for unit, n in units.items()})
 
     def _tell(self, messages: list[Message], then: Callable[[], None]) -> None:
-        units = self._units
-        self.result.told += 1
         groups: dict[int, list[Message]] = {}
         for message in messages:
             groups.setdefault(message.room, []).append(message)
+        counts = {" group": len(groups), " message": len(messages)}
+
+        def pass_on() -> None:
+            redis = {f"redis{each}": count for each, count in counts.items()}
+            self._work("redis", sent, redis=1, **redis)
 
         def sent() -> None:
-            if self._point.across:
-                self._elsewhere.put(*groups.values())
-            then()
+            self._elsewhere.put(list(groups.values()))
+            self.clock.after(WAKE, answered)
 
-        def leave() -> None:
-            self.clock.at(self.clock.now + CLIENT, sent)
+        def answered() -> None:
+            self._work("server", read_more, **{"tell": 1, "tell group": len(groups)})
 
-        self._server.work(units.tell + len(messages) * units.told, leave)
+        def read_more() -> None:
+            """What has come meanwhile is told with what waits."""
+            self.loop.wake()
+            self._work("server", then)
+
+        self._work("server", pass_on, **{"tell message": len(messages)})
 
     def _hear(self, groups: list[list[Message]], then: Callable[[], None]) -> None:
-        units, messages = self._units, [message for group in groups for message in group]
-        cost = units.wake + len(groups) * units.hear
-        cost += len(messages) * (units.heard + self._deliver)
+        messages = [message for group in groups for message in group]
 
         def end() -> None:
             self._delivered(messages)
             then()
 
-        self._other.work(cost, end)
+        counts = {"": 1, " group": len(groups), " message": len(messages)}
+        heard = {f"hear{each}": n for each, n in counts.items()}
+        self._work("other", end, **heard, **self._written(messages, len(groups)))
 
     def _delivered(self, messages: list[Message]) -> None:
         for message in messages:
@@ -217,26 +227,40 @@ class Simulation:
             self._done(message)
 
 
+class Clients:
+    """One process, as the load generator is: each wave of a room's chunks goes out when the one
+    `ahead` of it has been delivered, one chunk after another."""
+
+    def __init__(self, point: Point, units: Units) -> None:
+        self._point = point
+        self._free = 0.0
+        self._left: list[list[int]] = [[] for _ in range(point.rooms)]
+        self.simulation = Simulation(point, units, self._done)
+        for room in range(point.rooms):
+            for _ in range(point.ahead):
+                self._send(room)
+
+    def _send(self, room: int) -> None:
+        clock, speakers = self.simulation.clock, self._point.speakers
+        self._left[room].append(speakers * self._point.chunk)
+        for number in range(room * speakers, (room + 1) * speakers):
+            self._free = max(self._free, clock.now) + CLIENT
+            chunk = [Message(room, number, self._free) for _ in range(self._point.chunk)]
+            clock.after(self._free - clock.now, lambda c=chunk: self.simulation.loop.put(c))  # type: ignore[misc]
+
+    def _done(self, message: Message) -> None:
+        waves = self._left[message.room]
+        waves[0] -= 1
+        if not waves[0]:
+            del waves[0]
+            self._send(message.room)
+
+
 def closed_loop(point: Point, units: Units, messages: int = MESSAGES) -> Result:
-    """Each room's publisher sends its next chunk when the last one has been delivered."""
-    left = dict.fromkeys(range(point.rooms), 0)
-
-    def publish(room: int) -> None:
-        left[room] = point.chunk
-        now = simulation.clock.now
-        simulation.loop.put(*(Message(room, now, not number) for number in range(point.chunk)))
-
-    def done(message: Message) -> None:
-        left[message.room] -= 1
-        if not left[message.room]:
-            simulation.clock.at(simulation.clock.now + CLIENT, lambda: publish(message.room))
-
-    simulation = Simulation(point, units, done)
-    for room in range(point.rooms):
-        publish(room)
-    result = simulation.result
-    simulation.clock.run(lambda: result.messages >= messages)
-    result.took = simulation.clock.now
+    clients = Clients(point, units)
+    result = clients.simulation.result
+    messages = max(messages, WAVES * point.rooms * point.speakers * point.chunk)
+    clients.simulation.clock.run(lambda: result.messages >= messages)
     return result
 
 
@@ -246,12 +270,11 @@ def open_loop(point: Point, units: Units, rate: float, messages: int = 20_000) -
     simulation = Simulation(point, units, lambda message: None)
 
     def publish() -> None:
-        now = simulation.clock.now
-        simulation.loop.put(Message(chance.randrange(point.rooms), now))
-        simulation.clock.at(now + chance.expovariate(rate / 1e6), publish)
+        room = chance.randrange(point.rooms)
+        simulation.loop.put([Message(room, room, simulation.clock.now)])
+        simulation.clock.after(chance.expovariate(rate / 1e6), publish)
 
     publish()
     result = simulation.result
     simulation.clock.run(lambda: result.messages >= messages)
-    result.took = simulation.clock.now
     return result

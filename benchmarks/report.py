@@ -1,15 +1,16 @@
-"""`make bench-report`: tables and plots of docs/performance.md and the README, of the JSON alone.
+"""`make bench-report`: tables and plots of docs/performance.md, docs/scaling.md and the README, of
+the JSON alone.
 
-Of each scenario the newest results count, those of a full run before those of a short one. Text
-between `<!-- figures: NAME -->` and `<!-- end -->` is replaced; all other text is left as it is.
+Of each scenario the newest results count, those of a full run before those of a short one.
+docs/scaling.md is written only where its model holds (`python -m benchmarks --simulate`).
 """
 
-import re
-from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
-from benchmarks import plots, results, targets
+from benchmarks import plots, results, simulate, targets
+from benchmarks.pages import fill, table
 from benchmarks.peers import PEERS, Replay
 from benchmarks.results import ROOT, Results, Row, Rows
 from benchmarks.scenarios.base import Scenario
@@ -18,9 +19,9 @@ from benchmarks.scenarios.registry import SCENARIOS
 from benchmarks.scenarios.talk import TALKS
 
 PAGE: Final = ROOT / "docs" / "performance.md"
+SCALING: Final = ROOT / "docs" / "scaling.md"
 README: Final = ROOT / "README.md"
 IMAGES: Final = ROOT / "docs" / "images"
-PLACE: Final = re.compile(r"(<!-- figures: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 COLUMNS: Final = {
     "rate": ("a second", "{:,.0f}"),
     "messages": ("messages/s", "{:,.0f}"),
@@ -64,21 +65,9 @@ def main() -> None:
         "short": lambda: _talk(rows, list(SHORT)),
     }
     for path in (PAGE, README):
-        _fill(path, made)
-
-
-def _fill(path: Path, made: dict[str, Callable[[], str]]) -> None:
-    text = path.read_text()
-    unknown = {name for _, name, _ in PLACE.findall(text)} - set(made)
-    if unknown:
-        raise SystemExit(f"{path.name} asks for {unknown}; there are {list(made)}.")
-    written = PLACE.sub(lambda place: place[1] + made[place[2]]() + place[3], text)
-    path.write_text(re.sub(r"\n{3,}", "\n\n", written))
-
-
-def table(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    written = [heads, ["---", *["---:"] * (len(heads) - 1)], *lines]
-    return "\n" + "".join(f"| {' | '.join(cells)} |\n" for cells in written) + "\n"
+        fill(path, made)
+    tables = simulate.figures()
+    fill(SCALING, {name: partial(str, text) for name, text in tables.items()})
 
 
 def _machine(rows: Rows) -> str:

@@ -8,9 +8,8 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from benchmarks.fit import Costs
-from benchmarks.points import ACROSS, Point
-from benchmarks.queueing import Units, open_loop
+from benchmarks.points import CROWDS, RESTING, TOGETHER, Costs, idle_of, visits_of
+from benchmarks.queueing import Units
 
 SIZES: Final = (10_000, 1_000_000, 10_000_000)
 MEMBERS: Final = 10  # of a channel; a connection is in one
@@ -20,6 +19,35 @@ SESSION_SECONDS: Final = 900
 BUSY: Final = 0.5  # of a core: what is left takes a reconnect of all, and keeps queues short
 HEAD_CHECK_SECONDS: Final = 25  # chat/delivery/outside.py
 LEASE_RENEWAL_SECONDS: Final = 3
+COMMITS_A_VISIT: Final = 3  # the connection, its subscription, its end
+
+
+def publishing(units: Units) -> float:
+    return sum(units[name] for name in ("turn", "read", "frame"))
+
+
+def telling(units: Units) -> float:
+    return sum(units[name] for name in ("tell", "tell group", "tell message"))
+
+
+def hearing(units: Units) -> float:
+    return sum(units[name] for name in ("hear", "hear group", "hear message"))
+
+
+def delivering(units: Units) -> float:
+    """To one of many connections."""
+    return sum(units[f"{far}{name}"] for name in ("write", "delivery") for far in ("", "far "))
+
+
+def storing(units: Units, database: str = "PostgreSQL") -> float:
+    """A message that is alone in its commit; "own": of PostgreSQL itself."""
+    return sum(units[f"{database} {name}"] for name in ("commit", "row", "channel"))
+
+
+def visiting(costs: dict[str, Costs], program: str = "server") -> float:
+    """Coming, subscribing and going."""
+    came = costs[visits_of(TOGETHER[0], "PostgreSQL")]
+    return came[program] + costs["ends, all together, PostgreSQL"][program]
 
 
 @dataclass
@@ -29,7 +57,7 @@ class Site:
     connections: int
     processes: int
     units: Units
-    costs: Costs
+    costs: dict[str, Costs]
 
     @property
     def stored(self) -> float:
@@ -52,35 +80,45 @@ class Site:
         return others * (1 - (1 - 1 / self.processes) ** (MEMBERS - 1))
 
     @property
-    def cpu(self) -> float:
-        """Cores, of all processes together."""
-        units, across = self.units, self.processes > 1
-        publishing = units.read + units.publish + (units.tell + units.told if across else 0)
-        hearing = self.hearing * (units.wake + units.hear + units.heard)
-        message = publishing + hearing + (MEMBERS - 1) * units.far
-        storing = units.postgres_batch + units.postgres_row
-        each = self.messages * message + self.stored * storing + self.arrivals * self._visit()
-        resting = self.connections * self.costs["an idle connection, each second"]["server"]
-        processes = self.processes * self.costs["an idle process, each second"]["server"]
-        return (each + resting + processes) / 1e6
+    def parts(self) -> dict[str, float]:
+        """Cores, of all processes together, by what is done."""
+        units, costs = self.units, self.costs
+        idle, rest = costs[idle_of(CROWDS[-1])]["server"], costs[RESTING]["server"]
+        telling_all = telling(units) if self.processes > 1 else 0.0
+        parts = {
+            "hearing of other processes' messages": self.messages * self.hearing * hearing(units),
+            "telling other processes": self.messages * telling_all,
+            "deliveries": self.messages * (MEMBERS - 1) * delivering(units),
+            "what clients send": self.messages * publishing(units),
+            "storing": self.stored * (storing(units) + units["turn"]),
+            "handshakes, subscriptions, ends": self.arrivals * visiting(costs),
+            "idle connections": self.connections * idle,
+            "processes at rest": self.processes * rest,
+        }
+        return {what: microseconds / 1e6 for what, microseconds in parts.items()}
 
-    def _visit(self) -> float:
-        kinds = ("a handshake", "a subscription", "an end")
-        return sum(self.costs[f"{kind}, PostgreSQL"]["server"] for kind in kinds)
+    @property
+    def cpu(self) -> float:
+        return sum(self.parts.values())
 
     @property
     def redis(self) -> float:
         """Cores of Redis."""
-        if self.processes == 1:
-            return 0.0
-        alone = self.costs[Point(1, **ACROSS).name]["redis"]
-        more = max(self.hearing - 1, 0) * self.costs["PUBLISH in Redis"]["each more"]
-        return self.messages * (alone + more) / 1e6
+        return self.messages * redis(self.units, self.costs, self.hearing) / 1e6
 
     @property
     def postgres(self) -> float:
-        """Cores of PostgreSQL for stored messages."""
-        return self.stored * (self.units.postgres_own_batch + self.units.postgres_own_row) / 1e6
+        """Cores of PostgreSQL."""
+        visits = self.arrivals * visiting(self.costs, "postgres")
+        rest = self.processes * self.costs[RESTING]["postgres"] / 2  # it was measured beside two
+        return (self.stored * storing(self.units, "own") + visits + rest) / 1e6
+
+    @property
+    def commits(self) -> float:
+        """A second, each thing in one of its own."""
+        return (
+            self.stored + COMMITS_A_VISIT * self.arrivals + self.processes / LEASE_RENEWAL_SECONDS
+        )
 
     @property
     def row_writes(self) -> float:
@@ -90,52 +128,17 @@ class Site:
         return 2 * self.stored + 4 * self.arrivals + leases
 
 
-def site(connections: int, units: Units, costs: Costs) -> Site:
+def redis(units: Units, costs: dict[str, Costs], heard: float) -> float:
+    """Of a message that so many other processes hear; it was measured with one."""
+    if not heard:
+        return 0.0
+    alone = sum(units[name] for name in ("redis", "redis group", "redis message"))
+    return alone + max(heard - 1, 0) * costs["PUBLISH in Redis"]["each more"]
+
+
+def site(connections: int, units: Units, costs: dict[str, Costs]) -> Site:
     """With as many processes as it needs to keep each at BUSY of its core."""
     found = Site(connections, 1, units, costs)
     while (needed := math.ceil(found.cpu / BUSY)) > found.processes:
         found.processes = needed
     return found
-
-
-def show(units: Units, costs: Costs) -> None:
-    sites = [site(size, units, costs) for size in SIZES]
-    kib = costs["an idle connection, each second"]["KiB"]
-    rows = {
-        "connections": [each.connections for each in sites],
-        "messages a second": [each.messages for each in sites],
-        "deliveries a second": [each.messages * (MEMBERS - 1) for each in sites],
-        "handshakes a second": [each.arrivals for each in sites],
-        "cores of the server": [each.cpu for each in sites],
-        "processes, half busy": [each.processes for each in sites],
-        "connections a process": [each.connections / each.processes for each in sites],
-        "memory for connections, GiB": [each.connections * kib / 1024**2 for each in sites],
-        "processes that hear a message": [each.hearing for each in sites],
-        "cores of Redis": [each.redis for each in sites],
-        "Redis shards, half busy": [math.ceil(each.redis / BUSY) for each in sites],
-        "stored messages a second": [each.stored for each in sites],
-        "rows written a second": [each.row_writes for each in sites],
-        "cores of PostgreSQL, messages": [each.postgres for each in sites],
-        "heads read a second": [each.connections / HEAD_CHECK_SECONDS for each in sites],
-    }
-    for what, figures in rows.items():
-        print(f"{what:<32}" + "".join(f"{_short(figure):>14}" for figure in figures))
-    print()
-    _show_one_process(units)
-
-
-def _show_one_process(units: Units) -> None:
-    """How long a message takes in a process that is so busy: not stored, to 9 of its own."""
-    point = Point(MEMBERS - 1, rooms=100)
-    one = units.read + units.publish + point.receivers * units.far
-    print("a process that is at   messages/s  half are there in     99 % in")
-    for share in (0.25, 0.5, 0.75, 0.9):
-        rate = share * 1e6 / one
-        result = open_loop(point, units, rate)
-        half, most = result.late(0.5) / 1000, result.late(0.99) / 1000
-        print(f"{share:>14.0%} of a core{rate:>11,.0f}{half:>16.2f} ms{most:>10.2f} ms")
-
-
-def _short(figure: float) -> str:
-    """Two digits are true at most."""
-    return f"{figure:,.0f}" if figure >= 10 or figure == int(figure) else f"{figure:.2g}"

@@ -124,7 +124,7 @@ def _done(rooms: Sequence[Room]) -> int:
 @dataclass
 class Usage:
     """CPU seconds since it was made, used and waited for: of processes and their children, or of
-    this process alone."""
+    this process alone. What a child had used before does not count where it ends meanwhile."""
 
     pids: Sequence[int] | None
 
@@ -132,13 +132,17 @@ class Usage:
         self._before = self._now()
 
     def since(self) -> tuple[float, float]:
-        used, waited = self._now()
-        return used - self._before[0], waited - self._before[1]
+        used, waited = (
+            sum(seconds - before.get(pid, 0.0) for pid, seconds in now.items())
+            for before, now in zip(self._before, self._now(), strict=True)
+        )
+        return used, waited
 
-    def _now(self) -> tuple[float, float]:
+    def _now(self) -> tuple[dict[int, float], dict[int, float]]:
         if self.pids is None:
-            return cpu.own()
-        return cpu.used(self.pids), cpu.waited(self.pids)
+            used, waited = cpu.own()
+            return {0: used}, {0: waited}
+        return cpu.by_process(self.pids), cpu.by_process(self.pids, waited=True)
 
 
 def measure(

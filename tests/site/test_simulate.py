@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from benchmarks import points, simulate
+from benchmarks import points, queueing, simulate
 
 
 def test_it_reproduces_what_was_measured_before_it_goes_beyond(
@@ -25,3 +25,21 @@ def test_it_says_nothing_of_larger_sites_where_it_misses_a_point(
     with pytest.raises(SystemExit, match=r"misses 1 of the measured points .*says nothing"):
         simulate.main()
     assert "10,000,000" not in capsys.readouterr().out
+
+
+def test_what_comes_together_is_read_once_and_written_once() -> None:
+    result = queueing.closed_loop(points.Point(10, chunk=8), {})
+    counts = result.counts("server")
+    assert counts["read"] == pytest.approx(1 / 8)
+    assert counts["write"] == pytest.approx(10 / 8)
+    assert counts["frame"] == pytest.approx(1)
+    assert counts["delivery"] == pytest.approx(10)
+
+
+def test_what_waits_while_a_batch_commits_is_the_next_batch() -> None:
+    alone, many = (
+        queueing.closed_loop(points.Point(1, publishers=count, database="SQLite"), {})
+        for count in (1, 64)
+    )
+    assert alone.counts("server")["SQLite commit"] == pytest.approx(1)
+    assert many.counts("server")["SQLite commit"] < 1 / 4
