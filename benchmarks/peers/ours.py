@@ -10,11 +10,10 @@ from urllib.parse import urlencode
 
 from benchmarks import cpu
 from benchmarks.generator.connection import Connection
-from tests.servers import Server, manage, server_environment, start_server, token
+from tests.servers import PRODUCTION, Server, manage, server_environment, start_server, token
 
 from .base import DATA, Peer, Role, Running
 
-PRODUCTION: Final = {"DEBUG": "false", "HTTPS": "false", "ALLOWED_HOSTS": "127.0.0.1"}
 OUT_OF_REACH: Final = "100000000"  # frames a second: the limit is checked, but never reached
 
 STARTED: Final[list[Running]] = []

@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final
 
-from django.db import Error, connection
+from django.conf import settings
+from django.db import Error, connection, reset_queries
 
 from chat.protocol.errors import ErrorCode, ProtocolError
 
@@ -49,3 +50,5 @@ def _run[**P, T](query: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     finally:
         if connection.vendor == "postgresql":  # SQLite's own costs more to open than to keep
             connection.close()
+        if settings.DEBUG:  # Django keeps the last 9,000 queries, and lets go of them by request
+            reset_queries()

@@ -21,6 +21,7 @@ import redis as redis_client
 from tests.faults import results
 from tests.faults.proxy import Proxy
 from tests.servers import (
+    PRODUCTION,
     Postgres,
     Program,
     Server,
@@ -156,8 +157,8 @@ def _site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         postgres = stack.enter_context(start_postgres(directory))
         redis = stack.enter_context(start_redis(directory))
         link = stack.enter_context(Proxy(redis.port).running())
-        env = {"DATABASE_URL": postgres.database(), "CLIENT_FRAMES_PER_SECOND": "0"}
-        env["REDIS_URL"] = redis_url(redis)
+        env = {**PRODUCTION, "DATABASE_URL": postgres.database(), "REDIS_URL": redis_url(redis)}
+        env["CLIENT_FRAMES_PER_SECOND"] = "0"
         port = lasting_port()
         one = stack.enter_context(start_server("uvicorn", directory, port=port, **env))
         env |= {"REDIS_URL": f"redis://127.0.0.1:{link.port}/0", **keys_of(one)}
