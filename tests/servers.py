@@ -43,7 +43,6 @@ ASGI_SERVERS = {
     "daphne": ["-m", "daphne", "-b", "127.0.0.1", "-p", "{port}", "chatsite.asgi:application"],
     "runserver": ["manage.py", "runserver", "--noreload", "127.0.0.1:{port}"],
 }
-PRODUCTION = {"DEBUG": "false", "HTTPS": "false", "ALLOWED_HOSTS": "127.0.0.1"}
 
 
 class StartError(Exception):
@@ -224,6 +223,17 @@ def server_environment(directory: Path, **changes: str) -> dict[str, str]:
         "DATABASE_URL": f"sqlite:///{directory / 'db.sqlite3'}",
         **changes,
     }
+
+
+def production(directory: Path) -> dict[str, str]:
+    """The settings of a server that serves others, its static files collected."""
+    static = directory / "static"
+    settings = {"DEBUG": "false", "HTTPS": "false", "ALLOWED_HOSTS": "127.0.0.1"}
+    settings["STATIC_ROOT"] = str(static)
+    if not static.exists():
+        collected = manage(server_environment(directory, **settings), "collectstatic", "--no-input")
+        collected.check_returncode()
+    return settings
 
 
 def manage(

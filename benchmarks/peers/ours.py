@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from benchmarks import cpu
 from benchmarks.generator.connection import Connection
-from tests.servers import PRODUCTION, Server, manage, server_environment, start_server, token
+from tests.servers import Server, production, start_server, token
 
 from .base import DATA, Peer, Role, Running
 
@@ -32,7 +32,8 @@ class Ours(Peer):
 
     @contextlib.contextmanager
     def start(self, directory: Path, **env: Any) -> Iterator[Running]:
-        settings: dict[str, Any] = production(directory) | env
+        limits = {"CLIENT_FRAMES_PER_SECOND": OUT_OF_REACH}
+        settings: dict[str, Any] = production(directory) | limits | env
         with start_server("uvicorn", directory, **settings) as server:
             cpu.pin(server.pid, cpu.SERVER)
             version = f"Python {platform.python_version()}"
@@ -55,15 +56,3 @@ class Ours(Peer):
     def payload(self, room: str, who: str, data: str = DATA) -> bytes:
         frame = {"event": "chat", "channel": room, "data": data}
         return json.dumps(frame, separators=(",", ":")).encode()
-
-
-def production(directory: Path) -> dict[str, str]:
-    """The settings of a server that serves others, its static files collected."""
-    settings = PRODUCTION | {
-        "STATIC_ROOT": str(directory / "static"),
-        "CLIENT_FRAMES_PER_SECOND": OUT_OF_REACH,
-    }
-    if not (directory / "static").exists():
-        collected = manage(server_environment(directory, **settings), "collectstatic", "--no-input")
-        collected.check_returncode()
-    return settings

@@ -22,7 +22,7 @@ SERVER: dict[str, Any] = {"uid": None, "meta": None}
 
 def test_a_list_says_what_is_done_when_for_whom(viewer: Client) -> None:
     stored.schedule('"later"', at=stored.ahead(hours=5, minutes=1))
-    stored.schedule("[" + "1," * 500 + "1]", at=stored.ahead(minutes=9, seconds=30), key="topic")
+    stored.schedule("[" + "1," * 500 + "1]", at=stored.ahead(hours=2, minutes=1), key="topic")
     stored.schedule("null", at=stored.ago(seconds=1), to="chat-b", event="bell", **SERVER)
     rows = Page(viewer, LIST).rows
     assert rows[0] == {
@@ -33,7 +33,7 @@ def test_a_list_says_what_is_done_when_for_whom(viewer: Client) -> None:
         "sender": "(server API)",
         "excerpt": "null",
     }
-    assert [row["left"] for row in rows[1:]] == ["in 9 min", "in 5 h"]
+    assert [row["left"] for row in rows[1:]] == ["in 2 h", "in 5 h"]
     assert [row["what"] for row in rows[1:]] == ["storage entry topic", "message chat"]
     assert [row["sender"] for row in rows[1:]] == ["jim", "jim"]
     assert rows[1]["excerpt"] == ("[" + "1," * 500)[:100] + "…"

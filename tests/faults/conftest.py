@@ -21,12 +21,12 @@ import redis as redis_client
 from tests.faults import results
 from tests.faults.proxy import Proxy
 from tests.servers import (
-    PRODUCTION,
     Postgres,
     Program,
     Server,
     _pongs,
     keys_of,
+    production,
     redis_url,
     start_postgres,
     start_redis,
@@ -157,8 +157,8 @@ def _site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         postgres = stack.enter_context(start_postgres(directory))
         redis = stack.enter_context(start_redis(directory))
         link = stack.enter_context(Proxy(redis.port).running())
-        env = {**PRODUCTION, "DATABASE_URL": postgres.database(), "REDIS_URL": redis_url(redis)}
-        env["CLIENT_FRAMES_PER_SECOND"] = "0"
+        env = {**production(directory), "CLIENT_FRAMES_PER_SECOND": "0"}
+        env |= {"DATABASE_URL": postgres.database(), "REDIS_URL": redis_url(redis)}
         port = lasting_port()
         one = stack.enter_context(start_server("uvicorn", directory, port=port, **env))
         env |= {"REDIS_URL": f"redis://127.0.0.1:{link.port}/0", **keys_of(one)}

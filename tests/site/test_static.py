@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.servers import Server, manage, server_environment, start_server
+from tests.servers import Server, production, start_server
 
 CLIENT = "/static/chat/client/index.js"
 IMPORT = re.compile(r"""(?:from|import)\s*["']([^"']+)["']""")
@@ -15,19 +15,10 @@ HASHED = re.compile(r"\.[0-9a-f]{12}\.\w+$")
 
 
 @pytest.fixture(scope="module")
-def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """`manage.py serve` without DEBUG, its static files collected."""
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """`manage.py serve` without DEBUG."""
     directory: Path = tmp_path_factory.mktemp("production")
-    settings = {
-        "DEBUG": "false",
-        "DEMO": "true",
-        "HTTPS": "false",
-        "ALLOWED_HOSTS": "127.0.0.1",
-        "STATIC_ROOT": str(directory / "static"),
-    }
-    collected = manage(server_environment(directory, **settings), "collectstatic", "--no-input")
-    assert collected.returncode == 0, collected.stderr
-    with start_server("uvicorn", directory, **settings) as server:
+    with start_server("uvicorn", directory, DEMO="true", **production(directory)) as server:
         yield server
 
 
@@ -44,10 +35,10 @@ def modules(page: str, base: str, client: httpx.Client) -> dict[str, httpx.Respo
 
 
 def test_every_module_of_the_page_has_a_hashed_name_and_is_kept_for_ever(
-    production: Server,
+    deployed: Server,
 ) -> None:
     with httpx.Client() as client:
-        loaded = modules(client.get(production.url).text, production.url, client)
+        loaded = modules(client.get(deployed.url).text, deployed.url, client)
     assert any("/chat/client/" in path for path in loaded), loaded
     for path, response in loaded.items():
         assert response.status_code == 200, path
@@ -55,15 +46,15 @@ def test_every_module_of_the_page_has_a_hashed_name_and_is_kept_for_ever(
         assert "immutable" in response.headers["cache-control"]
 
 
-def test_the_client_is_also_there_under_its_plain_name_for_other_sites(production: Server) -> None:
-    response = httpx.get(production.url + CLIENT, headers={"origin": "https://other.example"})
+def test_the_client_is_also_there_under_its_plain_name_for_other_sites(deployed: Server) -> None:
+    response = httpx.get(deployed.url + CLIENT, headers={"origin": "https://other.example"})
     assert response.status_code == 200
     assert response.headers["access-control-allow-origin"] == "*"
     assert response.headers["content-type"].startswith("text/javascript")
 
 
-def test_a_static_file_is_sent_compressed_and_not_at_all_to_who_has_it(production: Server) -> None:
-    url = production.url + "/static/admin/css/base.css"
+def test_a_static_file_is_sent_compressed_and_not_at_all_to_who_has_it(deployed: Server) -> None:
+    url = deployed.url + "/static/admin/css/base.css"
     first = httpx.get(url, headers={"accept-encoding": "gzip"})
     again = httpx.get(url, headers={"if-modified-since": first.headers["last-modified"]})
     assert first.headers["content-encoding"] == "gzip"
@@ -72,8 +63,8 @@ def test_a_static_file_is_sent_compressed_and_not_at_all_to_who_has_it(productio
 
 
 @pytest.mark.parametrize("path", ["/static/chat/none.js", "/static/../manage.py", "/static/"])
-def test_what_is_no_static_file_is_not_found(production: Server, path: str) -> None:
-    assert httpx.get(production.url + path).status_code == 404
+def test_what_is_no_static_file_is_not_found(deployed: Server, path: str) -> None:
+    assert httpx.get(deployed.url + path).status_code == 404
 
 
 def test_names_are_plain_in_development(any_server: Server) -> None:
