@@ -72,7 +72,7 @@ class Load:
         codes = [life.code for life in closed if life.code != 1012]
         self.fault.none("closed with another code than 1012", codes)
         times = sorted(life.ended_at for life in closed)
-        if len(times) >= FOLLOWERS / 4:
+        if len(times) >= FOLLOWERS / 3:  # a tenth of a second lies between few
             spread = times[-1] - times[0]
             self.fault.measure("share closed within 100 ms", crowd(times, 0.1) / len(times))
             assert spread > SPREAD_SECONDS
