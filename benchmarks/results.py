@@ -148,7 +148,7 @@ def machine() -> dict[str, Any]:
     return {
         "cores": os.cpu_count(),
         "model": model[1] if model else platform.machine(),
-        "kernel": platform.release(),
+        "kernel": platform.release().partition("-")[0],
         "python": platform.python_version(),
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
         "load": round(os.getloadavg()[0], 1),

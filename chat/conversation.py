@@ -146,8 +146,12 @@ class Conversation:
             await asyncio.shield(settled)
         finally:
             self.connection.handling = False
-        rest = self._handle_odd(frame)
-        self._node.gathering.tell()
+        try:
+            rest = self._handle_odd(frame)
+            self._node.gathering.tell()
+        except Exception:  # the outermost edge
+            self._fail(*frames.outline(frame))
+            return
         if rest is not None:
             await rest
 

@@ -133,6 +133,8 @@ class WebSocket(WebSocketsSansIOProtocol):
     `server.UNACKNOWLEDGED_SECONDS` from then on.
     """
 
+    refused = False  # one of its frames: nothing is said after that
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.close_timeout = CLOSE_SECONDS
@@ -189,12 +191,21 @@ class WebSocket(WebSocketsSansIOProtocol):
             super().send_receive_event_to_app()
 
     def _refuse_text(self) -> None:
-        """It is not UTF-8."""
-        self.conn.send_close(CloseCode.INVALID_DATA)
-        self.handle_parser_exception()
+        """It is not UTF-8. Whatever state the connection is in: more than one frame of a read may
+        end it."""
+        if not self.refused:
+            self.conn.fail(CloseCode.INVALID_DATA)
+            self.handle_parser_exception()
+
+    def handle_ping(self) -> None:
+        if not self.refused:
+            super().handle_ping()
 
     def handle_parser_exception(self) -> None:
         """The library has refused a frame: sends its close frame and reads on, into nothing."""
+        if self.refused:
+            return
+        self.refused = True
         self._await_close()
         if self.transport.can_write_eof():
             self.transport.write_eof()

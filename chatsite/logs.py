@@ -26,7 +26,7 @@ class OnceASecond(logging.Filter):
         self._said_at: dict[str, float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if record.created - self._said_at.get(record.msg, -inf) < 1:
+        if abs(record.created - self._said_at.get(record.msg, -inf)) < 1:
             return False
         self._said_at[record.msg] = record.created
         return True

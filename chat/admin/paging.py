@@ -6,7 +6,7 @@ one index. Knows querysets; nothing here is about messages or about HTML.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Any, Final, Self
 
@@ -78,7 +78,7 @@ class Stream:
         columns = (get_fields_from_path(self.rows.model, name)[-1] for name in self.key)
         try:
             return tuple(_value(*pair) for pair in zip(columns, filter(None, parts), strict=False))
-        except (ValidationError, ValueError):
+        except (ValidationError, ValueError, OverflowError):
             return None
 
 
@@ -169,6 +169,8 @@ def _past(columns: Sequence[str], key: Key, lookup: str) -> Q:
 
 def _value(column: Any, text: str) -> Any:
     value = column.to_python(text)
-    if isinstance(value, datetime) and not is_aware(value):
-        raise ValueError(text)
+    if isinstance(value, datetime):
+        if not is_aware(value):
+            raise ValueError(text)
+        return value.astimezone(UTC)  # OverflowError at the edge of time
     return value

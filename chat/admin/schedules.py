@@ -59,7 +59,7 @@ class ScheduleAdmin(ReadOnly):
     )
     def cancel_selected(self, request: HttpRequest, rows: QuerySet[Schedule]) -> None:
         """Whoever deletes a row decides: the scheduler does what it has deleted. One that it holds
-        at this moment is passed over, so neither waits for the other."""
+        at this moment is passed over."""
         with transaction.atomic():
             waiting = list(rows.select_for_update(skip_locked=True, of=("self",)))
             Schedule.objects.filter(id__in=[row.id for row in waiting]).delete()

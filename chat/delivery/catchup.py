@@ -41,7 +41,8 @@ def changes_after(channel: str, after: int) -> tuple[list[Change], int]:
     changed: list[tuple[int, events.Event, str | None]] = [
         *(
             (row.number, message_event(channel, row), None)
-            for row in _messages(head, after).filter(**between)[:MAX_READ]
+            for row in _messages(head, after)[:MAX_READ]
+            if row.number <= known
         ),
         *(
             (row.number, _reaction_event(channel, row), None)
@@ -63,12 +64,12 @@ def changes_after(channel: str, after: int) -> tuple[list[Change], int]:
 
 
 def _messages(head: Channel, after: int) -> QuerySet[Message]:
-    """At least those above `after`, in their order, by the index of ids: an index of numbers would
-    cost a quarter of each insert. Numbers rise with the ids and each message has its own: not more
-    of the last ones are above `after` than there were changes since."""
+    """Those above `after`, in their order, by the index of ids: an index of numbers would cost a
+    quarter of each insert. Numbers rise with the ids and each message has its own: not more of the
+    last ones are above `after` than there were changes since."""
     until = Message.objects.filter(channel_id=head.id, id__lte=head.last_message_id)
     before = until.order_by("-id").values_list("id", flat=True)[head.number - after :].first()
-    return until.filter(id__gt=before or "").order_by("id")
+    return until.filter(id__gt=before or "", number__gt=after).order_by("id")
 
 
 def message_event(channel: str, row: Message) -> events.Event:

@@ -11,7 +11,7 @@ from .changes import Burst
 from .hub import Hub
 
 MAX_BYTES: Final = 16 * 1024
-"""Of data: more would go out in larger portions than a slow reader is to be given."""
+"""With one more, less than the portion that is written at once to who may read slowly."""
 
 
 class Gathering:
@@ -20,32 +20,32 @@ class Gathering:
     Whoever adds one tells them before anything else is done.
     """
 
-    __slots__ = ("_data", "_hub", "_route", "_session", "_size")
+    __slots__ = ("_frames", "_hub", "_ms", "_route", "_session", "_size")
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._route: Route | None = None
         self._session: Session | None = None
-        self._data: list[bytes] = []
+        self._ms = 0  # since 1970
+        self._frames: list[bytes] = []
         self._size = 0
 
     def add(self, session: Session, route: Route, data: bytes) -> None:
         """For a route that `passes`."""
         if route is not self._route or self._size > MAX_BYTES:
             self.tell()
-            self._route, self._session = route, session
-        self._data.append(data)
-        self._size += len(data)
+            self._route, self._session, self._ms = route, session, int(time.time() * 1000)
+        frame = route.template.frame(ids.new_id(self._ms), data, route.sender.meta)
+        self._frames.append(frame)
+        self._size += len(frame)
 
     def tell(self) -> None:
         """All that was added, if anything was."""
         route, session = self._route, self._session
         if route is None or session is None:
             return
-        gathered, self._data, self._size = self._data, [], 0
+        frames, self._frames, self._size = self._frames, [], 0
         self._route = self._session = None
-        ms, meta, frame = int(time.time() * 1000), route.sender.meta, route.template.frame
-        frames = [frame(ids.new_id(ms), data, meta) for data in gathered]
         channel = route.channel
         follows = session.last_numbers.get(channel, 0)
         echo = route.rights.echo

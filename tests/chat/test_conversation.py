@@ -9,6 +9,7 @@ from chat import node as nodes
 from chat.conversation import MAX_STORING, Conversation
 from chat.delivery.changes import Burst
 from chat.delivery.operations import Operation, StoreMessage
+from chat.delivery.transport import PORTION_BYTES
 from chat.delivery.writer import Told
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.session import Session
@@ -39,6 +40,23 @@ async def test_what_cannot_be_told_ends_no_connection(
     assert conversation.hear(iter([said, said])) is None
     assert [len(burst.frames) for burst in told] == [2]
     assert not connection.outbox.closing
+
+
+async def test_what_is_told_at_once_is_no_more_than_a_slow_reader_may_get(
+    here: nodes.Node, channel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = channel.ljust(200, "x")
+    claims = {"exp": 2e9, "scope": "connect", "channels": {name: {"messages": {"*": ANYTHING}}}}
+    connection = live()
+    connection.session = Session("id", parse_claims(compact(claims).encode(), scope="connect"))
+    connection.session.route(name, "typing")
+    told: list[Burst] = []
+    monkeypatch.setattr(here.hub, "announce_burst", told.append)
+    said = compact({"event": "typing", "channel": name})
+    assert Conversation(here, connection).hear(iter([said] * 900)) is None
+    assert sum(len(burst.frames) for burst in told) == 900
+    assert len(told) > 1
+    assert all(sum(map(len, burst.frames)) < PORTION_BYTES / 2 for burst in told)
 
 
 @pytest.mark.parametrize("refused", [False, True])

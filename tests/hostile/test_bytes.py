@@ -326,6 +326,29 @@ async def test_what_follows_a_bad_frame_is_not_heard(
     assert stored_in(attacked_uvicorn, channel) == []
 
 
+BEHIND = {
+    "a ping": frame(b"", PING),
+    "a close": frame((1000).to_bytes(2), CLOSE),
+    "another": frame(b"\xff"),
+    "a byte too much": frame(b" " * (LARGEST + 1)),
+    "what is not masked": frame(b"hi", masked=False),
+}
+
+
+@pytest.mark.parametrize("cut", [False, True], ids=["together", "cut"])
+@pytest.mark.parametrize("behind", BEHIND.values(), ids=BEHIND)
+async def test_behind_a_bad_frame_anything_may_come(
+    jim: Raw, pam: Raw, behind: bytes, cut: bool
+) -> None:
+    jim.send(frame(b"\xff"), *([] if cut else [behind]))
+    if cut:
+        await pam.pong()
+        jim.send(behind)
+    opcode, payload = await jim.read()
+    assert opcode == CLOSE
+    assert int.from_bytes(payload[:2]) in (1007, *((1000, 1002, 1009) if not cut else ()))
+
+
 @pytest.mark.parametrize("cut", [1, 4, 30])
 async def test_a_reset_within_a_frame_leaves_no_rows(
     attacked_uvicorn: Server, jim: Raw, pam: Raw, channel: str, cut: int

@@ -49,3 +49,4 @@ def test_what_is_said_again_and_again_is_written_once_a_second() -> None:
         *(True, False, False, True, False)
     ]
     assert written("gone: %s", 11.3)
+    assert written("away: %s", 1)  # the clock was set back
