@@ -111,7 +111,13 @@ def test_a_page_whose_neighbour_is_gone_goes_on(ids: list[str]) -> None:
     assert ids_of([read_page([by_id()], Cursor(first.older), SIZE)]) == ids[4:8]
 
 
-@pytest.mark.parametrize("text", ["\0", "~", "a~b", "2026-01-01T00:00:00~x", "~~~", "9" * 40])
+EDGES = ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"]  # no times at all in UTC
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["\0", ",", "a,b", "2026-01-01T00:00:00,x", ",,,", "9" * 40, *(f"{edge},x" for edge in EDGES)],
+)
 @pytest.mark.parametrize("key", [("expires_at", "id"), ("number",)])
 def test_a_link_that_says_nothing_is_the_first_page(
     ids: list[str], text: str, key: tuple[str, ...]
