@@ -26,7 +26,7 @@ from .base import Figures, Options, Run, Scenario
 from .talk import WARM_SECONDS, learn
 
 PUBLISHERS: Final = 64
-CHUNK: Final = 4
+CHUNK: Final = 8
 CHANNEL: Final = "stored-{:03}"
 PUBLISH: Final = {"publish": True, "broadcast": True, "store": 86400}
 STEADY_RATE: Final = 200
