@@ -14,6 +14,8 @@ from typing import Any
 import environ
 from django.utils.csp import CSP
 
+from chatsite.databases import ENGINES
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 # Variable -> what it should have been. Only what it should be: its value may be a secret.
@@ -75,55 +77,11 @@ def database() -> dict[str, Any]:
     def parse(value: str) -> dict[str, Any]:
         config: dict[str, Any] = environ.Env.db_url_config(value)
         options = config.get("OPTIONS", {})
-        return config | ENGINES[value.partition(":")[0]](options)
+        return config | ENGINES[value.partition(":")[0]](options, NODE_LEASE_SECONDS)
 
     expected = "an address that begins with sqlite:///, postgres:// or postgresql://"
     return _read("DATABASE_URL", parse(beside), parse, expected)
 
-
-def _sqlite(options: dict[str, Any]) -> dict[str, Any]:
-    # WAL lets readers work beside the writer; FULL keeps an acknowledged message through a power
-    # cut, and group commit makes it cheap. What is written is copied to the file every 16 MB: many
-    # channels touch the same pages again and again (64 of them: 16 % more messages a second than
-    # with SQLite's 4 MB). IMMEDIATE: a transaction that will write says so first.
-    options |= {
-        "transaction_mode": "IMMEDIATE",
-        "timeout": 5,
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=4000;",
-    }
-    return {"OPTIONS": options}
-
-
-def _postgresql(options: dict[str, Any]) -> dict[str, Any]:
-    # A small pool for the threads that read; waits 2 s at most, and never hands out a dead one.
-    # It never gives up connecting: who asked just before would wait in vain, the database back.
-    # The cost of a page is a solid-state disk's: with the default of 4, PostgreSQL reads and sorts
-    # a whole channel for a page of history (10,000 messages: 48 ms instead of 0.1).
-    # A process that is stopped within a transaction keeps its channels locked, and so keeps others
-    # from writing, and from telling that its members are gone: it has a third of its lease.
-    # A network that swallows all is noticed after 6 s, not after the kernel's quarter of an hour.
-    from chat.delivery.patience import Connection  # with psycopg
-    from chat.delivery.pool import check
-
-    session = f"-c random_page_cost=1.1 -c idle_in_transaction_session_timeout={_idle_ms()}"
-    options |= {
-        "pool": {
-            **{"min_size": 1, "max_size": 8, "timeout": 2, "reconnect_timeout": float("inf")},
-            **{"connection_class": Connection, "check": check},
-        },
-        "connect_timeout": 2,
-        "options": f"{options.get('options', '')} {session}".strip(),
-        **{"keepalives_idle": 2, "keepalives_interval": 2, "keepalives_count": 2},
-        "tcp_user_timeout": 6000,
-    }
-    return {"OPTIONS": options, "CONN_HEALTH_CHECKS": True}
-
-
-def _idle_ms() -> int:
-    return NODE_LEASE_SECONDS * 1000 // 3
-
-
-ENGINES = {"sqlite": _sqlite, "postgres": _postgresql, "postgresql": _postgresql}
 
 # --- what runs ------------------------------------------------------------------------------
 DEBUG: bool = flag("DEBUG", False)
