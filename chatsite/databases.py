@@ -8,15 +8,13 @@ Options = dict[str, Any]
 
 def _sqlite(options: Options, lease_seconds: int) -> Options:
     # WAL lets readers work beside the writer; FULL keeps an acknowledged message through a power
-    # cut, and group commit makes it cheap. What is written is copied to the file every 16 MB: many
-    # channels touch the same pages again and again (64 of them: 16 % more messages a second than
-    # with SQLite's 4 MB). IMMEDIATE: a transaction that will write says so first.
+    # cut, and group commit makes it cheap. A checkpoint every 1,000 pages, as SQLite has it: every
+    # 4,000, 16 % more are stored in 64 channels, but of 200 messages a second 1 % wait 16 ms.
+    # IMMEDIATE: a transaction that will write says so first.
     options |= {
         "transaction_mode": "IMMEDIATE",
         "timeout": 5,
-        "init_command": (
-            "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=4000;"
-        ),
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
     }
     return {"OPTIONS": options}
 

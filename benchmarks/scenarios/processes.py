@@ -5,7 +5,7 @@ import re
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -71,6 +71,8 @@ class Across(Scenario):
     talk: str
     alone: bool = False
     """Whether one process is measured beside the two."""
+    chunk: int = 0
+    """0: the talk's."""
 
     names: ClassVar = {
         "ours": "ours, two processes",
@@ -88,6 +90,8 @@ class Across(Scenario):
         self, directory: Path, chosen: Sequence[str], options: Options
     ) -> Iterator[dict[str, Run]]:
         talk = TALKS[self.talk]
+        if self.chunk:
+            talk = replace(talk, chunk=self.chunk)
         with ExitStack() as stack:
             redis = stack.enter_context(_redis(directory))
             disk = stack.enter_context(database("postgresql", directory))
@@ -98,7 +102,7 @@ class Across(Scenario):
                 own.mkdir()
                 one = stack.enter_context(Ours().start(own))
                 sides["alone"] = lambda: talk.run(
-                    Ours(), one, one, options.seconds, talk.chunk
+                    Ours(), one, one, options.seconds, options.chunk or talk.chunk
                 ).figures()
             else:
                 sides["paced"] = partial(_paced, linked, options)
@@ -143,5 +147,11 @@ def _paced(linked: Linked, options: Options) -> Figures:
 
 ACROSS: Final = (
     Across("redis-1", "two processes with Redis, 1 → 1 across", "fanout-1"),
-    Across("redis-1000", "two processes with Redis, 1 → 1,000 across", "fanout-1000", alone=True),
+    Across(
+        "redis-1000",
+        "two processes with Redis, 1 → 1,000 across",
+        "fanout-1000",
+        alone=True,
+        chunk=64,
+    ),
 )

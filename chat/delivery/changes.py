@@ -15,23 +15,19 @@ EVERY_HEAD: Final = sys.maxsize
 
 
 class Change(Struct, frozen=True, gc=False):
-    """A committed change. `previous` and `number` are its channel's numbers before and after.
+    """A committed change. `follows` and `number` are its channel's numbers before and after.
 
     `origin` is the connection that caused it, None where none did; it gets the event only with
     `echo`. With `key`, only those who observe this storage entry get it.
     """
 
     channel: str
-    previous: int
+    follows: int
     number: int
     event: Event
     origin: str | None = None
     echo: bool = False
     key: str | None = None
-
-    @property
-    def follows(self) -> int:
-        return self.previous
 
     @property
     def place(self) -> int:

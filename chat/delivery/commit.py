@@ -76,7 +76,7 @@ def _commit_each(operations: Sequence[Operation], while_away: WhileAway) -> list
 
 
 def _commit_together(operations: Sequence[Operation], while_away: WhileAway) -> list[Outcome]:
-    names = {name for operation in operations for name in operation.locks()}
+    names = set[str]().union(*(operation.locks() for operation in operations))
     transaction = _begin(names)
     try:
         outcomes = _fill(transaction, operations)

@@ -13,6 +13,7 @@ from typing import Any, Final
 from django.conf import settings
 
 from chat.protocol import ids
+from chat.protocol.events import Template
 from chat.protocol.presence import Roster
 
 from .receivers import listening
@@ -135,6 +136,7 @@ class Transaction:
     rosters: dict[str, Roster] = field(init=False, default_factory=dict)  # by channel
     counts: dict[str, int] = field(init=False, default_factory=dict)  # channel -> subscriptions
     afters: dict[float, Any] = field(init=False, default_factory=dict)  # seconds -> moment
+    templates: dict[tuple[str, str], Template] = field(init=False, default_factory=dict)
     reporting: bool = field(init=False, default_factory=listening)
     reports: list[Report] = field(init=False, default_factory=list)
     due: datetime | None = field(init=False, default=None)  # when the first thing scheduled is
@@ -202,6 +204,13 @@ class Transaction:
             moment = self.moment(self.now + timedelta(seconds=seconds))
             self.afters[seconds] = moment
         return moment
+
+    def template(self, event: str, channel: str) -> Template:
+        """Of what is said there, which is said more than once in a batch."""
+        template = self.templates.get((event, channel))
+        if template is None:
+            template = self.templates[event, channel] = Template(event, channel)
+        return template
 
     def next_message_id(self, head: Head) -> str:
         """Those of one transaction in one channel count on: drawing each anew takes longer."""

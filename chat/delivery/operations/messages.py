@@ -43,7 +43,8 @@ class StoreMessage(ChannelOperation):
             "message",
             (id, head.id, number, self.event, data, self.uid, self.umd, by_server, expires),
         )
-        event = events.message(id, self.event, self.channel, self.data, self.meta)
+        template = transaction.template(self.event, self.channel)
+        event = template.message(id, self.data, self.meta)
         self.change = Change(self.channel, previous, number, event, self.origin, self.echo)
         if self.source is not None:
             transaction.report(
