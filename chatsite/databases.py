@@ -8,9 +8,7 @@ Options = dict[str, Any]
 
 def _sqlite(options: Options, lease_seconds: int) -> Options:
     # WAL lets readers work beside the writer; FULL keeps an acknowledged message through a power
-    # cut, and group commit makes it cheap. A checkpoint every 1,000 pages, as SQLite has it: every
-    # 4,000, 16 % more are stored in 64 channels, but of 200 messages a second 1 % wait 16 ms.
-    # IMMEDIATE: a transaction that will write says so first.
+    # cut, and group commit makes it cheap. IMMEDIATE: a transaction that will write says so first.
     options |= {
         "transaction_mode": "IMMEDIATE",
         "timeout": 5,

@@ -2,8 +2,10 @@
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -30,6 +32,7 @@ CHUNK: Final = 8
 CHANNEL: Final = "stored-{:03}"
 PUBLISH: Final = {"publish": True, "broadcast": True, "store": 86400}
 STEADY_RATE: Final = 200
+REST_SECONDS: Final = 2.0
 STEADY_PAIRS: Final = 20
 COUNT: Final = "SELECT count(*) FROM chat_message"
 
@@ -173,6 +176,8 @@ class Steady(Scenario):
             database(self.kind, directory) as disk,
             Ours().start(directory, DATABASE_URL=disk.url("ours")) as running,
         ):
+            os.sync()  # what scenarios before have written would keep the disk busy for seconds
+            time.sleep(REST_SECONDS)
             yield {
                 "ours": lambda: self._ours(disk, running, options),
                 "disk": lambda: percentiles(sync_seconds(directory, 200)),
