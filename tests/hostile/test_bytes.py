@@ -345,6 +345,8 @@ async def test_behind_a_bad_frame_anything_may_come(
         await pam.pong()
         jim.send(behind)
     opcode, payload = await jim.read()
+    if opcode == PONG and WAY:  # the library answers before it hands on what came
+        opcode, payload = await jim.read()
     assert opcode == CLOSE
     assert int.from_bytes(payload[:2]) in (1007, *((1000, 1002, 1009) if not cut else ()))
 
