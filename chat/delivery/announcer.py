@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from redis.exceptions import RedisError
 
-from .changes import Item
+from .changes import Burst, Item
 from .envelope import EVERYBODY, Entry, Message, encode, group_of, message
 from .layer import RedisLayer
 
@@ -39,6 +39,12 @@ class Announcer:
     def announce(self, item: Item) -> None:
         """To the other processes in which somebody listens; never waits."""
         self.send(group_of(item.channel), encode(item))
+
+    def announce_burst(self, burst: Burst) -> None:
+        """As `announce`, for each of them."""
+        group = group_of(burst.channel)
+        for item in burst.items():
+            self.send(group, encode(item))
 
     def tell_all(self, kind: str, *what: Any) -> None:
         """To every other process's handler of that kind."""

@@ -67,8 +67,7 @@ class Hub:
         if feed is not None:
             feed.receive_burst(burst)
         if self.wire is not None:
-            for item in burst.items():
-                self.wire.announce(item)
+            self.wire.announce_burst(burst)
 
     def deliver(self, item: Item) -> None:
         """What was done anywhere, to those who listen here."""

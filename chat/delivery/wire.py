@@ -62,6 +62,7 @@ class Wire:
         self._joined: set[str] = set()
         self._announcer = Announcer(node_id, layer)
         self.announce = self._announcer.announce
+        self.announce_burst = self._announcer.announce_burst
         self.tell_all = self._announcer.tell_all
         self._running: asyncio.Task[None] | None = None
         self._heard = 0
