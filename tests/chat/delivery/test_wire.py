@@ -11,7 +11,7 @@ import pytest
 
 from chat.delivery import announcer, envelope
 from chat.delivery import wire as wires
-from chat.delivery.changes import Change, Item, Passing
+from chat.delivery.changes import Burst, Change, Item, Passing
 from chat.delivery.layer import RedisLayer
 from chat.delivery.wire import Wire
 from chat.protocol.events import Event
@@ -109,6 +109,18 @@ async def test_what_is_announced_reaches_those_who_joined_as_it_was(redis: Progr
         await third.until(lambda: len(third.got) == 1)
     assert [shown(item) for item in other.got] == [shown(item) for item in sent]
     assert [shown(item) for item in third.got] == [shown(change(1, "d"))]
+
+
+async def test_messages_in_a_row_cross_as_each_would_alone(redis: Program) -> None:
+    one, other = Process("one", redis), Process("other", redis)
+    burst = Burst("c", 7, [EVENT.frame, Event(b"{}").frame], "x", True)
+    async with running(one, other):
+        await other.join("c")
+        one.wire.announce_burst(burst)
+        await other.until(lambda: len(other.got) == 2)
+    assert [shown(item) for item in other.got] == [
+        ("c", 7, None, payload, "x", True, None) for payload in (EVENT.payload, b"{}")
+    ]
 
 
 async def test_nothing_comes_back_to_its_own_process(redis: Program) -> None:
