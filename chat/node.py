@@ -9,7 +9,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Awaitable, Coroutine, Sequence
+from collections.abc import Awaitable, Coroutine
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from channels.layers import get_channel_layer
@@ -25,6 +25,7 @@ from chat.delivery.lanes import Tick
 from chat.delivery.leases import LEASE_SHARE, RegisterNode, RemoveNode, RenewLease
 from chat.delivery.live import LiveConnection
 from chat.delivery.liveness import Liveness
+from chat.delivery.metadata import Metadata
 from chat.delivery.outside import Outside
 from chat.delivery.peers import alive_beside, ended_on, revoked
 from chat.delivery.reader import close_pool, read
@@ -34,7 +35,6 @@ from chat.delivery.writer import Writer
 from chat.protocol import ids
 from chat.protocol.errors import CloseCode, ProtocolError
 from chat.protocol.rate import Rates
-from chat.protocol.session import Session
 
 if TYPE_CHECKING:
     from chat.delivery.layer import RedisLayer
@@ -56,10 +56,12 @@ class Node:
         self.hub = Hub(read_changes)
         self.loop = asyncio.get_running_loop()
         self._outside = Outside(self.hub)
-        if settings.REDIS_URL:
-            self.hub.wire = self._wire()
         self.writer = Writer(self.loop, self.hub.announce, self._outside.notice)
         self.connections: dict[str, LiveConnection] = {}
+        self.gates = Gates(self.hub.is_behind)
+        self.metadata = Metadata(self.id, self.connections, self.hub, self.writer, self.gates)
+        if settings.REDIS_URL:
+            self.hub.wire = self._wire()
         self.draining = False
         self.call_rates = Rates()  # of the client HTTP API, by connection id
         self._liveness = Liveness(
@@ -71,7 +73,6 @@ class Node:
         self.gathering = Gathering(self.hub)
         self._outlasting: set[asyncio.Task[None]] = set()
         self._lease_seconds = settings.NODE_LEASE_SECONDS * LEASE_SHARE
-        self.gates = Gates(self.hub.is_behind)
         self.reaper = Reaper(self.id, self._lease_seconds, self.writer, self.gates)
         self._recurring: list[asyncio.Task[None]] = []
 
@@ -99,19 +100,8 @@ class Node:
             check=self._outside.notice,
             channels=self.hub.channels,
             listens=self.hub.listens,
-            handlers={"umd": self._update_umd},
+            handlers={"umd": self.metadata.asked, "answer": self.metadata.answered},
         )
-
-    def tell_umd(self, session: Session, umd: str, channels: Sequence[str], *, own: bool) -> None:
-        """Metadata changed under a session, to its connection, where another process holds it."""
-        if self.hub.wire is not None and session.connection_id not in self.connections:
-            self.hub.wire.tell_all("umd", session.connection_id, umd, list(channels), own)
-
-    def _update_umd(self, connection_id: str, umd: str, channels: list[str], own: bool) -> None:
-        """Another process has changed the metadata of a connection, maybe of one held here."""
-        connection = self.connections.get(connection_id)
-        if connection is not None:
-            connection.session.take_on(umd, channels, own=own)
 
     def _chores(self) -> list[Coroutine[Any, Any, None]]:
         """What runs beside the connections until the node stops."""
@@ -216,7 +206,8 @@ class Node:
             await self._beat()
 
     async def _beat(self) -> None:
-        """Renews the lease, and closes what somebody revoked, in whatever process that was."""
+        """Renews the lease, closes what somebody revoked and reads what somebody changed, in
+        whatever process that was."""
         try:
             if not await self.writer.submit(RenewLease(self.id, self._lease_seconds)):
                 await self._begin_anew()
@@ -224,6 +215,7 @@ class Node:
             for id in await read(revoked, self.id):
                 if id in self.connections:
                     self.connections[id].outbox.close(CloseCode.REVOKED)
+            await self.metadata.catch_up()
         except ProtocolError as error:
             self.reaper.not_renewed()
             log.warning("The lease could not be renewed: %s", error.message)

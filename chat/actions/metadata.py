@@ -3,15 +3,14 @@
 import logging
 import time
 
-from chat.delivery import operations
 from chat.delivery.live import LiveConnection
+from chat.delivery.metadata import Update
 from chat.node import Node
 from chat.protocol import events
 from chat.protocol.commands import UpdateUmd
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.session import Session
 from tokens.claims import Claims, TokenError
-from tokens.names import is_presence
 from tokens.permissions import grants
 from tokens.signing import verify
 
@@ -29,21 +28,13 @@ async def update_umd(node: Node, session: Session, command: UpdateUmd) -> str | 
     claims = _verified(session, command.token)
     held = node.connections.get(session.connection_id)
     if held is None:
-        return await _change(node, session, command, claims)
-    async with held.changing:
-        return await _change(node, held.session, command, claims)
-
-
-async def _change(node: Node, session: Session, command: UpdateUmd, claims: Claims) -> str | None:
-    channel, channels = _concerned(session, command, claims)
-    operation = operations.UpdateUmd(
-        session.connection_id, claims.umd, channels, own=channel is None
-    )
-    async with node.gates.passing(filter(is_presence, channels)):
-        await node.writer.submit(operation)
-    session.take_on(claims.umd, channels, own=operation.own)
-    node.tell_umd(session, claims.umd, channels, own=operation.own)
-    return channel
+        update = _permitted(session, command, claims)
+        await node.metadata.change_elsewhere(session, update)
+    else:
+        async with held.changing:
+            update = _permitted(held.session, command, claims)
+            await node.metadata.change(held.session, update)
+    return update.channel
 
 
 async def update_own_umd(node: Node, connection: LiveConnection, command: UpdateUmd) -> None:
@@ -70,18 +61,13 @@ def _verified(session: Session, token: str) -> Claims:
     return claims
 
 
-def _concerned(
-    session: Session, command: UpdateUmd, claims: Claims
-) -> tuple[str | None, tuple[str, ...]]:
-    """The real name of the channel meant, None for the connection, and whose subscriptions
-    change."""
+def _permitted(session: Session, command: UpdateUmd, claims: Claims) -> Update:
     if command.channel is None:
         _require(claims.umd_update)
-        return None, tuple(session.subscriptions) if claims.umd_propagate else ()
+        return Update(claims.umd, propagate=claims.umd_propagate)
     channel = session.real_name(command.channel)
     _require(grants(claims).channel(channel).umd_update)
-    channel = session.subscription(channel).channel
-    return channel, (channel,)
+    return Update(claims.umd, session.subscription(channel).channel)
 
 
 def _require(permitted: bool) -> None:

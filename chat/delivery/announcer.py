@@ -12,7 +12,7 @@ from typing import Any, Final
 from redis.exceptions import RedisError
 
 from .changes import Burst, Item
-from .envelope import EVERYBODY, Entry, Message, encode, group_of, message
+from .envelope import EVERYBODY, Entry, Message, encode, group_of, group_of_node, message
 from .layer import RedisLayer
 
 log = logging.getLogger("chat.wire")
@@ -49,6 +49,10 @@ class Announcer:
     def tell_all(self, kind: str, *what: Any) -> None:
         """To every other process's handler of that kind."""
         self.send(EVERYBODY, [kind, *what])
+
+    def tell(self, node_id: str, kind: str, *what: Any) -> None:
+        """To one process's handler of that kind."""
+        self.send(group_of_node(node_id), [kind, *what])
 
     def send(self, group: str, entry: Entry) -> None:
         if len(self._queue) < MAX_QUEUED:

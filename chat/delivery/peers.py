@@ -28,6 +28,19 @@ def revoked(node_id: str) -> list[str]:
     return list(rows.values_list("id", flat=True))
 
 
+def stale(node_id: str) -> list[str]:
+    """The ids of a node's connections whose metadata another process has changed without it."""
+    rows = Connection.objects.filter(node_id=node_id, stale=True)
+    return list(rows.values_list("id", flat=True))
+
+
+def metadata_of(connection_id: str) -> tuple[str, list[tuple[str, str]]]:
+    """A connection's own, as JSON text, and that of its subscriptions, with their channels."""
+    own = Connection.objects.filter(id=connection_id).values_list("umd", flat=True).first()
+    rows = Subscription.objects.filter(connection_id=connection_id)
+    return own or "null", list(rows.values_list("channel__name", "umd"))
+
+
 def alive_beside(dead: tuple[str, ...]) -> list[str]:
     """Processes whose lease lasts, but for those known to be dead, as `host:pid`."""
     return [str(row) for row in Node.objects.filter(lease_until__gt=Now()).exclude(id__in=dead)]

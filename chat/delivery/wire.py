@@ -35,7 +35,7 @@ class Wire:
 
     `deliver` gets what others announce, `check` is called where something may have been missed,
     `channels` tells the channels listened to here, `listens` whether one is; `handlers` take what
-    nodes tell each other. `announce` and `tell_all` are its announcer's.
+    nodes tell each other. `announce`, `tell` and `tell_all` are its announcer's.
     """
 
     def __init__(
@@ -64,6 +64,7 @@ class Wire:
         self.announce = self._announcer.announce
         self.announce_burst = self._announcer.announce_burst
         self.tell_all = self._announcer.tell_all
+        self.tell = self._announcer.tell
         self._running: asyncio.Task[None] | None = None
         self._heard = 0
         self._lost = asyncio.Event()

@@ -54,6 +54,11 @@ class Connection(models.Model):
     revoked = models.BooleanField(
         default=False, help_text="To be closed by its node, with 4403, within seconds."
     )
+    stale = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Its metadata was changed by another process: its node reads it within seconds.",
+    )
 
     objects = ConnectionQuerySet.as_manager()
 
@@ -62,6 +67,9 @@ class Connection(models.Model):
         indexes = (
             models.Index(
                 fields=("node",), name="chat_connection_revoked", condition=models.Q(revoked=True)
+            ),
+            models.Index(
+                fields=("node",), name="chat_connection_stale", condition=models.Q(stale=True)
             ),
         )
 

@@ -1,14 +1,25 @@
 """Two processes of one site: to a client they are one (design.md sections 3 and 4)."""
 
 import asyncio
+from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
-from tests.servers import Server, token
+from tests.servers import (
+    Postgres,
+    Server,
+    keys_of,
+    redis_url,
+    start_redis,
+    start_server,
+    token,
+)
 from tests.wire.client import Client, eventually
 from tests.wire.connecting import connect
 from tests.wire.grants import STORED, room
 
 Two = tuple[Server, Server]
+BEAT_SECONDS = 1  # a fifth of NODE_LEASE_SECONDS
 
 ALL: dict[str, Any] = {
     "historyStart": 0,
@@ -144,22 +155,96 @@ async def test_members_are_of_all_processes(processes: Two, channel: str) -> Non
         assert removed["data"]["members"] == [{"uid": "jim", "umd": None}]
 
 
+def elsewhere(client: Client, server: Server) -> Client:
+    """The same connection, whose calls another process answers."""
+    other = Client(server, client.socket)
+    other.connected = client.connected
+    return other
+
+
+def umd_token(server: Server, umd: str = "new", **claims: Any) -> dict[str, str]:
+    claims = {"umdUpdate": True, "umdPropagate": True, **claims}
+    return {"token": token(server, scope="umd", uid="jim", umd=umd, **claims)}
+
+
+async def shown(client: Client, channel: str) -> Any:
+    """The metadata with which its messages go out."""
+    await client.publish(channel)
+    return (await client.receive("chat"))["meta"]["umd"]
+
+
 async def test_metadata_changed_over_http_elsewhere_is_used_at_once(
     processes: Two, channel: str
 ) -> None:
     one, other = processes
     async with connect(one, uid="jim", channels=room(channel)) as jim:
         await jim.subscribe(channel)
-        elsewhere = Client(other, jim.socket)
-        elsewhere.connected = jim.connected
-        umd = token(one, scope="umd", uid="jim", umd="new", umdUpdate=True, umdPropagate=True)
-        assert (await elsewhere.call("umdUpdate", {"token": umd})).status == 200
+        for umd in map(str, range(20)):
+            answer = await elsewhere(jim, other).call("umdUpdate", umd_token(one, umd))
+            assert answer.status == 200
+            assert await shown(jim, channel) == umd
+        rights = {"channels": {channel: {"umdUpdate": True}}}
+        changed = umd_token(one, "its", **rights) | {"channel": channel}
+        assert (await elsewhere(jim, other).call("umdUpdate", changed)).status == 200
+        assert await shown(jim, channel) == "its"
 
-        async def shown() -> bool:
-            await jim.publish(channel)
-            return bool((await jim.receive("chat"))["meta"]["umd"] == "new")
 
-        await eventually(shown)
+async def test_metadata_changed_elsewhere_reaches_what_begins_meanwhile(
+    processes: Two, channel: str
+) -> None:
+    """Each is there, and changes, or begins later, with the new metadata."""
+    one, other = processes
+    names = [f"{channel}-{number}" for number in range(50)]
+    channels = {name: rights for each in names for name, rights in room(each).items()}
+    async with connect(one, uid="jim", umd="old", channels=channels) as jim:
+        for name in names:
+            await jim.send({"event": "hotsock.subscribe", "channel": name})
+        assert (await elsewhere(jim, other).call("umdUpdate", umd_token(one))).status == 200
+        await jim.drain()
+        assert [await shown(jim, name) for name in names] == ["new"] * len(names)
+
+
+async def test_the_process_that_holds_a_connection_refuses(processes: Two, channel: str) -> None:
+    """Its list of members is full: whoever asked elsewhere is told so, and nothing changes."""
+    one, other = processes
+    channel = f"presence.{channel}"
+    async with AsyncExitStack() as stack:
+        for number in range(99):
+            opening = connect(one, uid=f"m{number:02}", umd="x" * 979, channels=room(channel))
+            await (await stack.enter_async_context(opening)).subscribe(channel)
+        opening = connect(one, uid="jim", umd="old", channels=room(channel))
+        jim = await stack.enter_async_context(opening)
+        await jim.subscribe(channel)
+        large = umd_token(one, "x" * 981)
+        answer = await elsewhere(jim, other).call("umdUpdate", large)
+        assert answer.refusal == (403, "PRESENCE_CHANNEL_CAPACITY_REACHED")
+        assert await shown(jim, channel) == "old"
+
+
+async def test_metadata_changed_elsewhere_is_found_without_redis(
+    postgres: Postgres, tmp_path: Path, channel: str
+) -> None:
+    redis = start_redis(tmp_path)
+    env = {"DATABASE_URL": postgres.database(), "REDIS_URL": redis_url(redis)}
+    env |= {"NODE_LEASE_SECONDS": "5"}
+    with (
+        start_server("uvicorn", tmp_path, **env) as one,
+        start_server("uvicorn", tmp_path, **env, **keys_of(one)) as other,
+    ):
+        redis.stop()
+        async with connect(one, uid="jim", channels=room(channel)) as jim:
+            await jim.subscribe(channel)
+            assert (await elsewhere(jim, other).call("umdUpdate", umd_token(one))).status == 200
+
+            async def found() -> bool:
+                return bool(await shown(jim, channel) == "new")
+
+            await eventually(found)
+            own = umd_token(one, "newer")
+            await jim.send({"event": "hotsock.umdUpdate", "data": own})
+            await jim.receive("hotsock.umdUpdated")
+            await asyncio.sleep(1.5 * BEAT_SECONDS)
+            assert await shown(jim, channel) == "newer"
 
 
 async def test_a_single_use_token_is_used_once_in_all(processes: Two, channel: str) -> None:

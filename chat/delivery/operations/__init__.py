@@ -5,7 +5,7 @@ from .connections import CloseConnection, OpenConnection, SingleUse, Subscribe, 
 from .deduplication import PublishOnce
 from .messages import SetReaction, StoreMessage, message_not_found
 from .passing import PassOn
-from .presence import UpdateUmd
+from .presence import ReadAgain, UpdateUmd
 from .schedules import AddSchedule, CancelSchedule, RunSchedule
 from .storage import SetStorage
 
@@ -18,6 +18,7 @@ __all__ = [
     "Operation",
     "PassOn",
     "PublishOnce",
+    "ReadAgain",
     "RunSchedule",
     "SetReaction",
     "SetStorage",

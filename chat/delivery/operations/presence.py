@@ -25,6 +25,7 @@ SUBSCRIBERS: Final = (
     " WHERE channel_id IN ({}) AND uid IS NOT NULL"
 )
 OF_THE_CONNECTION: Final = "UPDATE chat_connection SET umd = ? WHERE id = ?"
+STALE: Final = "UPDATE chat_connection SET stale = ? WHERE id = ?"
 OF_ITS_SUBSCRIPTION: Final = (
     "UPDATE chat_subscription SET umd = ? WHERE connection_id = ?"
     " AND channel_id = (SELECT id FROM chat_channel WHERE name = ?)"
@@ -100,7 +101,8 @@ def _keep(
 class UpdateUmd(Operation):
     """Gives metadata to subscriptions of a connection and, where `own`, to later ones.
 
-    `umd` is JSON text. Raises NOT_SUBSCRIBED where the only channel is left by now,
+    `umd` is JSON text; with `stale` the process that holds the connection is to read it again.
+    Raises NOT_SUBSCRIBED where the only channel is left by now,
     INVALID_CONNECTION where the connection has ended, PRESENCE_CHANNEL_CAPACITY_REACHED; then
     nothing changes.
     """
@@ -109,6 +111,7 @@ class UpdateUmd(Operation):
     umd: str
     channels: tuple[str, ...]
     own: bool
+    stale: bool = False
     changes: list[Change] = field(default_factory=list)
 
     def locks(self) -> tuple[str, ...]:
@@ -150,6 +153,8 @@ class UpdateUmd(Operation):
         ]
         if not self.own and not any(updated):
             raise ProtocolError(ErrorCode.NOT_SUBSCRIBED, "You are not subscribed to this channel.")
+        if self.stale:
+            transaction.execute(STALE, (True, self.connection_id))
 
     def _write_own(self, transaction: Transaction) -> None:
         before = connection_row(transaction, self.connection_id)
@@ -157,6 +162,16 @@ class UpdateUmd(Operation):
             raise _ended()
         if before and not same(before[UMD].encode(), self.umd.encode()):
             transaction.report(connection_updated, before, self.umd)
+
+
+@dataclass(slots=True)
+class ReadAgain(Operation):
+    """The process that holds the connection is about to read its metadata again."""
+
+    connection_id: str
+
+    def apply(self, transaction: Transaction) -> None:
+        transaction.execute(STALE, (False, self.connection_id))
 
 
 def _ended() -> ProtocolError:

@@ -5,7 +5,8 @@ import itertools
 import random
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, cast
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -20,6 +21,9 @@ from chat.delivery.outbox import Outbox
 from chat.delivery.transport import DirectOutbox, Receiver
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.events import Event
+
+if TYPE_CHECKING:
+    from chat.delivery.wire import Wire
 
 
 @pytest.fixture(autouse=True)
@@ -691,3 +695,37 @@ def test_who_leaves_or_comes_within_a_turn_gets_no_more_and_no_less(count: int) 
     assert got == dict.fromkeys(names[1:], whole)
     assert channel.received[names[0]] == whole[:1]
     assert channel.received["late"] == whole[2:]
+
+
+@pytest.mark.parametrize(
+    ("works", "got"), [(True, ["1", "p", "2", "3"]), (False, ["1", "2", "3", "p"])]
+)
+def test_what_a_link_that_works_brings_late_is_waited_for(works: bool, got: list[str]) -> None:
+    """Its process is busy: the database would have its stored messages before the link brings the
+    passing one between them (P4)."""
+    channel = Channel(committed=up_to(3))
+
+    async def scenario() -> None:
+        channel.hub.wire = cast("Wire", SimpleNamespace(works=works))
+        channel.join("jim")
+        channel.settle("jim", 0)
+        channel.hub.deliver(change(3))  # of another process, which is not busy
+        await asyncio.sleep(0.1)
+        for item in (change(1), passing(1, "p"), change(2)):
+            channel.hub.deliver(item)
+
+    run(scenario)
+    assert channel.received == {"jim": got}
+
+
+def test_what_a_link_that_works_has_lost_is_read() -> None:
+    channel = Channel(committed=up_to(3))
+
+    async def scenario() -> None:
+        channel.hub.wire = cast("Wire", SimpleNamespace(works=True))
+        channel.join("jim")
+        channel.settle("jim", 0)
+        channel.hub.deliver(change(3))
+
+    run(scenario)
+    assert channel.numbers("jim") == [1, 2, 3]

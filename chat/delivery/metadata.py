@@ -1,0 +1,164 @@
+"""A connection's metadata changes where it is held, whichever process was asked to change it: there
+it stays in step with what the connection subscribes to and publishes meanwhile.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from chat.protocol.errors import ErrorCode, ProtocolError
+from chat.protocol.session import Session
+from tokens.names import is_presence
+
+from . import operations
+from .gate import Gates
+from .hub import Hub
+from .live import LiveConnection
+from .peers import metadata_of, stale
+from .reader import read
+from .writer import Writer
+
+log = logging.getLogger("chat.metadata")
+
+ANSWER_SECONDS: Final = 2.0
+QUESTION_BYTES: Final = 8
+
+
+@dataclass(slots=True, frozen=True)
+class Update:
+    """`umd`, JSON text, for the subscription to `channel`, by its real name; where that is None
+    for the connection and, with `propagate`, for all its subscriptions."""
+
+    umd: str
+    channel: str | None = None
+    propagate: bool = False
+
+    def operation(self, session: Session) -> operations.UpdateUmd:
+        if self.channel is not None:
+            channels: tuple[str, ...] = (self.channel,)
+        else:
+            channels = tuple(session.subscriptions) if self.propagate else ()
+        own = self.channel is None
+        return operations.UpdateUmd(session.connection_id, self.umd, channels, own=own)
+
+
+class Metadata:
+    """A process's part: `asked` and `answered` are called with what the others tell it, and
+    `catch_up` every now and then."""
+
+    def __init__(
+        self,
+        node_id: str,
+        connections: Mapping[str, LiveConnection],
+        hub: Hub,
+        writer: Writer,
+        gates: Gates,
+    ) -> None:
+        self._node_id = node_id
+        self._connections = connections
+        self._hub = hub
+        self._writer = writer
+        self._gates = gates
+        self._questions: dict[str, asyncio.Future[None]] = {}
+        self._catching_up: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def change(self, session: Session, update: Update) -> None:
+        """That of a connection of this process, whose `changing` the caller holds.
+
+        Raises ProtocolError: NOT_SUBSCRIBED, PRESENCE_CHANNEL_CAPACITY_REACHED,
+        INVALID_CONNECTION, SERVICE_UNAVAILABLE; nothing has changed then.
+        """
+        operation = update.operation(session)
+        await self._submit(operation)
+        session.take_on(operation.umd, operation.channels, own=operation.own)
+
+    async def change_elsewhere(self, session: Session, update: Update) -> None:
+        """That of a connection which another process holds, as the database tells of it; raises as
+        `change`. Where that process does not answer, it finds the change in the database as soon as
+        it can."""
+        try:
+            await self._ask(session.connection_id, update)
+        except TimeoutError:
+            operation = update.operation(session)
+            operation.stale = True
+            await self._submit(operation)
+
+    async def _submit(self, operation: operations.UpdateUmd) -> None:
+        async with self._gates.passing(filter(is_presence, operation.channels)):
+            await self._writer.submit(operation)
+
+    # --- between processes ------------------------------------------------------------------
+
+    async def _ask(self, connection_id: str, update: Update) -> None:
+        """Returns when its holder has done it, raises what it refuses it with; or TimeoutError."""
+        wire = self._hub.wire
+        if wire is None or not wire.works:
+            raise TimeoutError
+        question = secrets.token_hex(QUESTION_BYTES)
+        answer = self._questions[question] = asyncio.get_running_loop().create_future()
+        what = connection_id, update.umd, update.channel, update.propagate
+        wire.tell_all("umd", self._node_id, question, *what)
+        try:
+            await asyncio.wait_for(answer, ANSWER_SECONDS)
+        finally:
+            del self._questions[question]
+
+    def asked(self, asker: str, question: str, connection_id: str, *update: Any) -> None:
+        """By another process, maybe of a connection that is held here."""
+        connection = self._connections.get(connection_id)
+        if connection is not None:
+            self._begin(self._answer(asker, question, connection, Update(*update)))
+
+    async def _answer(
+        self, asker: str, question: str, connection: LiveConnection, update: Update
+    ) -> None:
+        refused: tuple[str, str] | tuple[()] = ()
+        try:
+            async with connection.changing:
+                await self.change(connection.session, update)
+        except ProtocolError as error:
+            refused = error.code, error.message
+        if self._hub.wire is not None:
+            self._hub.wire.tell(asker, "answer", question, *refused)
+
+    def answered(self, question: str, code: str | None = None, message: str = "") -> None:
+        """By another process, what this one has asked; maybe too late."""
+        answer = self._questions.get(question)
+        if answer is None or answer.done():
+            return
+        if code is None:
+            answer.set_result(None)
+        else:
+            answer.set_exception(ProtocolError(ErrorCode(code), message))
+
+    async def catch_up(self) -> None:
+        """Begins to read again what others have changed without this process; raises
+        SERVICE_UNAVAILABLE."""
+        for id in await read(stale, self._node_id):
+            connection = self._connections.get(id)
+            if connection is not None and id not in self._catching_up:
+                self._catching_up.add(id)
+                self._begin(self._read_again(connection))
+
+    async def _read_again(self, connection: LiveConnection) -> None:
+        session = connection.session
+        try:
+            async with connection.changing:
+                await self._writer.submit(operations.ReadAgain(connection.id))  # else once more
+                own, subscribed = await read(metadata_of, connection.id)
+                session.take_on(own, (), own=True)
+                for channel, umd in subscribed:
+                    session.take_on(umd, (channel,), own=False)
+        except ProtocolError as error:
+            log.warning("Changed metadata cannot be read yet: %s", error.message)
+        finally:
+            self._catching_up.discard(connection.id)
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
