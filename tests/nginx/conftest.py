@@ -32,6 +32,7 @@ from tests.servers import (
     keys_of,
     start_server,
 )
+from tests.wire import client
 from tests.wire.conftest import channel  # noqa: F401
 
 CONFIGURATION = ROOT / "docs" / "deploy" / "nginx.conf"
@@ -49,6 +50,11 @@ http {{
     include {directory}/chatsite.conf;
 }}
 """
+
+
+@pytest.fixture(autouse=True)
+def _between_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "LINK_SECONDS", 0.05)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -4,6 +4,7 @@ Knows as little of the protocol as a frame's outer shape, so that no mistake of 
 made here again; each frame is held against docs/asyncapi.yaml, each answer against
 docs/openapi.yaml. That nothing came is proved by the answer to a ping, never by waiting: the frames
 of a connection are in order, and a frame is answered when the one before it has been handled.
+Where the server is several processes (LINK_SECONDS), what they tell each other may take a moment.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from websockets.exceptions import ConnectionClosed
 from tests.reference.conversation import Conversation
 from tests.servers import Server
 from tests.wire.calls import LIMIT_SECONDS, Answer, answer, compact, http_client
+
+LINK_SECONDS = 0.0
 
 
 class Frame(dict[str, Any]):
@@ -86,14 +89,26 @@ class Client:
     async def drain(self) -> list[Frame]:
         """All that has come and was not received yet, once all that was sent is handled."""
         await self.settle()
+        if LINK_SECONDS:
+            await asyncio.sleep(LINK_SECONDS)
+            await self.settle()
         frames = list(self._early)
         self._early.clear()
+        return frames
+
+    async def until(self, data: Any) -> list[Frame]:
+        """All that has come and was not received yet, and what comes, to the first with these
+        data."""
+        frames = [await self.receive()]
+        while frames[-1].get("data") != data:
+            frames.append(await self.receive())
         return frames
 
     async def nothing(self, *senders: Client) -> None:
         """Nothing has come, though what `senders` sent has been handled."""
         for sender in senders:
             await sender.settle()
+        await asyncio.sleep(LINK_SECONDS)
         await self.send({"event": "hotsock.ping"})
         await self.receive("hotsock.pong")
 
