@@ -102,7 +102,10 @@ class Conversation:
         session = connection.session
         try:
             frame = frames.parse(text)
-            route = session.routes.get((frame.channel, frame.event))
+            try:
+                route = session.routes[frame.channel][frame.event]
+            except KeyError:
+                route = None
             if route is not None and frame.schedule_expression is None:
                 if route.passes and not self._storing:
                     node.gathering.add(session, route, decoders.valid_data(frame.data))

@@ -62,7 +62,9 @@ class Growth(Scenario):
 
 def _talked(talk: Talk, running: Running, options: Options) -> Figures:
     with talk.connected(Ours(), running, running, talk.chunk) as rooms:
-        measured = measure(rooms, running.pids, warm=WARM_SECONDS, seconds=options.seconds)
+        measured = measure(
+            rooms, running.pids, warm=WARM_SECONDS, seconds=options.seconds, rest=talk.rest
+        )
         memory = running.memory()
     return measured.figures() | {"server_mb": memory / 1e6}
 

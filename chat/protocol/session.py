@@ -24,7 +24,7 @@ MAX_SUBSCRIPTIONS: Final = 2000  # of one connection (promise P6); 64 KiB of tok
 
 
 NO_NUMBERS: Final[dict[str, int]] = {}
-NO_ROUTES: Final[dict[tuple[str | None, str], Route]] = {}  # most connections never publish
+NO_ROUTES: Final[dict[str | None, dict[str, Route]]] = {}  # most connections never publish
 
 
 class Session:
@@ -52,7 +52,7 @@ class Session:
         self.subscriptions: dict[str, Subscription] = {}
         # By channel: what its next passing message must stay behind (promise P4).
         self.last_numbers = NO_NUMBERS
-        self.routes = NO_ROUTES  # by channel, as the client names it, and event
+        self.routes = NO_ROUTES  # by channel, as the client names it, and there by event
 
     def seen_from(self, source: Source) -> "Session":
         """The same, with the same subscriptions, where its client asks in another way."""
@@ -172,7 +172,7 @@ class Session:
 
     def route(self, name: str, event: str) -> Route:
         """By valid names; raises where the event may not be published."""
-        route = self.routes.get((name, event))
+        route = self.routes.get(name, {}).get(event)
         if route is None:
             channel = self.real_name(name)
             rights, sender = self.may_publish(channel, event)
@@ -186,9 +186,9 @@ class Session:
                 bool(rights.store),
                 not (rights.store or rights.emit_pubsub_event),
             )
-            if self.routes is NO_ROUTES or len(self.routes) >= MAX_REMEMBERED:
+            if not self.routes or sum(map(len, self.routes.values())) >= MAX_REMEMBERED:
                 self.routes = {}
-            self.routes[name, event] = route
+            self.routes.setdefault(name, {})[event] = route
         return route
 
     def may_publish(self, channel: str, event: str) -> tuple[MessageRights, Sender]:

@@ -1,6 +1,7 @@
 """What one connection may do (protocol.md sections 5, 7 to 9)."""
 
 import json
+from itertools import cycle, islice
 from typing import Any
 
 import pytest
@@ -207,9 +208,10 @@ def test_changed_metadata_show_in_the_next_message() -> None:
 
 def test_routes_are_bounded_and_no_session_sees_anothers() -> None:
     one, other = session({"*": {"messages": {"*": {"broadcast": True}}}}), session()
-    for number in range(MAX_REMEMBERED + 5):
-        assert one.route("c", f"e{number}").event == f"e{number}"
-    assert len(one.routes) <= MAX_REMEMBERED
+    for names in (["c"], [f"c{number}" for number in range(MAX_REMEMBERED)]):
+        for number, channel in enumerate(islice(cycle(names), MAX_REMEMBERED + 5)):
+            assert one.route(channel, f"e{number}").event == f"e{number}"
+        assert sum(map(len, one.routes.values())) <= MAX_REMEMBERED
     assert not other.routes
 
 
