@@ -11,8 +11,10 @@ from benchmarks.results import commit, machine
 
 MEASURED: Final = Path(__file__).parent / "measured.json"
 DATABASES: Final[dict[str, Kind]] = {title: kind for kind, title in TITLES.items()}
-TOGETHER: Final = (1, 8, 50)
-"""How many come together, of those who visit; the model takes its costs from the first and last."""
+TOGETHER: Final = (1, 4, 8, 50)
+"""How many come together, of those who visit. The model takes its costs from one and from eight:
+of more, the event loop and the writer's thread want the interpreter at the same time, and each
+costs as much as with eight or a little more."""
 
 CROWDS: Final = (4000, 8000)
 """Idle connections, of which the first are fitted."""

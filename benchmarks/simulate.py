@@ -65,11 +65,11 @@ def reproduced(costs: dict[str, Costs], units: Units) -> Iterator[tuple[str, flo
 
 
 def _visits(costs: dict[str, Costs]) -> Iterator[Any]:
-    """Those that come together share commits: a cost of its own each, and a share."""
-    alone, between, crowd = TOGETHER
+    """Few that come together share commits: a cost of its own each, and a share."""
+    alone, between, most, _ = TOGETHER
     for database in ("SQLite", "PostgreSQL"):
-        few, some, many = (costs[visits_of(count, database)] for count in (alone, between, crowd))
+        one, some, many = (costs[visits_of(count, database)] for count in (alone, between, most))
         for program, was in some.items():
-            shared = (few[program] - many[program]) / (1 / alone - 1 / crowd)
-            own = few[program] - shared
+            shared = (one[program] - many[program]) / (1 / alone - 1 / most)
+            own = one[program] - shared
             yield f"{visits_of(between, database)}: {program}", was, own + shared / between

@@ -59,12 +59,15 @@ def _of_connections(costs: dict[str, Costs]) -> Iterator[tuple[str, str, str]]:
     def measured(name: str) -> str:
         return "; PostgreSQL's own ".join(map(short, costs[name].values()))
 
-    alone, _, crowd = TOGETHER
+    alone, _, several, crowd = TOGETHER
     idle = costs[idle_of(CROWDS[-1])]
     for database in DATABASES:
-        together = f"alone; of {crowd} together {measured(visits_of(crowd, database))}"
+        together = "; ".join(
+            f"of {count} together {measured(visits_of(count, database))}"
+            for count in (several, crowd)
+        )
         came = measured(visits_of(alone, database))
-        yield f"a handshake with a subscription, {database}", came, together
+        yield f"a handshake with a subscription, {database}", came, f"alone; {together}"
         yield f"an end, {database}", measured(f"ends, all together, {database}"), "of many together"
     yield "an idle connection", short(idle["server"]), f"a second; {idle['KB']:.1f} KB of memory"
     yield "an idle process", short(costs[RESTING]["server"]), "a second"
@@ -94,7 +97,9 @@ def process(units: Units, costs: dict[str, Costs]) -> str:
             lines.append((f"stored, {database}, {how}", short(_rate(point, units))))
     for database in DATABASES:
         ends = costs[f"ends, all together, {database}"]["server"]
-        came = (costs[visits_of(count, database)]["server"] for count in TOGETHER[::2])
+        came = (
+            costs[visits_of(count, database)]["server"] for count in (TOGETHER[0], TOGETHER[-1])
+        )
         rates = "; ".join(short(1e6 / (each + ends)) for each in came)
         what = f"handshakes with a subscription and an end, {database}"
         lines.append((f"{what}: alone; {TOGETHER[-1]} together", rates))
