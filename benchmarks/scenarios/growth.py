@@ -163,7 +163,14 @@ def _sized(size: int) -> Talk:
 
 def _of(members: int) -> Talk:
     chunk = 128 if members == 1 else 32 if members <= 100 else 16
-    return replace(TALKS["fanout-100"], members=members, chunk=chunk)
+    few, many = TALKS["fanout-100"], TALKS["fanout-1000"]
+    rest = min(few.rest * members / few.members, many.rest)
+    return replace(few, members=members, chunk=chunk, rest=rest)
+
+
+def _in(rooms: int) -> Talk:
+    talk = TALKS["rooms"]
+    return replace(talk, rooms=rooms, rest=min(talk.rest * rooms / talk.rooms, talk.rest))
 
 
 GROWTH: Final = (
@@ -179,7 +186,7 @@ GROWTH: Final = (
         "channels of 2, all talking",
         "channels",
         ROOMS,
-        lambda rooms: replace(TALKS["rooms"], rooms=rooms),
+        _in,
     ),
     Growth("growth-subscribers", "subscribers of one channel", "subscribers", SUBSCRIBERS, _of),
     Growth("growth-size", "size of a message, 1 → 100", "bytes of data", SIZES, _sized),

@@ -91,7 +91,8 @@ class Across(Scenario):
     ) -> Iterator[dict[str, Run]]:
         talk = TALKS[self.talk]
         if self.chunk:
-            talk = replace(talk, chunk=self.chunk)
+            # One at a time: of two, one process or the other joins more, as they happen to meet.
+            talk = replace(talk, chunk=self.chunk, ahead=1)
         with ExitStack() as stack:
             redis = stack.enter_context(_redis(directory))
             disk = stack.enter_context(database("postgresql", directory))
