@@ -59,7 +59,9 @@ class Node:
         self.writer = Writer(self.loop, self.hub.announce, self._outside.notice)
         self.connections: dict[str, LiveConnection] = {}
         self.gates = Gates(self.hub.is_behind)
-        self.metadata = Metadata(self.id, self.connections, self.hub, self.writer, self.gates)
+        self.metadata = Metadata(
+            self.id, self.connections, self.hub, self.writer, self.gates, self.outlast
+        )
         if settings.REDIS_URL:
             self.hub.wire = self._wire()
         self.draining = False
@@ -100,7 +102,7 @@ class Node:
             check=self._outside.notice,
             channels=self.hub.channels,
             listens=self.hub.listens,
-            handlers={"umd": self.metadata.asked, "answer": self.metadata.answered},
+            handlers={"ask umd": self.metadata.asked, "answer umd": self.metadata.answered},
         )
 
     def _chores(self) -> list[Coroutine[Any, Any, None]]:
@@ -212,13 +214,17 @@ class Node:
             if not await self.writer.submit(RenewLease(self.id, self._lease_seconds)):
                 await self._begin_anew()
             self.reaper.renewed()
+        except ProtocolError as error:
+            self.reaper.not_renewed()
+            log.warning("The lease could not be renewed: %s", error.message)
+            return
+        try:
             for id in await read(revoked, self.id):
                 if id in self.connections:
                     self.connections[id].outbox.close(CloseCode.REVOKED)
             await self.metadata.catch_up()
         except ProtocolError as error:
-            self.reaper.not_renewed()
-            log.warning("The lease could not be renewed: %s", error.message)
+            log.warning("What others decided of connections cannot be read yet: %s", error.message)
 
     async def _begin_anew(self) -> None:
         """Others found its lease expired, since it was stopped or cut off, and removed all it held:

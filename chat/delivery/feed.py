@@ -100,7 +100,7 @@ class Feed:
         self, channel: str, read_changes: ReadChanges, patience: Callable[[], float]
     ) -> None:
         self.channel = channel
-        self._patience = patience  # how long a missing change is waited for, in seconds
+        self._patience = patience  # how long a missing change is waited for at the least, seconds
         self.subscribers: dict[str, Subscriber] = {}
         self._read_changes = read_changes
         self._last = UNKNOWN  # the number last delivered
@@ -256,8 +256,9 @@ class Feed:
         """Reads what is missing, until nothing waits for a predecessor any more."""
         try:
             while self._behind:
+                last = self._last
                 await asyncio.sleep(self._patience())
-                if self._behind:
+                if self._behind and self._last == last:  # else another gap, which began later
                     await self._read_missing()
         finally:
             self._repair = None

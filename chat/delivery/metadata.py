@@ -5,7 +5,8 @@ it stays in step with what the connection subscribes to and publishes meanwhile.
 import asyncio
 import logging
 import secrets
-from collections.abc import Coroutine, Mapping
+import time
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -47,7 +48,7 @@ class Update:
 
 class Metadata:
     """A process's part: `asked` and `answered` are called with what the others tell it, and
-    `catch_up` every now and then."""
+    `catch_up` every now and then; `outlast` begins what must end before the process does."""
 
     def __init__(
         self,
@@ -56,15 +57,17 @@ class Metadata:
         hub: Hub,
         writer: Writer,
         gates: Gates,
+        outlast: Callable[[Coroutine[Any, Any, None]], object],
     ) -> None:
         self._node_id = node_id
         self._connections = connections
         self._hub = hub
         self._writer = writer
         self._gates = gates
+        self._outlast = outlast  # begins what the node waits for when it stops
         self._questions: dict[str, asyncio.Future[None]] = {}
-        self._catching_up: set[str] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._unread: set[str] = set()  # connections whose metadata is to be read again
+        self._reading = False
 
     async def change(self, session: Session, update: Update) -> None:
         """That of a connection of this process, whose `changing` the caller holds.
@@ -101,17 +104,20 @@ class Metadata:
         question = secrets.token_hex(QUESTION_BYTES)
         answer = self._questions[question] = asyncio.get_running_loop().create_future()
         what = connection_id, update.umd, update.channel, update.propagate
-        wire.tell_all("umd", self._node_id, question, *what)
+        wire.tell_all("ask umd", self._node_id, question, time.time() + ANSWER_SECONDS, *what)
         try:
             await asyncio.wait_for(answer, ANSWER_SECONDS)
         finally:
             del self._questions[question]
 
-    def asked(self, asker: str, question: str, connection_id: str, *update: Any) -> None:
-        """By another process, maybe of a connection that is held here."""
+    def asked(
+        self, asker: str, question: str, until: float, connection_id: str, *update: Any
+    ) -> None:
+        """By another process, maybe of a connection that is held here. After `until`, by the clock
+        of that process, it has done it itself, and there may be later changes."""
         connection = self._connections.get(connection_id)
-        if connection is not None:
-            self._begin(self._answer(asker, question, connection, Update(*update)))
+        if connection is not None and time.time() < until:
+            self._outlast(self._answer(asker, question, connection, Update(*update)))
 
     async def _answer(
         self, asker: str, question: str, connection: LiveConnection, update: Update
@@ -123,7 +129,7 @@ class Metadata:
         except ProtocolError as error:
             refused = error.code, error.message
         if self._hub.wire is not None:
-            self._hub.wire.tell(asker, "answer", question, *refused)
+            self._hub.wire.tell(asker, "answer umd", question, *refused)
 
     def answered(self, question: str, code: str | None = None, message: str = "") -> None:
         """By another process, what this one has asked; maybe too late."""
@@ -136,29 +142,31 @@ class Metadata:
             answer.set_exception(ProtocolError(ErrorCode(code), message))
 
     async def catch_up(self) -> None:
-        """Begins to read again what others have changed without this process; raises
-        SERVICE_UNAVAILABLE."""
-        for id in await read(stale, self._node_id):
-            connection = self._connections.get(id)
-            if connection is not None and id not in self._catching_up:
-                self._catching_up.add(id)
-                self._begin(self._read_again(connection))
+        """Begins to read again what others have changed without this process, unless that is going
+        on; raises SERVICE_UNAVAILABLE."""
+        self._unread.update(await read(stale, self._node_id))
+        if self._unread and not self._reading:
+            self._reading = True
+            self._outlast(self._read_all())
 
-    async def _read_again(self, connection: LiveConnection) -> None:
-        session = connection.session
+    async def _read_all(self) -> None:
+        """One after another. Those that cannot be read yet are left for the next time."""
         try:
-            async with connection.changing:
-                await self._writer.submit(operations.ReadAgain(connection.id))  # else once more
-                own, subscribed = await read(metadata_of, connection.id)
-                session.take_on(own, (), own=True)
-                for channel, umd in subscribed:
-                    session.take_on(umd, (channel,), own=False)
+            for id in list(self._unread):
+                connection = self._connections.get(id)
+                if connection is not None:
+                    await self._read_again(connection)
+                self._unread.discard(id)
         except ProtocolError as error:
             log.warning("Changed metadata cannot be read yet: %s", error.message)
         finally:
-            self._catching_up.discard(connection.id)
+            self._reading = False
 
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    async def _read_again(self, connection: LiveConnection) -> None:
+        session = connection.session
+        async with connection.changing:
+            await self._writer.submit(operations.ReadAgain(connection.id))
+            own, subscribed = await read(metadata_of, connection.id)
+            session.take_on(own, (), own=True)
+            for channel, umd in subscribed:
+                session.take_on(umd, (channel,), own=False)

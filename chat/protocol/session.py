@@ -58,6 +58,7 @@ class Session:
         """The same, with the same subscriptions, where its client asks in another way."""
         other = copy(self)
         other.source = source
+        other.routes = NO_ROUTES  # the ones of a copy would have its metadata, as it is now
         return other
 
     def set_umd(self, umd: str) -> None:

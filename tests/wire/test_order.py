@@ -99,6 +99,7 @@ async def test_live_and_history_together_are_gapless(every_server: Server, chann
         history = await join()
         await streaming
         live = await pam.until(count - 1)
+        await pam.nothing()
 
     numbers = [frame["data"] for frame in live]
     assert numbers == list(range(numbers[0], count))
@@ -147,6 +148,7 @@ async def test_what_is_published_after_subscribed_arrives(
     await publisher.settle()
     for subscriber, before in zip(subscribers, told, strict=True):
         got = [frame["data"] for frame in await subscriber.until(sent[-1])]
+        await subscriber.nothing()
         assert got == sent[-len(got) :]
         assert len(sent) - len(got) <= before
     await asyncio.gather(*(client.aclose() for client in [publisher, *subscribers]))
@@ -225,6 +227,8 @@ async def test_reactions_and_messages_have_one_order(every_server: Server, chann
         await asyncio.gather(*(act(client) for client in clients))
         await a.publish(channel, "end")
         seen = [[frame.text for frame in await client.until("end")] for client in clients]
+        for client in clients:
+            await client.nothing()
         assert seen[0] == seen[1] == seen[2]
         [summary] = [
             message["reactions"]["👍"]["items"]

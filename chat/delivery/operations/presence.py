@@ -145,6 +145,8 @@ class UpdateUmd(Operation):
         return {name: uid for name, uid in found.items() if uid is not None}
 
     def _write(self, transaction: Transaction) -> None:
+        if self.stale:  # the connection's row first, as with `own`: two in two orders would lock
+            transaction.execute(STALE, (True, self.connection_id))
         if self.own:
             self._write_own(transaction)
         updated = [
@@ -153,8 +155,6 @@ class UpdateUmd(Operation):
         ]
         if not self.own and not any(updated):
             raise ProtocolError(ErrorCode.NOT_SUBSCRIBED, "You are not subscribed to this channel.")
-        if self.stale:
-            transaction.execute(STALE, (True, self.connection_id))
 
     def _write_own(self, transaction: Transaction) -> None:
         before = connection_row(transaction, self.connection_id)

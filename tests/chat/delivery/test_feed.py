@@ -718,6 +718,27 @@ def test_what_a_link_that_works_brings_late_is_waited_for(works: bool, got: list
     assert channel.received == {"jim": got}
 
 
+def test_each_gap_is_waited_for_as_long() -> None:
+    """The first one closes in time; the next begins when that one's time is nearly over."""
+    channel = Channel(committed=up_to(5))
+
+    async def scenario() -> None:
+        channel.hub.wire = cast("Wire", SimpleNamespace(works=True))
+        channel.join("jim")
+        channel.settle("jim", 0)
+        channel.hub.deliver(change(2))
+        await asyncio.sleep(0.2)
+        channel.hub.deliver(change(1))
+        channel.hub.deliver(change(5))
+        await asyncio.sleep(0.1)
+        for item in (change(3), passing(3, "p"), change(4)):
+            channel.hub.deliver(item)
+
+    run(scenario)
+    assert channel.received == {"jim": ["1", "2", "3", "p", "4", "5"]}
+    assert channel.reads == 0
+
+
 def test_what_a_link_that_works_has_lost_is_read() -> None:
     channel = Channel(committed=up_to(3))
 

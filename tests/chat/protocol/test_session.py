@@ -10,6 +10,7 @@ from chat.protocol.commands import Subscribe
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.ids import before_instant
 from chat.protocol.session import MAX_REMEMBERED, Session, needs_uid, window_start
+from chat.protocol.sources import Source
 from tokens.claims import Claims, parse_claims
 
 ID = "JCnTZd_KoAMCF-A="
@@ -204,6 +205,15 @@ def test_changed_metadata_show_in_the_next_message() -> None:
     assert metas() == [2, 3]
     one.take_on("4", ["c", "d"], own=True)
     assert metas() == [4, 4]
+
+
+def test_a_route_that_http_has_found_shows_later_metadata() -> None:
+    one = session({"*": {"messages": {"*": {"broadcast": True}}}})
+    one.route("c", "first")
+    over_http = one.seen_from(Source("client.http", ID))
+    assert over_http.route("c", "second").sender.meta == one.meta
+    one.take_on('"new"', [], own=True)
+    assert one.route("c", "second").sender.meta == one.meta
 
 
 def test_routes_are_bounded_and_no_session_sees_anothers() -> None:
