@@ -5,9 +5,11 @@ another.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
+from websockets.exceptions import ConnectionClosed
 
 from tests.servers import Server, start_server
 from tests.wire.client import Client
@@ -36,10 +38,12 @@ def going_away(server: Server) -> tuple[int, str]:
 
 
 async def until_closed(other: Client, act: Callable[[], Awaitable[object]]) -> tuple[int, str]:
-    """Acts again and again until the server closes `other`; gives its close code and reason."""
+    """Acts again and again, `other` too, until the server closes `other`; gives its close code and
+    reason."""
     closing = asyncio.create_task(other.closed(limit=20))
     while not closing.done():
-        await act()
+        with contextlib.suppress(ConnectionClosed):  # whose, those after it tell
+            await act()
         await asyncio.wait([closing], timeout=0.1)
     return await closing
 
