@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from channels.layers import get_channel_layer
 from django.conf import settings
 
-from chat.delivery.admission import Admission
+from chat.delivery.admission import Admission, Person
 from chat.delivery.catchup import read_changes
 from chat.delivery.expiry import report_for_ever as report_expiries
 from chat.delivery.gate import Gates
@@ -102,8 +102,18 @@ class Node:
             check=self._outside.notice,
             channels=self.hub.channels,
             listens=self.hub.listens,
-            handlers={"ask umd": self.metadata.asked, "answer umd": self.metadata.answered},
+            handlers={
+                "ask umd": self.metadata.asked,
+                "answer umd": self.metadata.answered,
+                "bar": lambda *person: self.admission.bar(person),
+            },
         )
+
+    def bar(self, person: Person) -> None:
+        """Refuses who has abused a connection for a moment, in all processes."""
+        self.admission.bar(person)
+        if self.hub.wire is not None:
+            self.hub.wire.tell_all("bar", *person)
 
     def _chores(self) -> list[Coroutine[Any, Any, None]]:
         """What runs beside the connections until the node stops."""

@@ -75,7 +75,7 @@ async def close_connection(node: Node, connection: LiveConnection) -> None:
     """Ends its subscriptions here and in the database, whatever state it was in."""
     node.remove(connection)
     if connection.outbox.close_code in ABUSE:
-        node.admission.bar((connection.address, connection.session.uid))
+        node.bar((connection.address, connection.session.uid))
     channels = connection.channels() if listening() else connection.presence()
     for channel in connection.session.subscriptions:
         node.hub.leave(channel, connection.id)

@@ -1,6 +1,7 @@
 """Two processes of one site: to a client they are one (design.md sections 3 and 4)."""
 
 import asyncio
+import secrets
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from tests.servers import (
 )
 from tests.wire.calls import Answer, answer, compact, http_client
 from tests.wire.client import Client, eventually
-from tests.wire.connecting import connect
+from tests.wire.connecting import Refused, connect, open_client
 from tests.wire.grants import STORED, room
 
 Two = tuple[Server, Server]
@@ -153,6 +154,25 @@ async def test_members_are_of_all_processes(processes: Two, channel: str) -> Non
             assert added["data"]["member"]["uid"] == "pam"
         removed = await jim.receive("hotsock.memberRemoved")
         assert removed["data"]["members"] == [{"uid": "jim", "umd": None}]
+
+
+async def test_who_was_closed_for_abuse_is_refused_by_all(processes: Two, channel: str) -> None:
+    """For a second; another process may learn of it a little later than who is back at once."""
+    one, other = processes
+
+    async def refused() -> int | None:
+        jwt = token(one, uid=f"fast-{secrets.token_hex(4)}")
+        async with connect(one, jwt=jwt) as client:
+            await client.send(*['{"event":"hotsock.ping"}'] * 2000)
+            assert (await client.closed())[0] == 4429
+        await asyncio.sleep(0.1)
+        try:
+            await (await open_client(other, jwt)).aclose()
+        except Refused as error:
+            return error.status
+        return None
+
+    assert await eventually(refused) == 429
 
 
 async def change(
