@@ -51,8 +51,8 @@ http {{
 class Nchan(Peer):
     name = "nchan"
     title = "nginx with nchan"
-    # It tells a channel's messages of one second apart by a number of 15 bits: of more than 32,767
-    # some come twice, and then none at all.
+    # Of more than 32,767 messages of one channel in a second (a number of 15 bits, it seems) some
+    # come twice, and then none at all.
     chunks: ClassVar = {"fanout-1": 1}
 
     @contextlib.contextmanager

@@ -72,7 +72,7 @@ class Across(Scenario):
     alone: bool = False
     """Whether one process is measured beside the two."""
     chunk: int = 0
-    """0: the talk's."""
+    """With one chunk of so many on its way; 0: as the talk has it."""
 
     names: ClassVar = {
         "ours": "ours, two processes",

@@ -86,9 +86,9 @@ class Feed:
         "_head",
         "_lane",
         "_last",
+        "_linked",
         "_lone",
         "_others",
-        "_patience",
         "_read_changes",
         "_repair",
         "_waiting",
@@ -96,11 +96,9 @@ class Feed:
         "subscribers",
     )
 
-    def __init__(
-        self, channel: str, read_changes: ReadChanges, patience: Callable[[], float]
-    ) -> None:
+    def __init__(self, channel: str, read_changes: ReadChanges, linked: Callable[[], bool]) -> None:
         self.channel = channel
-        self._patience = patience  # how long a missing change is waited for at the least, seconds
+        self._linked = linked  # whether a link may still bring what is missing
         self.subscribers: dict[str, Subscriber] = {}
         self._read_changes = read_changes
         self._last = UNKNOWN  # the number last delivered
@@ -256,8 +254,8 @@ class Feed:
         """Reads what is missing, until nothing waits for a predecessor any more."""
         try:
             while self._behind:
-                last = self._last
-                await asyncio.sleep(self._patience())
+                last, linked = self._last, self._linked()
+                await asyncio.sleep(LINKED_REPAIR_AFTER_SECONDS if linked else REPAIR_AFTER_SECONDS)
                 if self._behind and self._last == last:  # else another gap, which began later
                     await self._read_missing()
         finally:

@@ -7,7 +7,6 @@ Plain dictionaries on the event loop: nothing here waits, and nothing here write
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from . import feed as feeds
 from .changes import Burst, Item
 from .feed import Feed, ReadChanges, Subscriber
 
@@ -25,12 +24,11 @@ class Hub:
         """Registers it; until `settle`, what it is to get is held back."""
         feed = self._feeds.get(channel)
         if feed is None:
-            feed = self._feeds[channel] = Feed(channel, self._read_changes, self._patience)
+            feed = self._feeds[channel] = Feed(channel, self._read_changes, self._linked)
         feed.join(subscriber)
 
-    def _patience(self) -> float:
-        linked = self.wire is not None and self.wire.works
-        return feeds.LINKED_REPAIR_AFTER_SECONDS if linked else feeds.REPAIR_AFTER_SECONDS
+    def _linked(self) -> bool:
+        return self.wire is not None and self.wire.works
 
     async def reach(self, channel: str) -> None:
         """Returns when what other processes announce in a channel from now on arrives here."""

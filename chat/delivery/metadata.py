@@ -64,7 +64,7 @@ class Metadata:
         self._hub = hub
         self._writer = writer
         self._gates = gates
-        self._outlast = outlast  # begins what the node waits for when it stops
+        self._outlast = outlast
         self._questions: dict[str, asyncio.Future[None]] = {}
         self._unread: set[str] = set()  # connections whose metadata is to be read again
         self._reading = False

@@ -5,7 +5,6 @@ import itertools
 import random
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -697,56 +696,95 @@ def test_who_leaves_or_comes_within_a_turn_gets_no_more_and_no_less(count: int) 
     assert channel.received["late"] == whole[2:]
 
 
+class Link:
+    """What a hub takes for its wire. While it works, how long a gap is waited for is the test's to
+    say: `over` ends each such time."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, works: bool = True) -> None:
+        self.works = works
+        self._waits: list[asyncio.Future[None]] = []
+        self._sleep = asyncio.sleep
+        monkeypatch.setattr(asyncio, "sleep", self._wait)
+
+    async def _wait(self, seconds: float) -> None:
+        if seconds == feed.LINKED_REPAIR_AFTER_SECONDS:
+            self._waits.append(asyncio.get_running_loop().create_future())
+            await self._waits[-1]
+        else:
+            await self._sleep(seconds)
+
+    async def over(self) -> None:
+        await turns()
+        for wait in self._waits:
+            wait.set_result(None)
+        self._waits.clear()
+        await turns()
+
+
+async def turns() -> None:
+    """Time enough for a gap to be read."""
+    for _ in range(20):
+        await turn()
+
+
 @pytest.mark.parametrize(
     ("works", "got"), [(True, ["1", "p", "2", "3"]), (False, ["1", "2", "3", "p"])]
 )
-def test_what_a_link_that_works_brings_late_is_waited_for(works: bool, got: list[str]) -> None:
+def test_what_a_link_that_works_brings_late_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, works: bool, got: list[str]
+) -> None:
     """Its process is busy: the database would have its stored messages before the link brings the
     passing one between them (P4)."""
     channel = Channel(committed=up_to(3))
 
     async def scenario() -> None:
-        channel.hub.wire = cast("Wire", SimpleNamespace(works=works))
+        link = Link(monkeypatch, works=works)
+        channel.hub.wire = cast("Wire", link)
         channel.join("jim")
         channel.settle("jim", 0)
         channel.hub.deliver(change(3))  # of another process, which is not busy
-        await asyncio.sleep(0.1)
+        await turns()
         for item in (change(1), passing(1, "p"), change(2)):
             channel.hub.deliver(item)
+        await link.over()
 
     run(scenario)
     assert channel.received == {"jim": got}
 
 
-def test_each_gap_is_waited_for_as_long() -> None:
-    """The first one closes in time; the next begins when that one's time is nearly over."""
+def test_each_gap_is_waited_for_as_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first one closes in time; the next begins before that one's time is over."""
     channel = Channel(committed=up_to(5))
 
     async def scenario() -> None:
-        channel.hub.wire = cast("Wire", SimpleNamespace(works=True))
+        link = Link(monkeypatch)
+        channel.hub.wire = cast("Wire", link)
         channel.join("jim")
         channel.settle("jim", 0)
         channel.hub.deliver(change(2))
-        await asyncio.sleep(0.2)
+        await turns()
         channel.hub.deliver(change(1))
         channel.hub.deliver(change(5))
-        await asyncio.sleep(0.1)
+        await link.over()
         for item in (change(3), passing(3, "p"), change(4)):
             channel.hub.deliver(item)
+        await link.over()
 
     run(scenario)
     assert channel.received == {"jim": ["1", "2", "3", "p", "4", "5"]}
     assert channel.reads == 0
 
 
-def test_what_a_link_that_works_has_lost_is_read() -> None:
+def test_what_a_link_that_works_has_lost_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     channel = Channel(committed=up_to(3))
 
     async def scenario() -> None:
-        channel.hub.wire = cast("Wire", SimpleNamespace(works=True))
+        link = Link(monkeypatch)
+        channel.hub.wire = cast("Wire", link)
         channel.join("jim")
         channel.settle("jim", 0)
         channel.hub.deliver(change(3))
+        await link.over()
 
     run(scenario)
     assert channel.numbers("jim") == [1, 2, 3]

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, cast
@@ -17,7 +17,7 @@ from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.session import Session
 from tests.chat.databases import in_thread
 from tests.chat.delivery.written import opening, subscribing
-from tests.chat.test_node import eventually, here, live  # noqa: F401
+from tests.chat.test_node import here, live  # noqa: F401
 from tokens.claims import parse_claims
 
 CLAIMS = parse_claims(
@@ -55,6 +55,7 @@ class Two:
     """A process that holds a connection in `channel`, and one that is asked to change it."""
 
     def __init__(self, node: nodes.Node, session: Session, channel: str) -> None:
+        self.node = node
         self.link = Link()
         self.session = session
         self.channel = channel
@@ -65,7 +66,6 @@ class Two:
         own = cast("Any", hub), node.writer, node.gates, node.outlast
         self.holder = self.link.ends["holder"] = Metadata(node.id, held, *own)
         self.asker = self.link.ends["asker"] = Metadata("asker", {}, *own)
-        self.holder._node_id = node.id
 
     async def change(self, umd: str, channel: str | None = None) -> None:
         """Over the other process, which knows the connection from the database alone."""
@@ -77,6 +77,11 @@ class Two:
     def known(self) -> tuple[str, str]:
         """What the connection's own process goes by: its own, its subscription's."""
         return self.session.umd, self.session.subscriptions[self.channel].umd
+
+    async def settle(self) -> None:
+        """Returns when what either has begun is done."""
+        while self.node._outlasting:
+            await asyncio.wait(self.node._outlasting)
 
     async def stored(self) -> tuple[str, str, bool]:
         """The same in the database, and whether it is to be read again."""
@@ -134,7 +139,8 @@ async def test_without_its_holder_s_answer_it_is_found_in_the_database(two: Two,
     assert two.known == (OLD, OLD)
     assert await two.stored() == (NEW, NEW, True)
     await two.holder.catch_up()
-    await eventually(lambda: is_now(two, (NEW, NEW)))
+    await two.settle()
+    assert two.known == (NEW, NEW)
     assert await two.stored() == (NEW, NEW, False)
 
 
@@ -147,7 +153,7 @@ async def test_a_question_that_comes_too_late_undoes_nothing(two: Two) -> None:
     two.link.opened = True
     for arrive in two.link.held:
         arrive()
-    await asyncio.sleep(0.05)
+    await two.settle()
     assert two.known == (NEWER, NEWER)
     assert (await two.stored())[:2] == (NEWER, NEWER)
 
@@ -164,29 +170,16 @@ async def test_what_could_not_be_read_is_read_the_next_time(
 ) -> None:
     two.link.works = False
     await two.change(NEW)
-    failed = []
 
     def away(connection_id: str) -> Any:
-        failed.append(connection_id)
         raise ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, "Away.")
 
     with monkeypatch.context() as patch:
         patch.setattr(metadata, "metadata_of", away)
         await two.holder.catch_up()
-        await eventually(lambda: resolved(bool(failed) and not two.holder._reading))
+        await two.settle()
     assert two.known == (OLD, OLD)
+    assert await two.stored() == (NEW, NEW, False)
     await two.holder.catch_up()
-    await eventually(lambda: is_now(two, (NEW, NEW)))
-
-
-async def is_now(two: Two, known: tuple[str, str]) -> bool:
-    await asyncio.sleep(0.01)
-    return two.known == known
-
-
-def resolved(value: bool) -> Awaitable[bool]:
-    async def later() -> bool:
-        await asyncio.sleep(0.01)
-        return value
-
-    return later()
+    await two.settle()
+    assert two.known == (NEW, NEW)
