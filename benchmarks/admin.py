@@ -18,7 +18,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from benchmarks.filled import Postgresql, Sqlite
-from tests.servers import ROOT, server_environment, start_server
+from tests.support.servers import ROOT, server_environment, start_server
 
 ROWS: Final = 1_000_000
 RUNS: Final = 9

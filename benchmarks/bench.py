@@ -21,7 +21,7 @@ from benchmarks.peers import PEERS, Replay
 from benchmarks.results import Results, Row
 from benchmarks.scenarios.base import VERSIONS, Options, Scenario
 from benchmarks.scenarios.registry import SCENARIOS
-from tests.servers import StartError
+from tests.support.servers import StartError
 
 RUNS: Final = 3
 SECONDS: Final = {False: 0.6, True: 2.0}

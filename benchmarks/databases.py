@@ -14,7 +14,7 @@ import psycopg
 
 from benchmarks import cpu
 from benchmarks.scenarios.base import VERSIONS
-from tests.servers import Postgres, start_postgres
+from tests.support.servers import Postgres, start_postgres
 
 Kind = Literal["sqlite", "postgresql"]
 TITLES: Final[dict[Kind, str]] = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}

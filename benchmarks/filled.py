@@ -18,7 +18,7 @@ import psycopg
 from ulid import ULID
 
 from benchmarks.databases import start_durable
-from tests.servers import manage, server_environment
+from tests.support.servers import manage, server_environment
 
 CHANNELS: Final = 1000
 PEOPLE: Final = 5000

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 from websockets.asyncio.client import ClientConnection, connect
 
 from benchmarks import cpu
-from tests.servers import Server, start_server, token
+from tests.support.servers import Server, start_server, token
 
 CONNECTIONS: Final = 5000
 HEARTBEAT_SECONDS: Final = 30

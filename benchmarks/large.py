@@ -14,7 +14,7 @@ from typing import Final
 import psycopg
 
 from benchmarks.databases import Database
-from tests.servers import ROOT, manage, server_environment
+from tests.support.servers import ROOT, manage, server_environment
 
 CHANNEL: Final = "large"
 SHARE: Final = 10

@@ -20,7 +20,7 @@ from typing import Any, Final, cast
 from urllib.parse import urlencode
 
 from benchmarks import cpu
-from tests.servers import Server, start_server, token
+from tests.support.servers import Server, start_server, token
 
 MEMBERS: Final = 1_000
 RIGHTS: Final = {"presence.*": {"subscribe": True}}

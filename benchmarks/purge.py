@@ -22,7 +22,7 @@ from urllib.parse import urlencode
 from websockets.asyncio.client import ClientConnection, connect
 
 from benchmarks.filled import Postgresql, Sqlite
-from tests.servers import ROOT, Server, server_environment, start_server, token
+from tests.support.servers import ROOT, Server, server_environment, start_server, token
 
 ROWS: Final = 1_000_000
 SOCKETS: Final = 20

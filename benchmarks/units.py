@@ -29,7 +29,7 @@ from benchmarks.scenarios.handshakes import settle
 from benchmarks.scenarios.processes import Linked, ours
 from benchmarks.scenarios.stored import store_room
 from benchmarks.scenarios.talk import WARM_SECONDS, Talk
-from tests.servers import redis_url, start_redis
+from tests.support.servers import redis_url, start_redis
 
 SECONDS: Final = 1.0
 STORED_SECONDS: Final = 2.0  # a disk takes now more, now less

@@ -15,7 +15,7 @@ from benchmarks.peers import Running
 from benchmarks.peers.ours import Ours
 from benchmarks.points import CROWDS, TOGETHER, Costs, idle_of, visits_of
 from benchmarks.scenarios.handshakes import settle
-from tests.servers import Program
+from tests.support.servers import Program
 
 VISITORS: Final = 400
 ALONE: Final = 100  # of those that come one at a time

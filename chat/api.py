@@ -6,28 +6,29 @@ with a `code` of protocol.md section 17 and a `message` in words; where it does,
 """
 
 import asyncio
+import json
 from collections.abc import Coroutine
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, Final, Unpack
+from typing import Any, Final, TypedDict, Unpack
 
 import msgspec
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.core.exceptions import SynchronousOnlyOperation
+from django.core.serializers.json import DjangoJSONEncoder
 from django.db import Error, connection, transaction
 
-from chat import asked
-from chat import node as nodes
 from chat.actions import channels, server
-from chat.asked import Options
-from chat.delivery import joined
-from chat.delivery.commit import UNAVAILABLE
-from chat.delivery.operations import CancelSchedule, Operation
 from chat.protocol import decoders, frames
 from chat.protocol.errors import ErrorCode, ProtocolError
-from chat.protocol.publication import Publication, Receipt
+from chat.protocol.publication import Publication, Receipt, parse
 from chat.protocol.sources import Source
+from chat.runtime import node as nodes
+from chat.store import callers_transaction as joined
+from chat.store.commit import UNAVAILABLE
+from chat.store.operations import CancelSchedule, Operation
 
 __all__ = [
     "ChannelInfo",
@@ -53,6 +54,26 @@ PATIENCE_SECONDS: Final = 10.0  # with this process's own server; it refuses soo
 _any_json: "msgspec.json.Decoder[Any]" = msgspec.json.Decoder(msgspec.Raw)
 
 
+FIELDS: Final = {
+    "store": "store",
+    "deduplication_id": "deduplicationId",
+    "emit_pub_sub_event": "emitPubSubEvent",
+    "timezone": "scheduleExpressionTimezone",
+}
+
+
+class Options(TypedDict, total=False):
+    """`store` in seconds, 0 for not stored, -1 for ever; `at` when it is to be done: a datetime,
+    or an expression as in protocol.md section 13; `timezone` is for one without, by default
+    UTC."""
+
+    store: int
+    deduplication_id: str
+    emit_pub_sub_event: bool
+    at: datetime | str
+    timezone: str
+
+
 @dataclass(slots=True, frozen=True)
 class ChannelInfo:
     """`members` are `{"uid": …, "umd": …}` in the order of joining; None: no presence channel."""
@@ -68,13 +89,13 @@ class ChannelInfo:
 def publish(channel: str, event: str, data: Any = None, **options: Unpack[Options]) -> Receipt:
     """Publishes a message, by default one that is not stored; the receipt has its `id` or, with
     `at`, the `schedule_arn`."""
-    return _perform(asked.message(channel, event, asked.json_text(data), options))
+    return _perform(_message(channel, event, _json_text(data), options))
 
 
 async def apublish(
     channel: str, event: str, data: Any = None, **options: Unpack[Options]
 ) -> Receipt:
-    return await _aperform(asked.message(channel, event, asked.json_text(data), options))
+    return await _aperform(_message(channel, event, _json_text(data), options))
 
 
 def publish_json(
@@ -84,7 +105,7 @@ def publish_json(
     `hotsock.channelStorageSet`."""
     frames.convert(text, _any_json, "data")
     named = {"channel": channel, "event": event} | ({"key": key} if key is not None else {})
-    return _perform(asked.publication(named, text, options))
+    return _perform(_publication(named, text, options))
 
 
 # --- storage ------------------------------------------------------------------------------------
@@ -92,11 +113,11 @@ def publish_json(
 
 def set_storage(channel: str, key: str, data: Any, **options: Unpack[Options]) -> Receipt:
     """Sets an entry, by default for ever; None or `{}` clears it."""
-    return _perform(asked.entry(channel, key, asked.json_text(data), options))
+    return _perform(_entry(channel, key, _json_text(data), options))
 
 
 async def aset_storage(channel: str, key: str, data: Any, **options: Unpack[Options]) -> Receipt:
-    return await _aperform(asked.entry(channel, key, asked.json_text(data), options))
+    return await _aperform(_entry(channel, key, _json_text(data), options))
 
 
 # --- reactions ----------------------------------------------------------------------------------
@@ -106,13 +127,13 @@ def react(
     channel: str, message_id: str, reaction: str, uid: str, umd: Any = None, action: str = "add"
 ) -> Receipt:
     """Adds a reaction of `uid`'s to a stored message or, with `action` "remove", removes it."""
-    return _perform(asked.reaction(channel, message_id, reaction, uid, umd, action))
+    return _perform(_reaction(channel, message_id, reaction, uid, umd, action))
 
 
 async def areact(
     channel: str, message_id: str, reaction: str, uid: str, umd: Any = None, action: str = "add"
 ) -> Receipt:
-    return await _aperform(asked.reaction(channel, message_id, reaction, uid, umd, action))
+    return await _aperform(_reaction(channel, message_id, reaction, uid, umd, action))
 
 
 # --- schedules and channels ---------------------------------------------------------------------
@@ -144,6 +165,68 @@ def channel_info(channel: str) -> ChannelInfo:
 
 async def achannel_info(channel: str) -> ChannelInfo:
     return await sync_to_async(channel_info)(channel)
+
+
+# --- publications of plain values --------------------------------------------------------------
+
+
+def _message(channel: str, event: str, data: str, options: Options) -> Publication:
+    return _publication({"channel": channel, "event": event}, data, options)
+
+
+def _entry(channel: str, key: str, data: str, options: Options) -> Publication:
+    named = {"channel": channel, "event": "hotsock.channelStorageSet", "key": key}
+    return _publication(named, data, options)
+
+
+def _reaction(
+    channel: str, message_id: str, reaction: str, uid: str, umd: Any, action: str
+) -> Publication:
+    change = {"messageId": message_id, "reaction": reaction, "action": action}
+    named = {"channel": channel, "event": "hotsock.messageReaction"}
+    return _publication(named, _json_text({**change, "uid": uid, "umd": umd}), {})
+
+
+def _publication(named: dict[str, Any], data: str, options: Options) -> Publication:
+    stated = dict(options)
+    at, timezone = stated.pop("at", None), stated.get("timezone")
+    if unknown := stated.keys() - FIELDS.keys():
+        raise TypeError(f"There is no option {', '.join(sorted(unknown))}.")
+    fields = named | {FIELDS[name]: value for name, value in stated.items()}
+    if at is not None:
+        fields |= _schedule(at, timezone)
+    text = _json_text(fields)
+    return parse(f'{text[:-1]},"data":{data}}}', "What is published")
+
+
+def _schedule(at: Any, timezone: Any) -> dict[str, Any]:
+    """A moment with fractions of a second becomes the next full one."""
+    if not isinstance(at, datetime):
+        return {"scheduleExpression": at}
+    if at.tzinfo is not None:
+        at, timezone = at.astimezone(UTC).replace(tzinfo=None), "UTC"
+    if at.microsecond:
+        at = at.replace(microsecond=0) + timedelta(seconds=1)
+    return {
+        "scheduleExpression": f"at({at.isoformat()})",
+        "scheduleExpressionTimezone": timezone,
+    }
+
+
+def _json_text(value: Any) -> str:
+    """Compact JSON; knows dates, decimals, UUIDs and lazy text as Django does."""
+    try:
+        return json.dumps(
+            value,
+            cls=DjangoJSONEncoder,
+            allow_nan=False,
+            ensure_ascii=False,
+            separators=(",", ":"),
+        )
+    except RecursionError:
+        raise frames.malformed("data is nested too deep.") from None
+    except (TypeError, ValueError) as error:
+        raise frames.malformed(f"This cannot be written as JSON: {error}.") from None
 
 
 # --- doing it -----------------------------------------------------------------------------------
@@ -199,7 +282,7 @@ def _announce(operation: Operation) -> None:
         for item in operation.announced:
             node.loop.call_soon_threadsafe(node.hub.announce, item)
     elif settings.REDIS_URL and operation.announced:
-        from chat.delivery.telling import tell_servers  # with Redis' client
+        from chat.cluster.publish_from_outside import tell_servers  # with Redis' client
 
         tell_servers(operation.announced)
 

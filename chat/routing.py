@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from .consumers import ChatConsumer
-from .handshake import not_found
+from chat.connections.consumer import ChatConsumer
+from chat.connections.handshake import not_found
 
 PATHS = frozenset({"", "/", "/v1", "/v1/"})
 

@@ -1,6 +1,6 @@
 from django.urls import path, re_path
 
-from . import server_api, views
+from chat.http import server_api, views
 
 urlpatterns = [
     path("", views.demo),

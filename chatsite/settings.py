@@ -14,7 +14,7 @@ from typing import Any
 import environ
 from django.utils.csp import CSP
 
-from chatsite.databases import ENGINES
+from chat.store.databases import ENGINES
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -121,7 +121,7 @@ REDIS_URL: str = address("REDIS_URL", ("redis", "rediss", "unix"))
 CHANNEL_LAYERS: dict[str, dict[str, Any]] = {
     "default": (
         {
-            "BACKEND": "chat.delivery.layer.RedisLayer",
+            "BACKEND": "chat.cluster.redis_layer.RedisLayer",
             # Redis passes messages on between its databases, too: what keeps two sites apart is
             # that their keys differ.
             "CONFIG": {
@@ -152,10 +152,10 @@ INSTALLED_APPS = [
     "channels",
 ]
 MIDDLEWARE = [
-    "chatsite.health.probes",
-    "chatsite.doors.api",
+    "chat.http.health.probes",
+    "chat.http.fast_path.api",
     "django.middleware.security.SecurityMiddleware",
-    "chatsite.staticfiles.StaticFilesMiddleware",
+    "chat.http.staticfiles.StaticFilesMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -205,7 +205,7 @@ STORAGES = {
         "BACKEND": (
             "django.contrib.staticfiles.storage.StaticFilesStorage"
             if DEBUG
-            else "chatsite.staticfiles.ModuleManifestStorage"
+            else "chat.http.staticfiles.ModuleManifestStorage"
         ),
     },
 }
@@ -215,8 +215,8 @@ WHITENOISE_AUTOREFRESH = DEBUG
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"plain": {"()": "chatsite.logs.SecretFreeFormatter"}},
-    "filters": {"once a second": {"()": "chatsite.logs.OnceASecond"}},
+    "formatters": {"plain": {"()": "chat.server.logs.SecretFreeFormatter"}},
+    "filters": {"once a second": {"()": "chat.server.logs.OnceASecond"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {

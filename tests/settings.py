@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from tests.servers import server_environment
+from tests.support.servers import server_environment
 
 directory = Path(tempfile.mkdtemp(prefix="chatsite-tests-"))
 atexit.register(shutil.rmtree, directory, ignore_errors=True)

@@ -12,7 +12,7 @@ from typing import ClassVar, Final, Literal
 
 from benchmarks import cpu
 from benchmarks.generator.connection import Connection
-from tests.servers import Program, StartError, free_port
+from tests.support.servers import Program, StartError, free_port
 
 DATA: Final = "a message of an ordinary length, as people write them"
 SOME_ID: Final = "01K0000000000000000000000A"

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from benchmarks import cpu
 from benchmarks.generator.connection import Connection
-from tests.servers import Server, production, start_server, token
+from tests.support.servers import Server, production, start_server, token
 
 from .base import DATA, Peer, Role, Running
 

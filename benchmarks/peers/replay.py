@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
-from tests.servers import ROOT
+from tests.support.servers import ROOT
 
 from .base import Peer, Role, Running, program
 

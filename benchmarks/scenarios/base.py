@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from benchmarks.peers import PEERS, Missing, Peer, Running
-from tests.servers import StartError
+from tests.support.servers import StartError
 
 Figures = dict[str, float]
 """What one run of one side measured: name -> number; the unit is in the name."""

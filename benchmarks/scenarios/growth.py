@@ -16,7 +16,7 @@ from benchmarks.generator.loop import measure
 from benchmarks.large import large
 from benchmarks.peers import Running
 from benchmarks.peers.ours import Ours
-from tests.servers import ROOT
+from tests.support.servers import ROOT
 
 from .base import Figures, Options, Run, Scenario
 from .stored import store_room

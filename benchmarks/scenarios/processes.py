@@ -18,7 +18,7 @@ from benchmarks.generator.paced import paced
 from benchmarks.peers import Peer, Running
 from benchmarks.peers.ours import Ours
 from benchmarks.peers.tutorial import Tutorial
-from tests.servers import Program, Server, keys_of, redis_url, start_redis
+from tests.support.servers import Program, Server, keys_of, redis_url, start_redis
 
 from .base import VERSIONS, Figures, Options, Run, Scenario
 from .stored import steady_pairs

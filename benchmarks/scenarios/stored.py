@@ -22,7 +22,7 @@ from benchmarks.inserts import BATCH, LARGE_BATCH
 from benchmarks.peers import Running
 from benchmarks.peers.base import DATA
 from benchmarks.peers.ours import Ours
-from tests.servers import ROOT, server_environment
+from tests.support.servers import ROOT, server_environment
 
 from .base import Figures, Options, Run, Scenario
 from .talk import WARM_SECONDS, learn

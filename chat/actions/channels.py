@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from chat.delivery.reader import read
 from chat.models import Connection, Member, Subscription
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.presence import member_json, members_json
 from chat.protocol.session import Session
+from chat.store.reads import read
 from tokens.names import is_presence
 
 

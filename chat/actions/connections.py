@@ -11,13 +11,13 @@ from typing import Final
 
 from django.conf import settings
 
-from chat.delivery.live import LiveConnection
-from chat.delivery.operations import OpenConnection, SingleUse
-from chat.delivery.receivers import listening
-from chat.node import Node
 from chat.protocol.errors import CloseCode, ErrorCode, ProtocolError
 from chat.protocol.session import Session
 from chat.protocol.sources import Source
+from chat.runtime.connection import LiveConnection
+from chat.runtime.node import Node
+from chat.store.listeners import listening
+from chat.store.operations import OpenConnection, SingleUse
 from tokens.claims import Claims
 from tokens.models import UsedToken
 from tokens.signing import verify
@@ -74,7 +74,7 @@ async def open_connection(node: Node, token: str, address: str, user_agent: str)
 async def close_connection(node: Node, connection: LiveConnection) -> None:
     """Ends its subscriptions here and in the database, whatever state it was in."""
     node.remove(connection)
-    if connection.outbox.close_code in ABUSE:
+    if connection.send_queue.close_code in ABUSE:
         node.bar((connection.address, connection.session.uid))
     channels = connection.channels() if listening() else connection.presence()
     for channel in connection.session.subscriptions:

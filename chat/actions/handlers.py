@@ -6,10 +6,10 @@ What is done at once gives None; what must wait for the database gives the rest 
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from chat.delivery.live import LiveConnection
-from chat.node import Node
 from chat.protocol import commands, decoders, events
 from chat.protocol.frames import Frame
+from chat.runtime.connection import LiveConnection
+from chat.runtime.node import Node
 
 from .messages import publish_at_once, publish_in_time
 from .metadata import update_own_umd
@@ -40,7 +40,7 @@ async def _react(node: Node, connection: LiveConnection, command: commands.React
 async def _get_storage(
     node: Node, connection: LiveConnection, command: commands.GetStorage
 ) -> None:
-    connection.outbox.push(await get_storage(connection.session, command))
+    connection.send_queue.push(await get_storage(connection.session, command))
 
 
 async def _set_storage(
@@ -50,7 +50,7 @@ async def _set_storage(
 
 
 def _pong(node: Node, connection: LiveConnection, command: commands.Ping) -> None:
-    connection.outbox.push(events.PONG)
+    connection.send_queue.push(events.PONG)
 
 
 def _heartbeat(node: Node, connection: LiveConnection, command: commands.Heartbeat) -> None:

@@ -6,9 +6,9 @@ from typing import Final, NamedTuple
 
 from django.db.models import QuerySet
 
-from chat.delivery.reader import read
 from chat.models import Message, Reaction
 from chat.protocol.session import Session, window_start
+from chat.store.reads import read
 
 PAGE: Final = 100
 

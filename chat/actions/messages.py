@@ -4,17 +4,17 @@ import logging
 import time
 from dataclasses import dataclass
 
-from chat.delivery.changes import Passing
-from chat.delivery.operations import StoreMessage
-from chat.delivery.operations.messages import ReportMessage
-from chat.delivery.receivers import listening
-from chat.delivery.writer import Told
-from chat.node import Node
+from chat.fanout.announcements import Ephemeral
 from chat.protocol import ids
 from chat.protocol.commands import Publish
 from chat.protocol.errors import ProtocolError
 from chat.protocol.session import Session
 from chat.protocol.subscription import Route
+from chat.runtime.node import Node
+from chat.store.listeners import listening
+from chat.store.operations import StoreMessage
+from chat.store.operations.messages import ReportMessage
+from chat.store.writer import Told
 
 from .schedules import add_schedule
 
@@ -76,7 +76,7 @@ def pass_on(node: Node, session: Session, route: Route, data: bytes) -> str:
     event = route.template.message(id, data, route.sender.meta)
     channel = route.channel
     follows = session.last_numbers.get(channel, 0)
-    node.hub.announce(Passing(channel, follows, event, session.connection_id, route.rights.echo))
+    node.hub.announce(Ephemeral(channel, follows, event, session.connection_id, route.rights.echo))
     return id
 
 

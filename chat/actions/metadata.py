@@ -3,13 +3,13 @@
 import logging
 import time
 
-from chat.delivery.live import LiveConnection
-from chat.delivery.metadata import Update
-from chat.node import Node
 from chat.protocol import events
 from chat.protocol.commands import UpdateUmd
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.session import Session
+from chat.runtime.connection import LiveConnection
+from chat.runtime.metadata import Update
+from chat.runtime.node import Node
 from tokens.claims import Claims, TokenError
 from tokens.permissions import grants
 from tokens.signing import verify
@@ -42,7 +42,7 @@ async def update_own_umd(node: Node, connection: LiveConnection, command: Update
     session = connection.session
     channel = await update_umd(node, session, command)
     changed = session if channel is None else session.subscriptions[channel]
-    connection.outbox.push(events.umd_updated(channel, changed.meta))
+    connection.send_queue.push(events.umd_updated(channel, changed.meta))
 
 
 def _verified(session: Session, token: str) -> Claims:

@@ -3,13 +3,13 @@
 from typing import Final
 
 from chat.actions.history import Given
-from chat.delivery.operations import SetReaction, message_not_found
-from chat.delivery.reader import read
 from chat.models import Message, Reaction
-from chat.node import Node
 from chat.protocol.commands import React
 from chat.protocol.session import Session, needs_uid, window_start
 from chat.protocol.subscription import Subscription
+from chat.runtime.node import Node
+from chat.store.operations import SetReaction, message_not_found
+from chat.store.reads import read
 
 MAX_KNOWN: Final = 10_000  # messages of which the event is kept
 

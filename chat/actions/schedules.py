@@ -2,10 +2,10 @@
 
 from datetime import datetime
 
-from chat.delivery.operations import AddSchedule, CancelSchedule, SetStorage, StoreMessage
-from chat.node import Node
 from chat.protocol import schedule
 from chat.protocol.decoders import MESSAGE_ID
+from chat.runtime.node import Node
+from chat.store.operations import AddSchedule, CancelSchedule, SetStorage, StoreMessage
 from tokens.permissions import MessageRights, StorageRights
 
 

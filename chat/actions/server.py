@@ -7,7 +7,12 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from chat.delivery.operations import (
+from chat.protocol import commands, events
+from chat.protocol.publication import Publication, Receipt
+from chat.protocol.sources import Source
+from chat.runtime.node import Node
+from chat.store.listeners import listening
+from chat.store.operations import (
     AddSchedule,
     Operation,
     PassOn,
@@ -16,11 +21,6 @@ from chat.delivery.operations import (
     SetStorage,
     StoreMessage,
 )
-from chat.delivery.receivers import listening
-from chat.node import Node
-from chat.protocol import commands, events
-from chat.protocol.publication import Publication, Receipt
-from chat.protocol.sources import Source
 
 NOBODY: Final[tuple[None, str, None]] = (None, "null", None)  # uid, umd, meta: the server's
 

@@ -4,16 +4,16 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final
 
-from chat.delivery import operations
-from chat.delivery.outbox import Outbox
-from chat.delivery.reader import read
-from chat.delivery.transport import DirectOutbox
+from chat.fanout.send_queue import AsgiSendQueue
+from chat.fanout.transport import SendQueue
 from chat.models import StorageEntry
-from chat.node import Node
 from chat.protocol import events
 from chat.protocol.commands import GetStorage, SetStorage
 from chat.protocol.session import Session, denied_storage
 from chat.protocol.subscription import Subscription
+from chat.runtime.node import Node
+from chat.store import operations
+from chat.store.reads import read
 
 from .schedules import add_schedule
 
@@ -70,7 +70,7 @@ async def get_storage(session: Session, command: GetStorage) -> events.Event:
 
 
 async def show_observed(
-    outbox: Outbox | DirectOutbox, subscription: Subscription, head: int
+    send_queue: AsgiSendQueue | SendQueue, subscription: Subscription, head: int
 ) -> None:
     """Sends the entries that a new subscription observes, as they are, in the order of their keys.
 
@@ -84,8 +84,8 @@ async def show_observed(
         page = await list_entries(channel, after=after, allowed=subscription.observes)
         for entry in page:
             if entry.number <= head:
-                await outbox.room()
-                outbox.push(events.storage_updated(channel, entry.key, *entry.shown))
+                await send_queue.room()
+                send_queue.push(events.storage_updated(channel, entry.key, *entry.shown))
         if len(page) < PAGE:
             return
         after = page[-1].key

@@ -5,14 +5,14 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from chat.delivery import operations
-from chat.delivery.feed import Subscriber
-from chat.delivery.live import LiveConnection
-from chat.node import Node
+from chat.fanout.feed import Subscriber
 from chat.protocol import events
 from chat.protocol.commands import Subscribe, Unsubscribe
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.subscription import Subscription
+from chat.runtime.connection import LiveConnection
+from chat.runtime.node import Node
+from chat.store import operations
 from tokens.claims import Claims, TokenError
 from tokens.names import is_presence
 from tokens.signing import verify
@@ -38,8 +38,8 @@ async def subscribe(
         subscriber = connection.subscriber(subscription)
         head, members = await _register(node, connection, subscription, subscriber)
         connection.session.begin(subscription)
-    connection.outbox.push(_told(subscription, auto, members))
-    await show_observed(connection.outbox, subscription, head)
+    connection.send_queue.push(_told(subscription, auto, members))
+    await show_observed(connection.send_queue, subscription, head)
     node.hub.settle(subscription.channel, subscriber, head)
 
 
@@ -77,7 +77,7 @@ async def _joining(node: Node, connection: LiveConnection, channel: str) -> Asyn
     if not is_presence(channel):
         yield
         return
-    async with node.gates.passing([channel]):
+    async with node.member_throttle.passing([channel]):
         before, connection.joining = connection.joining, (*connection.joining, channel)
         try:
             yield
@@ -108,8 +108,8 @@ async def unsubscribe(node: Node, connection: LiveConnection, command: Unsubscri
     """Ends a subscription; after `hotsock.unsubscribed` nothing of the channel follows."""
     subscription = connection.session.subscription(command.channel)
     channel = subscription.channel
-    async with node.gates.passing(filter(is_presence, [channel])):
+    async with node.member_throttle.passing(filter(is_presence, [channel])):
         await node.writer.submit(operations.Unsubscribe(connection.id, channel))
     node.hub.leave(channel, connection.id)
     connection.session.end(channel)
-    connection.outbox.push(events.unsubscribed(channel, subscription.meta, subscription.alias))
+    connection.send_queue.push(events.unsubscribed(channel, subscription.meta, subscription.alias))

@@ -22,8 +22,8 @@ from django.http import (
 )
 from msgspec import Raw, json
 
-from chat.delivery.reader import read
 from chat.models import Message, Reaction
+from chat.store.reads import read
 
 from . import words
 from .filters import MessageFilters

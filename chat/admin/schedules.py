@@ -11,9 +11,9 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django.utils.timezone import now
 
-from chat.delivery.operations import FOR_EVER, SetStorage
-from chat.delivery.operations.schedules import Work, decode
 from chat.models import Schedule
+from chat.store.operations import FOR_EVER, SetStorage
+from chat.store.operations.schedules import Work, decode
 
 from . import words
 from .by_channel import ByChannel

@@ -22,8 +22,8 @@ from chat.models import (
     StorageEntry,
     Subscription,
 )
-from tests.chat.databases import default_database, migrated
-from tests.servers import Postgres
+from tests.support.databases import default_database, migrated
+from tests.support.servers import Postgres
 
 TABLES = (
     *(Reaction, Message, StorageEntry, Member, Schedule),

@@ -8,8 +8,6 @@ from typing import Any
 
 from django.db import transaction
 
-from chat.delivery.operations import SetStorage, StoreMessage
-from chat.delivery.operations.schedules import encode
 from chat.models import (
     Channel,
     Connection,
@@ -22,6 +20,8 @@ from chat.models import (
     Subscription,
 )
 from chat.protocol import ids
+from chat.store.operations import SetStorage, StoreMessage
+from chat.store.operations.schedules import encode
 
 NOW = datetime.now(UTC)
 numbers = itertools.count(1)

@@ -13,8 +13,8 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright, expect
 
 from tests.browser.chat import Chat
-from tests.chromium import launching
-from tests.servers import Server, start_server
+from tests.support.chromium import launching
+from tests.support.servers import Server, start_server
 
 LIMIT = 30_000  # ms: for whatever is waited for; a busy machine fails nothing
 

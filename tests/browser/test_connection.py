@@ -10,7 +10,7 @@ from playwright.async_api import Route, WebSocketRoute, expect
 
 from tests.browser.chat import Chat, uid_in, until
 from tests.browser.conftest import Open
-from tests.servers import Server
+from tests.support.servers import Server
 
 # What the browser itself writes about a server that is away; nothing of it is the page's.
 AWAY = ("net::ERR_", "WebSocket connection to", "status of 401", "status of 503")

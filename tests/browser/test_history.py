@@ -11,7 +11,7 @@ from websockets.asyncio.client import connect
 
 from tests.browser.chat import Chat
 from tests.browser.conftest import Open
-from tests.servers import Server, token
+from tests.support.servers import Server, token
 
 CHAT = {"publish": True, "echo": True, "store": 86400}
 NOTE = {"publish": True, "echo": True, "store": 86400}

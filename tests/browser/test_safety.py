@@ -4,7 +4,7 @@ from playwright.async_api import ConsoleMessage, expect
 
 from tests.browser.chat import Chat
 from tests.browser.conftest import Open
-from tests.servers import Server
+from tests.support.servers import Server
 
 
 async def test_the_policy_allows_the_page_its_own_files_alone(chat: Chat) -> None:

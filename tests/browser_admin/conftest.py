@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.chromium import launching
-from tests.servers import Server, manage, start_server
+from tests.support.chromium import launching
+from tests.support.servers import Server, manage, start_server
 
 LIMIT = 30_000  # ms: for whatever is waited for
 LOUD = {"error", "warning", "assert"}

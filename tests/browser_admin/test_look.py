@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser_admin.chat import Chat
 from tests.browser_admin.conftest import Open
-from tests.servers import Server
+from tests.support.servers import Server
 
 LISTS = ("message", "channel", "connection", "reaction", "subscription", "node")
 SCREENS: dict[str, dict[str, Any]] = {

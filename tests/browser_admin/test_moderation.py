@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser_admin.chat import Chat, uid_in
 from tests.browser_admin.conftest import Open
-from tests.servers import Server
+from tests.support.servers import Server
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page
 
 from tests.browser.conftest import browser, open_page
-from tests.servers import Program, Server, free_port
+from tests.support.servers import Program, Server, free_port
 
 __all__ = ["browser", "open_page"]
 

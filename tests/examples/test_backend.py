@@ -9,8 +9,8 @@ from pathlib import Path
 import jwt
 import pytest
 
-from tests import forked
-from tests.servers import ROOT
+from tests.support import forked
+from tests.support.servers import ROOT
 
 SECRETS = [letter * 64 for letter in (b"a", b"b")]
 KEYS = [base64.b64encode(secret).decode() for secret in SECRETS]

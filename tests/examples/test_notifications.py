@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from tests.examples.conftest import PHONE, address, findings
-from tests.servers import Program
+from tests.support.servers import Program
 
 EXAMPLE = "notifications"
 

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from playwright.async_api import Page, expect
 
 from tests.examples.conftest import PHONE, address, findings
-from tests.servers import Program
+from tests.support.servers import Program
 
 EXAMPLE = "team-chat"
 

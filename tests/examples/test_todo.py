@@ -6,7 +6,7 @@ import pytest
 from playwright.async_api import Locator, Page, expect
 
 from tests.examples.conftest import PHONE, address, findings
-from tests.servers import Program, Server, start_server
+from tests.support.servers import Program, Server, start_server
 
 EXAMPLE = "todo"
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from tests.servers import Server
-from tests.wire.database import SQLITE, rows
+from tests.support.servers import Server
+from tests.support.stored import SQLITE, rows
 
 
 def missing(acknowledged: Iterable[str], history: Iterable[str]) -> list[str]:

@@ -20,7 +20,7 @@ import redis as redis_client
 
 from tests.faults import results
 from tests.faults.proxy import Proxy
-from tests.servers import (
+from tests.support.servers import (
     Postgres,
     Program,
     Server,

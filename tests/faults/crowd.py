@@ -14,7 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 
-from tests.servers import ROOT
+from tests.support.servers import ROOT
 
 SUBSCRIBED = b'"event":"hotsock.subscribed"'
 READY = b"ready\n"

@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 
 import httpx
 
-from tests.faults.recording import PATIENCE_SECONDS
-from tests.servers import Server
-from tests.wire.calls import NO_TLS
+from tests.support.calls import NO_TLS
+from tests.support.recording import PATIENCE_SECONDS
+from tests.support.servers import Server
 
 PAUSE_SECONDS = 0.05
 AGAIN = (502, 503, 504)

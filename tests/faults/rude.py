@@ -7,8 +7,8 @@ import socket
 import struct
 
 from tests.faults.crowd import request
-from tests.faults.recording import PATIENCE_SECONDS, Connection, Refused
-from tests.servers import Server
+from tests.support.recording import PATIENCE_SECONDS, Connection, Refused
+from tests.support.servers import Server
 
 RECEIVE_BUFFER = 4096
 AT_ONCE = struct.pack("ii", 1, 0)  # SO_LINGER: closing throws away what is unsent, and resets

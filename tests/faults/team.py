@@ -9,10 +9,10 @@ from typing import Any
 
 from tests.faults.conftest import Fault
 from tests.faults.kernel import descriptors, sockets
-from tests.faults.recording import Frame, until
 from tests.faults.rude import Rude
-from tests.servers import Server, token
-from tests.wire.database import rows
+from tests.support.recording import Frame, until
+from tests.support.servers import Server, token
+from tests.support.stored import rows
 
 LIMIT_SECONDS = 40
 SUBSCRIPTIONS = 2

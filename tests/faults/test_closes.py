@@ -16,7 +16,7 @@ from tests.faults.crowd import Crowd, crowd
 from tests.faults.namespace import namespace
 from tests.faults.rude import Rude
 from tests.faults.team import SUBSCRIPTIONS, Teams, token_of
-from tests.servers import Server, start_server
+from tests.support.servers import Server, start_server
 
 TEAMS = 10
 CLOSES = 40  # of each kind, on each database

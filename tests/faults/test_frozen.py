@@ -14,9 +14,9 @@ from psycopg.errors import AdminShutdown
 
 from tests.faults import checks
 from tests.faults.conftest import Fault, Site
-from tests.faults.recording import Follower, Frame, Publisher, until, whole_history
-from tests.servers import Server, keys_of, redis_url, start_server
-from tests.wire.database import rows
+from tests.support.recording import Follower, Frame, Publisher, until, whole_history
+from tests.support.servers import Server, keys_of, redis_url, start_server
+from tests.support.stored import rows
 
 TIMES = 1
 SECONDS = 60.0  # in every second cycle; else until it is reaped

@@ -11,17 +11,10 @@ import pytest
 
 from tests.faults import checks
 from tests.faults.conftest import Fault
-from tests.faults.recording import (
-    Connection,
-    Publisher,
-    Refused,
-    call,
-    until,
-    whole_history,
-)
-from tests.servers import Server, keys_of, start_server
-from tests.wire.calls import http_client
-from tests.wire.database import rows
+from tests.support.calls import http_client
+from tests.support.recording import Connection, Publisher, Refused, call, until, whole_history
+from tests.support.servers import Server, keys_of, start_server
+from tests.support.stored import rows
 
 KILLS = 3
 PUBLISHERS = 3

@@ -9,15 +9,9 @@ import pytest
 
 from tests.faults import checks
 from tests.faults.conftest import Fault, Site
-from tests.faults.recording import (
-    Connection,
-    Publisher,
-    Refused,
-    until,
-    whole_history,
-)
-from tests.servers import Server
-from tests.wire.calls import http_client
+from tests.support.calls import http_client
+from tests.support.recording import Connection, Publisher, Refused, until, whole_history
+from tests.support.servers import Server
 
 RESTARTS = 2
 BACK_SECONDS = 3.0  # 2 are promised; whoever shares the machine may cost the third

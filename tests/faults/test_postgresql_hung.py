@@ -8,8 +8,8 @@ import pytest
 
 from tests.faults import checks
 from tests.faults.conftest import Fault, Site
-from tests.faults.recording import Connection, Publisher, Refused, until, whole_history
-from tests.servers import Server
+from tests.support.recording import Connection, Publisher, Refused, until, whole_history
+from tests.support.servers import Server
 
 HANGS = 1
 SECONDS = 10.0  # how long it stands still at least, in all but the first hang

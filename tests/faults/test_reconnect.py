@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.faults.conftest import Fault, Site
-from tests.faults.recording import MESSAGES, Frame, Refused, pause, until
 from tests.faults.rude import Rude
-from tests.servers import Server, token
-from tests.wire.database import rows
+from tests.support.recording import MESSAGES, Frame, Refused, pause, until
+from tests.support.servers import Server, token
+from tests.support.stored import rows
 
 CLIENTS = 50
 A_ROOM, A_TEAM = 50, 10

@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from tests.servers import Postgres, Server, start_server
+from tests.support.servers import Postgres, Server, start_server
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import base64
 import hashlib
 import hmac
 
-from tests.servers import Server
+from tests.support.servers import Server
 
 
 def forge(server: Server, token: str, old: str, new: str) -> str:

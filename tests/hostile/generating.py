@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from schemathesis import APIOperation, Case, GenerationMode
 from schemathesis.schemas import BaseSchema
 
-from tests.reference.described import DOCS, messages, resolved
+from tests.support.described import DOCS, messages, resolved
 
 EXAMPLES = 15
 SETTINGS = settings(

@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 
-from tests.hostile.raw import BINARY, CLOSE, FIN, PING, PONG, Raw, asked, frame, length, raw
-from tests.servers import WAY, Server
-from tests.wire.calls import compact
-from tests.wire.client import eventually
-from tests.wire.connecting import connect
-from tests.wire.database import rows, rows_of, writes_blocked
-from tests.wire.grants import CHAT, room
+from tests.support.calls import compact
+from tests.support.client import eventually
+from tests.support.connecting import connect
+from tests.support.grants import CHAT, room
+from tests.support.raw import BINARY, CLOSE, FIN, PING, PONG, Raw, asked, frame, length, raw
+from tests.support.servers import WAY, Server
+from tests.support.stored import rows, rows_of, writes_blocked
 
 KIB = 1024
 LARGEST = 128 * KIB
-MAX_WAITING = 64  # chat.conversation
+MAX_WAITING = 64  # chat.connections.frame_loop
 ECHOED = {"publish": True, "echo": True}
 MESSAGES = {**CHAT, "echoed": ECHOED, "also": ECHOED}  # these two are not stored
 PINGED = {"event": "hotsock.ping"}

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from tests.hostile.forging import forge
-from tests.servers import Server, token
-from tests.wire.calls import compact
-from tests.wire.client import Client
-from tests.wire.connecting import connect
-from tests.wire.grants import room
-from tests.wire.kinds import close_code
+from tests.support.calls import compact
+from tests.support.client import Client
+from tests.support.connecting import connect
+from tests.support.grants import room
+from tests.support.kinds import close_code
+from tests.support.servers import Server, token
 
 KIB = 1024
 

@@ -24,13 +24,13 @@ from tests.hostile.bad_values import (
     variants,
 )
 from tests.hostile.unchanged import all_rows
-from tests.reference.described import description, lookup, properties
-from tests.servers import Server, token
-from tests.wire.backend import Backend, backend
-from tests.wire.calls import Answer
-from tests.wire.client import Client
-from tests.wire.connecting import connect
-from tests.wire.grants import STORED
+from tests.support.backend import Backend, backend
+from tests.support.calls import Answer
+from tests.support.client import Client
+from tests.support.connecting import connect
+from tests.support.described import description, lookup, properties
+from tests.support.grants import STORED
+from tests.support.servers import Server, token
 
 
 @dataclass(frozen=True)

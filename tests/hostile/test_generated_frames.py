@@ -16,12 +16,12 @@ from schemathesis import Case, GenerationMode
 from tests.hostile.bad_values import FAR, KINDS, LATER, REACTION, C, Path, for_channel, variants
 from tests.hostile.generating import aim, examples, frames
 from tests.hostile.unchanged import all_rows
-from tests.reference.conversation import BEYOND, MALFORMED, beyond_schema
-from tests.reference.described import description, lookup, messages, properties, sent_problem
-from tests.servers import Server, token
-from tests.wire.client import Client
-from tests.wire.connecting import connect
-from tests.wire.grants import PASSING, STORED
+from tests.support.client import Client
+from tests.support.connecting import connect
+from tests.support.conversation import BEYOND, MALFORMED, beyond_schema
+from tests.support.described import description, lookup, messages, properties, sent_problem
+from tests.support.grants import PASSING, STORED
+from tests.support.servers import Server, token
 
 
 @dataclass(frozen=True)

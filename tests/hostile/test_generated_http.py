@@ -16,11 +16,11 @@ from schemathesis import Case, GenerationMode
 from tests.hostile.bad_values import FAR
 from tests.hostile.generating import aim, calls, examples
 from tests.hostile.unchanged import all_rows
-from tests.reference.described import check_answer, check_call
-from tests.servers import Server
-from tests.wire.client import Client
-from tests.wire.connecting import connect
-from tests.wire.grants import STORED
+from tests.support.client import Client
+from tests.support.connecting import connect
+from tests.support.described import check_answer, check_call
+from tests.support.grants import STORED
+from tests.support.servers import Server
 
 OPERATIONS = calls()
 

@@ -9,9 +9,9 @@ from websockets.asyncio.client import ClientConnection
 
 from tests.hostile.conftest import unharmed
 from tests.hostile.forging import forge
-from tests.servers import Server, start_server, token
-from tests.wire.connecting import Refused, connect, handshake
-from tests.wire.grants import room
+from tests.support.connecting import Refused, connect, handshake
+from tests.support.grants import room
+from tests.support.servers import Server, start_server, token
 
 KIB = 1024
 

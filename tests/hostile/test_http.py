@@ -9,11 +9,11 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.servers import Server
-from tests.wire.calls import answer, compact, http_client
-from tests.wire.client import Client
-from tests.wire.connecting import connect
-from tests.wire.grants import room
+from tests.support.calls import answer, compact, http_client
+from tests.support.client import Client
+from tests.support.connecting import connect
+from tests.support.grants import room
+from tests.support.servers import Server
 
 KIB = 1024
 OPERATIONS = ["listMessages", "listReactions", "publishMessage"]

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from tests.hostile.conftest import memory
-from tests.servers import Server
-from tests.wire.calls import LIMIT_SECONDS, compact
-from tests.wire.client import Client
-from tests.wire.connecting import connect
-from tests.wire.grants import CHAT, room
+from tests.support.calls import LIMIT_SECONDS, compact
+from tests.support.client import Client
+from tests.support.connecting import connect
+from tests.support.grants import CHAT, room
+from tests.support.servers import Server
 
 FRAMES = {"unlimited": 10_000, "unlimited_daphne": 3_000, "unlimited_postgres": 3_000}
 SEED = 20_261_124

@@ -9,9 +9,9 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from tests.hostile.conftest import unharmed
-from tests.servers import Server, start_server
-from tests.wire.client import Client
-from tests.wire.connecting import connect
+from tests.support.client import Client
+from tests.support.connecting import connect
+from tests.support.servers import Server, start_server
 
 NONSENSE = ["", "nonsense", "[" * 200, '{"event":"hotsock.nothing"}', b"\xff", '{"event":"chat"}']
 

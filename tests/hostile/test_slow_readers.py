@@ -12,11 +12,11 @@ from urllib.parse import urlencode
 import pytest
 
 from tests.hostile.conftest import memory
-from tests.servers import Server, token
-from tests.wire.calls import compact, http_client
-from tests.wire.client import Client, eventually
-from tests.wire.connecting import connect
-from tests.wire.grants import room
+from tests.support.calls import compact, http_client
+from tests.support.client import Client, eventually
+from tests.support.connecting import connect
+from tests.support.grants import room
+from tests.support.servers import Server, token
 
 KIB = 1024
 READERS = 12

@@ -8,8 +8,8 @@ from typing import Any
 
 import psycopg
 
-from tests.wire.client import Client
-from tests.wire.database import SQLITE
+from tests.support.client import Client
+from tests.support.stored import SQLITE
 
 SQLITE_TABLES = "SELECT name FROM sqlite_master WHERE type = 'table'"
 POSTGRES_TABLES = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"

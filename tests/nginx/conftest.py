@@ -22,7 +22,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from tests.servers import (
+from tests.support import client
+from tests.support.servers import (
     ROOT,
     Postgres,
     Program,
@@ -32,8 +33,6 @@ from tests.servers import (
     keys_of,
     start_server,
 )
-from tests.wire import client
-from tests.wire.conftest import channel  # noqa: F401
 
 CONFIGURATION = ROOT / "docs" / "deploy" / "nginx.conf"
 AROUND = """

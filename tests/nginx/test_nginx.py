@@ -6,12 +6,12 @@ import httpx
 import pytest
 
 from tests.nginx.conftest import Nginx
-from tests.servers import Server, token
-from tests.wire.calls import LIMIT_SECONDS, NO_TLS
-from tests.wire.client import Client, eventually
-from tests.wire.connecting import connect, handshake, open_client
-from tests.wire.database import rows
-from tests.wire.grants import room
+from tests.support.calls import LIMIT_SECONDS, NO_TLS
+from tests.support.client import Client, eventually
+from tests.support.connecting import connect, handshake, open_client
+from tests.support.grants import room
+from tests.support.servers import Server, token
+from tests.support.stored import rows
 
 PADDING = 47_000  # bytes of a claim: in Base64 within a JWT, nearly 64 KiB
 

@@ -6,9 +6,9 @@ import pytest
 from django.db import connection
 from pytest_django import DjangoDbBlocker
 
-from tests.chat.conftest import default_database, migrated
 from tests.purge import rows
-from tests.servers import Postgres
+from tests.support.databases import default_database, migrated
+from tests.support.servers import Postgres
 
 
 @pytest.fixture(scope="session")

@@ -11,14 +11,14 @@ import pytest
 from pytest_django import DjangoDbBlocker
 
 from chat.models import Channel
-from tests.chat.conftest import default_database
 from tests.purge import rows
 from tests.purge.rows import DAY, ago
-from tests.servers import ROOT, Server, start_server
-from tests.wire import database
-from tests.wire.client import Client
-from tests.wire.connecting import connect
-from tests.wire.grants import CHAT
+from tests.support import stored as database
+from tests.support.client import Client
+from tests.support.connecting import connect
+from tests.support.databases import default_database
+from tests.support.grants import CHAT
+from tests.support.servers import ROOT, Server, start_server
 
 EXPIRED = 1000
 BEFORE = 25  # live messages that are there already

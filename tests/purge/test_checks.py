@@ -10,10 +10,10 @@ from pytest_django import DjangoDbBlocker
 
 from chat.checks import PURGE_DOES_NOT_RUN, purge_runs
 from chat.purge import purge
-from tests.chat.conftest import default_database
 from tests.purge import rows
 from tests.purge.rows import DAY, MINUTE, ago
-from tests.servers import manage, server_environment
+from tests.support.databases import default_database
+from tests.support.servers import manage, server_environment
 
 MARGIN = MINUTE
 

@@ -22,7 +22,7 @@ from chat.purge import purge
 from chat.purge.kinds import KINDS
 from tests.purge import rows
 from tests.purge.rows import DAY, NOTHING, SECOND, ago, survivors
-from tests.servers import ROOT, free_port, manage, server_environment
+from tests.support.servers import ROOT, free_port, manage, server_environment
 
 LIMIT_SECONDS = 20
 DUE = NOTHING | {"messages": 5, "reactions": 10, "used_tokens": 1, "channels": 1}

@@ -7,12 +7,11 @@ from typing import Any
 import pytest
 from django.urls import URLPattern, get_resolver, resolve
 
-from chat import client_api
+from chat.http import client_api, health
 from chat.protocol import events
 from chat.protocol.decoders import DECODERS
 from chat.protocol.errors import HTTP_STATUS, CloseCode, ErrorCode
-from chatsite import health
-from tests.reference.described import DOCS, description, lookup, messages
+from tests.support.described import DOCS, description, lookup, messages
 
 OPENAPI, ASYNCAPI = description("openapi.yaml"), description("asyncapi.yaml")
 PROTOCOL = (DOCS / "protocol.md").read_text(encoding="utf-8")

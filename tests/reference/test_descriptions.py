@@ -7,7 +7,7 @@ import jsonschema_rs
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from tests.reference.described import BASE, DOCS, FILES, description, lookup, messages, validator
+from tests.support.described import BASE, DOCS, FILES, description, lookup, messages, validator
 
 Part = tuple[str, Any]
 """The JSON pointer of a part of a file, and the part."""

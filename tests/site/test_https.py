@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.servers import Server, start_server
+from tests.support.servers import Server, start_server
 
 BY_TLS = {"x-forwarded-proto": "https"}
 

@@ -15,8 +15,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 
-from chat import server as ours
-from tests.servers import Server, start_server, token
+from chat.server import run as ours
+from tests.support.servers import Server, start_server, token
 
 FRAME_BYTES = 128 * 1024
 UPGRADE = b"connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n"

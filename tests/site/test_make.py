@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.servers import ROOT, StartError, free_port, server_environment
+from tests.support.servers import ROOT, StartError, free_port, server_environment
 
 TARGETS = [
     *("help", "setup", "run", "test", "test-faults", "test-nginx", "lint", "format"),

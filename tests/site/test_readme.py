@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
-from tests.chromium import launching
-from tests.servers import ROOT, Server, start_server
+from tests.support.chromium import launching
+from tests.support.servers import ROOT, Server, start_server
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 ADDRESS = "127.0.0.1:8000"

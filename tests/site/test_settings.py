@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests import forked
-from tests.servers import ROOT, manage, server_environment
+from tests.support import forked
+from tests.support.servers import ROOT, manage, server_environment
 
 SHOW = """
 import json

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from chat.checks import webhook_problems
-from tests.servers import manage, server_environment
+from tests.support.servers import manage, server_environment
 
 FORM = "whsec_ and the Base64 of 24 to 64 bytes."
 NO_HOST = "WEBHOOK_URL must be an address with a host."

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from tests.servers import manage, server_environment
+from tests.support.servers import manage, server_environment
 from tests.tokens.material import Pair
 from tokens.claims import Claims
 from tokens.permissions import Grants

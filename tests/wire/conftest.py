@@ -1,17 +1,10 @@
 """The servers that the wire tests share, and a channel for each test."""
 
-import secrets
 from collections.abc import Iterator
 
 import pytest
 
-from tests.servers import Postgres, Server, keys_of, start_server
-
-
-@pytest.fixture
-def channel() -> str:
-    """A channel that no other test uses."""
-    return f"test-{secrets.token_hex(8)}"
+from tests.support.servers import Postgres, Server, keys_of, start_server
 
 
 @pytest.fixture(scope="session")

@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
-from tests.servers import Server, manage
-from tests.wire.calls import http_client
-from tests.wire.connecting import connect
-from tests.wire.database import rows
+from tests.support.calls import http_client
+from tests.support.connecting import connect
+from tests.support.servers import Server, manage
+from tests.support.stored import rows
 from tests.wire.test_schedule import room, scheduled, soon
 from tests.wire.test_storage import get, setting, stores, updated
 

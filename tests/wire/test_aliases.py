@@ -1,8 +1,8 @@
 """A channel under another name (protocol.md sections 5 and 17)."""
 
-from tests.servers import Server, token
-from tests.wire.connecting import connect
-from tests.wire.grants import STORED, room
+from tests.support.connecting import connect
+from tests.support.grants import STORED, room
+from tests.support.servers import Server, token
 
 DENIED = "PUBLISH_PERMISSION_DENIED"
 

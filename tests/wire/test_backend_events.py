@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from tests.servers import Server, start_server
-from tests.wire.client import eventually
-from tests.wire.connecting import connect
-from tests.wire.database import rows
-from tests.wire.grants import STORED, room
-from tests.wire.receiving import Receiver
-from tests.wire.ulids import ULID
+from tests.support.client import eventually
+from tests.support.connecting import connect
+from tests.support.grants import STORED, room
+from tests.support.servers import Server, start_server
+from tests.support.stored import rows
+from tests.support.ulids import ULID
+from tests.support.webhook_receiver import Receiver
 
 REPORTED = {**STORED, "emitPubSubEvent": True}
 FLEETING = {"publish": True, "echo": True, "emitPubSubEvent": True}

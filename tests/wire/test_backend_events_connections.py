@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.servers import start_server, token
-from tests.wire.client import Client, eventually
-from tests.wire.connecting import connect
-from tests.wire.grants import room
-from tests.wire.receiving import Delivery, Receiver
+from tests.support.client import Client, eventually
+from tests.support.connecting import connect
+from tests.support.grants import room
+from tests.support.servers import start_server, token
+from tests.support.webhook_receiver import Delivery, Receiver
 from tests.wire.test_backend_events import Reporting, metadata, reporting, waiting
 
 __all__ = ["reporting"]

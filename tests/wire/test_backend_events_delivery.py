@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import Postgres, Server, keys_of, start_server
-from tests.wire.client import eventually
-from tests.wire.connecting import connect
-from tests.wire.database import rows
-from tests.wire.grants import room
-from tests.wire.receiving import Choice, Delivery, Receiver
+from tests.support.client import eventually
+from tests.support.connecting import connect
+from tests.support.grants import room
+from tests.support.servers import Postgres, Server, keys_of, start_server
+from tests.support.stored import rows
+from tests.support.webhook_receiver import Choice, Delivery, Receiver
 from tests.wire.test_backend_events import CHAT
 
 

@@ -5,13 +5,13 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tests.servers import manage
-from tests.wire.backend import backend
-from tests.wire.client import Client
-from tests.wire.connecting import connect
-from tests.wire.database import rows
-from tests.wire.grants import room
-from tests.wire.receiving import Delivery
+from tests.support.backend import backend
+from tests.support.client import Client
+from tests.support.connecting import connect
+from tests.support.grants import room
+from tests.support.servers import manage
+from tests.support.stored import rows
+from tests.support.webhook_receiver import Delivery
 from tests.wire.test_backend_events import CHAT, Reporting, metadata, reporting
 
 __all__ = ["reporting"]

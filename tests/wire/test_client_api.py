@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from tests.servers import Server
-from tests.wire.calls import answer, compact, http_client
-from tests.wire.client import eventually
-from tests.wire.connecting import connect
-from tests.wire.grants import PASSING, STORED, room
+from tests.support.calls import answer, compact, http_client
+from tests.support.client import eventually
+from tests.support.connecting import connect
+from tests.support.grants import PASSING, STORED, room
+from tests.support.servers import Server
 
 OPERATIONS = ["listMessages", "listReactions", "publishMessage"]
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from tests.servers import Server, token
-from tests.wire.client import Client, eventually
-from tests.wire.connecting import connect, cut_handshake, open_client
-from tests.wire.database import rows, rows_of, writes_blocked
-from tests.wire.grants import PASSING, STORED, room
+from tests.support.client import Client, eventually
+from tests.support.connecting import connect, cut_handshake, open_client
+from tests.support.grants import PASSING, STORED, room
+from tests.support.servers import Server, token
+from tests.support.stored import rows, rows_of, writes_blocked
 
 MESSAGES = {
     "chat": STORED,

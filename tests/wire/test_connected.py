@@ -10,10 +10,10 @@ from pathlib import Path
 import jwt as pyjwt
 import pytest
 
-from tests.servers import Server, token
-from tests.wire.client import Client, eventually
-from tests.wire.connecting import Refused, connect, handshake, open_client
-from tests.wire.grants import room
+from tests.support.client import Client, eventually
+from tests.support.connecting import Refused, connect, handshake, open_client
+from tests.support.grants import room
+from tests.support.servers import Server, token
 
 
 async def test_hotsock_connected_is_the_first_frame(any_server: Server, channel: str) -> None:

@@ -8,14 +8,12 @@ from typing import Any
 
 import pytest
 
-from tests.servers import Server, start_server, token
-from tests.wire.client import Client, eventually
-from tests.wire.connecting import Refused, connect, cut_handshake, open_client
-from tests.wire.database import rows, rows_of
-from tests.wire.grants import PASSING, room
-from tests.wire.kinds import (
-    handshake_status,
-)
+from tests.support.client import Client, eventually
+from tests.support.connecting import Refused, connect, cut_handshake, open_client
+from tests.support.grants import PASSING, room
+from tests.support.kinds import handshake_status
+from tests.support.servers import Server, start_server, token
+from tests.support.stored import rows, rows_of
 
 # --- rule 5: pings, pongs, heartbeats -----------------------------------------------------------
 

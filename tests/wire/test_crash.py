@@ -14,12 +14,12 @@ import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from tests.servers import Server, start_server, token
-from tests.wire.client import Client
-from tests.wire.connecting import Refused, connect, open_client
-from tests.wire.database import rows, rows_of
-from tests.wire.grants import STORED, room
-from tests.wire.kinds import handshake_status
+from tests.support.client import Client
+from tests.support.connecting import Refused, connect, open_client
+from tests.support.grants import STORED, room
+from tests.support.kinds import handshake_status
+from tests.support.servers import Server, start_server, token
+from tests.support.stored import rows, rows_of
 
 CHANNEL = "crash"
 PUBLISHERS = 4

@@ -5,14 +5,12 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from tests.servers import Server, token
-from tests.wire.calls import answer, http_client
-from tests.wire.client import Client
-from tests.wire.connecting import Refused, connect, handshake
-from tests.wire.grants import room
-from tests.wire.kinds import (
-    handshake_status,
-)
+from tests.support.calls import answer, http_client
+from tests.support.client import Client
+from tests.support.connecting import Refused, connect, handshake
+from tests.support.grants import room
+from tests.support.kinds import handshake_status
+from tests.support.servers import Server, token
 
 ORIGIN = {"Origin": "https://app.example"}
 PREFLIGHT = {

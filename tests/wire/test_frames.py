@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.servers import Server
-from tests.wire.connecting import connect
+from tests.support.connecting import connect
+from tests.support.servers import Server
 
 MALFORMED = {
     "not JSON": "hello",

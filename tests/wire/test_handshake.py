@@ -9,9 +9,9 @@ from urllib.parse import urlencode
 import jwt as pyjwt
 import pytest
 
-from tests.servers import Server, token
-from tests.wire.connecting import Refused, connect, handshake
-from tests.wire.kinds import answers_handshakes, handshake_status, logs_queries
+from tests.support.connecting import Refused, connect, handshake
+from tests.support.kinds import answers_handshakes, handshake_status, logs_queries
+from tests.support.servers import Server, token
 
 
 def unsigned(claims: dict[str, Any]) -> str:

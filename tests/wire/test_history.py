@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from tests.servers import Server
-from tests.wire.client import Client
-from tests.wire.connecting import connect
-from tests.wire.grants import room
-from tests.wire.ulids import GREATEST, LEAST, milliseconds
+from tests.support.client import Client
+from tests.support.connecting import connect
+from tests.support.grants import room
+from tests.support.servers import Server
+from tests.support.ulids import GREATEST, LEAST, milliseconds
 
 
 def ids_of(messages: list[dict[str, Any]]) -> list[str]:

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from tests.servers import Server
-from tests.wire.client import eventually
-from tests.wire.connecting import connect
-from tests.wire.database import expire
-from tests.wire.grants import STORED, room
-from tests.wire.ulids import milliseconds
+from tests.support.client import eventually
+from tests.support.connecting import connect
+from tests.support.grants import STORED, room
+from tests.support.servers import Server
+from tests.support.stored import expire
+from tests.support.ulids import milliseconds
 
 
 def ids_of(messages: list[dict[str, Any]]) -> list[str]:

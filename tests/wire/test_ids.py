@@ -3,11 +3,11 @@
 import asyncio
 import time
 
-from tests.servers import Server
-from tests.wire.client import Client
-from tests.wire.connecting import connect
-from tests.wire.grants import room
-from tests.wire.ulids import ULID, milliseconds
+from tests.support.client import Client
+from tests.support.connecting import connect
+from tests.support.grants import room
+from tests.support.servers import Server
+from tests.support.ulids import ULID, milliseconds
 
 
 async def test_ids_are_ulids_of_their_time(any_server: Server, channel: str) -> None:

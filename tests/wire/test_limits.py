@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from tests.servers import Server, token
-from tests.wire.calls import compact
-from tests.wire.client import eventually
-from tests.wire.connecting import Refused, connect, open_client
-from tests.wire.grants import room
-from tests.wire.kinds import close_code, handshake_status, longest_token
+from tests.support.calls import compact
+from tests.support.client import eventually
+from tests.support.connecting import Refused, connect, open_client
+from tests.support.grants import room
+from tests.support.kinds import close_code, handshake_status, longest_token
+from tests.support.servers import Server, token
 
 KIB = 1024
 

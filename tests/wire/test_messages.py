@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from tests.servers import Server
-from tests.wire.connecting import connect
-from tests.wire.database import rows
-from tests.wire.grants import room
+from tests.support.connecting import connect
+from tests.support.grants import room
+from tests.support.servers import Server
+from tests.support.stored import rows
 
 KINDS = {
     "stored": {"publish": True, "store": -1},

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.servers import Server
-from tests.wire.connecting import connect
-from tests.wire.grants import STORED, room
+from tests.support.connecting import connect
+from tests.support.grants import STORED, room
+from tests.support.servers import Server
 
 ANY_CHANNEL = {"*": {"subscribe": True, "historyStart": 0, "messages": {"*": STORED}}}
 

@@ -5,10 +5,10 @@ import json
 from collections import Counter
 from typing import Any
 
-from tests.servers import Server, token
-from tests.wire.client import Client
-from tests.wire.connecting import connect, open_client
-from tests.wire.grants import STORED, room
+from tests.support.client import Client
+from tests.support.connecting import connect, open_client
+from tests.support.grants import STORED, room
+from tests.support.servers import Server, token
 
 
 async def test_all_see_one_order_which_is_historys(every_server: Server, channel: str) -> None:

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import psycopg
 import pytest
 
-from tests.servers import Postgres, Server, start_server, token
-from tests.wire.calls import http_client
-from tests.wire.client import Client, eventually
-from tests.wire.connecting import Refused, connect, open_client
-from tests.wire.grants import PASSING, STORED, room
+from tests.support.calls import http_client
+from tests.support.client import Client, eventually
+from tests.support.connecting import Refused, connect, open_client
+from tests.support.grants import PASSING, STORED, room
+from tests.support.servers import Postgres, Server, start_server, token
 
 CHANNEL = "outage"
 MESSAGES = {"chat": STORED, "typing": {**PASSING, "echo": True}}

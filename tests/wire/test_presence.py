@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from tests.servers import Server, start_server, token
-from tests.wire.client import Client, Frame, eventually
-from tests.wire.connecting import connect, open_client
-from tests.wire.database import rows
-from tests.wire.grants import room
+from tests.support.client import Client, Frame, eventually
+from tests.support.connecting import connect, open_client
+from tests.support.grants import room
+from tests.support.servers import Server, start_server, token
+from tests.support.stored import rows
 
 ADDED, UPDATED, REMOVED = (f"hotsock.member{kind}" for kind in ("Added", "Updated", "Removed"))
 

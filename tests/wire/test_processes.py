@@ -7,7 +7,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from tests.servers import (
+from tests.support.calls import Answer, answer, compact, http_client
+from tests.support.client import Client, eventually
+from tests.support.connecting import Refused, connect, open_client
+from tests.support.grants import STORED, room
+from tests.support.servers import (
     Postgres,
     Server,
     keys_of,
@@ -16,10 +20,6 @@ from tests.servers import (
     start_server,
     token,
 )
-from tests.wire.calls import Answer, answer, compact, http_client
-from tests.wire.client import Client, eventually
-from tests.wire.connecting import Refused, connect, open_client
-from tests.wire.grants import STORED, room
 
 Two = tuple[Server, Server]
 ALL: dict[str, Any] = {

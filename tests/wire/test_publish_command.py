@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.servers import Server, manage
-from tests.wire.connecting import connect
-from tests.wire.database import rows
-from tests.wire.grants import room
-from tests.wire.ulids import ULID
+from tests.support.connecting import connect
+from tests.support.grants import room
+from tests.support.servers import Server, manage
+from tests.support.stored import rows
+from tests.support.ulids import ULID
 
 
 def publish(server: Server, *arguments: str, stdin: bytes = b"", **env: str) -> tuple[int, str]:

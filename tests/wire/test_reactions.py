@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.servers import Server
-from tests.wire.connecting import connect
-from tests.wire.grants import STORED, room
+from tests.support.connecting import connect
+from tests.support.grants import STORED, room
+from tests.support.servers import Server
 
 EVENT = "hotsock.messageReaction"
 

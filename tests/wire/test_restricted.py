@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.servers import Server, start_server, token
-from tests.wire.calls import http_client
-from tests.wire.client import Client, eventually
-from tests.wire.connecting import Refused, handshake, open_client
+from tests.support.calls import http_client
+from tests.support.client import Client, eventually
+from tests.support.connecting import Refused, handshake, open_client
+from tests.support.servers import Server, start_server, token
 
 ALLOWED, OTHER = "https://app.example", "https://other.example"
 

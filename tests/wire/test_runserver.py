@@ -4,13 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.servers import Server, start_server
-from tests.wire.calls import http_client
-from tests.wire.connecting import Refused, connect, open_client
-from tests.wire.grants import STORED, room
-from tests.wire.kinds import (
-    handshake_status,
-)
+from tests.support.calls import http_client
+from tests.support.connecting import Refused, connect, open_client
+from tests.support.grants import STORED, room
+from tests.support.kinds import handshake_status
+from tests.support.servers import Server, start_server
 
 
 @pytest.fixture(scope="module")

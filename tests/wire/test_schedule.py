@@ -11,10 +11,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tests.servers import Server, start_server
-from tests.wire.client import Client, eventually
-from tests.wire.connecting import connect
-from tests.wire.database import SQLITE, rows
+from tests.support.client import Client, eventually
+from tests.support.connecting import connect
+from tests.support.servers import Server, start_server
+from tests.support.stored import SQLITE, rows
 from tests.wire.test_storage import updated
 
 FOR_EVER = 9_000_000_000

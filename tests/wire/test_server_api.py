@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from tests.servers import Server, start_server
-from tests.wire.backend import backend
-from tests.wire.connecting import connect
-from tests.wire.database import rows
-from tests.wire.grants import room
-from tests.wire.ulids import ULID
+from tests.support.backend import backend
+from tests.support.connecting import connect
+from tests.support.grants import room
+from tests.support.servers import Server, start_server
+from tests.support.stored import rows
+from tests.support.ulids import ULID
 
 REACTION = {"reaction": "👍", "action": "add", "uid": "robot"}
 

@@ -5,11 +5,11 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.servers import Server
-from tests.wire.backend import Backend, backend
-from tests.wire.connecting import connect
-from tests.wire.database import rows
-from tests.wire.grants import room
+from tests.support.backend import Backend, backend
+from tests.support.connecting import connect
+from tests.support.grants import room
+from tests.support.servers import Server
+from tests.support.stored import rows
 
 SET = "hotsock.channelStorageSet"
 

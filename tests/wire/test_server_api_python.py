@@ -9,12 +9,12 @@ from typing import Any
 import httpx
 import pytest
 
-from tests import forked
-from tests.servers import ROOT, Postgres, Server, start_server
-from tests.wire.calls import http_client
-from tests.wire.connecting import connect
-from tests.wire.database import rows
-from tests.wire.grants import room
+from tests.support import forked
+from tests.support.calls import http_client
+from tests.support.connecting import connect
+from tests.support.grants import room
+from tests.support.servers import ROOT, Postgres, Server, start_server
+from tests.support.stored import rows
 
 SETTINGS = {"DJANGO_SETTINGS_MODULE": "tests.wire.application.settings"}
 
@@ -114,7 +114,7 @@ async def test_on_the_event_loop_it_refuses_to_wait(application: Server, channel
 def run(server: Server, script: str) -> subprocess.CompletedProcess[str]:
     """A script of the application's, on the database of the server and beside it."""
     prelude = "import django; django.setup()\nfrom django.db import transaction\n"
-    prelude += "from chat import api\nfrom chat.delivery.reader import close_pool\n"
+    prelude += "from chat import api\nfrom chat.store.reads import close_pool\n"
     outcome = forked.run(["-c", f"{prelude}{script}\nclose_pool()\n"], cwd=ROOT, env=server.env)
     outcome.check_returncode()
     return outcome

@@ -6,13 +6,11 @@ import time
 
 import pytest
 
-from tests.servers import Server, token
-from tests.wire.client import Client
-from tests.wire.connecting import Refused, connect, open_client
-from tests.wire.grants import room
-from tests.wire.kinds import (
-    handshake_status,
-)
+from tests.support.client import Client
+from tests.support.connecting import Refused, connect, open_client
+from tests.support.grants import room
+from tests.support.kinds import handshake_status
+from tests.support.servers import Server, token
 
 
 @pytest.fixture

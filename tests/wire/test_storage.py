@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.servers import Server, token
-from tests.wire.client import Client, Frame
-from tests.wire.connecting import connect, open_client
-from tests.wire.database import rows
+from tests.support.client import Client, Frame
+from tests.support.connecting import connect, open_client
+from tests.support.servers import Server, token
+from tests.support.stored import rows
 
 ALL = {"get": True, "set": True, "observe": True}
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from tests.servers import Server, token
-from tests.wire.client import Client
-from tests.wire.connecting import connect
+from tests.support.client import Client
+from tests.support.connecting import connect
+from tests.support.servers import Server, token
 from tests.wire.test_storage import ALL, stores, updated
 
 JIM = {"uid": "jim", "umd": None}

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from tests.servers import Server
-from tests.wire.connecting import connect
-from tests.wire.grants import room
+from tests.support.connecting import connect
+from tests.support.grants import room
+from tests.support.servers import Server
 
 SUBSCRIBE = "hotsock.subscribe"
 

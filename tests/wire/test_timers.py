@@ -11,11 +11,11 @@ from collections.abc import Awaitable, Callable, Iterator
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from tests.servers import Server, start_server
-from tests.wire.client import Client
-from tests.wire.connecting import connect, open_client, token
-from tests.wire.grants import room
-from tests.wire.kinds import close_code
+from tests.support.client import Client
+from tests.support.connecting import connect, open_client, token
+from tests.support.grants import room
+from tests.support.kinds import close_code
+from tests.support.servers import Server, start_server
 
 GOING_AWAY = 1001
 HEARTBEAT_MISSED = 4408

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.servers import Server, token
-from tests.wire.client import Client
-from tests.wire.connecting import connect
-from tests.wire.grants import room
+from tests.support.client import Client
+from tests.support.connecting import connect
+from tests.support.grants import room
+from tests.support.servers import Server, token
 
 DOORS = pytest.mark.parametrize("door", ["socket", "http"])
 UPDATED = "hotsock.memberUpdated"

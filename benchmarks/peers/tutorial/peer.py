@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from benchmarks.peers.base import DATA, Peer, Role, Running, program
-from tests.servers import ROOT
+from tests.support.servers import ROOT
 
 FILL = 90  # its frames name neither id, event, channel nor sender: as much text more
 

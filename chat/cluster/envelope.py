@@ -1,0 +1,58 @@
+"""What processes send each other: items of channels, and what nodes tell each other, in messages of
+the channel layer that carry a version."""
+
+import hashlib
+from collections.abc import Callable
+from typing import Any, Final
+
+from chat.fanout.announcements import Announcement, Change, Ephemeral
+from chat.protocol.events import Event
+
+VERSION: Final = 1  # raised when processes of the version before could not read it
+EVERYBODY: Final = "everybody"
+
+Entry = list[Any]
+Message = dict[str, Any]
+
+
+def message(entries: list[Entry], sender: str = "") -> Message:
+    """What goes over the channel layer; `sender` is a node's id, "" for a process that serves
+    nobody."""
+    return {"type": "chat", "v": VERSION, "from": sender, "entries": entries}
+
+
+def group_of(channel: str) -> str:
+    """Group names are limited to 100 ASCII characters."""
+    return f"c.{hashlib.blake2b(channel.encode(), digest_size=20).hexdigest()}"
+
+
+def group_of_node(id: str) -> str:
+    return f"n.{id}"
+
+
+def encode(item: Announcement) -> Entry:
+    tail = [item.channel, item.follows, item.event.payload, item.origin, item.echo]
+    if isinstance(item, Ephemeral):
+        return ["passing", *tail]
+    return ["change", *tail, item.number, item.key]
+
+
+def _change(
+    channel: str,
+    previous: int,
+    payload: bytes,
+    origin: str | None,
+    echo: bool,
+    number: int,
+    key: str | None,
+) -> Change:
+    return Change(channel, previous, number, Event(payload), origin, echo, key)
+
+
+def _passing(
+    channel: str, follows: int, payload: bytes, origin: str | None, echo: bool
+) -> Ephemeral:
+    return Ephemeral(channel, follows, Event(payload), origin, echo)
+
+
+DECODERS: Final[dict[str, Callable[..., Announcement]]] = {"change": _change, "passing": _passing}

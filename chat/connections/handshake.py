@@ -1,0 +1,151 @@
+"""What a WebSocket handshake brings, and how it is refused (protocol.md section 6)."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+from urllib.parse import parse_qs
+
+from django.conf import settings
+from msgspec import json
+
+from chat.actions.connections import Opened, open_connection
+from chat.protocol.errors import ErrorCode, ProtocolError
+from chat.runtime import node as nodes
+from tokens.claims import TokenError
+
+log = logging.getLogger("chat.connections.handshake")
+
+Scope = dict[str, Any]
+Send = Callable[[Any], Awaitable[None]]
+OPENING_SECONDS: Final = 4
+"""How long the database is waited for: clients give up after 5 s."""
+
+STATUS = {ErrorCode.SERVICE_UNAVAILABLE: 503, ErrorCode.RATE_LIMITED: 429}  # others: 401
+
+
+class Refusal(Exception):
+    """The handshake is refused with this HTTP status; the WebSocket is never accepted."""
+
+    def __init__(self, status: int, code: ErrorCode, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+
+
+async def open(scope: Scope) -> tuple[nodes.Node, Opened]:
+    """The node and the connection that this handshake opens, committed; raises Refusal."""
+    address = address_of(scope)
+    try:
+        async with asyncio.timeout(OPENING_SECONDS):
+            node = await nodes.current()
+            _check_room(node, scope, address)
+            with node.admission.arriving(address):
+                async with node.admission.opening:
+                    return node, await _opened(node, scope, address)
+    except TimeoutError:
+        sentence = "The database does not answer; try again."
+        raise Refusal(503, ErrorCode.SERVICE_UNAVAILABLE, sentence) from None
+    except TokenError as error:
+        log.warning("A connect token from %s was refused: %s", address, error)
+        raise _unauthorized() from None
+    except ProtocolError as error:
+        log.warning("A connection from %s was refused: %s", address, error.message)
+        status = STATUS.get(error.code)
+        raise (Refusal(status, error.code, error.message) if status else _unauthorized()) from None
+
+
+async def _opened(node: nodes.Node, scope: Scope, address: str) -> Opened:
+    """Who is given up on may be let in all the same a moment later: that row is removed then."""
+    agent = _header(scope, b"user-agent")
+    opening = asyncio.create_task(open_connection(node, _token(scope), address, agent))
+
+    def remove(done: asyncio.Task[Opened]) -> None:
+        if not done.cancelled() and done.exception() is None:
+            node.reaper.left_over[done.result().session.connection_id] = ()
+
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        opening.add_done_callback(remove)
+        raise
+
+
+def _check_room(node: nodes.Node, scope: Scope, address: str) -> None:
+    if node.draining:
+        raise Refusal(503, ErrorCode.SERVICE_UNAVAILABLE, "The server is restarting; try again.")
+    if not _origin_allowed(_header(scope, b"origin")):
+        raise Refusal(403, ErrorCode.INVALID_CONNECTION, "This origin may not connect.")
+    limit = settings.CONNECTIONS_PER_ADDRESS
+    if limit and node.admission.count_from(address) >= limit:
+        raise Refusal(429, ErrorCode.RATE_LIMITED, "Too many connections from this address.")
+
+
+def _unauthorized() -> Refusal:
+    return Refusal(
+        401,
+        ErrorCode.INVALID_CONNECTION,
+        "The connect token was refused; the server's log says why.",
+    )
+
+
+def _origin_allowed(origin: str) -> bool:
+    """Whether a page of this origin may connect; programs send none."""
+    allowed = settings.ALLOWED_ORIGINS
+    return not origin or "*" in allowed or origin in allowed
+
+
+def _token(scope: Scope) -> str:
+    """The token in the query; "" where there is none."""
+    query = str(scope.get("query_string", b""), "latin-1")
+    return parse_qs(query).get("token", [""])[0]
+
+
+def _header(scope: Scope, name: bytes) -> str:
+    """A request header's value as text; "" where there is none."""
+    values = (value for key, value in scope.get("headers", ()) if key == name)
+    return str(next(values, b"").decode("latin-1")).replace("\0", "")
+
+
+def address_of(scope: Scope) -> str:
+    client = scope.get("client")
+    return str(client[0]) if client else ""
+
+
+def _speaks_http(scope: Scope) -> bool:
+    """Whether the server can answer a handshake with an HTTP response; daphne cannot."""
+    return "websocket.http.response" in (scope.get("extensions") or {})
+
+
+async def refuse(scope: Scope, send: Send, refusal: Refusal) -> None:
+    """Answers with the status and a JSON body, or with 403 where the server can only do that."""
+    if not _speaks_http(scope):
+        await send({"type": "websocket.close"})
+        return
+    body = json.encode({"error": {"code": refusal.code, "message": refusal.message}})
+    headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
+    await send(
+        {"type": "websocket.http.response.start", "status": refusal.status, "headers": headers}
+    )
+    await send({"type": "websocket.http.response.body", "body": body})
+
+
+def sender(scope: Scope, send: Send) -> Send:
+    """`send`, for daphne without the close codes below 3000, which it cannot send: 1000 instead
+    (design.md section 5)."""
+    if _speaks_http(scope):
+        return send
+
+    async def send_what_daphne_can(message: Any) -> None:
+        if message["type"] == "websocket.close" and message["code"] < 3000:
+            message = {**message, "code": 1000}
+        await send(message)
+
+    return send_what_daphne_can
+
+
+async def not_found(scope: Scope, receive: Any, send: Send) -> None:
+    """Any other path: 404, for WebSockets too (design.md section 5)."""
+    await receive()
+    await refuse(scope, send, Refusal(404, ErrorCode.INVALID_REQUEST, "There is nothing here."))

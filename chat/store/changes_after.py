@@ -1,0 +1,109 @@
+"""What changed in a channel since a number, read from its rows: how a gap is closed (P3).
+
+Looks past expiry: what a subscriber should have seen a moment ago it still gets.
+"""
+
+from typing import Final
+
+from django.db.models import Q, QuerySet
+
+from chat.fanout.announcements import Change
+from chat.models import Channel, Member, Message, Reaction, StorageEntry
+from chat.protocol import events, ids
+from chat.protocol.presence import member_json, members_json
+from chat.store.reads import read
+from tokens.names import is_presence
+
+ACTIONS = {False: "add", True: "remove"}
+MAX_READ: Final = 1000  # changes at once: what is read stays bounded, however long the gap (P6)
+MAX_MEMBER_BYTES: Final = 256 * 1024  # of member events at once, each with the whole list
+
+
+async def read_changes(channel: str, after: int) -> tuple[list[Change], int]:
+    """The changes with a greater number, in their order, and the number up to which they are all.
+
+    Raises SERVICE_UNAVAILABLE.
+    """
+    return await read(changes_after, channel, after)
+
+
+def changes_after(channel: str, after: int) -> tuple[list[Change], int]:
+    head = Channel.objects.filter(name=channel).first()
+    if head is None:
+        return [], after
+    if head.number <= after:
+        return [], head.number
+    # Bounded by a head read before: what is committed between the queries below may show in the
+    # later ones alone, and would count as all there is.
+    id, known = head.id, min(head.number, after + MAX_READ)
+    between = {"channel_id": id, "number__gt": after, "number__lte": known}
+    changed: list[tuple[int, events.Event, str | None]] = [
+        *(
+            (row.number, message_event(channel, row), None)
+            for row in _messages(head, after)[:MAX_READ]
+            if row.number <= known
+        ),
+        *(
+            (row.number, _reaction_event(channel, row), None)
+            for row in Reaction.objects.filter(**between)
+        ),
+        *(
+            (row.number, entry_event(channel, row), row.key)
+            for row in StorageEntry.objects.filter(**between)
+        ),
+        *(_member_events(channel, id, after, known) if is_presence(channel) else ()),
+    ]
+    changed.sort(key=lambda change: change[0])
+    previous = [after, *(number for number, _, _ in changed)]
+    changes = [
+        Change(channel, before, number, event, key=key)
+        for before, (number, event, key) in zip(previous, changed, strict=False)
+    ]
+    return changes, known
+
+
+def _messages(head: Channel, after: int) -> QuerySet[Message]:
+    """Those above `after`, in their order, by the index of ids: an index of numbers would cost a
+    quarter of each insert. Numbers rise with the ids and each message has its own: not more of the
+    last ones are above `after` than there were changes since."""
+    until = Message.objects.filter(channel_id=head.id, id__lte=head.last_message_id)
+    before = until.order_by("-id").values_list("id", flat=True)[head.number - after :].first()
+    return until.filter(id__gt=before or "", number__gt=after).order_by("id")
+
+
+def message_event(channel: str, row: Message) -> events.Event:
+    meta = None if row.by_server else events.meta(row.uid, row.umd)
+    return events.message(row.id, row.event, channel, row.data.encode(), meta)
+
+
+def entry_event(channel: str, row: StorageEntry) -> events.Event:
+    return events.storage_updated(channel, row.key, *row.shown)
+
+
+def _reaction_event(channel: str, row: Reaction) -> events.Event:
+    return events.reaction(
+        ids.new_id(int(row.created_at.timestamp() * 1000)),
+        *(channel, row.message_id, row.reaction, ACTIONS[row.removed]),
+        events.meta(row.uid, row.umd),
+    )
+
+
+def _member_events(
+    channel: str, id: int, after: int, known: int
+) -> list[tuple[int, events.Event, str | None]]:
+    """What became of each member, with the list as it is now. Where that is much, the last ones:
+    they too end with the true list, and a client is not closed for what it missed (P6)."""
+    rows = Member.objects.filter(Q(removed=False) | Q(number__gt=after), channel_id=id)
+    members = list(rows.order_by("joined"))
+    listed = members_json(member_json(row.uid, row.umd) for row in members if not row.removed)
+    changed = sorted(
+        (row for row in members if after < row.number <= known), key=lambda row: row.number
+    )
+    kept = changed[-max(1, MAX_MEMBER_BYTES // len(listed)) :]
+    return [(row.number, _member_event(channel, row, after, listed), None) for row in kept]
+
+
+def _member_event(channel: str, row: Member, after: int, listed: bytes) -> events.Event:
+    kind = events.MEMBER_ADDED if row.joined > after else events.MEMBER_UPDATED
+    kind = events.MEMBER_REMOVED if row.removed else kind
+    return events.member(kind, channel, member_json(row.uid, row.umd), listed)

@@ -1,0 +1,37 @@
+"""What a write can be; one module a noun. All go through the writer, many in one transaction."""
+
+from chat.store.operations.base import FOR_EVER, Operation
+from chat.store.operations.connections import (
+    CloseConnection,
+    OpenConnection,
+    SingleUse,
+    Subscribe,
+    Unsubscribe,
+)
+from chat.store.operations.deduplication import PublishOnce
+from chat.store.operations.ephemeral import PassOn
+from chat.store.operations.messages import SetReaction, StoreMessage, message_not_found
+from chat.store.operations.presence import ReadAgain, UpdateUmd
+from chat.store.operations.schedules import AddSchedule, CancelSchedule, RunSchedule
+from chat.store.operations.storage import SetStorage
+
+__all__ = [
+    "FOR_EVER",
+    "AddSchedule",
+    "CancelSchedule",
+    "CloseConnection",
+    "OpenConnection",
+    "Operation",
+    "PassOn",
+    "PublishOnce",
+    "ReadAgain",
+    "RunSchedule",
+    "SetReaction",
+    "SetStorage",
+    "SingleUse",
+    "StoreMessage",
+    "Subscribe",
+    "Unsubscribe",
+    "UpdateUmd",
+    "message_not_found",
+]

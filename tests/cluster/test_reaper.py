@@ -1,0 +1,224 @@
+"""Processes that are no more: their members are removed, by one of the others (P5)."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from chat.cluster import reaper as reapers
+from chat.cluster.leases import RenewLease, TakeOver
+from chat.cluster.reaper import Reaper
+from chat.fanout.member_throttle import MemberThrottle
+from chat.models import Connection, Member, Node, Subscription
+from chat.protocol.errors import ErrorCode, ProtocolError
+from chat.store.writer import Writer
+from tests.support.databases import in_thread
+from tests.support.written import do, new_id, node, opening, subscribing
+
+LEASE = 0.2
+
+
+@pytest.fixture(autouse=True)
+def _no_other_nodes(database: str) -> None:
+    Node.objects.all().delete()
+
+
+@dataclass
+class Dead:
+    """A node whose lease has run out, with a member and a plain subscriber."""
+
+    id: str
+    member: str
+    plain: str
+    channel: str
+
+
+@pytest.fixture
+def dead(database: str, channel: str) -> Dead:
+    row, presence = node(lease_seconds=600), f"presence.{channel}"
+    do(row)
+    member, plain = opening(row.id), opening(row.id)
+    do(member, plain)
+    do(subscribing(member.id, presence, node_id=row.id), subscribing(plain.id, channel))
+    do(subscribing(member.id, channel))
+    do(RenewLease(row.id, -1))
+    return Dead(row.id, member.id, plain.id, presence)
+
+
+class Process:
+    def __init__(self, writer: Writer, announced: list[Any]) -> None:
+        self.id = new_id()
+        self.announced = announced
+        self.reaper = Reaper(self.id, LEASE, writer, MemberThrottle(lambda channel: False))
+
+
+@pytest.fixture
+async def process(database: str) -> AsyncIterator[Process]:
+    announced: list[Any] = []
+    writer = Writer(asyncio.get_running_loop(), announced.append)
+    writer.start()
+    process = Process(writer, announced)
+    await writer.submit(node(id=process.id))
+    yield process
+    await writer.stop()
+
+
+def left(dead: Dead) -> tuple[bool, set[str], int]:
+    connections = Connection.objects.filter(id__in=[dead.member, dead.plain])
+    return (
+        Node.objects.filter(id=dead.id).exists(),
+        set(connections.values_list("id", flat=True)),
+        Member.objects.present().filter(channel__name=dead.channel).count(),
+    )
+
+
+async def reap(reaper: Reaper) -> None:
+    await reaper.take_over()
+    await reaper.close_left_over()
+
+
+async def grow_old(reaper: Reaper) -> None:
+    """A lease passes, in which its own is renewed as it should be."""
+    async with asyncio.timeout(10):
+        while not reaper._judges():
+            await asyncio.sleep(LEASE / 10)
+            reaper.renewed()
+
+
+async def test_what_an_expired_node_held_is_removed_and_told(process: Process, dead: Dead) -> None:
+    process.reaper.renewed()
+    await grow_old(process.reaper)
+    await reap(process.reaper)
+    assert await in_thread(lambda: left(dead)) == (False, set(), 0)
+    assert [each.channel for each in process.announced] == [dead.channel]
+    assert b"memberRemoved" in process.announced[0].event.payload
+    rows = Subscription.objects.filter(connection_id__in=[dead.member, dead.plain])
+    assert not await in_thread(rows.exists)
+
+
+async def test_one_who_was_away_itself_takes_nobody_for_dead(process: Process, dead: Dead) -> None:
+    """After a database outage every lease has run out: each first renews its own."""
+    untouched = (True, {dead.member, dead.plain}, 1)
+    await reap(process.reaper)  # it has not renewed its lease yet
+    process.reaper.renewed()
+    await reap(process.reaper)  # not for a whole lease
+    assert await in_thread(lambda: left(dead)) == untouched
+    await grow_old(process.reaper)
+    process.reaper.not_renewed()
+    await reap(process.reaper)
+    process.reaper.renewed()
+    await reap(process.reaper)
+    await grow_old(process.reaper)
+    await asyncio.sleep(LEASE)  # it stood still
+    await reap(process.reaper)
+    process.reaper.renewed()
+    await reap(process.reaper)
+    assert await in_thread(lambda: left(dead)) == untouched
+    await grow_old(process.reaper)
+    await reap(process.reaper)
+    assert await in_thread(lambda: left(dead)) == (False, set(), 0)
+
+
+async def test_a_node_that_lives_is_left_alone(process: Process, dead: Dead) -> None:
+    await in_thread(lambda: do(RenewLease(dead.id, 600)))
+    process.reaper.renewed()
+    await grow_old(process.reaper)
+    await reap(process.reaper)
+    assert await in_thread(lambda: left(dead)) == (True, {dead.member, dead.plain}, 1)
+    await in_thread(lambda: do(RenewLease(dead.id, -1)))  # and found out though it had long to go
+    async with asyncio.timeout(10):
+        while await in_thread(lambda: left(dead)) != (False, set(), 0):
+            process.reaper.renewed()
+            await reap(process.reaper)
+
+
+async def test_while_nobody_can_have_ended_the_database_is_not_asked(
+    process: Process, dead: Dead, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await in_thread(lambda: do(RenewLease(dead.id, 600)))
+    process.reaper.renewed()
+    await grow_old(process.reaper)
+    asked = []
+
+    async def read(*query: Any) -> float:
+        asked.append(query)
+        return 600.0
+
+    monkeypatch.setattr(reapers, "read", read)
+    for _ in range(5):
+        await reap(process.reaper)
+    assert len(asked) == 1
+
+
+async def test_of_several_processes_one_takes_over(
+    process: Process, dead: Dead, database: str
+) -> None:
+    others = [new_id() for _ in range(4)]
+    await in_thread(lambda: do(*(node(id=each) for each in others)))
+
+    def take(id: str) -> Any:
+        return do(TakeOver(id))[0]
+
+    taken = await asyncio.gather(*(in_thread(lambda id=id: take(id)) for id in others))
+    assert sorted(taken, key=len) == [{}, {}, {}, {dead.member: (dead.channel,)}]
+    assert await in_thread(lambda: left(dead)) == (False, {dead.member}, 1)
+    owner = others[[bool(each) for each in taken].index(True)]
+    row = await in_thread(lambda: Connection.objects.get(id=dead.member))
+    assert row.node_id == owner
+    # Should that one die in between, another takes over what it took.
+    await in_thread(lambda: do(RenewLease(owner, -1)))
+    process.reaper.renewed()
+    await grow_old(process.reaper)
+    await reap(process.reaper)
+    assert await in_thread(lambda: left(dead)) == (False, set(), 0)
+
+
+async def test_what_cannot_be_closed_yet_is_closed_later(
+    process: Process, dead: Dead, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(operation: Any) -> Any:
+        raise ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, "Away.")
+
+    with monkeypatch.context() as away:
+        away.setattr(process.reaper._writer, "submit", refuse)
+        await process.reaper.close(dead.member, (dead.channel,))
+        await process.reaper.close_left_over()
+    assert process.reaper.left_over == {dead.member: (dead.channel,)}
+    await process.reaper.close_left_over()
+    assert process.reaper.left_over == {}
+    assert await in_thread(lambda: left(dead)) == (True, {dead.plain}, 0)
+
+
+async def test_the_last_act_of_a_process_is_to_close_its_members(
+    process: Process, channel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection, presence = opening(process.id), f"presence.{channel}"
+    await process.reaper._writer.submit(connection)
+    joining = subscribing(connection.id, presence, node_id=process.id)
+    await process.reaper._writer.submit(joining)
+    await process.reaper.close_members()
+    members = Member.objects.present().filter(channel__name=presence)
+    assert not await in_thread(members.exists)
+
+
+async def test_it_goes_on_after_a_failure(
+    process: Process, dead: Dead, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reapers, "REAP_SECONDS", 0.01)
+    failures = [ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, "Away.")]
+    take_over = process.reaper.take_over
+
+    async def fail_once() -> None:
+        if failures:
+            raise failures.pop()
+        await take_over()
+
+    monkeypatch.setattr(process.reaper, "take_over", fail_once)
+    process.reaper.renewed()
+    reaping = asyncio.create_task(process.reaper.reap_for_ever())
+    async with asyncio.timeout(10):
+        while await in_thread(lambda: left(dead)) != (False, set(), 0):
+            process.reaper.renewed()
+    reaping.cancel()

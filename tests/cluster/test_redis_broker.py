@@ -1,0 +1,267 @@
+"""The link between processes, two of them in one, over a Redis of the test's own."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chat.cluster import announcer, envelope, redis_broker
+from chat.cluster.redis_broker import RedisBroker
+from chat.cluster.redis_layer import RedisLayer
+from chat.fanout.announcements import Announcement, Burst, Change, Ephemeral
+from chat.protocol.events import Event
+from tests.support.servers import Program, redis_url, start_redis
+
+LIMIT_SECONDS = 15
+EVENT = Event(b'{"event":"chat","data":"\xe2\x9d\xa4"}')
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[Program]:
+    program = start_redis(tmp_path)
+    yield program
+    if program.running:
+        program.stop()
+
+
+class Process:
+    """One end: what it was told, and how often it looked at the heads of its channels."""
+
+    def __init__(self, name: str, redis: Program, **handlers: Any) -> None:
+        self.got: list[Announcement] = []
+        self.checks = 0
+        self.listens: set[str] = set()
+        self._news = asyncio.Event()
+        self.broker = RedisBroker(
+            name,
+            RedisLayer(hosts=[redis_url(redis)]),
+            deliver=self._deliver,
+            check=self._check,
+            channels=lambda: self.listens,
+            listens=lambda channel: channel in self.listens,
+            handlers=handlers,
+        )
+
+    def _deliver(self, item: Announcement) -> None:
+        self.got.append(item)
+        self._news.set()
+
+    def _check(self) -> None:
+        self.checks += 1
+        self._news.set()
+
+    async def join(self, channel: str) -> None:
+        self.listens.add(channel)
+        await self.broker.subscribe(channel)
+
+    async def until(self, condition: Any) -> None:
+        async with asyncio.timeout(LIMIT_SECONDS):
+            while not condition():
+                self._news.clear()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._news.wait(), 0.05)
+
+
+@asynccontextmanager
+async def running(*processes: Process) -> AsyncIterator[None]:
+    try:
+        for process in processes:
+            await process.broker.start()
+            assert process.broker.works
+        for process in processes:
+            await process.until(lambda process=process: process.broker.works)
+        yield
+    finally:
+        for process in processes:
+            await process.broker.stop()
+
+
+def change(number: int, channel: str = "c", **more: Any) -> Change:
+    return Change(channel, number - 1, number, EVENT, **more)
+
+
+def shown(item: Announcement) -> tuple[Any, ...]:
+    number = item.number if isinstance(item, Change) else None
+    key = item.key
+    return item.channel, item.follows, number, item.event.payload, item.origin, item.echo, key
+
+
+async def test_what_is_announced_reaches_those_who_joined_as_it_was(redis: Program) -> None:
+    one, other, third = (Process(name, redis) for name in ("one", "other", "third"))
+    async with running(one, other, third):
+        await other.join("c")
+        await third.join("d")
+        sent = [
+            change(7, origin="x", echo=True),
+            Ephemeral("c", 7, EVENT, "x", False),
+            change(8, key="k"),
+            Ephemeral("c", 8, EVENT),
+        ]
+        for item in sent:
+            one.broker.announce(item)
+        one.broker.announce(change(1, "d"))
+        await other.until(lambda: len(other.got) == 4)
+        await third.until(lambda: len(third.got) == 1)
+    assert [shown(item) for item in other.got] == [shown(item) for item in sent]
+    assert [shown(item) for item in third.got] == [shown(change(1, "d"))]
+
+
+async def test_messages_in_a_row_cross_as_each_would_alone(redis: Program) -> None:
+    one, other = Process("one", redis), Process("other", redis)
+    burst = Burst("c", 7, [EVENT.frame, Event(b"{}").frame], "x", True)
+    async with running(one, other):
+        await other.join("c")
+        one.broker.announce_burst(burst)
+        await other.until(lambda: len(other.got) == 2)
+    assert [shown(item) for item in other.got] == [
+        ("c", 7, None, payload, "x", True, None) for payload in (EVENT.payload, b"{}")
+    ]
+
+
+async def test_nothing_comes_back_to_its_own_process(redis: Program) -> None:
+    one, other = Process("one", redis), Process("other", redis)
+    async with running(one, other):
+        await one.join("c")
+        await other.join("c")
+        one.broker.announce(change(1))
+        other.broker.announce(change(2))
+        await other.until(lambda: len(other.got) == 1)
+        await one.until(lambda: len(one.got) == 1)
+    assert [shown(item) for item in one.got] == [shown(change(2))]
+
+
+async def test_whoever_has_joined_gets_the_very_next(redis: Program) -> None:
+    """Joining returns once Redis has confirmed it."""
+    one, other = Process("one", redis), Process("other", redis)
+    async with running(one, other):
+        for number in range(200):
+            await other.join(f"c{number}")
+            one.broker.announce(change(1, f"c{number}"))
+        await other.until(lambda: len(other.got) == 200)
+
+
+async def test_two_join_a_channel_at_once_and_both_wait(redis: Program) -> None:
+    one, other = Process("one", redis), Process("other", redis)
+    async with running(one, other):
+        for number in range(50):
+            await asyncio.gather(*(other.join(f"c{number}") for _ in range(3)))
+            one.broker.announce(change(1, f"c{number}"))
+        await other.until(lambda: len(other.got) == 50)
+
+
+async def test_a_channel_left_and_joined_again_is_joined(
+    redis: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_broker, "LINGER_SECONDS", 0)
+    one, other = Process("one", redis), Process("other", redis)
+    async with running(one, other):
+        for number in range(1, 20):
+            await other.join("c")
+            one.broker.announce(change(number))
+            await other.until(lambda number=number: len(other.got) == number)
+            other.listens.clear()
+            other.broker.unsubscribe("c")
+            if number % 2:
+                await asyncio.sleep(0)
+
+
+async def test_nodes_tell_each_other(redis: Program) -> None:
+    told: list[Any] = []
+    one, other = Process("one", redis), Process("other", redis, umd=lambda *what: told.append(what))
+    async with running(one, other):
+        one.broker.tell_all("umd", "id", ["c"], None)
+        await other.until(lambda: told)
+    assert told == [("id", ["c"], None)]
+
+
+async def test_what_cannot_be_read_is_passed_over(redis: Program) -> None:
+    one, other = Process("one", redis), Process("other", redis)
+    async with running(one, other):
+        await other.join("c")
+        one.broker.tell_all("from-the-future", 1)
+        one.broker._announcer.send(envelope.group_of("c"), ["change", "too", "few"])
+        one.broker.announce(change(1))
+        await other.until(lambda: len(other.got) == 1)
+
+
+async def test_a_newer_version_makes_it_look_into_the_database(
+    redis: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = Process("one", redis), Process("other", redis)
+    async with running(one, other):
+        await other.join("c")
+        await other.until(lambda: other.checks > 0)
+        before = other.checks
+        newer = envelope.message([["odd"]], "newer") | {"v": envelope.VERSION + 1}
+        await one.broker._layer.group_send_many([(envelope.group_of("c"), newer)])
+        await other.until(lambda: other.checks > before)
+    assert other.got == []
+
+
+async def test_it_comes_back_after_redis_was_away_and_everybody_looks(redis: Program) -> None:
+    one, other = Process("one", redis), Process("other", redis)
+    async with running(one, other):
+        await other.join("c")
+        redis.stop()
+        one.broker.announce(change(1))  # nobody waits
+        await one.until(lambda: not one.broker.works)
+        before = other.checks
+        redis.start(lambda: True)
+        await other.until(lambda: other.broker.works and other.checks > before)
+        await one.until(lambda: one.broker.works)
+        one.broker.announce(change(2))
+        await other.until(lambda: any(isinstance(i, Change) and i.number == 2 for i in other.got))
+
+
+async def test_it_begins_without_redis_and_links_when_it_is_there(redis: Program) -> None:
+    redis.stop()
+    one = Process("one", redis)
+    await one.broker.start()
+    async with asyncio.timeout(5):
+        await one.join("c")  # at once: heads are looked at meanwhile
+    assert not one.broker.works
+    redis.start(lambda: True)
+    await one.until(lambda: one.broker.works)
+    other = Process("other", redis)
+    async with running(other):
+        other.broker.announce(change(1))
+        await one.until(lambda: len(one.got) == 1)
+    await one.broker.stop()
+
+
+async def test_what_was_announced_leaves_before_it_stops(redis: Program) -> None:
+    one, other = Process("one", redis), Process("other", redis)
+    async with running(other):
+        await other.join("c")
+        async with running(one):
+            one.broker.announce(change(1))
+        await other.until(lambda: len(other.got) == 1)
+
+
+async def test_a_link_that_goes_deaf_begins_anew(
+    redis: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_broker, "PROBE_SECONDS", 0.2)
+    monkeypatch.setattr(announcer, "SEND_SECONDS", 0.2)
+    one = Process("one", redis)
+    async with running(one):
+        before = one.checks
+        with redis.paused():
+            await one.until(lambda: not one.broker.works)
+        await one.until(lambda: one.broker.works and one.checks > before)
+
+
+async def test_what_waits_is_bounded(redis: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(announcer, "MAX_QUEUED", 10)
+    one, other = Process("one", redis), Process("other", redis)
+    async with running(one, other):
+        before = other.checks
+        for number in range(100):
+            one.broker._announcer.send(envelope.group_of("c"), envelope.encode(change(number)))
+        assert len(one.broker._announcer._queue) == 10
+        await other.until(lambda: other.checks > before)  # they are told to look
+        await one.until(lambda: one.broker.works)

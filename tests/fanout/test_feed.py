@@ -1,0 +1,790 @@
+"""One order for all, no gap, nothing twice: whatever arrives, in whatever order (P2, P3, P4)."""
+
+import asyncio
+import itertools
+import random
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chat.fanout import feed
+from chat.fanout.announcements import Burst, Change, Ephemeral
+from chat.fanout.batch import Flusher
+from chat.fanout.feed import Subscriber
+from chat.fanout.hub import Hub
+from chat.fanout.send_queue import AsgiSendQueue
+from chat.fanout.transport import Receiver, SendQueue
+from chat.protocol.errors import ErrorCode, ProtocolError
+from chat.protocol.events import Event
+
+if TYPE_CHECKING:
+    from chat.cluster.redis_broker import RedisBroker
+
+
+@pytest.fixture(autouse=True)
+def _repair_at_once() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(feed, "REPAIR_AFTER_SECONDS", 0)
+        patch.setattr(feed, "RETRY_AFTER_SECONDS", 0)
+        yield
+
+
+def change(number: int, previous: int | None = None, **rest: Any) -> Change:
+    before = number - 1 if previous is None else previous
+    return Change("c", before, number, Event(b"%d" % number), **rest)
+
+
+def passing(follows: int, name: str, **rest: Any) -> Ephemeral:
+    return Ephemeral("c", follows, Event(name.encode()), **rest)
+
+
+def burst(follows: int, names: list[str], **rest: Any) -> Burst:
+    return Burst("c", follows, [Event(name.encode()).frame for name in names], **rest)
+
+
+class Reader:
+    """The socket of a subscriber that reads all, as its server holds it."""
+
+    def __init__(self, got: list[str]) -> None:
+        self._got = got
+
+    @property
+    def transport(self) -> asyncio.Transport:
+        return cast("asyncio.Transport", self)
+
+    def write(self, data: bytes) -> None:
+        while data:  # frames of less than 126 bytes
+            end = 2 + data[1]
+            self._got.append(data[2:end].decode())
+            data = data[end:]
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def open(self, receiver: Receiver, send_queue: SendQueue) -> None: ...
+    def send_close(self, code: int, reason: str) -> None: ...
+    def abort(self) -> None: ...
+    def ping(self) -> bool:
+        return True
+
+    def pause_frames(self) -> None: ...
+    def resume_frames(self) -> None: ...
+
+
+class Through:
+    """Which way frames go to the subscribers, and how many silent ones listen beside: more than
+    FEW share a lane."""
+
+    direct = False
+    beside = 0
+
+
+@pytest.fixture(
+    params=[(False, 0), (True, 0), (True, feed.FEW + 2)],
+    ids=["through ASGI", "direct", "direct, on lanes"],
+    autouse=True,
+    scope="module",
+)
+def _through(request: pytest.FixtureRequest) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Through, "direct", request.param[0])
+        patch.setattr(Through, "beside", request.param[1])
+        yield
+
+
+@dataclass
+class Channel:
+    """The channel as its database and its other processes hold it, and who listens here."""
+
+    committed: list[Change] = field(default_factory=list)
+    gone: set[int] = field(default_factory=set)  # purged, or reactions that changed again since
+    failures: int = 0  # reads that the database will not answer
+    reads: int = 0
+    received: dict[str, list[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.hub = Hub(self.read_changes)
+        self.subscribers: dict[str, Subscriber] = {}
+        self._tick: Flusher | None = None
+
+    async def read_changes(self, channel: str, after: int) -> tuple[list[Change], int]:
+        self.reads += 1
+        if self.failures:
+            self.failures -= 1
+            raise ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, "Away.")
+        head = len(self.committed)
+        await asyncio.sleep(0)
+        numbers = [number for number in range(after + 1, head + 1) if number not in self.gone]
+        previous = [after, *numbers]
+        return [change(*pair) for pair in zip(numbers, previous, strict=False)], head
+
+    def join(self, name: str) -> None:
+        got = self.received[name] = []
+        self.subscribers[name] = Subscriber(name, self._send_queue(got))
+        self.hub.join("c", self.subscribers[name])
+
+    def _send_queue(self, got: list[str]) -> AsgiSendQueue | SendQueue:
+        if Through.direct:
+            self._tick = self._tick or Flusher(asyncio.get_running_loop())
+            return SendQueue(Reader(got), self._tick)
+
+        async def send(message: Any) -> None:
+            got.append(message["text"])
+
+        return AsgiSendQueue(send, lambda: None)
+
+    def settle(self, name: str, head: int) -> None:
+        """And as many as listen beside, who leave with the last of the others."""
+        self.hub.settle("c", self.subscribers[name], head)
+        for at in range(Through.beside if len(self.subscribers) == 1 else 0):
+            beside = Subscriber(f"beside {at}", self._send_queue([]))
+            self.hub.join("c", beside)
+            self.hub.settle("c", beside, head)
+
+    def leave(self, name: str) -> None:
+        self.hub.leave("c", name)
+        del self.subscribers[name]
+        for at in range(0 if self.subscribers else Through.beside):
+            self.hub.leave("c", f"beside {at}")
+
+    def numbers(self, name: str) -> list[int]:
+        return [int(text) for text in self.received[name] if text.isdigit()]
+
+
+async def all_repaired() -> None:
+    async with asyncio.timeout(5):
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.gather(*others)
+    await turn()
+
+
+async def turn() -> None:
+    """What was given to the send queues is written."""
+    await asyncio.sleep(0)
+
+
+def run(scenario: Callable[[], Awaitable[None]]) -> None:
+    async def whole() -> None:
+        await scenario()
+        await all_repaired()
+
+    asyncio.run(whole())
+
+
+def up_to(number: int) -> list[Change]:
+    return [change(each) for each in range(1, number + 1)]
+
+
+arrivals = st.integers(1, 12).flatmap(
+    lambda last: st.tuples(
+        st.just(last),
+        st.lists(st.integers(1, last), min_size=1, max_size=30),  # duplicates, losses, any order
+        st.lists(st.integers(0, last), max_size=6),  # what passing messages follow
+        st.randoms(use_true_random=False),
+        st.integers(0, 2),
+    )
+)
+
+
+@given(arrivals)
+def test_every_change_is_delivered_once_and_in_order(drawn: Any) -> None:
+    last, numbers, follows, random, failures = drawn
+    channel = Channel(committed=up_to(last), failures=failures)
+    items: list[Change | Ephemeral] = [change(number) for number in numbers]
+    items += [passing(place, f"p{at}") for at, place in enumerate(follows)]
+    random.shuffle(items)
+
+    async def scenario() -> None:
+        channel.join("jim")
+        channel.settle("jim", 0)
+        for item in items:
+            channel.hub.announce(item)
+            if random.random() < 0.3:
+                await asyncio.sleep(0)
+
+    run(scenario)
+    known = max(numbers + follows)
+    delivered = channel.numbers("jim")
+    assert delivered == list(range(1, len(delivered) + 1))
+    assert len(delivered) >= known
+    got = channel.received["jim"]
+    for at, place in enumerate(follows):
+        assert got.count(f"p{at}") == 1
+        assert place == 0 or got.index(str(place)) < got.index(f"p{at}")
+
+
+@given(arrivals, st.booleans(), st.sampled_from([None, "jim"]))
+def test_messages_in_a_row_come_as_each_would_alone(
+    drawn: Any, echo: bool, origin: str | None
+) -> None:
+    """To one who listens, one who has not been released yet, and one who is ahead."""
+    last, numbers, follows, random, _ = drawn
+    rows = [(place, [f"p{at}-{n}" for n in range(3)]) for at, place in enumerate(follows)]
+    items: list[Change | Burst] = [change(number) for number in numbers]
+    items += [burst(place, names, echo=echo, origin=origin) for place, names in rows]
+    random.shuffle(items)
+    release_at = random.randrange(len(items))
+
+    def told(together: bool) -> dict[str, list[str]]:
+        channel = Channel(committed=up_to(last))
+
+        async def scenario() -> None:
+            for name in ("jim", "late", "ahead"):
+                channel.join(name)
+            channel.settle("jim", 0)
+            channel.settle("ahead", last)
+            for at, item in enumerate(items):
+                if at == release_at:
+                    channel.settle("late", 0)
+                if isinstance(item, Change):
+                    channel.hub.announce(item)
+                elif together:
+                    channel.hub.announce_burst(item)
+                else:
+                    for each in item.items():
+                        channel.hub.announce(each)
+
+        run(scenario)
+        return channel.received
+
+    assert told(together=True) == told(together=False)
+
+
+@given(arrivals, st.sets(st.integers(1, 12)))
+def test_what_the_database_no_longer_holds_holds_nothing_up(drawn: Any, gone: set[int]) -> None:
+    last, numbers, _, random, _ = drawn
+    channel = Channel(committed=up_to(last), gone=gone)
+    random.shuffle(numbers)
+
+    async def scenario() -> None:
+        channel.join("jim")
+        channel.settle("jim", 0)
+        for number in numbers:
+            channel.hub.announce(change(number))
+        channel.hub.announce(passing(last, "p"))
+        await all_repaired()
+        channel.committed.append(change(last + 1))
+        channel.hub.announce(channel.committed[-1])
+
+    run(scenario)
+    delivered = channel.numbers("jim")
+    assert delivered == sorted(set(delivered))
+    assert set(delivered) >= set(range(1, last + 2)) - gone
+    assert channel.received["jim"][-2:] == ["p", str(last + 1)]
+
+
+@given(st.data())
+def test_a_subscriber_gets_what_is_above_its_head_and_nothing_below(data: st.DataObject) -> None:
+    """Commits, announcements on their way, and subscribers that join: in any order at all."""
+    channel, on_the_way = Channel(), list[Change]()
+    heads: dict[str, int] = {}
+    unsettled: list[str] = []
+
+    def commit() -> None:
+        channel.committed.append(change(len(channel.committed) + 1))
+        on_the_way.append(channel.committed[-1])
+
+    def arrive() -> None:
+        if on_the_way:
+            item = on_the_way.pop(data.draw(st.integers(0, len(on_the_way) - 1)))
+            if data.draw(st.booleans()) or item.number == len(channel.committed):
+                channel.hub.announce(item)  # else it is lost
+
+    def join() -> None:
+        name = f"s{len(heads)}"
+        channel.join(name)
+        heads[name] = len(channel.committed)  # its subscription is committed with this head
+        unsettled.append(name)
+
+    def settle() -> None:
+        if unsettled:
+            name = unsettled.pop(0)  # the writer answers in the order of the commits
+            channel.settle(name, heads[name])
+
+    async def scenario() -> None:
+        for step in data.draw(st.lists(st.sampled_from([commit, arrive, join, settle]))):
+            step()
+            if data.draw(st.booleans()):
+                await asyncio.sleep(0)
+        commit()
+        while unsettled:
+            settle()
+        channel.hub.announce(channel.committed[-1])
+
+    run(scenario)
+    for name, head in heads.items():
+        assert channel.numbers(name) == list(range(head + 1, len(channel.committed) + 1))
+
+
+@given(
+    st.lists(st.sampled_from(["stored", "passing", "another's"]), min_size=1, max_size=12),
+    st.sets(st.integers(1, 12)),
+    st.randoms(use_true_random=False),
+)
+def test_what_one_sends_keeps_its_order(
+    sends: list[str], lost: set[int], random: random.Random
+) -> None:
+    """Stored or passing, though stored ones are lost on the way and others' come in between."""
+    channel, own, others, expected, last = Channel(), list[Any](), list[Change](), [], 0
+    for send in sends:
+        if send == "passing":
+            own.append(passing(last, f"p{len(own)}"))
+            expected.append(f"p{len(own) - 1}")
+            continue
+        number = len(channel.committed) + 1
+        channel.committed.append(change(number))
+        if send == "stored":
+            own.append(change(number))
+            expected.append(str(number))
+            last = number
+        else:
+            others.append(change(number))
+    arriving = [*own]
+    for item in others:
+        arriving.insert(random.randint(0, len(arriving)), item)
+
+    async def scenario() -> None:
+        channel.join("jim")
+        channel.settle("jim", 0)
+        for item in arriving:
+            if not (isinstance(item, Change) and item.number in lost):
+                channel.hub.announce(item)
+        for item in channel.committed[-1:]:
+            channel.hub.announce(item)
+
+    run(scenario)
+    assert [text for text in channel.received["jim"] if text in expected] == expected
+
+
+def test_nothing_is_read_while_nothing_is_missing() -> None:
+    channel = Channel(committed=up_to(3))
+
+    async def scenario() -> None:
+        channel.join("jim")
+        channel.settle("jim", 0)
+        for number in (2, 1, 3):
+            channel.hub.announce(change(number))
+
+    run(scenario)
+    assert channel.numbers("jim") == [1, 2, 3]
+    assert channel.reads == 0
+
+
+def test_a_gap_is_read_again_until_the_database_is_back() -> None:
+    channel = Channel(committed=up_to(2), failures=3)
+
+    async def scenario() -> None:
+        channel.join("jim")
+        channel.settle("jim", 0)
+        channel.hub.announce(change(2))
+
+    run(scenario)
+    assert channel.numbers("jim") == [1, 2]
+    assert channel.reads == 4
+
+
+def test_a_gap_is_read_once_though_its_end_is_gone() -> None:
+    """What was read up to is known, also where the last of it is no longer there."""
+    channel = Channel(committed=up_to(4), gone={3, 4})
+
+    async def scenario() -> None:
+        channel.join("jim")
+        channel.settle("jim", 0)
+        channel.hub.announce(change(2))
+        await all_repaired()
+        channel.committed.append(change(5))
+        channel.hub.announce(change(5))
+        await turn()
+        assert channel.numbers("jim") == [1, 2, 5]
+
+    run(scenario)
+    assert channel.reads == 1
+
+
+def test_a_passing_message_overtakes_nobody_elses_gap() -> None:
+    """Of a sender whose own changes have all been delivered: it need not wait (P4)."""
+    channel = Channel(committed=up_to(3), failures=10**9)
+
+    async def scenario() -> None:
+        channel.join("jim")
+        channel.settle("jim", 0)
+        channel.hub.announce(change(3))
+        channel.hub.announce(passing(0, "typing"))
+        await turn()
+        assert channel.received["jim"] == ["typing"]
+        channel.leave("jim")
+
+    asyncio.run(scenario())
+
+
+def test_passing_messages_that_wait_for_the_database_are_bounded_and_changes_are_not() -> None:
+    last = 3 * feed.MAX_WAITING
+    channel = Channel(committed=up_to(last), failures=20)
+
+    async def scenario() -> None:
+        channel.join("jim")
+        channel.settle("jim", 0)
+        channel.join("pam")  # her subscription is not committed yet
+        for number in range(2, last + 1):
+            channel.hub.announce(passing(1, f"before {number}"))
+            channel.hub.announce(change(number))
+        await all_repaired()
+        channel.settle("pam", 1)
+
+    run(scenario)
+    assert channel.numbers("jim") == list(range(1, last + 1))
+    assert channel.numbers("pam") == list(range(2, last + 1))
+    for name in ("jim", "pam"):
+        assert 0 < len(channel.received[name]) - last <= feed.MAX_WAITING
+
+
+@pytest.mark.parametrize(("echo", "got"), [(False, []), (True, ["1", "p"])])
+def test_the_sender_gets_its_own_only_with_echo(echo: bool, got: list[str]) -> None:
+    channel = Channel(committed=up_to(1))
+
+    async def scenario() -> None:
+        for name in ("jim", "pam"):
+            channel.join(name)
+            channel.settle(name, 0)
+        channel.hub.announce(change(1, origin="jim", echo=echo))
+        channel.hub.announce(passing(1, "p", origin="jim", echo=echo))
+
+    run(scenario)
+    assert channel.received == {"jim": got, "pam": ["1", "p"]}
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_a_storage_entry_s_change_is_for_those_who_observe_its_key(held: bool) -> None:
+    """To all others it leaves no gap; what was read again after a gap is not for them either."""
+    channel = Channel(committed=[change(1, key="a"), change(2), change(3, key="b"), change(4)])
+
+    async def read_changes(name: str, after: int) -> tuple[list[Change], int]:
+        return channel.committed[after:], 4
+
+    async def scenario() -> None:
+        channel.hub = Hub(read_changes)
+        for name, keys in (("jim", "a"), ("pam", "ab"), ("eve", "")):
+            channel.join(name)
+            channel.subscribers[name].observes = keys.__contains__
+        names = list(channel.subscribers)
+        for name in names if not held else names[:1]:
+            channel.settle(name, 0)
+        for number in (1, 2, 4):  # the third is lost
+            channel.hub.announce(channel.committed[number - 1])
+        await all_repaired()
+        for name in names[1:] if held else ():
+            channel.settle(name, 0)
+
+    run(scenario)
+    assert [channel.numbers(name) for name in ("jim", "pam", "eve")] == [
+        [1, 2, 4],
+        [1, 2, 3, 4],
+        [2, 4],
+    ]
+
+
+def test_after_leaving_nothing_comes() -> None:
+    channel = Channel(committed=up_to(3))
+
+    async def scenario() -> None:
+        for name in ("jim", "pam"):
+            channel.join(name)
+            channel.settle(name, 0)
+        channel.hub.announce(change(1))
+        channel.leave("jim")
+        channel.hub.announce(change(3))
+
+    run(scenario)
+    assert channel.received == {"jim": ["1"], "pam": ["1", "2", "3"]}
+
+
+def test_the_last_to_leave_ends_the_repair() -> None:
+    channel = Channel(committed=up_to(2), failures=10**9)
+
+    async def scenario() -> None:
+        channel.join("jim")
+        channel.settle("jim", 0)
+        channel.hub.announce(change(2))
+        channel.leave("jim")
+        await asyncio.sleep(0)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(scenario())
+    assert channel.received["jim"] == []
+
+
+def test_one_who_comes_again_begins_at_its_new_head() -> None:
+    channel = Channel(committed=up_to(5))
+
+    async def scenario() -> None:
+        channel.join("jim")
+        channel.settle("jim", 1)
+        channel.leave("jim")
+        channel.hub.announce(change(2))
+        channel.join("jim")
+        channel.settle("jim", 4)
+        channel.hub.announce(change(5))
+
+    run(scenario)
+    assert channel.received["jim"] == ["5"]
+
+
+def test_what_nobody_listens_to_is_forgotten() -> None:
+    channel = Channel()
+    channel.hub.announce(change(1))
+    channel.hub.leave("c", "nobody")
+    assert not channel.reads
+
+
+# --- lanes ---------------------------------------------------------------------------------------
+
+NAMES = [f"s{at}" for at in range(feed.FEW + 4)]
+
+
+@dataclass
+class Plain:
+    """What a subscriber gets, told without lanes: one item after the other."""
+
+    name: str
+    keys: str
+    got: list[str] = field(default_factory=list)
+    head: int | None = None  # None: it is held back
+    held: list[Change | Ephemeral] = field(default_factory=list)
+
+    def take(self, item: Change | Ephemeral) -> None:
+        if item.key is not None and item.key not in self.keys:
+            return
+        if self.head is None:
+            self.held.append(item)
+        elif (item.echo or item.origin != self.name) and item.place > self.head:
+            self.got.append(item.event.text)
+
+    def settle(self, head: int) -> None:
+        self.head = head
+        for item in self.held:
+            self.take(item)
+
+
+@settings(max_examples=80)
+@given(st.data())
+def test_each_gets_what_it_would_get_without_lanes(data: st.DataObject) -> None:
+    """Whoever joins, is let through, leaves or is answered between, in the same turn or later."""
+    steps = st.sampled_from(
+        ["join", "settle", "leave", "change", "passing", "row", "answer", "turn"]
+    )
+    weighted = st.lists(steps | st.sampled_from(["join", "settle", "passing"]), max_size=60)
+    channel, model, finished = Channel(), dict[str, Plain](), list[tuple[Plain, list[str]]]()
+    counter, number = 0, 0
+
+    def drawn_name(among: list[str]) -> str:
+        return data.draw(st.sampled_from(among))
+
+    def leave(name: str) -> None:
+        channel.hub.leave("c", name)
+        finished.append((model.pop(name), channel.received[name]))
+
+    def announce(item: Change | Ephemeral) -> None:
+        channel.hub.announce(item)
+        for one in model.values():
+            one.take(item)
+
+    async def scenario() -> None:
+        nonlocal counter, number
+        channel.join("first")  # so that the channel never ends
+        channel.hub.settle("c", channel.subscribers["first"], 0)
+        model["first"] = Plain("first", "", head=0)
+        for name in NAMES[: data.draw(st.sampled_from([0, feed.FEW, feed.FEW + 1]))]:
+            channel.join(name)
+            channel.hub.settle("c", channel.subscribers[name], 0)
+            model[name] = Plain(name, "", head=0)
+        for step in data.draw(weighted):
+            counter += 1
+            others = [name for name in model if name != "first"]
+            absent = [name for name in NAMES if name not in model]
+            unsettled = [name for name in others if model[name].head is None]
+            rest = {
+                "origin": data.draw(st.sampled_from([None, *NAMES]))
+                if step in ("change", "passing", "row")
+                else None
+            }
+            if step == "join" and absent:
+                name, keys = absent[0], data.draw(st.sampled_from(["", "a", "ab"]))
+                channel.join(name)
+                channel.subscribers[name].observes = keys.__contains__
+                model[name] = Plain(name, keys)
+            elif step == "settle" and unsettled:
+                name, head = drawn_name(unsettled), number + data.draw(st.integers(0, 2))
+                channel.hub.settle("c", channel.subscribers[name], head)
+                model[name].settle(head)
+            elif step == "leave" and others:
+                leave(drawn_name(others))
+            elif step == "change":
+                number += 1
+                key = data.draw(st.sampled_from([None, None, "a", "b"]))
+                announce(change(number, key=key, echo=data.draw(st.booleans()), **rest))
+            elif step == "passing":
+                announce(passing(number, f"p{counter}", echo=data.draw(st.booleans()), **rest))
+            elif step == "row":
+                names = [f"r{counter}-{at}" for at in range(2)]
+                row = burst(number, names, echo=data.draw(st.booleans()), **rest)
+                channel.hub.announce_burst(row)
+                for one, item in itertools.product(model.values(), row.items()):
+                    one.take(item)
+            elif step == "answer":
+                name = drawn_name([*model])
+                channel.subscribers[name].send_queue.push(Event(b"a%d" % counter))
+                model[name].got.append(f"a{counter}")
+            elif step == "turn":
+                await turn()
+        for name in [*model]:
+            leave(name)
+
+    run(scenario)
+    for plain, got in finished:
+        assert got == plain.got
+
+
+@pytest.mark.parametrize("count", [feed.FEW, feed.FEW + 1])
+def test_what_a_sender_does_not_get_ends_no_order(count: int) -> None:
+    """Its own without echo, others' and answers, all in one turn."""
+    channel, names = Channel(), NAMES[:count]
+
+    async def scenario() -> None:
+        for name in names:
+            channel.join(name)
+            channel.hub.settle("c", channel.subscribers[name], 0)
+        for at, origin in enumerate([*names, None, names[0], names[0], None]):
+            channel.hub.announce(passing(0, f"p{at}", origin=origin))
+            if at == 1:
+                channel.subscribers[names[2]].send_queue.push(Event(b"answer"))
+
+    run(scenario)
+    sent = [*(f"p{at}" for at in range(count + 4))]
+    for at, name in enumerate(names):
+        own = {f"p{at}"} | ({f"p{count + 1}", f"p{count + 2}"} if at == 0 else set())
+        expected = [text for text in sent if text not in own]
+        if at == 2:
+            expected.insert(2, "answer")
+        assert channel.received[name] == expected
+
+
+@pytest.mark.parametrize("count", [feed.FEW, feed.FEW + 1, feed.FEW + 2])
+def test_who_leaves_or_comes_within_a_turn_gets_no_more_and_no_less(count: int) -> None:
+    channel, names = Channel(), NAMES[:count]
+
+    async def scenario() -> None:
+        for name in names:
+            channel.join(name)
+            channel.hub.settle("c", channel.subscribers[name], 0)
+        channel.hub.announce(passing(0, "one"))
+        channel.hub.leave("c", names[0])
+        channel.hub.announce(passing(0, "two"))
+        channel.join("late")
+        channel.hub.announce(passing(0, "three"))
+        channel.hub.settle("c", channel.subscribers["late"], 0)
+        channel.hub.announce(passing(0, "four"))
+
+    run(scenario)
+    whole = ["one", "two", "three", "four"]
+    got = {name: channel.received[name] for name in names[1:]}
+    assert got == dict.fromkeys(names[1:], whole)
+    assert channel.received[names[0]] == whole[:1]
+    assert channel.received["late"] == whole[2:]
+
+
+class Link:
+    """A broker. While it works, the test decides how long a gap is waited for: `over` ends each
+    such time."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, works: bool = True) -> None:
+        self.works = works
+        self._waits: list[asyncio.Future[None]] = []
+        self._sleep = asyncio.sleep
+        monkeypatch.setattr(asyncio, "sleep", self._wait)
+
+    async def _wait(self, seconds: float) -> None:
+        if seconds == feed.LINKED_REPAIR_AFTER_SECONDS:
+            self._waits.append(asyncio.get_running_loop().create_future())
+            await self._waits[-1]
+        else:
+            await self._sleep(seconds)
+
+    async def over(self) -> None:
+        await turns()
+        for wait in self._waits:
+            wait.set_result(None)
+        self._waits.clear()
+        await turns()
+
+
+async def turns() -> None:
+    """Time enough for a gap to be read."""
+    for _ in range(20):
+        await turn()
+
+
+@pytest.mark.parametrize(
+    ("works", "got"), [(True, ["1", "p", "2", "3"]), (False, ["1", "2", "3", "p"])]
+)
+def test_what_a_link_that_works_brings_late_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, works: bool, got: list[str]
+) -> None:
+    """Its process is busy: the database would have its stored messages before the link brings the
+    passing one between them (P4)."""
+    channel = Channel(committed=up_to(3))
+
+    async def scenario() -> None:
+        link = Link(monkeypatch, works=works)
+        channel.hub.broker = cast("RedisBroker", link)
+        channel.join("jim")
+        channel.settle("jim", 0)
+        channel.hub.deliver(change(3))  # of another process, which is not busy
+        await turns()
+        for item in (change(1), passing(1, "p"), change(2)):
+            channel.hub.deliver(item)
+        await link.over()
+
+    run(scenario)
+    assert channel.received == {"jim": got}
+
+
+def test_each_gap_is_waited_for_as_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first one closes in time; the next begins before that one's time is over."""
+    channel = Channel(committed=up_to(5))
+
+    async def scenario() -> None:
+        link = Link(monkeypatch)
+        channel.hub.broker = cast("RedisBroker", link)
+        channel.join("jim")
+        channel.settle("jim", 0)
+        channel.hub.deliver(change(2))
+        await turns()
+        channel.hub.deliver(change(1))
+        channel.hub.deliver(change(5))
+        await link.over()
+        for item in (change(3), passing(3, "p"), change(4)):
+            channel.hub.deliver(item)
+        await link.over()
+
+    run(scenario)
+    assert channel.received == {"jim": ["1", "2", "3", "p", "4", "5"]}
+    assert channel.reads == 0
+
+
+def test_what_a_link_that_works_has_lost_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    channel = Channel(committed=up_to(3))
+
+    async def scenario() -> None:
+        link = Link(monkeypatch)
+        channel.hub.broker = cast("RedisBroker", link)
+        channel.join("jim")
+        channel.settle("jim", 0)
+        channel.hub.deliver(change(3))
+        await link.over()
+
+    run(scenario)
+    assert channel.numbers("jim") == [1, 2, 3]

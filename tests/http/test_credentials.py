@@ -1,0 +1,75 @@
+"""Whose call it is, and what is read of a connection for it (protocol.md sections 14 and 15)."""
+
+import json
+
+import pytest
+from pytest_django import Settings
+
+from chat.actions.connections import secret_hash
+from chat.http.credentials import _session_of, is_api_key
+from chat.protocol.errors import ProtocolError
+from tests.support.written import do, new_id, node, opening, subscribing
+
+SECRET = "secret"
+
+
+@pytest.fixture
+def connection_id(database: str, channel: str) -> str:
+    """A connection subscribed to ten channels, to one of them with a subscribe token."""
+    here = node()
+    channels = {f"{channel}-{n}": {"subscribe": True} for n in range(9)}
+    channels[f"{channel}-0"]["alias"] = f"{channel}-alias"  # type: ignore[assignment]
+    claims = json.dumps({"exp": 2**31, "scope": "connect", "uid": "jim", "channels": channels})
+    opened = opening(here.id, claims=claims, secret_hash=secret_hash(SECRET))
+    theirs = {f"{channel}-9": {"subscribe": True, "alias": f"{channel}-other"}}
+    token = json.dumps({"exp": 2**31, "scope": "subscribe", "uid": "jim", "channels": theirs})
+    do(here)
+    do(opened)
+    do(*(subscribing(opened.id, name) for name in channels))
+    do(subscribing(opened.id, f"{channel}-9", claims=token))
+    return opened.id
+
+
+@pytest.mark.parametrize(
+    ("asked", "meant"),
+    [
+        ("-3", {"-3", "-9"}),
+        ("-alias", {"-0", "-9"}),
+        ("-other", {"-9"}),
+        ("-unknown", {"-9"}),
+        ("\x00", {"-9"}),
+    ],
+)
+def test_only_the_subscriptions_that_may_be_meant_are_read(
+    connection_id: str, channel: str, asked: str, meant: set[str]
+) -> None:
+    session, _ = _session_of(connection_id, SECRET, "", f"{channel}{asked}")
+    assert session.subscriptions.keys() == {f"{channel}{suffix}" for suffix in meant}
+
+
+def test_all_are_read_where_no_channel_is_asked_for(connection_id: str) -> None:
+    session, _ = _session_of(connection_id, SECRET, "", None)
+    assert len(session.subscriptions) == 10
+
+
+@pytest.mark.parametrize("secret", ["", "secre", "secret ", "\ud800"])
+def test_without_its_secret_nothing_is_read(connection_id: str, secret: str) -> None:
+    for id in (connection_id, new_id(), "\x00"):
+        with pytest.raises(ProtocolError):
+            _session_of(id, secret, "", None)
+
+
+def test_an_api_key_is_either_of_two(settings: Settings) -> None:
+    settings.API_SECRET_KEY_1, settings.API_SECRET_KEY_2 = "old", "new€"
+    assert is_api_key(b"old")
+    assert is_api_key("new€".encode())
+    for key in (b"", b"ol", b"olds", b"OLD", b"oldnew", b"\xff"):
+        assert not is_api_key(key)
+
+
+def test_a_key_that_is_not_set_is_none(settings: Settings) -> None:
+    settings.API_SECRET_KEY_1 = settings.API_SECRET_KEY_2 = ""
+    assert not is_api_key(b"")
+    settings.API_SECRET_KEY_2 = "new"
+    assert not is_api_key(b"")
+    assert is_api_key(b"new")

@@ -1,0 +1,108 @@
+"""/healthz says that the process is up, /readyz whether it can work (protocol.md section 1)."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.servers import (
+    Postgres,
+    Program,
+    Server,
+    redis_url,
+    start_postgres,
+    start_redis,
+    start_server,
+)
+
+Parts = dict[str, Program]
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Iterator[Parts]:
+    """What a server leans on, by the name that /readyz calls it."""
+    redis, postgres = start_redis(tmp_path), start_postgres(tmp_path)
+    with redis, postgres:
+        yield {"database": postgres, "channel layer": redis}
+
+
+READY = (200, "ok", [])
+
+
+@pytest.fixture
+def leaning(parts: Parts, tmp_path: Path) -> Iterator[Server]:
+    """A server on `parts`."""
+    postgres = parts["database"]
+    assert isinstance(postgres, Postgres)
+    env = {"DATABASE_URL": postgres.database(), "REDIS_URL": redis_url(parts["channel layer"])}
+    with start_server("uvicorn", tmp_path, **env) as server:
+        yield server
+
+
+def readiness(server: Server) -> tuple[int, str, list[str]]:
+    response = httpx.get(f"{server.url}/readyz", timeout=10)
+    said = response.json()
+    return response.status_code, said["status"], said.get("problems", [])
+
+
+def until_ready(server: Server) -> None:
+    """Fails after 10 s."""
+    end = time.monotonic() + 10
+    while (said := readiness(server)) != READY:
+        assert time.monotonic() < end, said
+
+
+def test_both_say_that_all_is_well(any_server: Server) -> None:
+    for path in ("healthz", "readyz"):
+        response = httpx.get(f"{any_server.url}/{path}")
+        assert (response.status_code, response.json()) == (200, {"status": "ok"})
+
+
+def test_both_answer_those_who_ask_from_inside(tmp_path: Path) -> None:
+    env = {"ALLOWED_HOSTS": "chat.example.org", "HTTPS": "true"}
+    with start_server("uvicorn", tmp_path, **env) as server:
+        for path in ("healthz", "readyz"):
+            assert httpx.get(f"{server.url}/{path}").status_code == 200
+        assert httpx.get(f"{server.url}/").status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("part", "status", "word"),
+    [("database", 503, "unavailable"), ("channel layer", 200, "degraded")],
+)
+def test_a_part_that_hangs_is_named_within_3_seconds(
+    parts: Parts, leaning: Server, part: str, status: int, word: str
+) -> None:
+    until_ready(leaning)
+    with parts[part].paused():
+        began = time.monotonic()
+        assert readiness(leaning) == (status, word, [f"The {part} did not answer within 2 s."])
+        assert time.monotonic() - began < 3
+        assert leaning.healthy()
+    until_ready(leaning)
+
+
+def test_without_redis_it_works_on_and_says_so(parts: Parts, leaning: Server) -> None:
+    until_ready(leaning)
+    parts["channel layer"].kill()
+    status, word, problems = readiness(leaning)
+    assert (status, word, len(problems)) == (200, "degraded", 1)
+    assert problems[0].startswith("The channel layer d")
+    assert str(parts["channel layer"].port) not in problems[0]
+    redis = parts["channel layer"]
+    redis.start(lambda: True)
+    until_ready(leaning)
+
+
+def test_parts_that_are_gone_are_named_without_their_addresses(
+    parts: Parts, leaning: Server
+) -> None:
+    for part in parts.values():
+        part.kill()
+    status, word, problems = readiness(leaning)
+    assert (status, word) == (503, "unavailable")
+    assert any(problem.startswith("The database d") for problem in problems), problems
+    assert not any(str(part.port) in " ".join(problems) for part in parts.values())
+    assert leaning.healthy()

@@ -1,0 +1,107 @@
+"""`manage.py serve` says in plain sentences why it does not start."""
+
+import socket
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.servers import free_port, manage, server_environment, start_server
+
+
+def refusal(directory: Path, *arguments: str, **env: str) -> str:
+    """What serve says when it refuses to start; also asserts that it does, without a traceback."""
+    outcome = manage(server_environment(directory, **env), "serve", *arguments)
+    assert outcome.returncode == 1, outcome.stderr
+    assert "Traceback" not in outcome.stderr
+    return outcome.stderr.removeprefix("CommandError: ").strip()
+
+
+@pytest.mark.parametrize(
+    ("env", "sentence"),
+    [
+        ({"SECRET_KEY": ""}, "SECRET_KEY is empty."),
+        (
+            {"SIGNING_KEY_1_METHOD": "", "SIGNING_KEY_1_ENCODED": ""},
+            "SIGNING_KEY_1_METHOD and SIGNING_KEY_1_ENCODED are empty.",
+        ),
+        ({"SIGNING_KEY_1_ENCODED": "c2hvcnQ="}, "SIGNING_KEY_1_ENCODED "),
+        ({"API_SECRET_KEY_1": "", "API_SECRET_KEY_2": ""}, "API_SECRET_KEY_1 is empty."),
+        (
+            {"CONNECTION_MAX_SECONDS": "soon"},
+            "CONNECTION_MAX_SECONDS must be a whole number from 1 up.",
+        ),
+        (
+            {"DEBUG": "false", "STATIC_ROOT": "/nowhere", "ALLOWED_HOSTS": "chat.example.org"},
+            "Static files are not collected: run `manage.py collectstatic --no-input`.",
+        ),
+        (
+            {"DEBUG": "false", "ALLOWED_HOSTS": ""},
+            "ALLOWED_HOSTS must name the hosts that this server answers for.",
+        ),
+    ],
+)
+def test_a_setting_that_keeps_it_from_serving(
+    tmp_path: Path, env: dict[str, str], sentence: str
+) -> None:
+    assert refusal(tmp_path, **env).startswith(sentence)
+
+
+def test_several_problems_have_a_line_each(tmp_path: Path) -> None:
+    said = refusal(tmp_path, SECRET_KEY="", KEEP_ALIVE_SECONDS="0")
+    assert [line.split()[0] for line in said.splitlines()] == ["KEEP_ALIVE_SECONDS", "SECRET_KEY"]
+
+
+@pytest.mark.parametrize("port", ["http", "65536", "-1", "80.5", "٣", ""])
+def test_a_port_that_is_none(tmp_path: Path, port: str) -> None:
+    said = refusal(tmp_path, f"--port={port}")
+    assert said == f"The port must be a number from 0 to 65535, not {port!r}."
+
+
+def test_a_port_in_use(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        said = refusal(tmp_path, "--port", str(port))
+    assert said.startswith(f"Cannot listen on 127.0.0.1, port {port}: another program listens")
+    assert said.count("\n") == 0
+
+
+def test_a_host_that_is_not_here(tmp_path: Path) -> None:
+    said = refusal(tmp_path, "--host", "192.0.2.1", "--port", str(free_port()))
+    assert said.startswith("Cannot listen on 192.0.2.1, port ")
+
+
+def test_a_database_that_is_not_migrated(tmp_path: Path) -> None:
+    said = refusal(tmp_path, "--port", str(free_port()))
+    assert said == "The database is not up to date: run `manage.py migrate`."
+
+
+@pytest.mark.parametrize("options", [[], ["--migrate"]])
+def test_a_database_that_cannot_be_used(tmp_path: Path, options: list[str]) -> None:
+    missing = tmp_path / "no-such-folder" / "db.sqlite3"
+    env = {"DATABASE_URL": f"sqlite:///{missing}"}
+    said = refusal(tmp_path, "--port", str(free_port()), *options, **env)
+    assert said.startswith(f"The database cannot be used ({missing}): ")
+    assert said.count("\n") == 0
+
+
+def test_a_database_server_that_is_away(tmp_path: Path) -> None:
+    away = f"postgres://chat:hunter2@127.0.0.1:{free_port()}/chat"
+    said = refusal(tmp_path, "--port", str(free_port()), DATABASE_URL=away)
+    assert said.startswith("The database cannot be used: ")
+    assert "hunter2" not in said
+
+
+def test_what_it_says_when_it_serves(tmp_path: Path) -> None:
+    with start_server("uvicorn", tmp_path) as server:
+        pass
+    said = server.log.read_text()
+    assert f"The chat page:  {server.url}/\n" in said
+    assert f"The admin:      {server.url}/admin/\n" in said
+    assert "manage.py createsuperuser\n" in said
+
+
+def test_it_says_nothing_of_a_page_where_there_is_none(tmp_path: Path) -> None:
+    with start_server("uvicorn", tmp_path, DEMO="false") as server:
+        assert httpx.get(server.url).status_code == 404
+    assert "The chat page" not in server.log.read_text()

@@ -1,0 +1,104 @@
+"""How `manage.py serve` ends: in order when asked once, at once when asked again."""
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, suppress
+from functools import partial
+from pathlib import Path
+
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from tests.support.servers import Server, start_server, token
+
+LIMIT_SECONDS = 15
+
+
+@pytest.fixture
+async def ending(tmp_path: Path) -> AsyncIterator[Server]:
+    """A server of the test's own, which it may stop."""
+    start = partial(start_server, "uvicorn", tmp_path, CLIENT_FRAMES_PER_SECOND="0")
+    with await asyncio.to_thread(start) as server:
+        yield server
+
+
+async def connected(server: Server, stack: AsyncExitStack, count: int) -> list[ClientConnection]:
+    url = f"{server.ws_url}?token={token(server)}"
+    return [await stack.enter_async_context(connect(url)) for _ in range(count)]
+
+
+async def close_of(connection: ClientConnection) -> tuple[int, float]:
+    """The close code that the client gets, and when."""
+    async with asyncio.timeout(LIMIT_SECONDS):
+        try:
+            while True:
+                await connection.recv()
+        except ConnectionClosed as closed:
+            return closed.rcvd.code if closed.rcvd else 1006, time.monotonic()
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+async def test_it_ends_cleanly_when_asked(ending: Server, signum: signal.Signals) -> None:
+    assert await asyncio.to_thread(ending.stop, signum) == 0
+    assert "Traceback" not in ending.log.read_text()
+
+
+async def test_connections_are_closed_one_after_another_with_1012(ending: Server) -> None:
+    async with AsyncExitStack() as stack:
+        connections = await connected(ending, stack, 20)
+        closes = asyncio.gather(*map(close_of, connections))
+        assert await asyncio.to_thread(ending.stop) == 0
+        codes, times = zip(*await closes, strict=True)
+    assert set(codes) == {1012}
+    assert max(times) - min(times) > 0.5
+    assert "Traceback" not in ending.log.read_text()
+
+
+async def test_a_client_that_never_stops_sending_learns_of_it_too(ending: Server) -> None:
+    async def send_on(connection: ClientConnection) -> None:
+        with suppress(ConnectionClosed):
+            while True:
+                await connection.send('{"event":"hotsock.heartbeat"}' + " " * 10_000)
+
+    async with AsyncExitStack() as stack:
+        [connection] = await connected(ending, stack, 1)
+        sending = asyncio.create_task(send_on(connection))
+        closing = asyncio.create_task(close_of(connection))
+        await asyncio.wait({sending, closing}, timeout=0.2)
+        ending.send_signal(signal.SIGTERM)
+        assert (await closing)[0] == 1012
+        await sending
+        assert await asyncio.to_thread(ending.wait) == 0
+
+
+async def test_nobody_new_is_let_in_while_it_ends(ending: Server) -> None:
+    async with AsyncExitStack() as stack:
+        connections = await connected(ending, stack, 20)
+        closes = [asyncio.create_task(close_of(connection)) for connection in connections]
+        ending.send_signal(signal.SIGTERM)
+        await asyncio.wait(closes, return_when=asyncio.FIRST_COMPLETED)
+        with pytest.raises(OSError, match=r"refused|reset|failed"):
+            await connected(ending, stack, 1)
+        await asyncio.gather(*closes)
+
+
+async def test_asked_again_it_ends_at_once(ending: Server) -> None:
+    async with AsyncExitStack() as stack:
+        connections = await connected(ending, stack, 50)
+        closes = [asyncio.create_task(close_of(connection)) for connection in connections]
+        ending.send_signal(signal.SIGTERM)
+        await asyncio.wait(closes, return_when=asyncio.FIRST_COMPLETED)
+        assert await asyncio.to_thread(ending.stop) == 128 + signal.SIGTERM
+        codes = {code for code, _ in await asyncio.gather(*closes)}
+    assert codes == {1012, 1006}
+
+
+async def test_it_comes_back_on_its_port_with_its_rows(ending: Server) -> None:
+    async with AsyncExitStack() as stack:
+        await connected(ending, stack, 1)
+        await asyncio.to_thread(ending.restart)
+        [connection] = await connected(ending, stack, 1)
+        assert "hotsock.connected" in await connection.recv()

@@ -1,0 +1,139 @@
+"""`manage.py serve --workers`: several processes behind one address."""
+
+import os
+import re
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.servers import (
+    Postgres,
+    Program,
+    Server,
+    free_port,
+    manage,
+    server_environment,
+    start_server,
+)
+
+LIMIT_SECONDS = 30
+
+
+@pytest.fixture
+def linked(postgres: Postgres, redis_url: str) -> dict[str, str]:
+    return {"DATABASE_URL": postgres.database(), "REDIS_URL": redis_url}
+
+
+@pytest.fixture
+def two(linked: dict[str, str], tmp_path: Path) -> Iterator[Server]:
+    with start_server("workers", tmp_path, **linked) as server:
+        until(lambda: "Ctrl-C ends the server." in server.log.read_text())
+        yield server
+
+
+def until(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + LIMIT_SECONDS
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def workers(server: Program) -> list[int]:
+    children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text()
+    return [int(pid) for pid in children.split() if is_worker(pid)]
+
+
+def is_worker(pid: str) -> bool:
+    try:
+        return b"--as-worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except FileNotFoundError:
+        return False
+
+
+def runs(pid: int) -> bool:
+    return is_worker(str(pid))
+
+
+def pending(pid: int) -> bool:
+    """Whether a signal waits for this process."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(re.findall(r"ShdPnd:\s*(\w+)", status)[0], 16) != 0
+
+
+def ready(server: Program) -> int:
+    """How many workers have begun to answer so far."""
+    return len(re.findall("Application startup complete", server.log.read_text()))
+
+
+def test_their_life(two: Server) -> None:
+    """As many as were asked for; one that dies is started again; SIGHUP exchanges all while the
+    address answers; they end together."""
+    dead, other = workers(two)
+    os.kill(dead, signal.SIGKILL)
+    until(lambda: len(workers(two)) == 2 and dead not in workers(two) and ready(two) == 3)
+    assert other in workers(two)
+    before = workers(two)
+    two.send_signal(signal.SIGHUP)
+
+    def exchanged() -> bool:
+        assert two.healthy()
+        now = workers(two)
+        return len(now) == 2 and not set(now) & set(before)
+
+    until(exchanged)
+    pids = workers(two)
+    assert two.stop() == 0
+    assert not any(map(runs, pids))
+
+
+def test_they_end_when_their_supervisor_is_killed(two: Server) -> None:
+    pids = workers(two)
+    two.kill()
+    until(lambda: not any(map(runs, pids)))
+
+
+def test_asked_twice_they_end_at_once(two: Server) -> None:
+    pids = workers(two)
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)  # these cannot end in order
+    two.send_signal(signal.SIGTERM)
+    until(lambda: pending(pids[0]))  # it has been asked, and cannot hear
+    two.send_signal(signal.SIGTERM)
+    two.wait()
+    assert not any(map(runs, pids))
+
+
+@pytest.mark.parametrize("missing", ["DATABASE_URL", "REDIS_URL"])
+def test_more_than_one_needs_postgresql_and_redis(
+    linked: dict[str, str], missing: str, tmp_path: Path
+) -> None:
+    env = server_environment(
+        tmp_path, **{name: url for name, url in linked.items() if name != missing}
+    )
+    refused = manage(env, "serve", "--workers", "2", "--port", str(free_port()))
+    assert refused.returncode == 1
+    assert "needs REDIS_URL, and PostgreSQL in DATABASE_URL." in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_none_at_all_is_refused(tmp_path: Path) -> None:
+    refused = manage(server_environment(tmp_path), "serve", "--workers", "0")
+    assert "--workers must be 1 or more." in refused.stderr
+
+
+def test_a_second_server_without_redis_is_refused(tmp_path: Path) -> None:
+    with start_server("uvicorn", tmp_path) as first:
+        second = manage(first.env, "serve", "--port", str(free_port()))
+        assert second.returncode == 1
+        assert "serves from this database already" in second.stderr
+        assert first.healthy()
+
+
+def test_a_server_that_was_killed_keeps_none_from_starting(tmp_path: Path) -> None:
+    first = start_server("uvicorn", tmp_path)
+    first.kill()
+    with start_server("uvicorn", tmp_path) as second:
+        assert second.healthy()

@@ -1,0 +1,144 @@
+"""Python functions that are told of backend events: after the commit, in order, and holding up
+nobody."""
+
+import logging
+import queue
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from chat.models import BackendEvent, Message
+from chat.protocol.sources import Source
+from chat.signals import backend_event
+from chat.store import listeners as receivers
+from chat.store.operations.messages import ReportMessage
+from chat.store.reports import Report
+from tests.support.written import do, store
+
+SOURCE = Source("server.python")
+
+
+class Told:
+    """What a function was told, in order; `then` is what it does with each."""
+
+    def __init__(self) -> None:
+        self.events: queue.Queue[Report] = queue.Queue()
+        self.then: Any = None
+
+    def __call__(self, event: Report, **kwargs: Any) -> None:
+        if self.then is not None:
+            self.then(event)
+        self.events.put(event)
+
+    def next(self) -> Report:
+        return self.events.get(timeout=10)
+
+
+@pytest.fixture
+def told(sqlite: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Told]:
+    monkeypatch.setattr(receivers, "_calls", receivers.Calls())
+    told = Told()
+    backend_event.connect(told)
+    yield told
+    backend_event.disconnect(told)
+
+
+def reporting(channel: str, data: int) -> ReportMessage:
+    return ReportMessage(channel, "chat", "01J", str(data).encode(), None, SOURCE)
+
+
+def test_a_function_is_told_what_the_webhook_would_be(told: Told, channel: str) -> None:
+    message = store(channel, "18446744073709551616")
+    message.source = SOURCE
+    [id] = do(message)
+    event = told.next()
+    assert (event.type, event.data_type) == ("hotsock.messagePublished", "message")
+    assert event.metadata["trigger"] == "server.python"
+    assert event.data["id"] == id
+    assert b'"data":18446744073709551616' in event.body
+    assert event.id.startswith("msg_")
+    assert not BackendEvent.objects.filter(stream=channel).exists()
+
+
+def test_it_is_told_after_the_commit_in_order(told: Told, channel: str) -> None:
+    def look(event: Report) -> None:
+        assert Message.objects.filter(id=event.data["id"]).exists()
+
+    told.then = look
+    for number in range(5):
+        message = store(channel, str(number))
+        message.source = SOURCE
+        do(message)
+    assert [told.next().data["data"] for _ in range(5)] == [0, 1, 2, 3, 4]
+
+
+def test_what_one_raises_is_logged_and_the_others_go_on(
+    told: Told, channel: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(event: Report, **kwargs: Any) -> None:
+        raise ValueError("no")
+
+    backend_event.connect(fail)
+    try:
+        do(reporting(channel, 1))
+        do(reporting(channel, 2))
+        assert [told.next().data["data"], told.next().data["data"]] == [1, 2]
+    finally:
+        backend_event.disconnect(fail)
+    assert any(record.exc_info for record in caplog.records)
+
+
+def test_a_coroutine_function_may_be_told(told: Told, channel: str) -> None:
+    seen: queue.Queue[Report] = queue.Queue()
+
+    async def put(event: Report, **kwargs: Any) -> None:
+        seen.put(event)
+
+    backend_event.connect(put)
+    try:
+        do(reporting(channel, 1))
+        assert seen.get(timeout=10).data["data"] == 1
+    finally:
+        backend_event.disconnect(put)
+
+
+def test_a_slow_one_holds_up_no_commit_and_what_is_too_much_is_dropped_and_said(
+    told: Told, channel: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(receivers, "WAITING", 3)
+    monkeypatch.setattr(receivers, "_calls", receivers.Calls())
+    begun, go = threading.Event(), threading.Event()
+
+    def hang(event: Report) -> None:
+        begun.set()
+        assert go.wait(10)
+
+    told.then = hang
+    do(reporting(channel, 0))
+    assert begun.wait(10)
+    with caplog.at_level(logging.ERROR, "chat.receivers"):
+        do(*(reporting(channel, number) for number in range(1, 6)))
+    go.set()
+    assert [told.next().data["data"] for _ in range(4)] == [0, 1, 2, 3]
+    assert "2 events dropped" in caplog.text
+
+
+def test_what_is_committed_does_not_fail_for_what_cannot_be_told(
+    told: Told, channel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(reports: Any) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(receivers, "wakers", {fail})
+    first, second = store(channel, "1"), store(channel, "2")
+    first.source = SOURCE
+    do(first, second)
+    assert Message.objects.filter(channel__name=channel).count() == 2
+
+
+def test_nobody_is_told_where_nobody_listens(sqlite: None, channel: str) -> None:
+    assert not receivers.listening()
+    do(reporting(channel, 1))
+    assert not BackendEvent.objects.filter(stream=channel).exists()

@@ -1,0 +1,55 @@
+"""PostgreSQL was away: the pool finds it again soon, however long that was."""
+
+from typing import Any
+
+import psycopg
+import pytest
+from django.db import connection
+
+from chat.store.postgres import Connection
+
+PATIENCE_SECONDS = 30.0
+FAILURES = 30  # of two that try side by side: for 3 s
+
+pytestmark = pytest.mark.usefixtures("postgres_default")
+
+
+@pytest.fixture
+def pool() -> Any:
+    pool = connection.pool  # type: ignore[attr-defined]
+    yield pool
+    pool.close()
+
+
+def test_an_attempt_that_failed_is_followed_by_others_for_as_long_as_it_takes(
+    pool: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither at longer and longer intervals, nor for two seconds only."""
+    connect, failures = Connection.connect, 0
+
+    def fail_often(*arguments: Any, **parameters: Any) -> Any:
+        nonlocal failures
+        if failures < FAILURES:
+            failures += 1
+            raise psycopg.OperationalError("away")
+        return connect(*arguments, **parameters)
+
+    monkeypatch.setattr(Connection, "connect", fail_often)
+    pool.open()
+    pool.putconn(pool.getconn(PATIENCE_SECONDS))
+    assert failures == FAILURES
+
+
+def test_whoever_finds_one_that_is_broken_meets_no_other(pool: Any) -> None:
+    pool.open()
+    held = [pool.getconn(PATIENCE_SECONDS) for _ in range(5)]
+    address = held[0].info.dsn
+    pids = [each.info.backend_pid for each in held]
+    for each in held:
+        pool.putconn(each)
+    with psycopg.connect(address) as other:
+        other.execute("SELECT pg_terminate_backend(pid, 5000) FROM unnest(%s) AS pid", [pids])
+    found = pool.getconn(PATIENCE_SECONDS)
+    assert found.info.backend_pid not in pids
+    pool.putconn(found)
+    assert pool.get_stats()["connections_lost"] == 1

@@ -1,0 +1,189 @@
+"""What is scheduled is done once, or cancelled, or refused (protocol.md section 13)."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from chat.models import Channel, Message, Schedule, StorageEntry
+from chat.protocol.errors import ErrorCode, ProtocolError
+from chat.protocol.sources import Source
+from chat.runtime import scheduler
+from chat.store.commit import commit
+from chat.store.operations import (
+    AddSchedule,
+    CancelSchedule,
+    RunSchedule,
+    SetStorage,
+    StoreMessage,
+)
+from chat.store.operations.schedules import Work, decode, encode
+from chat.store.writer import Writer
+from tests.support.databases import in_thread
+from tests.support.written import META, do, store
+
+
+def later(work: Work, seconds: float = 3600) -> str:
+    """The id of a schedule for a moment that lies so far ahead."""
+    (id,) = do(AddSchedule(datetime.now(UTC) + timedelta(seconds=seconds), work))
+    found: str = id
+    return found
+
+
+def passing(channel: str, **rest: Any) -> StoreMessage:
+    return StoreMessage(channel, "typing", b"1", "jim", "null", META, 0, **rest)
+
+
+def write(channel: str, data: bytes | None, key: str = "k") -> SetStorage:
+    return SetStorage(channel, key, data, "jim", "null", META)
+
+
+@pytest.fixture
+def all_due(database: str) -> None:
+    """Nothing else waits in the database."""
+    Schedule.objects.all().delete()
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        StoreMessage("c", "chat", ' {"a":"é"}'.encode(), "jim", "[1]", META, -1, "id", True),
+        StoreMessage("c", "chat", b"null", None, "null", None, 0),
+        StoreMessage("c", "chat", b"1e400", "", "null", META, 60, source=Source("server.http")),
+        SetStorage("c", "k", b"[18446744073709551616]", "jim", "null", META, 60),
+        SetStorage("c", "k", None, None, "null", None),
+    ],
+)
+def test_a_row_holds_all_of_it(work: Work) -> None:
+    assert decode(encode(work)) == work
+
+
+def test_it_is_done_once(database: str, channel: str) -> None:
+    """Also where it is tried twice at once, or again."""
+    message, entry = later(store(channel, '"m"')), later(write(channel, b"1"))
+    runs = [RunSchedule(id, channel) for id in (message, entry, message, entry)]
+    do(*runs)
+    again = RunSchedule(message, channel)
+    do(again)
+    assert [len(run.announced) for run in [*runs, again]] == [1, 1, 0, 0, 0]
+    assert Message.objects.get(channel__name=channel).data == '"m"'
+    assert StorageEntry.objects.get(channel__name=channel).data == "1"
+    assert Channel.objects.get(name=channel).number == 2
+    assert not Schedule.objects.filter(id__in=[message, entry]).exists()
+
+
+def test_an_entry_that_has_that_value_by_then_is_not_announced(database: str, channel: str) -> None:
+    id = later(write(channel, b"1.0"))
+    do(write(channel, b"1"))
+    run = RunSchedule(id, channel)
+    do(run)
+    assert not run.announced
+
+
+def test_a_message_that_is_not_stored_stays_behind_all_before_it(
+    database: str, channel: str
+) -> None:
+    id = later(passing(channel, origin="me", echo=True))
+    do(store(channel), store(channel))
+    run = RunSchedule(id, channel)
+    do(run)
+    (item,) = run.announced
+    assert (item.follows, item.origin, item.echo) == (2, "me", True)
+    assert Message.objects.filter(channel__name=channel).count() == 2
+
+
+def test_what_was_cancelled_is_not_done(database: str, channel: str) -> None:
+    id = later(store(channel))
+    assert do(CancelSchedule(id), CancelSchedule(id), CancelSchedule("none")) == [
+        *(True, False, False)
+    ]
+    run = RunSchedule(id, channel)
+    do(run)
+    assert not run.announced
+    assert not Message.objects.filter(channel__name=channel).exists()
+
+
+def test_what_was_done_cannot_be_cancelled(database: str, channel: str) -> None:
+    id = later(store(channel))
+    do(RunSchedule(id, channel))
+    assert do(CancelSchedule(id)) == [False]
+
+
+def test_the_past_is_refused_by_the_database_s_clock(database: str, channel: str) -> None:
+    past = AddSchedule(datetime.now(UTC) - timedelta(seconds=5), store(channel))
+    refused, _ = commit([past, store(channel)])
+    assert isinstance(refused, ProtocolError)
+    assert refused.code is ErrorCode.INVALID_SCHEDULE_EXPRESSION
+    assert not Schedule.objects.filter(channel__name=channel).exists()
+
+
+def test_what_cannot_be_done_stays_and_holds_up_nothing_else(database: str, channel: str) -> None:
+    bad, good = later(store(channel)), later(store(channel))
+    Schedule.objects.filter(id=bad).update(work='{"kind":"unknown","data":null,"meta":null}')
+    outcomes = commit([RunSchedule(bad, channel), RunSchedule(good, channel)])
+    assert isinstance(outcomes[0], ProtocolError)
+    assert outcomes[1] is None
+    assert Message.objects.filter(channel__name=channel).count() == 1
+    assert Schedule.objects.filter(channel__name=channel).get().id == bad
+    Schedule.objects.filter(id=bad).delete()
+
+
+# --- the scheduler ------------------------------------------------------------------------------
+
+
+async def test_what_is_due_is_done_in_the_order_of_scheduling(
+    all_due: None, channel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The longest due first, some at a time; what is not due stays."""
+    monkeypatch.setattr(scheduler, "MAX_BATCH", 3)
+
+    def fill() -> None:
+        for number in range(4):
+            later(store(channel, str(number)))
+        Schedule.objects.update(due_at=datetime.now(UTC) - timedelta(minutes=1))
+        first = later(store(channel, "99"))
+        Schedule.objects.filter(id=first).update(due_at="2020-01-01T00:00:00Z")
+        later(store(channel, "later"))
+
+    await in_thread(fill)
+    announced: list[Any] = []
+    writer = Writer(asyncio.get_running_loop(), announced.append)
+    writer.start()
+    try:
+        looks = [(await scheduler.run_due(writer), len(announced)) for _ in range(3)]
+        assert looks == [(0, 3), (scheduler.LOOK_SECONDS, 5), (scheduler.LOOK_SECONDS, 5)]
+    finally:
+        await writer.stop()
+    rows = Message.objects.filter(channel__name=channel).order_by("number")
+    assert await in_thread(lambda: [row.data for row in rows]) == ["99", "0", "1", "2", "3"]
+    assert [item.number for item in announced] == [1, 2, 3, 4, 5]
+    assert await in_thread(Schedule.objects.count) == 1
+
+
+async def test_while_nothing_is_due_nothing_is_written(all_due: None, channel: str) -> None:
+    await in_thread(lambda: later(store(channel)))
+    pause = await scheduler.run_due(None)  # type: ignore[arg-type]
+    assert pause == scheduler.LOOK_SECONDS
+
+
+async def test_it_is_there_when_something_becomes_due(
+    all_due: None, channel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What this process schedules is done at its time, whenever the next look would be; what
+    another has, too, where it is found by a look before."""
+    monkeypatch.setattr(scheduler, "LOOK_SECONDS", 3600)
+    announced: asyncio.Queue[Any] = asyncio.Queue()
+    writer = Writer(asyncio.get_running_loop(), announced.put_nowait)
+    writer.start()
+    await in_thread(lambda: later(store(channel, '"found"'), 0.3))
+    async with asyncio.timeout(30):
+        looking = asyncio.create_task(scheduler.run_for_ever(writer))
+        try:
+            for data in (b'"found"', b'"heard of"'):
+                assert data in (await announced.get()).event.payload
+                at = datetime.now(UTC) + timedelta(seconds=0.3)
+                await writer.submit(AddSchedule(at, store(channel, '"heard of"')))
+        finally:
+            looking.cancel()
+            await writer.stop()

@@ -1,0 +1,72 @@
+"""Operations as the tests of the writer use them."""
+
+import secrets
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from chat.cluster.leases import RegisterNode
+from chat.protocol import events
+from chat.store.commit import commit
+from chat.store.operations import (
+    OpenConnection,
+    Operation,
+    SetReaction,
+    SingleUse,
+    StoreMessage,
+    Subscribe,
+)
+
+META = events.meta("jim", "null")
+
+
+def store(channel: str, data: str = "null", *, seconds: int = -1) -> StoreMessage:
+    return StoreMessage(channel, "chat", data.encode(), "jim", "null", META, seconds)
+
+
+def react(
+    channel: str, message: str, reaction: str = "👍", action: str = "add", uid: str = "jim"
+) -> SetReaction:
+    return SetReaction(channel, message, uid, "null", META, reaction, action)
+
+
+def single_use(digest: str, seconds: float = 300) -> SingleUse:
+    return SingleUse(digest, datetime.now(UTC) + timedelta(seconds=seconds))
+
+
+def node(**changes: Any) -> RegisterNode:
+    stated = {"id": new_id(), "host": "host", "pid": 1, "version": "1", "lease_seconds": 600}
+    return RegisterNode(**stated | changes)
+
+
+def opening(node_id: str, **changes: Any) -> OpenConnection:
+    return OpenConnection(
+        **{
+            "id": new_id(),
+            "node_id": node_id,
+            "secret_hash": "0" * 64,
+            "claims": "{}",
+            "uid": "jim",
+            "umd": "null",
+            "address": "127.0.0.1",
+            "user_agent": "",
+            "max_seconds": 7200,
+            **changes,
+        }
+    )
+
+
+def new_id() -> str:
+    return secrets.token_hex(13)
+
+
+def do(*operations: Operation) -> list[Any]:
+    """What each gives, in one transaction; none may be refused."""
+    outcomes = commit(operations)
+    for outcome in outcomes:
+        assert not isinstance(outcome, Exception), outcome
+    return outcomes
+
+
+def subscribing(connection_id: str, channel: str, **changes: Any) -> Subscribe:
+    stated = {"claims": "", "uid": "jim", "umd": "null", **changes}
+    return Subscribe(connection_id, channel, **stated)
