@@ -20,11 +20,10 @@ from django.core.exceptions import SynchronousOnlyOperation
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import Error, connection, transaction
 
-from chat.actions import channels, server
+from chat.actions import channels, publishing
 from chat.protocol import decoders, frames
 from chat.protocol.errors import ErrorCode, ProtocolError
-from chat.protocol.publication import Publication, Receipt, parse
-from chat.protocol.sources import Source
+from chat.protocol.publication import Publication, Receipt, Source, parse
 from chat.runtime import node as nodes
 from chat.store import callers_transaction as joined
 from chat.store.commit import UNAVAILABLE
@@ -234,14 +233,14 @@ def _json_text(value: Any) -> str:
 
 def _perform(publication: Publication) -> Receipt:
     _refuse_on_event_loop()
-    operation = server.operation_of(publication, SOURCE)
-    if server.is_passing(operation) and nodes.of_process() is None and not settings.REDIS_URL:
+    operation = publishing.operation_of(publication, SOURCE)
+    if publishing.is_ephemeral(operation) and nodes.of_process() is None and not settings.REDIS_URL:
         raise ProtocolError(
             ErrorCode.INVALID_REQUEST,
             "A message that is not stored can be published only in a process that serves, or with"
             " REDIS_URL set; give it a store, such as -1.",
         )
-    receipt = server.pass_on(operation)
+    receipt = publishing.without_commit(operation)
     if receipt is None:
         committed: Receipt = _write(operation)
         return committed
@@ -255,7 +254,7 @@ def _perform(publication: Publication) -> Receipt:
 async def _aperform(publication: Publication) -> Receipt:
     node = nodes.of_process()
     if node is not None and node.loop is asyncio.get_running_loop():
-        return await server.publish(node, publication, SOURCE)
+        return await publishing.publish_as_server(node.hub, node.writer, publication, SOURCE)
     return await sync_to_async(_perform)(publication)
 
 

@@ -2,7 +2,8 @@
 
 import secrets
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -11,6 +12,9 @@ from pytest_django import DjangoDbBlocker
 from tests.support import servers
 from tests.support.databases import default_database, migrated
 from tests.support.servers import Postgres, Server, start_postgres, start_redis, start_server
+
+if TYPE_CHECKING:
+    from chat.runtime.node import Node
 
 # httpcore looks for this library at each of its steps where it is missing: a search of the whole
 # path, a sixth of what a call costs.
@@ -95,6 +99,17 @@ def sqlite(sqlite_database: str, django_db_blocker: DjangoDbBlocker) -> Iterator
 def postgres_default(postgres_database: str, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     with django_db_blocker.unblock(), default_database(postgres_database):
         yield
+
+
+@pytest.fixture
+async def here(database: str) -> AsyncIterator["Node"]:
+    """This process's node, started."""
+    from chat.runtime.node import Node  # needs Django's settings
+
+    node = Node()
+    await node.start()
+    yield node
+    await node.stop()
 
 
 @pytest.hookimpl(trylast=True)

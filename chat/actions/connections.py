@@ -1,6 +1,5 @@
 """A connection begins and ends (protocol.md section 6)."""
 
-import asyncio
 import hashlib
 import secrets
 import time
@@ -11,18 +10,16 @@ from typing import Final
 
 from django.conf import settings
 
-from chat.protocol.errors import CloseCode, ErrorCode, ProtocolError
+from chat.protocol.errors import ErrorCode, ProtocolError
+from chat.protocol.publication import Source
 from chat.protocol.session import Session
-from chat.protocol.sources import Source
-from chat.runtime.connection import LiveConnection
-from chat.runtime.node import Node
-from chat.store.listeners import listening
+from chat.runtime.admission import Admission
 from chat.store.operations import OpenConnection, SingleUse
+from chat.store.writer import Writer
 from tokens.claims import Claims
 from tokens.models import UsedToken
 from tokens.signing import verify
 
-ABUSE: Final = frozenset({CloseCode.TOO_SLOW, CloseCode.TOO_FAST})
 ID_BYTES: Final = 11
 SECRET_BYTES: Final = 24  # 192 bits; the contract asks for 120
 MAX_ADDRESS_LENGTH: Final = 64
@@ -37,7 +34,9 @@ class Opened:
     expires_at: datetime
 
 
-async def open_connection(node: Node, token: str, address: str, user_agent: str) -> Opened:
+async def open_connection(
+    token: str, address: str, user_agent: str, node_id: str, admission: Admission, writer: Writer
+) -> Opened:
     """Verifies a connect token and registers its connection.
 
     Raises TokenError where the token is refused, ProtocolError where it was used before, where
@@ -45,7 +44,7 @@ async def open_connection(node: Node, token: str, address: str, user_agent: str)
     (SERVICE_UNAVAILABLE).
     """
     claims = verify(token, scope="connect", now=time.time())
-    if node.admission.is_barred((address, claims.uid)):
+    if admission.is_barred((address, claims.uid)):
         raise ProtocolError(ErrorCode.RATE_LIMITED, "Too soon after too much; try again later.")
     session = Session(urlsafe_b64encode(secrets.token_bytes(ID_BYTES)).decode(), claims)
     address, user_agent = address[:MAX_ADDRESS_LENGTH], user_agent[:MAX_USER_AGENT_LENGTH]
@@ -53,7 +52,7 @@ async def open_connection(node: Node, token: str, address: str, user_agent: str)
     secret = secrets.token_urlsafe(SECRET_BYTES)
     operation = OpenConnection(
         id=session.connection_id,
-        node_id=node.id,
+        node_id=node_id,
         secret_hash=secret_hash(secret),
         claims=claims.payload,
         uid=claims.uid,
@@ -63,24 +62,7 @@ async def open_connection(node: Node, token: str, address: str, user_agent: str)
         max_seconds=settings.CONNECTION_MAX_SECONDS,
         single_use=single_use(claims),
     )
-    try:
-        expires_at = await node.writer.submit(operation)
-    except asyncio.CancelledError:  # the client left; the row may be there by now
-        node.reaper.left_over[session.connection_id] = ()
-        raise
-    return Opened(session, secret, expires_at)
-
-
-async def close_connection(node: Node, connection: LiveConnection) -> None:
-    """Ends its subscriptions here and in the database, whatever state it was in."""
-    node.remove(connection)
-    if connection.send_queue.close_code in ABUSE:
-        node.bar((connection.address, connection.session.uid))
-    channels = connection.channels() if listening() else connection.presence()
-    for channel in connection.session.subscriptions:
-        node.hub.leave(channel, connection.id)
-    if not node.draining:  # else all rows go when the node stops
-        await node.reaper.close(connection.id, channels)
+    return Opened(session, secret, await writer.submit(operation))
 
 
 def secret_hash(secret: str) -> str:

@@ -2,14 +2,13 @@
 
 import logging
 import time
+from collections.abc import Mapping
 
-from chat.protocol import events
 from chat.protocol.commands import UpdateUmd
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.session import Session
 from chat.runtime.connection import LiveConnection
-from chat.runtime.metadata import Update
-from chat.runtime.node import Node
+from chat.runtime.metadata import Metadata, Update
 from tokens.claims import Claims, TokenError
 from tokens.permissions import grants
 from tokens.signing import verify
@@ -17,7 +16,12 @@ from tokens.signing import verify
 log = logging.getLogger("chat.metadata")
 
 
-async def update_umd(node: Node, session: Session, command: UpdateUmd) -> str | None:
+async def update_umd(
+    session: Session,
+    command: UpdateUmd,
+    connections: Mapping[str, LiveConnection],
+    metadata: Metadata,
+) -> str | None:
     """Gives what the token says to a subscription or, without a channel, to the connection, and
     tells which subscription that was, by the real name of its channel.
 
@@ -26,23 +30,15 @@ async def update_umd(node: Node, session: Session, command: UpdateUmd) -> str | 
     changed then.
     """
     claims = _verified(session, command.token)
-    held = node.connections.get(session.connection_id)
+    held = connections.get(session.connection_id)
     if held is None:
         update = _permitted(session, command, claims)
-        await node.metadata.change_elsewhere(session, update)
+        await metadata.change_elsewhere(session, update)
     else:
         async with held.changing:
             update = _permitted(held.session, command, claims)
-            await node.metadata.change(held.session, update)
+            await metadata.change(held.session, update)
     return update.channel
-
-
-async def update_own_umd(node: Node, connection: LiveConnection, command: UpdateUmd) -> None:
-    """As a connection asks for it over its WebSocket, which is told so."""
-    session = connection.session
-    channel = await update_umd(node, session, command)
-    changed = session if channel is None else session.subscriptions[channel]
-    connection.send_queue.push(events.umd_updated(channel, changed.meta))
 
 
 def _verified(session: Session, token: str) -> Claims:

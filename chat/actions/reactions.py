@@ -5,16 +5,18 @@ from typing import Final
 from chat.actions.history import Given
 from chat.models import Message, Reaction
 from chat.protocol.commands import React
-from chat.protocol.session import Session, needs_uid, window_start
-from chat.protocol.subscription import Subscription
-from chat.runtime.node import Node
+from chat.protocol.session import Session, Subscription, needs_uid, window_start
 from chat.store.operations import SetReaction, message_not_found
 from chat.store.reads import read
+from chat.store.writer import Writer
 
-MAX_KNOWN: Final = 10_000  # messages of which the event is kept
+MAX_KNOWN: Final = 10_000
+
+_events: Final[dict[tuple[str, str], str]] = {}
+"""Channel and message id -> the message's event, of MAX_KNOWN messages: it never changes."""
 
 
-async def react(node: Node, session: Session, command: React) -> None:
+async def react(writer: Writer, session: Session, command: React) -> None:
     """Adds or removes a reaction; one that changes nothing is told to nobody.
 
     Raises ProtocolError: NOT_SUBSCRIBED, REACT_PERMISSION_DENIED, MESSAGE_NOT_FOUND,
@@ -22,7 +24,7 @@ async def react(node: Node, session: Session, command: React) -> None:
     """
     subscription = session.subscription(command.channel)
     uid = needs_uid(subscription)
-    event = await _permitted_event(node, session, subscription, command)
+    event = await _permitted_event(session, subscription, command)
     operation = SetReaction(
         channel=subscription.channel,
         message_id=command.message_id,
@@ -35,25 +37,22 @@ async def react(node: Node, session: Session, command: React) -> None:
         echo=session.echoes_reactions(subscription),
         source=session.source if session.reports_reactions(subscription, event) else None,
     )
-    await node.writer.submit(operation)
+    await writer.submit(operation)
     if operation.change is not None:
         session.remember(subscription.channel, operation.change.number)
 
 
-async def _permitted_event(
-    node: Node, session: Session, subscription: Subscription, command: React
-) -> str:
-    """The event of the message, on which this reaction is allowed. It never changes, so it is read
-    once; whether the message still lives is found where the reaction is stored."""
-    known = node.message_events
+async def _permitted_event(session: Session, subscription: Subscription, command: React) -> str:
+    """The event of the message, on which this reaction is allowed. Whether the message still lives
+    is found where the reaction is stored."""
     message = subscription.channel, command.message_id
-    event = known.get(message)
+    event = _events.get(message)
     if event is None or not session.allows_reaction(subscription, event, command.reaction):
         event = await read(_event_of, *message)
         session.may_react(subscription, event, command.reaction)
-        if len(known) >= MAX_KNOWN:
-            del known[next(iter(known))]
-        known[message] = event
+        if len(_events) >= MAX_KNOWN:
+            del _events[next(iter(_events))]
+        _events[message] = event
     return event
 
 

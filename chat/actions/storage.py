@@ -1,37 +1,28 @@
 """What a channel keeps under its keys (protocol.md section 12)."""
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from typing import Final
 
-from chat.fanout.send_queue import AsgiSendQueue
-from chat.fanout.transport import SendQueue
+from chat.actions.publishing import add_schedule
+from chat.fanout.send_queue import SendQueue
 from chat.models import StorageEntry
 from chat.protocol import events
 from chat.protocol.commands import GetStorage, SetStorage
-from chat.protocol.session import Session, denied_storage
-from chat.protocol.subscription import Subscription
-from chat.runtime.node import Node
+from chat.protocol.publication import Receipt
+from chat.protocol.session import Session, Subscription, denied_storage
 from chat.store import operations
 from chat.store.reads import read
+from chat.store.writer import Writer
 
-from .schedules import add_schedule
-
+SET_STORAGE: Final = "hotsock.channelStorageSet"
 PAGE: Final = 100
 WINDOW: Final = 500
 """How many keys are looked through at once, without their values."""
 
 
-@dataclass(slots=True, frozen=True)
-class Written:
-    """The real name of the channel and, where it is to be done later, the schedule's name."""
-
-    channel: str
-    schedule: str | None = None
-
-
-async def set_storage(node: Node, session: Session, command: SetStorage) -> Written:
-    """Sets or clears an entry, with or without a subscription, now or at its time.
+async def set_storage(writer: Writer, session: Session, command: SetStorage) -> Receipt:
+    """Sets or clears an entry, with or without a subscription, now or at its time; the receipt
+    has the schedule's name.
 
     Raises ProtocolError: STORAGE_PERMISSION_DENIED, SCHEDULE_PERMISSION_DENIED,
     INVALID_SCHEDULE_EXPRESSION, SERVICE_UNAVAILABLE.
@@ -49,11 +40,12 @@ async def set_storage(node: Node, session: Session, command: SetStorage) -> Writ
         source=session.source if rights.emit_pubsub_event else None,
     )
     if command.at is not None:
-        return Written(channel, await add_schedule(node, command.at, write, rights))
-    await node.writer.submit(write)
+        arn = await add_schedule(writer, command.at, write, rights)
+        return Receipt(channel, SET_STORAGE, schedule_arn=arn)
+    await writer.submit(write)
     if write.change is not None:
         session.remember(channel, write.change.number)
-    return Written(channel)
+    return Receipt(channel, SET_STORAGE)
 
 
 async def get_storage(session: Session, command: GetStorage) -> events.Event:
@@ -69,9 +61,7 @@ async def get_storage(session: Session, command: GetStorage) -> events.Event:
     return events.storage_data(channel, command.key, data, meta)
 
 
-async def show_observed(
-    send_queue: AsgiSendQueue | SendQueue, subscription: Subscription, head: int
-) -> None:
+async def show_observed(send_queue: SendQueue, subscription: Subscription, head: int) -> None:
     """Sends the entries that a new subscription observes, as they are, in the order of their keys.
 
     What changed after `head`, where the channel stood when it began, comes by its change. Raises

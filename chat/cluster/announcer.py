@@ -21,7 +21,7 @@ from chat.cluster.envelope import (
     message,
 )
 from chat.cluster.redis_layer import RedisLayer
-from chat.fanout.announcements import Announcement, Burst
+from chat.fanout.announcements import Announcement
 
 log = logging.getLogger("chat.broker")
 
@@ -44,15 +44,11 @@ class Announcer:
         self.all_sent.set()
         self.dropped = False
 
-    def announce(self, item: Announcement) -> None:
+    def announce(self, announcement: Announcement) -> None:
         """To the other processes in which somebody listens; never waits."""
-        self.send(group_of(item.channel), encode(item))
-
-    def announce_burst(self, burst: Burst) -> None:
-        """As `announce`, for each of them."""
-        group = group_of(burst.channel)
-        for item in burst.items():
-            self.send(group, encode(item))
+        group = group_of(announcement.channel)
+        for entry in encode(announcement):
+            self.send(group, entry)
 
     def tell_all(self, kind: str, *what: Any) -> None:
         """To every other process's handler of that kind."""

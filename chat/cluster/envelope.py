@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from chat.fanout.announcements import Announcement, Change, Ephemeral
-from chat.protocol.events import Event
+from chat.protocol.events import Event, payloads
 
 VERSION: Final = 1  # raised when processes of the version before could not read it
 EVERYBODY: Final = "everybody"
@@ -30,11 +30,17 @@ def group_of_node(id: str) -> str:
     return f"n.{id}"
 
 
-def encode(item: Announcement) -> Entry:
-    tail = [item.channel, item.follows, item.event.payload, item.origin, item.echo]
-    if isinstance(item, Ephemeral):
-        return ["passing", *tail]
-    return ["change", *tail, item.number, item.key]
+def encode(announcement: Announcement) -> list[Entry]:
+    if isinstance(announcement, Change):
+        change = announcement
+        tail = [change.channel, change.previous, change.event.payload, change.origin, change.echo]
+        return [["change", *tail, change.number, change.key]]
+    channel, previous = announcement.channel, announcement.previous
+    return [
+        ["passing", channel, previous, payload, announcement.origin, announcement.echo]
+        for frame in announcement.frames
+        for _, payload in payloads(frame)
+    ]
 
 
 def _change(
@@ -49,10 +55,10 @@ def _change(
     return Change(channel, previous, number, Event(payload), origin, echo, key)
 
 
-def _passing(
-    channel: str, follows: int, payload: bytes, origin: str | None, echo: bool
+def _ephemeral(
+    channel: str, previous: int, payload: bytes, origin: str | None, echo: bool
 ) -> Ephemeral:
-    return Ephemeral(channel, follows, Event(payload), origin, echo)
+    return Ephemeral(channel, previous, [Event(payload).frame], origin, echo)
 
 
-DECODERS: Final[dict[str, Callable[..., Announcement]]] = {"change": _change, "passing": _passing}
+DECODERS: Final[dict[str, Callable[..., Announcement]]] = {"change": _change, "passing": _ephemeral}

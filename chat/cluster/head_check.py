@@ -11,7 +11,7 @@ from typing import Final
 
 from django.db import connection
 
-from chat.fanout.hub import Hub
+from chat.fanout.hub import BrokerStatus, Hub
 from chat.models import Channel
 from chat.protocol.errors import ProtocolError
 from chat.store.reads import read
@@ -43,10 +43,11 @@ class HeadCheck:
             await self._check()
 
     def _pause(self) -> float | None:
-        broker = self._hub.broker
-        if broker is not None and broker.works:
+        status = self._hub.broker.status
+        if status is BrokerStatus.CONNECTED:
             return LINKED_CHECK_SECONDS
-        return None if broker is None and connection.vendor == "sqlite" else CHECK_SECONDS
+        single = status is BrokerStatus.SINGLE_PROCESS
+        return None if single and connection.vendor == "sqlite" else CHECK_SECONDS
 
     async def _check(self) -> None:
         channels = self._hub.channels()

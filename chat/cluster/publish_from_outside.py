@@ -23,7 +23,7 @@ def tell_servers(items: Sequence[Announcement]) -> None:
 
     Not on an event loop: it waits, SEND_SECONDS at most.
     """
-    sent = [(group_of(item.channel), message([encode(item)])) for item in items]
+    sent = [(group_of(item.channel), message(encode(item))) for item in items]
     try:
         async_to_sync(_send)(sent)
     except (RedisError, OSError, TimeoutError) as error:

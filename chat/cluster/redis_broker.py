@@ -13,7 +13,8 @@ from typing import Any, Final
 from chat.cluster.announcer import FAILURES, RETRY_SECONDS, Announcer
 from chat.cluster.envelope import DECODERS, EVERYBODY, VERSION, Message, group_of, group_of_node
 from chat.cluster.redis_layer import RedisLayer
-from chat.fanout.announcements import Announcement, Burst
+from chat.fanout.announcements import Announcement
+from chat.fanout.hub import BrokerStatus
 
 log = logging.getLogger("chat.broker")
 
@@ -67,15 +68,12 @@ class RedisBroker:
         self._linked = asyncio.Event()  # once
 
     @property
-    def works(self) -> bool:
-        """Whether others are told and heard at this moment."""
-        return self._own is not None and not self._announcer.dropped
+    def status(self) -> BrokerStatus:
+        connected = self._own is not None and not self._announcer.dropped
+        return BrokerStatus.CONNECTED if connected else BrokerStatus.DISCONNECTED
 
     def announce(self, announcement: Announcement) -> None:
         self._announcer.announce(announcement)
-
-    def announce_burst(self, burst: Burst) -> None:
-        self._announcer.announce_burst(burst)
 
     def tell(self, node_id: str, kind: str, *what: Any) -> None:
         self._announcer.tell(node_id, kind, *what)

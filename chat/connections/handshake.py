@@ -59,7 +59,9 @@ async def open(scope: Scope) -> tuple[nodes.Node, Opened]:
 async def _opened(node: nodes.Node, scope: Scope, address: str) -> Opened:
     """Who is given up on may be let in all the same a moment later: that row is removed then."""
     agent = _header(scope, b"user-agent")
-    opening = asyncio.create_task(open_connection(node, _token(scope), address, agent))
+    opening = asyncio.create_task(
+        open_connection(_token(scope), address, agent, node.id, node.admission, node.writer)
+    )
 
     def remove(done: asyncio.Task[Opened]) -> None:
         if not done.cancelled() and done.exception() is None:

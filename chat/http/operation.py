@@ -13,7 +13,7 @@ from msgspec import json
 from chat.actions.connections import MAX_USER_AGENT_LENGTH
 from chat.protocol.errors import HTTP_STATUS, ErrorCode, ProtocolError
 from chat.protocol.frames import MAX_FRAME_BYTES
-from chat.protocol.sources import Source, Trigger
+from chat.protocol.publication import Source, Trigger
 
 JSON: Final = "application/json"
 

@@ -9,9 +9,8 @@ from urllib.parse import quote, unquote_to_bytes
 from django.http import HttpRequest, HttpResponse
 from msgspec import json, structs
 
-from chat.actions import server
 from chat.actions.channels import channel_info
-from chat.actions.schedules import cancel_schedule
+from chat.actions.publishing import cancel_schedule, publish_as_server
 from chat.actions.storage import list_entries
 from chat.http.client_api.storage import listing, valid_keys
 from chat.http.credentials import needs_api_key
@@ -29,7 +28,8 @@ async def publish(request: HttpRequest) -> HttpResponse:
     """`POST /publish`."""
     publication = parse(body_of(request))
     source = source_of(request, "server.http")
-    receipt = await server.publish(await node.current(), publication, source)
+    here = await node.current()
+    receipt = await publish_as_server(here.hub, here.writer, publication, source)
     if not publication.eager:
         receipt = structs.replace(receipt, id=None)
     return answer(json.encode(receipt), 202)
@@ -78,6 +78,6 @@ async def _storage(request: HttpRequest, channel: str) -> HttpResponse:
 @needs_api_key
 async def schedule(request: HttpRequest, arn: str) -> HttpResponse:
     """`DELETE /schedules/{scheduleArn}` (section 13)."""
-    if not await cancel_schedule(await node.current(), arn):
+    if not await cancel_schedule((await node.current()).writer, arn):
         return refusal(invalid("There is no such schedule, or it is done."), status=404)
     return HttpResponse(status=204)

@@ -4,6 +4,7 @@ Raw JSON that a client sent (`data`, `umd`) is spliced in as it came: decoding a
 again would turn 2^64 into 1.8446744073709552e+19 (design.md section 4).
 """
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
@@ -54,6 +55,18 @@ class Event(Struct, gc=False):
         if self.read is None:
             self.read = self.payload.decode()
         return self.read
+
+
+def payloads(joined: bytes) -> Iterator[tuple[int, bytes]]:
+    """The text frames that were joined, each with its size."""
+    at = 0
+    while at < len(joined):
+        size, header = joined[at + 1], 2
+        if size > 125:
+            header = _HEADER_SIZES[size]
+            size = int.from_bytes(joined[at + 2 : at + header])
+        yield header + size, joined[at + header : at + header + size]
+        at += header + size
 
 
 def _frame_header(size: int) -> bytes:
@@ -160,12 +173,21 @@ class Template:
         self._named = _named(event, channel)
         self._meta: object = _NO_META
 
-    def frame(self, id: str, data: bytes, meta: bytes | None) -> bytes:
-        """One of them as a WebSocket frame; what `meta` was is kept for the next. Not for two
-        threads at once."""
+    def overhead(self, meta: bytes | None) -> int:
+        """Bytes of a message but for its data."""
         if meta is not self._meta:
-            self._meta, self._tail = meta, b"}" if meta is None else b',"meta":%b}' % meta
-            self._size = len(_BEGIN) + ID_BYTES + len(self._named) + len(self._tail)
+            self._prepare(meta)
+        return self._size
+
+    def _prepare(self, meta: bytes | None) -> None:
+        """Keeps what only depends on `meta` for the next message. Not for two threads at once."""
+        self._meta, self._tail = meta, b"}" if meta is None else b',"meta":%b}' % meta
+        self._size = len(_BEGIN) + ID_BYTES + len(self._named) + len(self._tail)
+
+    def frame(self, id: str, data: bytes, meta: bytes | None) -> bytes:
+        """One of them as a WebSocket frame."""
+        if meta is not self._meta:
+            self._prepare(meta)
         size = self._size + len(data)
         beginning = _BEGINNINGS[size] if size < len(_BEGINNINGS) else _frame_header(size) + _BEGIN
         return b"".join((beginning, id.encode(), self._named, data, self._tail))

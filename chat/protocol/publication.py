@@ -3,7 +3,7 @@
 One shape for every door of the server's side: HTTP, Python, the command line. No Django here.
 """
 
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 from msgspec import Struct
@@ -18,6 +18,18 @@ from .frames import NULL, Frame, malformed
 FOR_EVER: Final = -1
 MAX_DEDUPLICATION_ID_LENGTH: Final = 128
 STORE_RANGE: Final = f"-1 (for ever) or 1 to {MAX_STORE_SECONDS} seconds"
+
+
+Trigger = Literal["client.websocket", "client.http", "server.http", "server.python"]
+
+
+class Source(Struct, frozen=True, gc=False):
+    """How a request came in, and who sent it (protocol.md section 16); "" where unknown."""
+
+    trigger: Trigger
+    connection_id: str = ""
+    address: str = ""
+    user_agent: str = ""
 
 
 class Body(Frame, gc=False, rename="camel"):

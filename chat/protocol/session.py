@@ -6,7 +6,8 @@ know, or raises the ProtocolError that its sender is told (protocol.md sections 
 
 from collections.abc import Iterable
 from copy import copy
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Protocol
 
 from tokens.claims import Claims
 from tokens.names import is_presence
@@ -15,12 +16,57 @@ from tokens.permissions import Grants, MessageRights, StorageRights, grants
 from . import events, ids
 from .commands import Subscribe
 from .errors import ErrorCode, ProtocolError
-from .sources import Source
-from .subscription import Route, Sender, Subscription
+from .publication import Source
 
 NOTHING: Final = "null"  # an absent umd, as JSON text
 MAX_REMEMBERED: Final = 1024
 MAX_SUBSCRIPTIONS: Final = 2000  # of one connection (promise P6); 64 KiB of token begin fewer
+
+
+class Sender(Protocol):
+    """Who a message is from: a subscription where there is one, else the connection."""
+
+    uid: str | None
+    umd: str
+    meta: bytes
+
+
+@dataclass(slots=True, eq=False)
+class Subscription:
+    """A subscription as granted; `head_id` is the channel's last message id when it began."""
+
+    channel: str
+    grants: Grants
+    uid: str | None
+    umd: str
+    alias: str | None
+    claims: Claims | None  # of its subscribe token
+    meta: bytes
+    head_id: str = ""
+
+    def observes(self, key: str) -> bool:
+        """Whether it is told of what changes under this storage key."""
+        return self.grants.storage(self.channel, key).observe
+
+    def set_umd(self, umd: str) -> None:
+        """`umd` is JSON text."""
+        self.umd = umd
+        self.meta = events.meta(self.uid, umd)
+
+
+@dataclass(slots=True, eq=False)
+class Route:
+    """Where a connection's messages of one event in one channel go: found once, and kept for as
+    long as its subscriptions stay the same."""
+
+    channel: str  # by its real name
+    event: str
+    rights: MessageRights
+    sender: Sender
+    template: events.Template
+    # What actions.publishing has decided of its messages; both False: it decides of each.
+    is_ephemeral: bool = False
+    is_stored: bool = False
 
 
 NO_NUMBERS: Final[dict[str, int]] = {}
@@ -100,11 +146,11 @@ class Session:
 
     # --- subscribing ------------------------------------------------------------------------
 
-    def begin(self, subscription: Subscription) -> None:
+    def add(self, subscription: Subscription) -> None:
         self.subscriptions[subscription.channel] = subscription
         self.routes = NO_ROUTES
 
-    def end(self, channel: str) -> None:
+    def remove(self, channel: str) -> None:
         del self.subscriptions[channel]
         self.routes = NO_ROUTES
 
@@ -167,7 +213,7 @@ class Session:
         subscription = self._granted(channel, grants(self.claims, claims), claims)
         subscription.head_id = head_id
         subscription.set_umd(umd)
-        self.begin(subscription)
+        self.add(subscription)
 
     # --- publishing -------------------------------------------------------------------------
 
@@ -178,15 +224,7 @@ class Session:
             channel = self.real_name(name)
             rights, sender = self.may_publish(channel, event)
             template = events.Template(event, channel)
-            route = Route(
-                channel,
-                event,
-                rights,
-                sender,
-                template,
-                bool(rights.store),
-                not (rights.store or rights.emit_pubsub_event),
-            )
+            route = Route(channel, event, rights, sender, template)
             if not self.routes or sum(map(len, self.routes.values())) >= MAX_REMEMBERED:
                 self.routes = {}
             self.routes.setdefault(name, {})[event] = route

@@ -4,17 +4,15 @@ import asyncio
 from dataclasses import dataclass, field
 
 from chat.fanout.feed import Subscriber
-from chat.fanout.send_queue import AsgiSendQueue
-from chat.fanout.transport import SendQueue
-from chat.protocol.session import Session
-from chat.protocol.subscription import Subscription
+from chat.fanout.send_queue import SendQueue
+from chat.protocol.session import Session, Subscription
 from tokens.names import is_presence
 
 
 @dataclass(slots=True, eq=False)
 class LiveConnection:
     session: Session
-    send_queue: AsgiSendQueue | SendQueue
+    send_queue: SendQueue
     address: str
     ends_at: float  # this and the other times: by the event loop's clock, in seconds
     heard_at: float  # when its last frame came

@@ -12,11 +12,12 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from chat.fanout.transport import PING_SECONDS, SendQueue
 from chat.protocol import events
 from chat.protocol.errors import CloseCode
 from chat.runtime.connection import LiveConnection
 
+PING_SECONDS: Final = 10
+"""A client that does not answer a WebSocket ping until the next one is gone."""
 SLACK: Final = 1000
 BUSY_SECONDS: Final = 1.0
 KEEP_ALIVE_SHARE: Final = 0.95  # of the idle time at most, so that none idles out
@@ -47,8 +48,7 @@ class Liveness:
         """From `heard_at` on, for as long as it lasts."""
         id, claims, since = connection.id, connection.session.claims, connection.heard_at
         self._push(since + self._idle, id, self._when_idle)
-        if isinstance(connection.send_queue, SendQueue):
-            self._pings.append((since + PING_SECONDS, id))
+        self._pings.append((since + PING_SECONDS, id))
         if claims.keep_alive:
             self._push(since + self._keep_alive, id, self._to_keep_alive)
         if claims.heartbeat_timeout is not None:
@@ -76,8 +76,7 @@ class Liveness:
         while self._pings and self._pings[0][0] <= now:
             _, id = self._pings.popleft()
             connection = self._connections.get(id)
-            send_queue = None if connection is None else connection.send_queue
-            if isinstance(send_queue, SendQueue) and send_queue.ping():
+            if connection is not None and connection.send_queue.ping():
                 self._pings.append((now + PING_SECONDS, id))
 
     def _push(self, due: float, id: str, check: Check) -> None:

@@ -8,10 +8,10 @@ import secrets
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from chat.cluster.peers import metadata_of, stale
-from chat.fanout.hub import Hub
+from chat.fanout.hub import BrokerStatus
 from chat.fanout.member_throttle import MemberThrottle
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.session import Session
@@ -20,6 +20,9 @@ from chat.store import operations
 from chat.store.reads import read
 from chat.store.writer import Writer
 from tokens.names import is_presence
+
+if TYPE_CHECKING:
+    from chat.cluster.redis_broker import RedisBroker
 
 log = logging.getLogger("chat.metadata")
 
@@ -53,14 +56,14 @@ class Metadata:
         self,
         node_id: str,
         connections: Mapping[str, LiveConnection],
-        hub: Hub,
+        broker: "Callable[[], RedisBroker | None]",
         writer: Writer,
         member_throttle: MemberThrottle,
         outlast: Callable[[Coroutine[Any, Any, None]], object],
     ) -> None:
         self._node_id = node_id
         self._connections = connections
-        self._hub = hub
+        self._broker = broker
         self._writer = writer
         self._member_throttle = member_throttle
         self._outlast = outlast
@@ -97,8 +100,8 @@ class Metadata:
 
     async def _ask(self, connection_id: str, update: Update) -> None:
         """Returns when its holder has done it, raises what it refuses it with; or TimeoutError."""
-        broker = self._hub.broker
-        if broker is None or not broker.works:
+        broker = self._broker()
+        if broker is None or broker.status is not BrokerStatus.CONNECTED:
             raise TimeoutError
         question = secrets.token_hex(QUESTION_BYTES)
         answer = self._questions[question] = asyncio.get_running_loop().create_future()
@@ -127,8 +130,9 @@ class Metadata:
                 await self.change(connection.session, update)
         except ProtocolError as error:
             refused = error.code, error.message
-        if self._hub.broker is not None:
-            self._hub.broker.tell(asker, "answer umd", question, *refused)
+        broker = self._broker()
+        if broker is not None:
+            broker.tell(asker, "answer umd", question, *refused)
 
     def answered(self, question: str, code: str | None = None, message: str = "") -> None:
         """By another process, what this one has asked; maybe too late."""

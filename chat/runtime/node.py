@@ -19,10 +19,9 @@ from chat.cluster.head_check import HeadCheck
 from chat.cluster.leases import LEASE_SHARE, RegisterNode, RemoveNode, RenewLease
 from chat.cluster.peers import alive_beside, ended_on, revoked
 from chat.cluster.reaper import Reaper
-from chat.fanout.batch import Flusher
-from chat.fanout.ephemeral_batch import Gathering
 from chat.fanout.hub import Hub
 from chat.fanout.member_throttle import MemberThrottle
+from chat.fanout.send_queue import Flusher
 from chat.protocol import ids
 from chat.protocol.errors import CloseCode, ProtocolError
 from chat.protocol.rate import Rates
@@ -60,19 +59,24 @@ class Node:
         self.connections: dict[str, LiveConnection] = {}
         self.member_throttle = MemberThrottle(self.hub.is_behind)
         self.metadata = Metadata(
-            self.id, self.connections, self.hub, self.writer, self.member_throttle, self.outlast
+            self.id,
+            self.connections,
+            lambda: self.broker,
+            self.writer,
+            self.member_throttle,
+            self.outlast,
         )
+        self.broker: RedisBroker | None = None
         if settings.REDIS_URL:
-            self.hub.broker = self._wire()
+            self.broker = self._redis_broker()
+            self.hub.broker = self.broker
         self.draining = False
         self.call_rates = Rates()  # of the client HTTP API, by connection id
         self._liveness = Liveness(
             settings.CONNECTION_IDLE_SECONDS, settings.KEEP_ALIVE_SECONDS, self.connections
         )
         self.admission = Admission()
-        self.message_events: dict[tuple[str, str], str] = {}  # by channel and id: actions.reactions
         self.flusher = Flusher(self.loop)
-        self.gathering = Gathering(self.hub)
         self._outlasting: set[asyncio.Task[None]] = set()
         self._lease_seconds = settings.NODE_LEASE_SECONDS * LEASE_SHARE
         self.reaper = Reaper(self.id, self._lease_seconds, self.writer, self.member_throttle)
@@ -89,10 +93,10 @@ class Node:
             await self.writer.stop()  # another node will try, with a thread of its own
             raise
         self._recurring = [asyncio.create_task(chore) for chore in self._chores()]
-        if self.hub.broker is not None:
-            await self.hub.broker.start()
+        if self.broker is not None:
+            await self.broker.start()
 
-    def _wire(self) -> "RedisBroker":
+    def _redis_broker(self) -> "RedisBroker":
         from chat.cluster.redis_broker import RedisBroker  # with Redis' client: a third of a second
 
         return RedisBroker(
@@ -101,7 +105,7 @@ class Node:
             deliver=self.hub.deliver,
             check=self._outside.notice,
             channels=self.hub.channels,
-            listens=self.hub.listens,
+            listens=self.hub.has_subscribers,
             handlers={
                 "ask umd": self.metadata.asked,
                 "answer umd": self.metadata.answered,
@@ -112,8 +116,8 @@ class Node:
     def bar(self, person: Person) -> None:
         """Refuses who has abused a connection for a moment, in all processes."""
         self.admission.bar(person)
-        if self.hub.broker is not None:
-            self.hub.broker.tell_all("bar", *person)
+        if self.broker is not None:
+            self.broker.tell_all("bar", *person)
 
     def _chores(self) -> list[Coroutine[Any, Any, None]]:
         """What runs beside the connections until the node stops."""
@@ -133,7 +137,7 @@ class Node:
     async def _register(self) -> None:
         host = socket.gethostname()
         dead = await read(ended_on, host)
-        if self.hub.broker is None:
+        if self.broker is None:
             for other in await read(alive_beside, dead):
                 log.warning("%s serves from this database, too: %s", other, NOT_HEARD)
         taken = await self.writer.submit(
@@ -168,8 +172,8 @@ class Node:
             await self.reaper.close_members()
             await self.writer.submit(RemoveNode(self.id))
         await self.writer.stop()
-        if self.hub.broker is not None:
-            await self.hub.broker.stop()
+        if self.broker is not None:
+            await self.broker.stop()
         close_pool()
 
     # --- what it holds ----------------------------------------------------------------------
@@ -198,7 +202,7 @@ class Node:
         while True:
             await asyncio.sleep(CHECK_SECONDS)
             for connection in list(self.connections.values()):
-                connection.send_queue.stalled()
+                connection.send_queue.check_stalled()
             self._end_expired()
             self._liveness.run(self.loop.time())
             self.admission.forget_barred()

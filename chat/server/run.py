@@ -13,7 +13,7 @@ from typing import Final
 
 import uvicorn
 
-from chat.fanout.transport import PING_SECONDS
+from chat.runtime.liveness import PING_SECONDS
 from chat.server.http_protocol import HttpConnection, WebSocket
 from chat.server.websocket_protocol import DirectWebSocket
 

@@ -4,7 +4,7 @@ small, since there may be many."""
 import asyncio
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from chat.fanout.transport import Receiver, SendQueue
+from chat.fanout.send_queue import Receiver, SendQueue
 
 if TYPE_CHECKING:
     from chat.server.websocket_protocol import DirectWebSocket

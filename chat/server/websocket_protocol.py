@@ -14,7 +14,7 @@ from websockets.frames import Frame, apply_mask  # type: ignore[attr-defined]
 from websockets.http11 import Request
 from websockets.protocol import Protocol, Side, State
 
-from chat.fanout.transport import EXTENSION, Receiver, SendQueue
+from chat.fanout.send_queue import EXTENSION, Receiver, SendQueue
 from chat.server.frame_parser import (
     HEADER_BYTES,
     MASKED,

@@ -14,7 +14,7 @@ from msgspec import json
 
 from chat.protocol import ids
 from chat.protocol.events import instant, meta, quote
-from chat.protocol.sources import Source
+from chat.protocol.publication import Source
 
 PROTOCOL_VERSION: Final = "1.13.0"
 NOTHING: Final = "null"

@@ -7,8 +7,8 @@ __all__ = ["_repair_at_once"]  # a fixture of these tests, too
 
 async def test_what_others_committed_is_read_and_delivered_in_order() -> None:
     channel = Channel()
-    channel.join("a")
-    channel.settle("a", 0)
+    channel.subscribe("a")
+    channel.release("a", 0)
     channel.committed = [change(number) for number in (1, 2, 3)]
     channel.hub.check([("c", 3), ("nobody listens here", 5)])
     channel.hub.announce(channel.committed[2])
@@ -19,8 +19,8 @@ async def test_what_others_committed_is_read_and_delivered_in_order() -> None:
 
 async def test_who_is_not_behind_reads_nothing() -> None:
     channel = Channel()
-    channel.join("a")
-    channel.settle("a", 7)
+    channel.subscribe("a")
+    channel.release("a", 7)
     for head in (7, 6, 0):
         channel.hub.check([("c", head)])
     await all_repaired()
@@ -29,8 +29,8 @@ async def test_who_is_not_behind_reads_nothing() -> None:
 
 async def test_what_was_announced_meanwhile_is_not_delivered_twice() -> None:
     channel = Channel()
-    channel.join("a")
-    channel.settle("a", 0)
+    channel.subscribe("a")
+    channel.release("a", 0)
     channel.committed = [change(1), change(2)]
     channel.hub.check([("c", 2)])
     for item in channel.committed:
@@ -42,8 +42,8 @@ async def test_what_was_announced_meanwhile_is_not_delivered_twice() -> None:
 
 async def test_a_channel_that_has_gone_is_asked_for_once() -> None:
     channel = Channel()
-    channel.join("a")
-    channel.settle("a", 0)
+    channel.subscribe("a")
+    channel.release("a", 0)
     channel.hub.check([("c", 9)])
     await all_repaired()
     assert channel.reads == 1
@@ -51,7 +51,7 @@ async def test_a_channel_that_has_gone_is_asked_for_once() -> None:
 
 async def test_before_the_first_subscriber_knows_its_head_nothing_is_read() -> None:
     channel = Channel()
-    channel.join("a")
+    channel.subscribe("a")
     channel.hub.check([("c", 2)])
     await all_repaired()
     assert channel.reads == 0

@@ -87,7 +87,7 @@ def change(number: int, channel: str = "c", **more: Any) -> Change:
 def shown(item: Announcement) -> tuple[Any, ...]:
     number = item.number if isinstance(item, Change) else None
     key = item.key
-    return item.channel, item.follows, number, item.event.payload, item.origin, item.echo, key
+    return item.channel, item.previous, number, item.event.payload, item.origin, item.echo, key
 
 
 async def test_what_is_announced_reaches_those_who_joined_as_it_was(redis: Program) -> None:

@@ -6,27 +6,15 @@ from typing import Any
 
 import pytest
 
-from chat.fanout.send_queue import AsgiSendQueue
-from chat.fanout.transport import PING_SECONDS, SendQueue
+from chat.fanout.send_queue import SendQueue
 from chat.protocol.session import Session
 from chat.runtime.connection import LiveConnection
-from chat.runtime.liveness import SLACK, Liveness
+from chat.runtime.liveness import PING_SECONDS, SLACK, Liveness
+from tests.support.live import recording
 from tests.support.written import new_id
 from tokens.claims import Claims
 
 START = 1000.0
-
-
-class Quiet(AsgiSendQueue):
-    """An send_queue whose frames are kept, and whose last one left at `sent_at`."""
-
-    def __init__(self) -> None:
-        self.frames: list[str] = []
-
-        async def send(message: Any) -> None:
-            self.frames.append(message.get("text", message.get("code")))
-
-        super().__init__(send, abort=lambda: None)
 
 
 class Process:
@@ -47,19 +35,25 @@ class Process:
 
 
 def live(**claims: Any) -> tuple[LiveConnection, list[Any]]:
-    send_queue = Quiet()
+    send_queue, sent = recording()
+    send_queue.sent_at = START
     payload = Claims("{}", frozenset({"connect"}), exp=START, **claims)
     session = Session(new_id(), payload)
-    return LiveConnection(session, send_queue, "", float("inf"), START, START), send_queue.frames
+    return LiveConnection(session, send_queue, "", float("inf"), START, START), sent
+
+
+def said(sent: list[dict[str, Any]]) -> list[Any]:
+    """The texts and close codes that were sent."""
+    return [message.get("text", message.get("code")) for message in sent]
 
 
 async def test_an_idle_one_is_closed_when_its_time_is_over_and_not_before() -> None:
     process, (connection, frames) = Process(600, 570), live()
     process.watch(connection)
     process.run(START + 599)
-    assert frames == []
+    assert said(frames) == []
     process.run(START + 600)
-    assert frames == [1001]
+    assert said(frames) == [1001]
 
 
 @pytest.mark.parametrize("moved", ["heard_at", "send_queue.sent_at"])
@@ -69,9 +63,9 @@ async def test_a_message_either_way_begins_the_time_anew(moved: str) -> None:
     owner, _, name = moved.rpartition(".")
     setattr(getattr(connection, owner) if owner else connection, name, START + 100)
     process.run(START + 699)
-    assert frames == []
+    assert said(frames) == []
     process.run(START + 700)
-    assert frames == [1001]
+    assert said(frames) == [1001]
 
 
 @pytest.mark.parametrize(("keep_alive", "every"), [(60, 60), (10_000, 570)])
@@ -81,11 +75,11 @@ async def test_keep_alive_comes_in_time_whatever_the_settings(
     process, (connection, frames) = Process(600, keep_alive), live(keep_alive=True)
     process.watch(connection)
     process.run(START + every - 1)
-    assert frames == []
+    assert said(frames) == []
     for turn in range(1, 4):
         process.run(START + turn * every)
         connection.send_queue.sent_at = START + turn * every
-    assert frames == ['{"event":"hotsock.keepAlive","data":{}}'] * 3
+    assert said(frames) == ['{"event":"hotsock.keepAlive","data":{}}'] * 3
 
 
 async def test_a_missed_heartbeat_ends_it_unless_a_frame_is_being_handled() -> None:
@@ -95,10 +89,10 @@ async def test_a_missed_heartbeat_ends_it_unless_a_frame_is_being_handled() -> N
     process.run(START + 49)
     connection.handling = True  # the heartbeat may wait behind it
     process.run(START + 50)
-    assert frames == []
+    assert said(frames) == []
     connection.handling = False
     process.run(START + 51)
-    assert frames == [4408]
+    assert said(frames) == [4408]
 
 
 async def test_who_has_gone_is_not_kept_in_memory() -> None:
@@ -123,7 +117,7 @@ async def test_nothing_is_done_for_those_who_have_gone_and_they_are_not_kept() -
         process.forget(connection)
     assert len(process.liveness._heap) < SLACK * 2
     process.run(START + 30)
-    assert many[0][1] == [4408]
+    assert said(many[0][1]) == [4408]
     assert not any(frames for _, frames in many[1:])
     await asyncio.sleep(0)
 

@@ -15,8 +15,8 @@ from chat.protocol.session import Session
 from chat.runtime import metadata
 from chat.runtime import node as nodes
 from chat.runtime.metadata import Metadata, Update
-from tests.runtime.test_node import here, live  # noqa: F401
 from tests.support.databases import in_thread
+from tests.support.live import live
 from tests.support.written import opening, subscribing
 from tokens.claims import parse_claims
 
@@ -94,7 +94,7 @@ class Two:
 
 
 @pytest.fixture
-async def two(here: nodes.Node, channel: str) -> Two:  # noqa: F811
+async def two(here: nodes.Node, channel: str) -> Two:
     row = opening(here.id, umd=OLD)
     await here.writer.submit(row)
     await here.writer.submit(subscribing(row.id, channel, umd=OLD))

@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,13 @@ from typing import Any
 import pytest
 from pytest_django import DjangoDbBlocker, Settings
 
-from chat.actions.connections import close_connection
-from chat.fanout.send_queue import AsgiSendQueue
+from chat.connections.frame_loop import close_connection
 from chat.models import Connection, Node, Subscription
 from chat.protocol.errors import ErrorCode, ProtocolError
-from chat.protocol.session import Session
 from chat.runtime import node as nodes
-from chat.runtime.connection import LiveConnection
 from tests.support.databases import default_database, in_thread
-from tests.support.written import do, new_id, node, opening, subscribing
+from tests.support.live import live, recording
+from tests.support.written import do, node, opening, subscribing
 from tokens.claims import parse_claims
 
 HERE = socket.gethostname()
@@ -32,15 +30,6 @@ def _no_other_nodes(request: pytest.FixtureRequest) -> None:
     if "database" in request.fixturenames:
         request.getfixturevalue("database")
         Node.objects.all().delete()
-
-
-@pytest.fixture
-async def here(database: str) -> AsyncIterator[nodes.Node]:
-    """This process's node, started."""
-    node = nodes.Node()
-    await node.start()
-    yield node
-    await node.stop()
 
 
 async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
@@ -61,23 +50,6 @@ class Away:
 
     def back(self) -> None:
         self._patch.undo()
-
-
-def live(send_queue: AsgiSendQueue | None = None, **changes: Any) -> LiveConnection:
-    session = Session(changes.pop("id", new_id()), CLAIMS)
-    now = asyncio.get_running_loop().time()
-    times = {"ends_at": float("inf"), "heard_at": now, "beat_at": now}
-    stated = {"address": "192.0.2.1", **times, **changes}
-    return LiveConnection(session, send_queue or recording()[0], **stated)
-
-
-def recording() -> tuple[AsgiSendQueue, list[Any]]:
-    sent: list[Any] = []
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    return AsgiSendQueue(send, lambda: None), sent
 
 
 async def test_a_process_registers_itself_and_removes_itself(database: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from chat.models import BackendEvent, Message
-from chat.protocol.sources import Source
+from chat.protocol.publication import Source
 from chat.signals import backend_event
 from chat.store import listeners as receivers
 from chat.store.operations.messages import ReportMessage

@@ -69,7 +69,7 @@ def test_numbers_follow_one_another_and_ids_increase(
         for operation in operations:
             do(operation)
     changes = [operation.change for operation in operations if operation.change]
-    assert [(change.follows, change.number) for change in changes] == [
+    assert [(change.previous, change.number) for change in changes] == [
         (at, at + 1) for at in range(20)
     ]
     rows = list(Message.objects.filter(channel__name=channel).order_by("number"))
@@ -217,7 +217,7 @@ def test_toggling_within_one_batch_ends_right(channel: str, messages: list[str])
         True,
     ]
     told = [change for change in changes if change]
-    assert [(change.follows, change.number) for change in told] == [
+    assert [(change.previous, change.number) for change in told] == [
         (2, 3),
         (3, 4),
         (4, 5),

@@ -8,7 +8,7 @@ import pytest
 
 from chat.models import Channel, Message, Schedule, StorageEntry
 from chat.protocol.errors import ErrorCode, ProtocolError
-from chat.protocol.sources import Source
+from chat.protocol.publication import Source
 from chat.runtime import scheduler
 from chat.store.commit import commit
 from chat.store.operations import (
@@ -89,7 +89,7 @@ def test_a_message_that_is_not_stored_stays_behind_all_before_it(
     run = RunSchedule(id, channel)
     do(run)
     (item,) = run.announced
-    assert (item.follows, item.origin, item.echo) == (2, "me", True)
+    assert (item.previous, item.origin, item.echo) == (2, "me", True)
     assert Message.objects.filter(channel__name=channel).count() == 2
 
 

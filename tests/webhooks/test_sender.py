@@ -15,7 +15,7 @@ import pytest
 from django.db import connection
 
 from chat.models import BackendEvent
-from chat.protocol.sources import Source
+from chat.protocol.publication import Source
 from chat.store.commit import commit
 from chat.store.operations.messages import ReportMessage
 from chat.store.transaction import Transaction

@@ -21,5 +21,6 @@ _update = json.Decoder(Update)
 
 async def umd_update(node: Node, session: Session, body: str) -> Answer:
     asked = frames.read(body, _update, "The body")
-    await update_umd(node, session, decoders.umd_update(asked.token, asked.channel))
+    command = decoders.umd_update(asked.token, asked.channel)
+    await update_umd(session, command, node.connections, node.metadata)
     return Answer(b"{}")

@@ -2,7 +2,7 @@
 
 from msgspec import Struct, json
 
-from chat.actions.messages import publish
+from chat.actions.publishing import publish, route_to
 from chat.actions.reactions import react
 from chat.http.client_api.answers import Answer, accepted
 from chat.protocol import decoders, frames
@@ -26,16 +26,17 @@ async def publish_message(node: Node, session: Session, body: str) -> Answer:
     eager = frames.convert(body, _publishing, "The body").eager_id_generation
     command = decoders.decode(frame)
     if isinstance(command, React):
-        await react(node, session, command)
+        await react(node.writer, session, command)
         return accepted(session.real_name(command.channel), frame.event)
     if not isinstance(command, Publish):
         raise ProtocolError(
             ErrorCode.UNKNOWN_EVENT, f'event "{frame.event}" cannot be published over HTTP.'
         )
-    published = await publish(node, session, command)
+    route = route_to(session, command.channel, command.event)
+    published = await publish(node.hub, node.writer, session, route, command.data, command.at)
     return accepted(
         published.channel,
         published.event,
         id=published.id if eager else None,
-        scheduleArn=published.schedule,
+        scheduleArn=published.schedule_arn,
     )

@@ -53,8 +53,8 @@ async def get_entry(node: Node, session: Session, body: str) -> Answer:
 
 async def set_entry(node: Node, session: Session, body: str) -> Answer:
     command = decoders.set_storage(frames.parse(body, "The body", _write))
-    written = await set_storage(node, session, command)
-    return accepted(written.channel, SET, scheduleArn=written.schedule)
+    written = await set_storage(node.writer, session, command)
+    return accepted(written.channel, SET, scheduleArn=written.schedule_arn)
 
 
 async def entries(node: Node, session: Session, body: str) -> Answer:

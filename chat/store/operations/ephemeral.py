@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from chat.fanout.announcements import Announcement, Ephemeral
 from chat.protocol import events, ids
-from chat.protocol.sources import Source
+from chat.protocol.publication import Source
 from chat.store import reports
 from chat.store.operations.base import Operation
 from chat.store.transaction import Transaction
@@ -42,5 +42,5 @@ class PassOn(Operation):
         """The id, at so many milliseconds since 1970; from now on it can be announced."""
         id = ids.new_id(ms)
         event = events.message(id, self.event, self.channel, self.data, None)
-        self.item = Ephemeral(self.channel, 0, event)
+        self.item = Ephemeral(self.channel, 0, [event.frame])
         return id

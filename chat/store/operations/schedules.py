@@ -104,8 +104,8 @@ def _pass_on(message: StoreMessage, transaction: Transaction) -> Ephemeral:
     if message.source is not None:
         ReportMessage(*what, message.source).apply(transaction)
     event = events.message(id, message.event, message.channel, message.data, message.meta)
-    follows = transaction.heads[message.channel].number
-    return Ephemeral(message.channel, follows, event, message.origin, message.echo)
+    previous = transaction.heads[message.channel].number
+    return Ephemeral(message.channel, previous, [event.frame], message.origin, message.echo)
 
 
 def encode(work: Work) -> str:

@@ -7,7 +7,7 @@ from typing import Final, Self
 
 from chat.fanout.announcements import Change
 from chat.protocol import events
-from chat.protocol.sources import Source
+from chat.protocol.publication import Source
 from chat.protocol.storage import same
 from chat.store import reports
 from chat.store.operations.base import FOR_EVER, ChannelOperation

@@ -1,0 +1,254 @@
+"""Publishing: the one verb for every way in, and the only place that decides whether a publication
+is ephemeral, stored, scheduled or deduplicated (protocol.md sections 8, 13 and 15).
+
+A message that is stored is committed before anyone sees it; one that is not is broadcast at once.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from datetime import datetime
+from enum import Enum
+from typing import Any, Final
+
+from msgspec import structs
+
+from chat.fanout.announcements import Ephemeral
+from chat.fanout.hub import Hub
+from chat.protocol import commands, events, ids, schedule
+from chat.protocol.decoders import MESSAGE_ID
+from chat.protocol.errors import ProtocolError
+from chat.protocol.publication import Publication, Receipt, Source
+from chat.protocol.session import Route, Session
+from chat.store.listeners import listening
+from chat.store.operations import (
+    AddSchedule,
+    CancelSchedule,
+    Operation,
+    PassOn,
+    PublishOnce,
+    SetReaction,
+    SetStorage,
+    StoreMessage,
+)
+from chat.store.operations.messages import ReportMessage
+from chat.store.writer import Told, Writer
+from tokens.permissions import MessageRights, StorageRights
+
+log = logging.getLogger("chat.publishing")
+
+
+class Delivery(Enum):
+    EPHEMERAL = "broadcast at once, and not kept"
+    REPORTED = "ephemeral, and a backend event is committed"
+    STORED = "committed, then broadcast"
+
+
+def decide(store: int, emits: bool) -> Delivery:
+    """What becomes of a message that is published now: `store` in seconds, 0 for not stored;
+    `emits`: with a backend event."""
+    if store:
+        return Delivery.STORED
+    return Delivery.REPORTED if emits and listening() else Delivery.EPHEMERAL
+
+
+# --- by a client --------------------------------------------------------------------------------
+
+
+def route_to(session: Session, channel: str, event: str) -> Route:
+    """Where a client's messages of an event go, by the name that it uses for the channel. Kept by
+    the session, with the decision where it is always the same.
+
+    Raises ProtocolError: NOT_SUBSCRIBED, PUBLISH_PERMISSION_DENIED.
+    """
+    route = session.route(channel, event)
+    if not route.rights.emit_pubsub_event:
+        decided = decide(route.rights.store, emits=False)
+        route.is_ephemeral = decided is Delivery.EPHEMERAL
+        route.is_stored = decided is Delivery.STORED
+    return route
+
+
+async def publish(
+    hub: Hub, writer: Writer, session: Session, route: Route, data: bytes, at: datetime | None
+) -> Receipt:
+    """Publishes a client's message, now or `at` a moment.
+
+    Raises ProtocolError: SERVICE_UNAVAILABLE, SCHEDULE_PERMISSION_DENIED,
+    INVALID_SCHEDULE_EXPRESSION (the moment has passed).
+    """
+    rights, receipt = route.rights, Receipt(route.channel, route.event)
+    if at is not None:
+        arn = await add_schedule(writer, at, _message(session, route, data), rights)
+        return structs.replace(receipt, schedule_arn=arn)
+    match decide(rights.store, rights.emit_pubsub_event):
+        case Delivery.EPHEMERAL:
+            id = broadcast(hub, session, route, [data])
+        case Delivery.REPORTED:
+            id = broadcast(hub, session, route, [data])
+            await _report(writer, session, route, id, data)
+        case Delivery.STORED:
+            message = _message(session, route, data)
+            id = await writer.submit(message)
+            remember(session, message)
+    return structs.replace(receipt, id=id)
+
+
+def broadcast(hub: Hub, session: Session, route: Route, messages: list[bytes]) -> str:
+    """Sends ephemeral messages, one after another, to those who subscribe now; gives the last
+    one's id. `messages` are their data."""
+    ms, meta, frame = int(time.time() * 1000), route.sender.meta, route.template.frame
+    frames = []
+    for data in messages:
+        id = ids.new_id(ms)
+        frames.append(frame(id, data, meta))
+    previous = session.last_numbers.get(route.channel, 0)
+    hub.announce(
+        Ephemeral(route.channel, previous, frames, session.connection_id, route.rights.echo)
+    )
+    return id
+
+
+def store(writer: Writer, session: Session, route: Route, data: bytes, on_done: Told) -> None:
+    """Stores one of several messages that follow each other without waiting for the commit;
+    `on_done` is called with the operation and its outcome. Raises SERVICE_UNAVAILABLE."""
+    writer.put(_message(session, route, data), on_done)
+
+
+def remember(session: Session, message: StoreMessage) -> None:
+    """Ephemeral messages that the session publishes from now on stay behind this one (P4)."""
+    if message.change is not None:
+        session.remember(message.channel, message.change.number)
+
+
+def _message(session: Session, route: Route, data: bytes) -> StoreMessage:
+    sender, rights = route.sender, route.rights
+    return StoreMessage(
+        *(route.channel, route.event, data, sender.uid, sender.umd, sender.meta),
+        *(rights.store, session.connection_id, rights.echo),
+        session.source if rights.emit_pubsub_event else None,
+    )
+
+
+async def _report(writer: Writer, session: Session, route: Route, id: str, data: bytes) -> None:
+    """The message is out: where its backend event is lost, its sender must not send it again."""
+    meta = route.sender.meta
+    report = ReportMessage(route.channel, route.event, id, data, meta, session.source)
+    try:
+        await writer.submit(report)
+    except ProtocolError as error:
+        log.error("The backend event of message %s is lost: %s", id, error.message)
+
+
+# --- by the server ------------------------------------------------------------------------------
+
+SERVER: Final[tuple[None, str, None]] = (None, "null", None)
+"""uid, umd and meta of what the server itself publishes: all who subscribe get it."""
+
+
+async def publish_as_server(
+    hub: Hub, writer: Writer, publication: Publication, source: Source
+) -> Receipt:
+    """Does what is asked; no claims are checked. The receipt has a message's id.
+
+    Raises ProtocolError: MESSAGE_NOT_FOUND, INVALID_SCHEDULE_EXPRESSION, SERVICE_UNAVAILABLE.
+    """
+    operation = operation_of(publication, source)
+    receipt = without_commit(operation)
+    if receipt is None:
+        return await writer.submit(operation)
+    for announcement in operation.announced:
+        hub.announce(announcement)
+    return receipt
+
+
+def operation_of(publication: Publication, source: Source) -> PublishOnce:
+    """What is to be committed and announced; its result is the receipt."""
+    command = publication.command
+    what, gives = _OPERATIONS[type(command)](
+        publication, command, source if publication.emits else None
+    )
+    receipt = Receipt(command.channel, publication.event)
+    return PublishOnce(what, receipt, gives, publication.deduplication_id)
+
+
+def is_ephemeral(operation: PublishOnce) -> bool:
+    """Whether it is for those alone who subscribe at this moment."""
+    return isinstance(operation.what, PassOn)
+
+
+def without_commit(operation: PublishOnce) -> Receipt | None:
+    """The receipt of what needs no commit, and can be announced; None: it must be committed."""
+    what = operation.what
+    if operation.key or not isinstance(what, PassOn) or what.source is not None:
+        return None
+    return operation.given(what.made(int(time.time() * 1000)))
+
+
+Asked = tuple[Operation, str | None]
+"""An operation, and the receipt's field for its result."""
+
+
+def _publish(publication: Publication, command: commands.Publish, source: Source | None) -> Asked:
+    channel, event, data = command.channel, command.event, command.data
+    message = StoreMessage(channel, event, data, *SERVER, publication.store, source=source)
+    if command.at is not None:
+        return AddSchedule(command.at, message), "schedule_arn"
+    match decide(publication.store, publication.emits):
+        case Delivery.STORED:
+            return message, "id"
+        case Delivery.REPORTED:
+            return PassOn(channel, event, data, source), "id"
+        case Delivery.EPHEMERAL:
+            return PassOn(channel, event, data), "id"
+
+
+def _set_storage(
+    publication: Publication, command: commands.SetStorage, source: Source | None
+) -> Asked:
+    channel, key, data = command.channel, command.key, command.data
+    entry = SetStorage(channel, key, data, *SERVER, publication.store, source)
+    if command.at is not None:
+        return AddSchedule(command.at, entry), "schedule_arn"
+    return entry, None
+
+
+def _react(publication: Publication, command: commands.React, source: Source | None) -> Asked:
+    who = publication.uid, publication.umd
+    return SetReaction(
+        *(command.channel, command.message_id, *who, events.meta(*who)),
+        *(command.reaction, command.action),
+        source=source,
+    ), None
+
+
+_OPERATIONS: Final[dict[type, Callable[[Publication, Any, Source | None], Asked]]] = {
+    commands.Publish: _publish,
+    commands.SetStorage: _set_storage,
+    commands.React: _react,
+}
+
+
+# --- at a later time ----------------------------------------------------------------------------
+
+
+async def add_schedule(
+    writer: Writer,
+    at: datetime,
+    work: StoreMessage | SetStorage,
+    rights: MessageRights | StorageRights,
+) -> str:
+    """Lets `work` be done `at` a moment, as far as `rights` allow; gives the schedule's name.
+
+    Raises ProtocolError: SCHEDULE_PERMISSION_DENIED, INVALID_SCHEDULE_EXPRESSION (it has passed),
+    SERVICE_UNAVAILABLE.
+    """
+    schedule.permit(at, rights.schedule_before)
+    return await writer.submit(AddSchedule(at, work))
+
+
+async def cancel_schedule(writer: Writer, arn: str) -> bool:
+    """Whether there was such a schedule, which will not be done now. Raises SERVICE_UNAVAILABLE."""
+    if not MESSAGE_ID.fullmatch(arn):  # PostgreSQL cannot even be asked for every text
+        return False
+    return await writer.submit(CancelSchedule(arn))
