@@ -109,7 +109,9 @@ def parse(
 
 def outline(sent: str | bytes) -> tuple[str | None, str | None]:
     """The event and the channel of a frame that was refused, where they can be read: its sender is
-    told which event failed (protocol.md section 17)."""
+    told which event failed (protocol.md section 17). Bytes, a binary frame, have none."""
+    if isinstance(sent, bytes):
+        return None, None
     try:
         about = _outline_decoder.decode(sent)
     except UNDECODED:
