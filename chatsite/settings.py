@@ -215,8 +215,8 @@ WHITENOISE_AUTOREFRESH = DEBUG
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"plain": {"()": "chat.server.logs.SecretFreeFormatter"}},
-    "filters": {"once a second": {"()": "chat.server.logs.OnceASecond"}},
+    "formatters": {"plain": {"()": "chat.logs.SecretFreeFormatter"}},
+    "filters": {"once a second": {"()": "chat.logs.OnceASecond"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {
