@@ -15,12 +15,12 @@ from typing import Any, Final, TypedDict, Unpack
 
 import msgspec
 from asgiref.sync import sync_to_async
-from django.conf import settings
 from django.core.exceptions import SynchronousOnlyOperation
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import Error, connection, transaction
 
 from chat.actions import channels, publishing
+from chat.conf import settings
 from chat.protocol import decoders, frames
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.publication import Publication, Receipt, Source, parse

@@ -9,7 +9,6 @@ import hmac
 from collections.abc import Iterable
 from functools import lru_cache, wraps
 
-from django.conf import settings
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 
@@ -22,6 +21,7 @@ from chat.runtime.connection import LiveConnection
 from chat.runtime.node import Node
 from chat.store.reads import read
 from tokens.claims import Claims, parse_claims
+from tokens.conf import settings
 from tokens.names import is_storable
 
 NO_HASH = "0" * 64  # compared with where there is no such connection: it takes as long

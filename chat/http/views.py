@@ -5,23 +5,24 @@ Parses and answers; the verbs act.
 
 import time
 
-from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from chat.conf import settings
 from chat.http import client_api
 from chat.http.credentials import session_of
 from chat.http.operation import answer, body_of, door, invalid, query_of, refusal, source_of
 from chat.protocol import frames
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.runtime import node
+from tokens.conf import settings as token_settings
 
 
 @require_safe
 async def demo(request: HttpRequest) -> HttpResponse:
     """The page with two chat windows."""
-    if not settings.DEMO:
+    if not token_settings.DEMO:
         raise Http404
     return render(request, "chat/demo.html")
 

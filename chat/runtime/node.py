@@ -13,12 +13,12 @@ from collections.abc import Awaitable, Coroutine
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from channels.layers import get_channel_layer
-from django.conf import settings
 
 from chat.cluster.head_check import HeadCheck
 from chat.cluster.leases import LEASE_SHARE, RegisterNode, RemoveNode, RenewLease
 from chat.cluster.peers import alive_beside, ended_on, revoked
 from chat.cluster.reaper import Reaper
+from chat.conf import settings
 from chat.fanout.hub import Hub
 from chat.fanout.member_throttle import MemberThrottle
 from chat.fanout.send_queue import Flusher

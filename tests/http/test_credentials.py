@@ -3,11 +3,11 @@
 import json
 
 import pytest
-from pytest_django import Settings
 
 from chat.actions.connections import secret_hash
 from chat.http.credentials import _session_of, is_api_key
 from chat.protocol.errors import ProtocolError
+from tests.support.configuring import Setter
 from tests.support.written import do, new_id, node, opening, subscribing
 
 SECRET = "secret"
@@ -59,17 +59,17 @@ def test_without_its_secret_nothing_is_read(connection_id: str, secret: str) -> 
             _session_of(id, secret, "", None)
 
 
-def test_an_api_key_is_either_of_two(settings: Settings) -> None:
-    settings.API_SECRET_KEY_1, settings.API_SECRET_KEY_2 = "old", "new€"
+def test_an_api_key_is_either_of_two(set_tokens: Setter) -> None:
+    set_tokens(API_SECRET_KEY_1="old", API_SECRET_KEY_2="new€")
     assert is_api_key(b"old")
     assert is_api_key("new€".encode())
     for key in (b"", b"ol", b"olds", b"OLD", b"oldnew", b"\xff"):
         assert not is_api_key(key)
 
 
-def test_a_key_that_is_not_set_is_none(settings: Settings) -> None:
-    settings.API_SECRET_KEY_1 = settings.API_SECRET_KEY_2 = ""
+def test_a_key_that_is_not_set_is_none(set_tokens: Setter) -> None:
+    set_tokens(API_SECRET_KEY_1="", API_SECRET_KEY_2="")
     assert not is_api_key(b"")
-    settings.API_SECRET_KEY_2 = "new"
+    set_tokens(API_SECRET_KEY_2="new")
     assert not is_api_key(b"")
     assert is_api_key(b"new")
