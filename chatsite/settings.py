@@ -105,8 +105,8 @@ INSTALLED_APPS = [
     "channels",
 ]
 MIDDLEWARE = [
-    "chat.http.health.probes",
-    "chat.http.fast_path.api",
+    "chat.http.health.middleware",
+    "chat.http.fast_path.middleware",
     "django.middleware.security.SecurityMiddleware",
     "chat.http.staticfiles.StaticFilesMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
