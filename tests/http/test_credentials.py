@@ -5,7 +5,7 @@ import json
 import pytest
 
 from chat.actions.connections import secret_hash
-from chat.http.credentials import _session_of, is_api_key
+from chat.http.credentials import is_api_key, read_session
 from chat.protocol.errors import ProtocolError
 from tests.support.configuring import Setter
 from tests.support.written import do, new_id, node, opening, subscribing
@@ -43,12 +43,12 @@ def connection_id(database: str, channel: str) -> str:
 def test_only_the_subscriptions_that_may_be_meant_are_read(
     connection_id: str, channel: str, asked: str, meant: set[str]
 ) -> None:
-    session, _ = _session_of(connection_id, SECRET, "", f"{channel}{asked}")
+    session, _ = read_session(connection_id, SECRET, "", f"{channel}{asked}")
     assert session.subscriptions.keys() == {f"{channel}{suffix}" for suffix in meant}
 
 
 def test_all_are_read_where_no_channel_is_asked_for(connection_id: str) -> None:
-    session, _ = _session_of(connection_id, SECRET, "", None)
+    session, _ = read_session(connection_id, SECRET, "", None)
     assert len(session.subscriptions) == 10
 
 
@@ -56,7 +56,7 @@ def test_all_are_read_where_no_channel_is_asked_for(connection_id: str) -> None:
 def test_without_its_secret_nothing_is_read(connection_id: str, secret: str) -> None:
     for id in (connection_id, new_id(), "\x00"):
         with pytest.raises(ProtocolError):
-            _session_of(id, secret, "", None)
+            read_session(id, secret, "", None)
 
 
 def test_an_api_key_is_either_of_two(set_tokens: Setter) -> None:
