@@ -17,7 +17,7 @@ from chat.actions.history import Given, Page, list_messages
 from chat.actions.metadata import update_umd
 from chat.actions.publishing import publish, route_to
 from chat.actions.reactions import list_reactions, react
-from chat.actions.storage import get_storage, list_entries, set_storage
+from chat.actions.storage import SET_STORAGE, get_storage, list_entries, set_storage
 from chat.conf import settings
 from chat.http.credentials import session_of
 from chat.http.endpoint import (
@@ -41,7 +41,6 @@ from chat.runtime import node as nodes
 from chat.runtime.node import Node
 
 BODY: Final = "The body"
-SET_STORAGE: Final = "hotsock.channelStorageSet"
 MAX_KEYS: Final = 100
 
 _rates = Rates()  # of calls, by connection id
