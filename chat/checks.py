@@ -11,13 +11,14 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from django.apps import AppConfig
-from django.conf import settings
+from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.models.functions import Now
 
-from .models import Message
+from chat.conf import conf, settings
+from chat.models import Message
 
 PURGE_OVERDUE = timedelta(days=2)
 PURGE_DOES_NOT_RUN = Warning(
@@ -28,12 +29,17 @@ PURGE_DOES_NOT_RUN = Warning(
 )
 MIN_SECRET: Final = 24  # bytes, as the Standard Webhooks scheme wants them
 MAX_SECRET: Final = 64
-NOT_MIGRATED = "The database is not up to date: run `manage.py migrate`."
+NO_APPLICATION: Final = (
+    "ASGI_APPLICATION must name the project's ASGI application, such as mysite.asgi.application."
+)
+NOT_MIGRATED: Final = "The database is not up to date: run `manage.py migrate`."
 
 
 def environment_problems() -> list[str]:
-    """One sentence for each variable that is malformed; its value, maybe a secret, is not in it."""
-    return [f"{name} must be {expected}." for name, expected in settings.ENVIRONMENT_ERRORS.items()]
+    """A sentence for each setting that is unknown or malformed, without its value."""
+    application = getattr(django_settings, "ASGI_APPLICATION", None)
+    named = isinstance(application, str) and "." in application
+    return [*settings.PROBLEMS, *conf.problems(), *([] if named else [NO_APPLICATION])]
 
 
 def webhook_problems() -> list[str]:
@@ -67,11 +73,13 @@ def _is_webhook_secret(secret: str) -> bool:
 
 def deployment_problems() -> list[str]:
     """What must be there when DEBUG is off."""
-    if settings.DEBUG:
+    if django_settings.DEBUG:
         return []
-    manifest = Path(settings.STATIC_ROOT) / "staticfiles.json"
+    manifest = Path(django_settings.STATIC_ROOT) / "staticfiles.json"
     present = {
-        "ALLOWED_HOSTS must name the hosts that this server answers for.": settings.ALLOWED_HOSTS,
+        "ALLOWED_HOSTS must name the hosts that this server answers for.": (
+            django_settings.ALLOWED_HOSTS
+        ),
         "Static files are not collected: run `manage.py collectstatic --no-input`.": (
             manifest.exists()
         ),

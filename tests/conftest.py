@@ -5,11 +5,12 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
-from hypothesis import HealthCheck, settings
-from pytest_django import DjangoDbBlocker
+from pytest_django import DjangoDbBlocker, Settings
 
 from tests.support import servers
+from tests.support.configuring import Setter, setter
 from tests.support.databases import default_database, migrated
 from tests.support.servers import Postgres, Server, start_postgres, start_redis, start_server
 
@@ -21,8 +22,19 @@ if TYPE_CHECKING:
 sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]
 
 # How long an example takes says more about what else the machine does than about the code.
-settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("busy")
+SLOW = [hypothesis.HealthCheck.too_slow]
+hypothesis.settings.register_profile("busy", deadline=None, suppress_health_check=SLOW)
+hypothesis.settings.load_profile("busy")
+
+
+@pytest.fixture
+def set_chat(settings: Settings) -> Setter:
+    return setter(settings, "CHAT")
+
+
+@pytest.fixture
+def set_tokens(settings: Settings) -> Setter:
+    return setter(settings, "TOKENS")
 
 
 @pytest.fixture(scope="session")

@@ -31,6 +31,7 @@ FLOORS = (
     ("chat.cluster", "chat.webhooks"),
     ("chat.store",),
     ("chat.fanout", "chat.models"),
+    ("chat.conf",),
     ("chat.protocol",),
     ("tokens",),
 )
@@ -109,6 +110,12 @@ def test_only_the_settings_read_the_environment(module: str) -> None:
         ast.unparse(node) for node in ast.walk(tree(module)) if isinstance(node, ast.Attribute)
     }
     assert not attributes & {"os.environ", "os.getenv", "os.environb"}
+
+
+@pytest.mark.parametrize("module", sorted(set(MODULES) - {"manage"}))
+def test_the_apps_do_not_name_the_site(module: str) -> None:
+    named = "chatsite" in MODULES[module].read_text(encoding="utf-8")
+    assert not named or room_of(module) == "chatsite"
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -9,8 +9,9 @@ from typing import Any
 
 from tokens import strict_json
 from tokens.claims import TokenError, check_addressee, parse_claims
+from tokens.conf import settings
 from tokens.names import MAX_TOKEN_BYTES
-from tokens.signing import sign, token_settings
+from tokens.signing import sign
 
 
 def issue(claims: Mapping[str, Any], *, lifetime: int = 300) -> str:
@@ -25,10 +26,9 @@ def issue(claims: Mapping[str, Any], *, lifetime: int = 300) -> str:
         document = strict_json.dumps(payload).encode()
     except (TypeError, ValueError, RecursionError):
         raise TokenError("payload", "must be JSON") from None
-    expected = token_settings()
     for scope in _scopes(payload):
         parsed = parse_claims(document, scope=scope)
-        check_addressee(parsed, audience=expected.audience, issuer=expected.issuer)
+        check_addressee(parsed, audience=settings.TOKEN_AUDIENCE, issuer=settings.TOKEN_ISSUER)
     token = sign(payload)
     if len(token) > MAX_TOKEN_BYTES:
         raise TokenError("token", f"must have at most {MAX_TOKEN_BYTES} bytes, not {len(token)}")
@@ -37,12 +37,11 @@ def issue(claims: Mapping[str, Any], *, lifetime: int = 300) -> str:
 
 def _filled(claims: Mapping[str, Any], lifetime: int) -> dict[str, Any]:
     now = int(time.time())
-    expected = token_settings()
     defaults = {
         "iat": now,
         "exp": now + lifetime,
-        "aud": expected.audience or None,
-        "iss": expected.issuer or None,
+        "aud": settings.TOKEN_AUDIENCE or None,
+        "iss": settings.TOKEN_ISSUER or None,
     }
     stated = {name: value for name, value in claims.items() if value is not None}
     return {name: value for name, value in defaults.items() if value is not None} | stated

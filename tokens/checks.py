@@ -7,12 +7,12 @@ is there but wrong always fails.
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from django.conf import settings
+from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 
+from tokens.conf import KeySettings, conf, settings
 from tokens.keys import METHODS, Key, KeyProblem, load_signing, load_verifying
-from tokens.signing import KeySettings, token_settings
 
 MIN_API_KEY_LENGTH = 32
 SET_IT = "Run `make setup` for development keys, or set it in the environment."
@@ -21,7 +21,12 @@ CORRECT_IT = "Correct it in `.env` or in the environment."
 
 def key_problems() -> list[str]:
     """Why this site cannot serve, one sentence each; empty when it can."""
-    return [*_missing(), *_wrong()]
+    return [*conf.problems(), *_missing(), *_wrong()]
+
+
+@register(Tags.compatibility)
+def check_settings(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    return [Error(problem, id="tokens.E003") for problem in conf.problems()]
 
 
 @register(Tags.security)
@@ -39,7 +44,7 @@ def _missing() -> Iterator[str]:
     """What nobody has set yet."""
     if not _has_secret_key():
         yield f"SECRET_KEY is empty. {SET_IT}"
-    if not any(key.present for key in token_settings().keys):
+    if not any(key.present for key in settings.keys):
         yield f"SIGNING_KEY_1_METHOD and SIGNING_KEY_1_ENCODED are empty. {SET_IT}"
     if not (settings.API_SECRET_KEY_1 or settings.API_SECRET_KEY_2):
         yield f"API_SECRET_KEY_1 is empty. {SET_IT}"
@@ -47,12 +52,11 @@ def _missing() -> Iterator[str]:
 
 def _wrong() -> Iterator[str]:
     """What is set and cannot work."""
-    configured = token_settings()
-    for number, key in enumerate(configured.keys, start=1):
+    for number, key in enumerate(settings.keys, start=1):
         if key.present:
             yield from _problems(number, key)
-    if settings.DEMO and any(key.present for key in configured.keys):
-        yield from _demo_problems(configured.keys[0], configured.private_key)
+    if settings.DEMO and any(key.present for key in settings.keys):
+        yield from _demo_problems(settings.keys[0], settings.ISSUER_PRIVATE_KEY_ENCODED)
 
 
 def _problems(number: int, key: KeySettings) -> Iterator[str]:
@@ -95,6 +99,6 @@ def _short_api_keys() -> Iterator[CheckMessage]:
 
 def _has_secret_key() -> bool:
     try:
-        return bool(settings.SECRET_KEY)
+        return bool(django_settings.SECRET_KEY)
     except ImproperlyConfigured:
         return False

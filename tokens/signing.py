@@ -12,14 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import Any
 
 import jwt
-from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from tokens import strict_json
 from tokens.claims import Claims, TokenError, check_claims, parse_claims
+from tokens.conf import KeySettings, TokenSettings, conf
 from tokens.keys import METHODS, Key, KeyProblem, load_signing, load_verifying
 from tokens.names import MAX_TOKEN_BYTES
 
@@ -33,57 +33,13 @@ _COMPACT = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
 _jws = jwt.PyJWS(algorithms=list(METHODS))
 
 
-class KeySettings(NamedTuple):
-    """One signing key as configured; empty strings where it is not."""
-
-    method: str
-    id: str
-    encoded: str
-
-    @property
-    def present(self) -> bool:
-        return bool(self.method or self.encoded)
-
-
-class TokenSettings(NamedTuple):
-    """All settings that decide whether a token is good."""
-
-    keys: tuple[KeySettings, ...]
-    private_key: str
-    audience: str
-    issuer: str
-    leeway: float
-
-
-def token_settings() -> TokenSettings:
-    """The settings as they are now; tests override them."""
-    return TokenSettings(
-        keys=(
-            KeySettings(
-                settings.SIGNING_KEY_1_METHOD,
-                settings.SIGNING_KEY_1_ID,
-                settings.SIGNING_KEY_1_ENCODED,
-            ),
-            KeySettings(
-                settings.SIGNING_KEY_2_METHOD,
-                settings.SIGNING_KEY_2_ID,
-                settings.SIGNING_KEY_2_ENCODED,
-            ),
-        ),
-        private_key=settings.ISSUER_PRIVATE_KEY_ENCODED,
-        audience=settings.TOKEN_AUDIENCE,
-        issuer=settings.TOKEN_ISSUER,
-        leeway=settings.TOKEN_LEEWAY_SECONDS,
-    )
-
-
 def verify(token: str, *, scope: str, now: float) -> Claims:
     """The claims of a good token, for use in `scope` at `now` (unix seconds).
 
     The same token gives the same object as long as it is remembered. A `jti` is not looked up
     here. Raises `TokenError`.
     """
-    return _verifier(token_settings()).verify(token, scope, now)
+    return _verifier(conf.current()).verify(token, scope, now)
 
 
 def sign(payload: Mapping[str, Any]) -> str:
@@ -91,7 +47,7 @@ def sign(payload: Mapping[str, Any]) -> str:
 
     Raises `ImproperlyConfigured` where key 1 is missing or cannot sign.
     """
-    key = _signing_key(token_settings())
+    key = _signing_key(conf.current())
     headers = {"kid": key.id} if key.id else None
     document = strict_json.dumps(dict(payload)).encode()
     return _jws.encode(document, key.material, algorithm=key.method, headers=headers)
@@ -109,9 +65,9 @@ class _Verifier:
     def __init__(self, configured: TokenSettings) -> None:
         self.keys = _usable_keys(configured.keys)
         self.expected: dict[str, Any] = {
-            "leeway": configured.leeway,
-            "audience": configured.audience,
-            "issuer": configured.issuer,
+            "leeway": configured.TOKEN_LEEWAY_SECONDS,
+            "audience": configured.TOKEN_AUDIENCE,
+            "issuer": configured.TOKEN_ISSUER,
         }
         self._cache: OrderedDict[tuple[str, bytes], _Cached] = OrderedDict()
         self._cached_bytes = 0
@@ -180,7 +136,7 @@ def _signing_key(configured: TokenSettings) -> Key:
     except KeyProblem as problem:
         raise ImproperlyConfigured(f"Signing key 1 {problem}.") from None
     try:
-        return load_signing(verifying, configured.private_key)
+        return load_signing(verifying, configured.ISSUER_PRIVATE_KEY_ENCODED)
     except KeyProblem as problem:
         raise ImproperlyConfigured(f"ISSUER_PRIVATE_KEY_ENCODED {problem}.") from None
 

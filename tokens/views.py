@@ -5,13 +5,13 @@ import secrets
 from http import HTTPStatus
 from typing import Any
 
-from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from tokens import strict_json
 from tokens.api import issue
+from tokens.conf import settings
 
 LIFETIME_SECONDS = 300
 MAX_BODY_BYTES = 16 * 1024

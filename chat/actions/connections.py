@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from django.conf import settings
-
+from chat.conf import settings
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.publication import Source
 from chat.protocol.session import Session
@@ -17,6 +16,7 @@ from chat.runtime.admission import Admission
 from chat.store.operations import OpenConnection, SingleUse
 from chat.store.writer import Writer
 from tokens.claims import Claims
+from tokens.conf import settings as token_settings
 from tokens.models import UsedToken
 from tokens.signing import verify
 
@@ -73,5 +73,5 @@ def secret_hash(secret: str) -> str:
 def single_use(claims: Claims) -> SingleUse | None:
     if not claims.single_use or claims.jti is None:
         return None
-    until = min(claims.exp + settings.TOKEN_LEEWAY_SECONDS, LAST_SECOND)
+    until = min(claims.exp + token_settings.TOKEN_LEEWAY_SECONDS, LAST_SECOND)
     return SingleUse(UsedToken.digest(claims.jti), datetime.fromtimestamp(until, UTC))

@@ -6,11 +6,11 @@ import time
 from datetime import datetime
 from typing import Final
 
-from django.conf import settings
 from django.db import connection
 from django.db.models.functions import Now
 
 from chat.cluster.peers import ended_on
+from chat.conf import settings
 from chat.models import Node
 
 LOOK_SECONDS: Final = 0.1

@@ -9,9 +9,9 @@ to the transport").
 from typing import Any
 
 from channels.consumer import AsyncConsumer
-from django.conf import settings
 
 from chat.actions.connections import Opened
+from chat.conf import settings
 from chat.connections import handshake
 from chat.connections.asgi_socket import AsgiSocket
 from chat.connections.frame_loop import FrameLoop

@@ -14,11 +14,10 @@ from functools import partial
 from itertools import chain
 from typing import Final
 
-from django.conf import settings
-
 from chat.actions import publishing
 from chat.actions.connections import Opened
 from chat.actions.subscriptions import subscribe
+from chat.conf import settings
 from chat.connections.handlers import HANDLERS
 from chat.fanout.send_queue import Socket
 from chat.protocol import commands, decoders, events, frames

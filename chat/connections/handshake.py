@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 from urllib.parse import parse_qs
 
-from django.conf import settings
 from msgspec import json
 
 from chat.actions.connections import Opened, open_connection
+from chat.conf import settings
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.runtime import node as nodes
 from tokens.claims import TokenError

@@ -18,9 +18,9 @@ class ModuleManifestStorage(CompressedManifestStaticFilesStorage):
 
 
 class StaticFilesMiddleware(WhiteNoiseMiddleware):
-    """WhiteNoise, made asynchronous: as it comes, each request to any view takes a thread.
+    """WhiteNoise, but asynchronous: as it is, each request to any view takes a thread.
 
-    A static file is read whole (none is large), since ASGI cannot send a file's own iterator.
+    A file is read whole (none is large), since ASGI cannot send a file's own iterator.
     """
 
     async_capable = True
@@ -35,18 +35,18 @@ class StaticFilesMiddleware(WhiteNoiseMiddleware):
             file = await sync_to_async(self._file, thread_sensitive=False)(request)
             if file is not None:
                 return file
-        answer: HttpResponseBase = await self.get_response(request)
-        return answer
+        response: HttpResponseBase = await self.get_response(request)
+        return response
 
     def _file(self, request: HttpRequest) -> HttpResponse | None:
         find = self.find_file if self.autorefresh else self.files.get
         file = find(request.path_info)
         if file is None:
             return None
-        answer = file.get_response(request.method, request.META)
-        with answer.file or nullcontext(BytesIO()) as opened:
-            response = HttpResponse(opened.read(), status=answer.status)
+        found = file.get_response(request.method, request.META)
+        with found.file or nullcontext(BytesIO()) as opened:
+            response = HttpResponse(opened.read(), status=found.status)
         del response.headers["Content-Type"]
-        for name, value in answer.headers:
+        for name, value in found.headers:
             response.headers[name] = value
         return response

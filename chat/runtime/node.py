@@ -13,18 +13,17 @@ from collections.abc import Awaitable, Coroutine
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from channels.layers import get_channel_layer
-from django.conf import settings
 
 from chat.cluster.head_check import HeadCheck
 from chat.cluster.leases import LEASE_SHARE, RegisterNode, RemoveNode, RenewLease
 from chat.cluster.peers import alive_beside, ended_on, revoked
 from chat.cluster.reaper import Reaper
+from chat.conf import settings
 from chat.fanout.hub import Hub
 from chat.fanout.member_throttle import MemberThrottle
 from chat.fanout.send_queue import Flusher
 from chat.protocol import ids
 from chat.protocol.errors import CloseCode, ProtocolError
-from chat.protocol.rate import Rates
 from chat.runtime.admission import Admission, Person
 from chat.runtime.connection import LiveConnection
 from chat.runtime.liveness import Liveness
@@ -71,7 +70,6 @@ class Node:
             self.broker = self._redis_broker()
             self.hub.broker = self.broker
         self.draining = False
-        self.call_rates = Rates()  # of the client HTTP API, by connection id
         self._liveness = Liveness(
             settings.CONNECTION_IDLE_SECONDS, settings.KEEP_ALIVE_SECONDS, self.connections
         )

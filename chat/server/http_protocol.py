@@ -1,6 +1,6 @@
 """The sockets of uvicorn, with what it leaves open: bounds in time and size, and last words.
 
-Bytes and frames only; what they mean is for `chatsite.asgi`.
+Bytes and frames only; what they mean is for the ASGI application.
 """
 
 import asyncio
@@ -11,13 +11,13 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import h11
-from django.conf import settings
 from msgspec import json
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Close, CloseCode
 from websockets.http11 import Request
 
+from chat.conf import settings
 from chat.protocol.errors import ErrorCode
 
 # A line for each opening and closing would cost a tenth of a handshake.

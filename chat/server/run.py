@@ -1,6 +1,6 @@
 """How uvicorn runs here: its limits, its manners and its shutdown (design.md section 5).
 
-What a connection means is not known here: a frame goes to `chatsite.asgi`, bytes to the socket.
+What a connection means is not known here: frames go to the ASGI application, bytes to the socket.
 """
 
 import os
@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Final
 
 import uvicorn
+from django.conf import settings
 
 from chat.runtime.liveness import PING_SECONDS
 from chat.server.http_protocol import HttpConnection, WebSocket
@@ -89,7 +90,7 @@ def run(
     """
     sys.setswitchinterval(SWITCH_SECONDS)
     config = uvicorn.Config(
-        "chatsite.asgi:application",
+        ":".join(settings.ASGI_APPLICATION.rsplit(".", 1)),
         http=HttpConnection,
         h11_max_incomplete_event_size=REQUEST_BYTES,
         ws=DirectWebSocket if direct else WebSocket,

@@ -11,10 +11,10 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from django.conf import settings
 from django.db import connections
 from django.dispatch import Signal
 
+from chat.conf import settings
 from chat.store.reports import Report
 
 log = logging.getLogger("chat.receivers")

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from django.conf import settings
-
+from chat.conf import settings
 from chat.protocol import ids
 from chat.protocol.events import Template
 from chat.protocol.presence import Roster

@@ -33,7 +33,7 @@ MARGIN_SECONDS: Final = 4
 POLL_SECONDS: Final = 1.0
 BACKLOG_SECONDS: Final = 0.05
 ANSWER_BYTES: Final = 64 * 1024  # that are read of an answer, so that its connection can be kept
-AGENT: Final = "chatsite-webhook"
+AGENT: Final = "chat-webhook"
 GONE: Final = "HTTP 410"  # it will never take this one
 
 

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pytest_django import DjangoDbBlocker, Settings
+from pytest_django import DjangoDbBlocker
 
 from chat.connections.frame_loop import close_connection
 from chat.models import Connection, Node, Subscription
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.runtime import node as nodes
+from tests.support.configuring import Setter
 from tests.support.databases import default_database, in_thread
 from tests.support.live import live, recording
 from tests.support.written import do, node, opening, subscribing
@@ -105,8 +106,8 @@ def test_rows_of_processes_that_have_ended_are_removed_at_start(
     assert Subscription.objects.filter(channel__name=channel).exists() is stays
 
 
-async def test_the_lease_is_renewed(database: str, settings: Settings) -> None:
-    settings.NODE_LEASE_SECONDS = 1
+async def test_the_lease_is_renewed(database: str, set_chat: Setter) -> None:
+    set_chat(NODE_LEASE_SECONDS=1)
     node = nodes.Node()
     await node.start()
     first = (await in_thread(Node.objects.get)).lease_until
@@ -165,7 +166,7 @@ async def test_a_process_has_one_node_however_many_ask(database: str) -> None:
 
 
 async def test_a_connection_that_ended_while_the_database_was_away_is_removed_later(
-    here: nodes.Node, channel: str, monkeypatch: pytest.MonkeyPatch, settings: Settings
+    here: nodes.Node, channel: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = opening(here.id)
     await here.writer.submit(row)

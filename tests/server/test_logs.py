@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from chat.server.logs import OnceASecond, SecretFreeFormatter
+from chat.logs import OnceASecond, SecretFreeFormatter
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjF9.c2lnbmF0dXJl"
 

@@ -25,6 +25,7 @@ from chat.webhooks import sender as webhook
 from chat.webhooks.queue import Claim, Run, Settle, Waiting, due, retry_seconds
 from chat.webhooks.sender import Webhook
 from tests.support.client import eventually
+from tests.support.configuring import Setter
 from tests.support.databases import in_thread
 from tests.support.webhook_receiver import Delivery, Receiver
 from tests.support.written import do, store
@@ -33,9 +34,9 @@ SOURCE = Source("server.python")
 
 
 @pytest.fixture(autouse=True)
-def configured(settings: Any, database: str) -> None:
+def configured(set_chat: Setter, database: str) -> None:
     """A webhook, and no event of another test."""
-    settings.WEBHOOK_URL = "http://127.0.0.1:1/"
+    set_chat(WEBHOOK_URL="http://127.0.0.1:1/")
     BackendEvent.objects.all().delete()
 
 
@@ -186,9 +187,9 @@ def test_the_wait_doubles_up_to_an_hour_and_is_never_the_same() -> None:
 
 
 def test_without_a_listener_nothing_is_encoded_or_written(
-    channel: str, settings: Any, monkeypatch: pytest.MonkeyPatch
+    channel: str, set_chat: Setter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings.WEBHOOK_URL = ""
+    set_chat(WEBHOOK_URL="")
     monkeypatch.setattr("chat.store.reports.message_published", None)
     operation = store(channel)
     operation.source = SOURCE

@@ -5,19 +5,21 @@ import socket
 import sys
 from argparse import SUPPRESS, ArgumentParser
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
 from chat import checks
 from chat.cluster.one_process import alone_problems
+from chat.conf import settings
 from chat.server import run as server
 from chat.server.workers import Supervisor, report_to
 from chat.store.reads import close_pool
 from tokens.checks import key_problems
+from tokens.conf import settings as token_settings
 
 HINTS = {
     errno.EADDRINUSE: "another program listens there; choose another with --port (make run PORT=…)",
@@ -77,7 +79,7 @@ class Command(BaseCommand):
         host, port = listening.getsockname()[:2]
         host = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}.get(host, host)  # noqa: S104
         address = f"http://{host}:{port}/"
-        page = f"The chat page:  {address}\n" if settings.DEMO else ""
+        page = f"The chat page:  {address}\n" if token_settings.DEMO else ""
         self.stdout.write(
             f"{page}The admin:      {address}admin/\n"
             f"An admin user:  {_python()} manage.py createsuperuser\n"
@@ -98,7 +100,7 @@ def _work(listening: int, pair: int, *, direct: bool) -> None:
 
 
 def _python() -> str:
-    return sys.executable.removeprefix(f"{settings.BASE_DIR}/")
+    return sys.executable.removeprefix(f"{Path.cwd()}/")
 
 
 def _refuse(problems: list[str]) -> None:

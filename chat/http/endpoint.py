@@ -1,35 +1,40 @@
-"""How every HTTP operation reads and answers: JSON whatever its Content-Type says, and one shape
-for all refusals (protocol.md section 14)."""
+"""One endpoint of the HTTP API: how its request is read and answered (protocol.md section 14).
 
-from collections.abc import Callable, Coroutine
+Bodies are JSON whatever their Content-Type says; every refusal has the same shape.
+"""
+
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import wraps
-from typing import Any, Final
+from typing import Concatenate, Final
 
 from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.views.decorators.csrf import csrf_exempt
-from msgspec import json
+from msgspec import json, structs
 
 from chat.actions.connections import MAX_USER_AGENT_LENGTH
 from chat.protocol.errors import HTTP_STATUS, ErrorCode, ProtocolError
 from chat.protocol.frames import MAX_FRAME_BYTES
-from chat.protocol.publication import Source, Trigger
+from chat.protocol.publication import Receipt, Source, Trigger
 
 JSON: Final = "application/json"
 
-View = Callable[..., Coroutine[Any, Any, HttpResponse]]
+type View[**P] = Callable[Concatenate[HttpRequest, P], Awaitable[HttpResponse]]
+type Endpoint[**P] = Callable[Concatenate[HttpRequest, P], Coroutine[None, None, HttpResponse]]
 
 
-def door(*methods: str, allow: str | None = None) -> Callable[[View], View]:
-    """A view of the HTTP API: needs no CSRF token, refuses other methods, tells refusals in JSON.
+def endpoint[**P](*methods: str, allow: str | None = None) -> Callable[[View[P]], Endpoint[P]]:
+    """Makes a view an endpoint: no CSRF token, these methods only, ProtocolErrors become answers.
 
-    `allow` is what the header Allow says, where that is more than `methods`.
+    `allow` is the header Allow where it has more than `methods`.
     """
 
-    def wrap(view: View) -> View:
+    def decorate(view: View[P]) -> Endpoint[P]:
         @csrf_exempt
         @wraps(view)
-        async def answered(request: HttpRequest, *args: str, **kwargs: str) -> HttpResponse:
+        async def endpoint(
+            request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs
+        ) -> HttpResponse:
             if request.method not in methods:
                 response = refusal(invalid(f"Use {' or '.join(methods)}."), status=405)
                 response["Allow"] = allow or ", ".join(methods)
@@ -39,25 +44,33 @@ def door(*methods: str, allow: str | None = None) -> Callable[[View], View]:
             except ProtocolError as error:
                 return refusal(error)
 
-        return answered
+        return endpoint
 
-    return wrap
+    return decorate
+
+
+# --- requests -----------------------------------------------------------------------------------
 
 
 def body_of(request: HttpRequest) -> str:
     """Raises INVALID_REQUEST, DATA_TOO_LARGE."""
     if int(request.headers.get("Content-Length") or 0) > MAX_FRAME_BYTES:
-        raise too_large()
+        raise _too_large()
     try:
         body = request.body
     except RequestDataTooBig:
-        raise too_large() from None
+        raise _too_large() from None
     if len(body) > MAX_FRAME_BYTES:
-        raise too_large()
+        raise _too_large()
     try:
         return body.decode()
     except UnicodeDecodeError as error:
         raise invalid(f"The body is not UTF-8: {error}.") from None
+
+
+def _too_large() -> ProtocolError:
+    message = f"The body takes more than {MAX_FRAME_BYTES} bytes."
+    return ProtocolError(ErrorCode.DATA_TOO_LARGE, message)
 
 
 def query_of(request: HttpRequest) -> QueryDict:
@@ -69,20 +82,29 @@ def query_of(request: HttpRequest) -> QueryDict:
 
 
 def source_of(request: HttpRequest, trigger: Trigger, connection_id: str = "") -> Source:
-    """Who asks, as backend events say it."""
+    """The caller, as backend events name it."""
     address = request.META.get("REMOTE_ADDR") or ""
     agent = request.headers.get("User-Agent", "").replace("\0", "")
     return Source(trigger, connection_id, address, agent[:MAX_USER_AGENT_LENGTH])
 
 
-def answer(body: bytes, status: int = 200) -> HttpResponse:
+# --- responses ----------------------------------------------------------------------------------
+
+
+def respond(body: bytes, status: int = 200) -> HttpResponse:
+    """`body` is JSON."""
     return HttpResponse(body, status=status, content_type=JSON)
 
 
+def accepted(receipt: Receipt, *, with_id: bool) -> HttpResponse:
+    """202; a message's id only where the caller asked for it (`eagerIdGeneration`)."""
+    return respond(json.encode(receipt if with_id else structs.replace(receipt, id=None)), 202)
+
+
 def refusal(error: ProtocolError, status: int | None = None) -> HttpResponse:
-    """The JSON answer to a refused call, with the status that goes with its code."""
+    """The error, with the status that goes with its code."""
     body = json.encode({"error": {"code": error.code, "message": error.message}})
-    response = answer(body, status or HTTP_STATUS.get(error.code, 403))
+    response = respond(body, status or HTTP_STATUS.get(error.code, 403))
     if error.code is ErrorCode.INVALID_API_KEY:
         response["WWW-Authenticate"] = "Bearer"
     return response
@@ -90,9 +112,3 @@ def refusal(error: ProtocolError, status: int | None = None) -> HttpResponse:
 
 def invalid(message: str) -> ProtocolError:
     return ProtocolError(ErrorCode.INVALID_REQUEST, message)
-
-
-def too_large() -> ProtocolError:
-    return ProtocolError(
-        ErrorCode.DATA_TOO_LARGE, f"The body takes more than {MAX_FRAME_BYTES} bytes."
-    )

@@ -1,0 +1,136 @@
+"""This app's settings: `TOKENS = {...}` in Django's settings; each key has a default.
+
+A value has its type, or is text as an environment variable has it; empty text means the default.
+Nothing here raises: a malformed value gives its default, and the system checks report it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Final, NamedTuple, cast, get_args, get_type_hints
+
+from django.conf import settings as django_settings
+from msgspec import Meta, ValidationError, convert
+
+Flag = Annotated[bool, Meta(description="true or false")]
+Text = Annotated[str, Meta(description="text")]
+Words = Annotated[tuple[str, ...], Meta(description="a list of words")]
+FromZero = Annotated[int, Meta(ge=0, description="a whole number from 0 up")]
+FromOne = Annotated[int, Meta(ge=1, description="a whole number from 1 up")]
+
+FLAGS: Final = {"yes": "true", "on": "true", "no": "false", "off": "false"}
+
+
+# --- reading ------------------------------------------------------------------------------------
+
+
+class Conf[T]:
+    """The settings of one app, read from the dict `name` of Django's settings at first use, and
+    again once another dict is there, as in tests. Has the attributes of `current()`."""
+
+    def __init__(self, name: str, kind: type[T]) -> None:
+        self._name, self._kind = name, kind
+        self._latest: tuple[object, T, list[str]] | None = None
+
+    def __getattr__(self, key: str) -> object:
+        return getattr(self._read()[1], key)
+
+    def current(self) -> T:
+        return self._read()[1]
+
+    def problems(self) -> list[str]:
+        """A sentence for each key that is unknown or malformed."""
+        return self._read()[2]
+
+    def _read(self) -> tuple[object, T, list[str]]:
+        given: object = getattr(django_settings, self._name, None)
+        if self._latest is None or self._latest[0] is not given:
+            values, problems = read(self._kind, self._name, {} if given is None else given)
+            self._latest = given, values, problems
+        return self._latest
+
+
+def read[T](kind: type[T], name: str, given: object) -> tuple[T, list[str]]:
+    """The settings that the dict `given` holds, and a sentence for each key that is unknown or
+    malformed, without its value, which may be a secret."""
+    if not isinstance(given, Mapping):
+        return kind(), [f"{name} must be a dict."]
+    types = get_type_hints(kind, include_extras=True)
+    values, problems = {}, []
+    for key, value in given.items():
+        try:
+            if key not in types:
+                problems.append(f"{name} has an unknown key: {key}.")
+            elif value != "":
+                values[key] = parse(value, types[key])
+        except ValueError as error:
+            problems.append(f"{key} must be {error}.")
+    return kind(**values), problems
+
+
+def parse(value: object, kind: object) -> object:
+    """Raises ValueError, which says what the value must be."""
+    if isinstance(value, str) and kind is Flag:
+        value = FLAGS.get(value.lower(), value)
+    elif isinstance(value, str) and kind is Words:
+        value = [word.strip() for word in value.split(",") if word.strip()]
+    try:
+        return convert(value, type=kind, strict=False)
+    except ValidationError:
+        raise ValueError(get_args(kind)[1].description) from None
+
+
+# --- the settings -------------------------------------------------------------------------------
+
+
+class KeySettings(NamedTuple):
+    """One signing key as configured; empty strings where it is not."""
+
+    method: str
+    id: str
+    encoded: str
+
+    @property
+    def present(self) -> bool:
+        return bool(self.method or self.encoded)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TokenSettings:
+    DEMO: Flag = False
+    """Whether `POST /tokens` issues the demo's tokens, and the chat page is served."""
+
+    SIGNING_KEY_1_METHOD: Text = ""
+    """The JWS algorithm of the key that verifies and signs, such as HS256; "": there is no key."""
+    SIGNING_KEY_1_ID: Text = ""
+    """The `kid` that tokens must name; "": any or none."""
+    SIGNING_KEY_1_ENCODED: Text = ""
+    """Base64 of the secret or of the PEM public key."""
+    SIGNING_KEY_2_METHOD: Text = ""
+    """As of key 1; the second key verifies only, while keys are exchanged."""
+    SIGNING_KEY_2_ID: Text = ""
+    SIGNING_KEY_2_ENCODED: Text = ""
+    ISSUER_PRIVATE_KEY_ENCODED: Text = ""
+    """Base64 of the PEM private key to sign with, where key 1 is a public one."""
+
+    TOKEN_AUDIENCE: Text = ""
+    """What tokens must carry as `aud`; "": anything or nothing."""
+    TOKEN_ISSUER: Text = ""
+    """What tokens must carry as `iss`; "": anything or nothing."""
+    TOKEN_LEEWAY_SECONDS: FromZero = 0
+    """How far the clocks of issuers may be off, in seconds, from 0 up."""
+
+    API_SECRET_KEY_1: Text = ""
+    """A key of the server HTTP API; "": it is none."""
+    API_SECRET_KEY_2: Text = ""
+    """Another one, while keys are exchanged."""
+
+    @property
+    def keys(self) -> tuple[KeySettings, KeySettings]:
+        """The signing keys."""
+        first = self.SIGNING_KEY_1_METHOD, self.SIGNING_KEY_1_ID, self.SIGNING_KEY_1_ENCODED
+        second = self.SIGNING_KEY_2_METHOD, self.SIGNING_KEY_2_ID, self.SIGNING_KEY_2_ENCODED
+        return KeySettings(*first), KeySettings(*second)
+
+
+conf = Conf("TOKENS", TokenSettings)
+settings = cast("TokenSettings", conf)
