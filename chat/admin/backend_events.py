@@ -3,7 +3,6 @@
 Delivered events are deleted.
 """
 
-from collections.abc import Sequence
 from typing import Final
 
 from django import forms
@@ -19,7 +18,7 @@ from chat.models import BackendEvent
 from . import render
 from .base import Column, ReadOnlyAdmin, row_action
 from .filters import Filters
-from .paging import IndexScan
+from .paging import IndexScan, Scans
 
 WAITING: Final = "waiting"
 PARKED: Final = "parked"
@@ -30,7 +29,7 @@ class BackendEventFilters(Filters[BackendEvent]):
     stream = forms.CharField(required=False, label="Channel or connection")
     state = forms.ChoiceField(required=False, choices=STATES)
 
-    def scans(self, rows: QuerySet[BackendEvent]) -> Sequence[IndexScan[BackendEvent]]:
+    def scans(self, rows: QuerySet[BackendEvent]) -> Scans[BackendEvent]:
         """Waiting events in the order of sending; otherwise the latest first."""
         if not self.is_valid():
             return [IndexScan(rows.none())]

@@ -1,7 +1,7 @@
 """What all lists share: they are read-only, paged by key and filtered by a form.
 
 Django's own list counts the table, sorts by any column and filters by any lookup in the address,
-even `secret_hash__startswith`. This one refuses what its form has no field for.
+such as `secret_hash__startswith`. This one refuses what its form has no field for.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -57,9 +57,9 @@ def row_action[F: Callable[..., object]](permission: str, description: str) -> C
 
 @dataclass(frozen=True)
 class Column[R]:
-    """A column of a list or a field of a page that one expression renders.
+    """A column of a list or field of a page that one expression renders.
 
-    Others are methods with `admin.display`, which this stands for.
+    A column that takes statements is a method with `admin.display`.
     """
 
     short_description: str
@@ -116,7 +116,6 @@ class ReadOnlyAdmin[M: Model](ModelAdmin[M]):
     filters: type[Filters[M]] = Filters
     action_form = SelectedOnlyForm
     empty_value_display = render.EMPTY
-    show_full_result_count = False
     show_facets = ShowFacets.NEVER
     sortable_by = ()
 
@@ -142,15 +141,8 @@ class ReadOnlyAdmin[M: Model](ModelAdmin[M]):
         title = capfirst(str(self.opts.verbose_name_plural))
         return super().changelist_view(request, {"title": title, **(extra_context or {})})
 
-    def response_action(
-        self,
-        request: HttpRequest,
-        queryset: QuerySet[M],
-        action_location: ActionLocation = ActionLocation.CHANGE_LIST,
-    ) -> HttpResponse | None:
-        """Runs an action and its log entries in one transaction."""
-        with transaction.atomic():
-            return super().response_action(request, queryset, action_location)
+    # An action and its log entries are one transaction.
+    response_action = transaction.atomic(ModelAdmin.response_action)
 
     def has_change_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
         return False

@@ -1,6 +1,6 @@
 """Channels, the members of presence channels, and the storage entries of channels."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Final, Protocol
 
 from django.contrib import admin
@@ -14,7 +14,7 @@ from chat.models import Channel, Member, Message, StorageEntry, Subscription
 from . import render
 from .base import ChannelRowAdmin, Column, ContentAdmin, HasBeginning, ReadOnlyAdmin
 from .filters import ByChannelFilters, Filters, live, starts_with
-from .paging import IndexScan, with_counts
+from .paging import IndexScan, Scans, with_counts
 
 LIST_CAP: Final = 1_000  # a page of a list has a hundred such counts
 PAGE_CAP: Final = 10_000
@@ -35,7 +35,7 @@ def _list_link(label: str, text: str, model: str) -> Column[Channel]:
 class ChannelFilters(Filters[Channel]):
     search = "How its name begins"
 
-    def scans(self, rows: QuerySet[Channel]) -> Sequence[IndexScan[Channel]]:
+    def scans(self, rows: QuerySet[Channel]) -> Scans[Channel]:
         if beginning := self.conditions().get("q"):
             rows = rows.filter(starts_with("name", beginning))
         return [IndexScan(rows, ("name",), ascending=True)]
@@ -45,10 +45,7 @@ class ChannelFilters(Filters[Channel]):
 class ChannelAdmin(ReadOnlyAdmin[Channel]):
     filters = ChannelFilters
     list_display = ("name", "last_message", "messages", "live_subscriptions", "history")
-    fields = (
-        *("name", "last_message", "messages", "live_subscriptions", "history", "storage"),
-        *("members", "schedules", "number"),
-    )
+    fields = (*list_display, "storage", "members", "schedules", "number")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Channel]:
         return _with_counts(super().get_queryset(request), PAGE_CAP)
@@ -76,14 +73,10 @@ class ChannelAdmin(ReadOnlyAdmin[Channel]):
 
 def _with_counts(rows: QuerySet[Channel], cap: int) -> QuerySet[Channel]:
     """With the messages that are not yet purged and the live subscriptions."""
-    live_connection = {"connection__expires_at__gt": Now(), "connection__revoked": False}
     own = Q(channel_id=OuterRef("pk"))
-    return with_counts(
-        rows,
-        cap,
-        stored=Message.objects.filter(own),
-        subscribed=Subscription.objects.filter(own, **live_connection),
-    )
+    open_connection = Q(connection__expires_at__gt=Now(), connection__revoked=False)
+    subscribed = Subscription.objects.filter(own & open_connection)
+    return with_counts(rows, cap, stored=Message.objects.filter(own), subscribed=subscribed)
 
 
 # --- members ------------------------------------------------------------------------------------
@@ -119,22 +112,16 @@ class StorageEntryAdmin(ContentAdmin[StorageEntry]):
     list_display = ("key", "channel_name", "writer", "excerpt", "expiry")
     fields = ("key", "channel_page", "writer", "metadata", "expiry_time", "content", "number")
 
+    writer = Column[StorageEntry]("written by", lambda row: render.sender(row.uid, row.by_server))
     excerpt = Column[HasBeginning]("value", lambda row: render.excerpt(row.beginning))
-
-    @admin.display(description="written by")
-    def writer(self, row: StorageEntry) -> str:
-        return render.sender(row.uid, by_server=row.by_server)
+    content = Column[StorageEntry]("value", lambda row: render.json(row.data))
 
     @admin.display(description="expires")
     def expiry_time(self, row: StorageEntry) -> str:
         return render.expiry(row.expires_at) if row.data else "cleared"
 
-    @admin.display(description="value")
-    def content(self, row: StorageEntry) -> str:
-        return render.json(row.data) if row.data else render.EMPTY
-
     def describe(self, row: StorageEntry) -> str:
-        writer = render.sender_name(row.uid, by_server=row.by_server)
+        writer = render.sender_name(row.uid, row.by_server)
         return f"{row.key} by {writer} in {row.channel.name}"
 
     def delete_queryset(self, request: HttpRequest, queryset: Iterable[StorageEntry]) -> None:

@@ -4,7 +4,6 @@ No secret gets here: its hash and the tokens have no column, no field and no fil
 """
 
 import re
-from collections.abc import Sequence
 from typing import Final, Protocol
 
 from django import forms
@@ -22,7 +21,7 @@ from tokens.explain import explain
 from . import render
 from .base import ChannelRowAdmin, Column, ReadOnlyAdmin, row_action
 from .filters import Filters
-from .paging import IndexScan, with_counts
+from .paging import IndexScan, Scans, with_counts
 
 SUBSCRIPTIONS: Final = 100  # that a connection's page lists
 CONNECTIONS: Final = 10_000  # of a node that are counted
@@ -49,7 +48,7 @@ class Counted(Protocol):
 class ConnectionFilters(Filters[Connection]):
     search = "A uid, address or id, in full"
 
-    def scans(self, rows: QuerySet[Connection]) -> Sequence[IndexScan[Connection]]:
+    def scans(self, rows: QuerySet[Connection]) -> Scans[Connection]:
         """The latest first. Reads all connections: there are only those that are open now."""
         if sought := self.conditions().get("q"):
             rows = rows.filter(Q(uid=sought) | Q(address=sought) | Q(id=sought))
@@ -62,7 +61,7 @@ class ConnectionAdmin(ReadOnlyAdmin[Connection]):
     list_display = ("id", "user", "since", "address", "browser", "subscribed", "state")
     fields = (
         *("id", "user", "metadata", "state", "since", "ends", "address", "browser", "user_agent"),
-        *("node", "claims_explained", "subscriptions"),
+        *("node", "rights", "subscriptions"),
     )
     actions = ("close_selected",)
 
@@ -105,7 +104,7 @@ class ConnectionAdmin(ReadOnlyAdmin[Connection]):
         return "open" if row.expires_at > now() else "at its end"
 
     @admin.display(description="its token says")
-    def claims_explained(self, row: Connection) -> str:
+    def rights(self, row: Connection) -> str:
         return explain_claims(row.claims, "connect")
 
     def subscriptions(self, row: Connection) -> str:
@@ -149,7 +148,7 @@ class SubscriptionFilters(Filters[Subscription]):
     channel = forms.CharField(required=False)
     connection = forms.CharField(required=False, label="Connection id")
 
-    def scans(self, rows: QuerySet[Subscription]) -> Sequence[IndexScan[Subscription]]:
+    def scans(self, rows: QuerySet[Subscription]) -> Scans[Subscription]:
         conditions = self.conditions()
         if "channel" in conditions:
             rows = rows.filter(channel__name=conditions["channel"])
@@ -162,7 +161,7 @@ class SubscriptionFilters(Filters[Subscription]):
 class SubscriptionAdmin(ChannelRowAdmin[Subscription]):
     filters = SubscriptionFilters
     list_display = ("since", "channel_page", "connection_page", "connection_uid")
-    fields = ("channel_page", "connection_page", "connection_uid", "since", "claims_explained")
+    fields = ("channel_page", "connection_page", "connection_uid", "since", "rights")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Subscription]:
         rows = super().get_queryset(request).select_related("connection")
@@ -179,7 +178,7 @@ class SubscriptionAdmin(ChannelRowAdmin[Subscription]):
         return row.connection.uid or render.EMPTY
 
     @admin.display(description="its own token says")
-    def claims_explained(self, row: Subscription) -> str:
+    def rights(self, row: Subscription) -> str:
         return explain_claims(row.claims, "subscribe")
 
 

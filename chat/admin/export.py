@@ -6,19 +6,14 @@ been sent. Reads in the reader's threads, like every read of the server.
 
 import csv
 import io
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from django.db.models import Prefetch, QuerySet
-from django.http import (
-    Http404,
-    HttpRequest,
-    HttpResponseBadRequest,
-    HttpResponseBase,
-    StreamingHttpResponse,
-)
+from django import http
+from django.db.models import QuerySet
 from msgspec import Raw, json
 
 from chat.delivery.reader import read
@@ -26,45 +21,41 @@ from chat.models import Message, Reaction
 
 from . import render
 from .filters import MessageFilters
-from .paging import Cursor, IndexScan, read_page
+from .paging import Cursor, Scans, read_page
 
 CHUNK: Final = 200  # messages at once: 6.4 MB where each has the 32 KiB that it may have
 
-COLUMNS: Final = (
-    *("time", "id", "channel", "event", "uid", "data", "umd", "expires_at", "reactions"),
-)
+COLUMNS: Final = ("time", "id", "channel", "event", "uid", "data", "umd", "expires_at", "reactions")
 # Spreadsheets run a cell that begins so as a formula (OWASP, "CSV Injection"); in some languages
 # the wide forms, too.
 FORMULA: Final = tuple("=+-@\t\r\n＝＋－＠")  # noqa: RUF001
-
-type Scans = Sequence[IndexScan[Message]]
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
     content_type: str
     head: bytes
-    encode: Callable[[Message], bytes]
+    encode: Callable[[Message, Iterable[Reaction]], bytes]
 
 
-def export(request: HttpRequest, messages: QuerySet[Message], suffix: str) -> HttpResponseBase:
-    """A file of the messages that pass the address's filters; raises Http404 for an unknown
-    suffix."""
+def export(
+    request: http.HttpRequest, messages: QuerySet[Message], suffix: str
+) -> http.HttpResponseBase:
+    """A file of the messages that pass the filters; raises Http404 for an unknown suffix."""
     if suffix not in FORMATS:
-        raise Http404
+        raise http.Http404
     filters = MessageFilters(request.GET)
     if not filters.is_valid() or request.GET.keys() - filters.fields.keys():
-        return HttpResponseBadRequest("The address asks for something that is not known here.")
-    standing = Reaction.objects.standing().order_by("number")
-    scans = filters.scans(messages.prefetch_related(Prefetch("reactions", standing)))
+        return http.HttpResponseBadRequest("The address asks for something that is not known here.")
     form = FORMATS[suffix]
-    response = StreamingHttpResponse(_file(form, scans), content_type=form.content_type)
+    file = _file(form, filters.scans(messages))
+    response = http.StreamingHttpResponse(file, content_type=form.content_type)
     name = f"messages-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.{suffix}"
     response["Content-Disposition"] = f'attachment; filename="{name}"'
     return response
 
 
-async def _file(form: Format, scans: Scans) -> AsyncIterator[bytes]:
+async def _file(form: Format, scans: Scans[Message]) -> AsyncIterator[bytes]:
     yield form.head
     cursor = Cursor(back=True)  # from the end, which is the oldest
     while True:
@@ -75,16 +66,21 @@ async def _file(form: Format, scans: Scans) -> AsyncIterator[bytes]:
         cursor = Cursor(onward, back=True)
 
 
-def _chunk(form: Format, scans: Scans, cursor: Cursor) -> tuple[bytes, str]:
+def _chunk(form: Format, scans: Scans[Message], cursor: Cursor) -> tuple[bytes, str]:
     """The next messages, encoded, and the cursor after them, "" at the end."""
     page = read_page(scans, cursor, CHUNK)
-    return b"".join(map(form.encode, reversed(page.rows))), page.newer
+    standing = Reaction.objects.standing().filter(message_id__in=[row.id for row in page.rows])
+    reactions: dict[str, list[Reaction]] = defaultdict(list)
+    for reaction in standing.order_by("number"):
+        reactions[reaction.message_id].append(reaction)
+    encoded = (form.encode(row, reactions[row.id]) for row in reversed(page.rows))
+    return b"".join(encoded), page.newer
 
 
 # --- JSON Lines ---------------------------------------------------------------------------------
 
 
-def _line(message: Message) -> bytes:
+def _line(message: Message, reactions: Iterable[Reaction]) -> bytes:
     """A message as clients get it (protocol.md section 8), with what else the server knows."""
     meta = {} if message.by_server else {"meta": {"uid": message.uid, "umd": _raw(message.umd)}}
     fields = {
@@ -95,12 +91,12 @@ def _line(message: Message) -> bytes:
         **meta,
         "createdAt": render.time_of(message.id),
         "expiresAt": message.expires_at,
-        "reactions": _reactions(message),
+        "reactions": _reaction_objects(reactions),
     }
     return json.encode(fields) + b"\n"
 
 
-def _reactions(message: Message) -> list[dict[str, object]]:
+def _reaction_objects(reactions: Iterable[Reaction]) -> list[dict[str, object]]:
     return [
         {
             "reaction": reaction.reaction,
@@ -108,7 +104,7 @@ def _reactions(message: Message) -> list[dict[str, object]]:
             "umd": _raw(reaction.umd),
             "createdAt": reaction.created_at,
         }
-        for reaction in message.reactions.all()
+        for reaction in reactions
     ]
 
 
@@ -121,7 +117,7 @@ def _raw(text: str) -> Raw:
 # --- CSV ----------------------------------------------------------------------------------------
 
 
-def _row(message: Message) -> bytes:
+def _row(message: Message, reactions: Iterable[Reaction]) -> bytes:
     return _csv(
         render.time_of(message.id).isoformat(),
         message.id,
@@ -131,7 +127,7 @@ def _row(message: Message) -> bytes:
         message.data,
         message.umd,
         message.expires_at.isoformat() if message.expires_at else "",
-        json.encode(_reactions(message)).decode(),
+        json.encode(_reaction_objects(reactions)).decode(),
     )
 
 

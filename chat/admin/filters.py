@@ -4,7 +4,7 @@ A filter is a conjunction. One index answers some of its conditions; the others 
 columns, so that no planner combines two indexes or takes the wrong one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
 from django import forms
@@ -14,7 +14,7 @@ from django.db.models.functions import Coalesce, Now
 from chat.models import Channel, Message
 from chat.protocol import ids
 
-from .paging import IndexScan
+from .paging import IndexScan, Scans
 
 NAME_END: Final = "\U0010ffff"  # after every character of a name: it is none itself
 
@@ -32,7 +32,7 @@ class Filters[M: Model](forms.Form):
     def __init__(self, parameters: Mapping[str, object]) -> None:
         super().__init__(parameters, auto_id="filter_%s", label_suffix="")
 
-    def scans(self, rows: QuerySet[M]) -> Sequence[IndexScan[M]]:
+    def scans(self, rows: QuerySet[M]) -> Scans[M]:
         """The rows that pass, once for each index that can find them (see `paging`)."""
         return [IndexScan(rows)]
 
@@ -48,9 +48,9 @@ def starts_with(column: str, beginning: str) -> Q:
 
 
 def of_channel(name: str) -> Q:
-    """By a subquery: in a join, PostgreSQL no longer sees that the index is in the order of the
-    page."""
-    return Q(channel_id=Channel.objects.filter(name=name).values("id")[:1])
+    """Costs a query for the id: behind a subquery, PostgreSQL does not know how many rows the
+    channel has, and may sort them all (measured: 800 ms instead of 4 for half a million)."""
+    return Q(channel_id=Channel.objects.filter(name=name).values_list("id", flat=True).first())
 
 
 def live(prefix: str = "") -> Q:
@@ -77,7 +77,7 @@ class ByChannelFilters[M: Model](Filters[M]):
         """The latest first."""
         return IndexScan(rows, residual=self.listed)
 
-    def scans(self, rows: QuerySet[M]) -> Sequence[IndexScan[M]]:
+    def scans(self, rows: QuerySet[M]) -> Scans[M]:
         conditions = self.conditions()
         name, beginning = conditions.get("channel"), conditions.get("q")
         if name and not name.startswith(beginning or ""):
@@ -129,7 +129,7 @@ class MessageFilters(Filters[Message]):
     since = TimeField(required=False, label="From (UTC)")
     until = TimeField(required=False, label="Before (UTC)")
 
-    def scans(self, rows: QuerySet[Message]) -> Sequence[IndexScan[Message]]:
+    def scans(self, rows: QuerySet[Message]) -> Scans[Message]:
         """A scan for each index that answers a condition; one over all where there is none.
 
         Costs a query where there is a channel or a search.
@@ -151,17 +151,15 @@ def _usable(conditions: Mapping[str, object]) -> list[str]:
     return sorted(usable, key=lambda index: index == EXPIRED) if "until" in conditions else usable
 
 
-def _scan(
-    messages: QuerySet[Message], values: Mapping[str, object], index: str
-) -> IndexScan[Message]:
+def _scan(rows: QuerySet[Message], values: Mapping[str, object], index: str) -> IndexScan[Message]:
     answered = {EXPIRED} if index == EXPIRED else {index, *RANGE}
     residual = Q()
     for name, value in values.items():
         if name in answered:
-            messages = messages.filter((LOOKUPS[name], value))
+            rows = rows.filter((LOOKUPS[name], value))
         else:
             residual &= live(HIDDEN) if name == "live" else Q((f"{HIDDEN}{LOOKUPS[name]}", value))
-    return IndexScan(messages, ("expires_at", "id") if index == EXPIRED else ("id",), residual)
+    return IndexScan(rows, ("expires_at", "id") if index == EXPIRED else ("id",), residual)
 
 
 def _lookup_values(conditions: Mapping[str, Any]) -> dict[str, object] | None:

@@ -18,7 +18,7 @@ from . import render
 from .base import ChannelRow, ChannelRowAdmin, Column, ContentAdmin, HasBeginning
 from .export import export
 from .filters import Filters, MessageFilters, of_channel
-from .paging import IndexScan
+from .paging import IndexScan, Scans
 
 KINDS: Final = 5  # reactions of one message that a list names
 REACTIONS: Final = 200  # that a message's page lists
@@ -47,10 +47,8 @@ class MessageAdmin(ContentAdmin[Message]):
 
     def get_urls(self) -> list[URLPattern]:
         exporting = self.admin_site.admin_view(self.export_view)
-        return [
-            path("export.<str:suffix>", exporting, name="chat_message_export"),
-            *super().get_urls(),
-        ]
+        export_url = path("export.<str:suffix>", exporting, name="chat_message_export")
+        return [export_url, *super().get_urls()]
 
     def export_view(self, request: HttpRequest, suffix: str) -> HttpResponseBase:
         if not self.has_view_permission(request):
@@ -65,7 +63,7 @@ class MessageAdmin(ContentAdmin[Message]):
     # --- columns ----------------------------------------------------------------------------
 
     time = Column[Message]("time (UTC)", lambda row: render.timestamp(render.time_of(row.id)))
-    sender = Column[Message]("uid", lambda row: render.sender(row.uid, by_server=row.by_server))
+    sender = Column[Message]("uid", lambda row: render.sender(row.uid, row.by_server))
     excerpt = Column[HasBeginning]("data", lambda row: render.excerpt(row.beginning))
     expiry_time = Column[Message]("expires", lambda row: render.expiry(row.expires_at))
     content = Column[Message]("data", lambda row: render.json(row.data))
@@ -88,7 +86,7 @@ class MessageAdmin(ContentAdmin[Message]):
     # --- deleting ---------------------------------------------------------------------------
 
     def describe(self, row: Message) -> str:
-        sender = render.sender_name(row.uid, by_server=row.by_server)
+        sender = render.sender_name(row.uid, row.by_server)
         time = f"{render.time_of(row.id):%Y-%m-%d %H:%M:%S}"
         return f"{time} {row.event} by {sender} in {row.channel.name}"
 
@@ -137,7 +135,7 @@ class ReactionFilters(Filters[Reaction]):
     message = forms.CharField(required=False, label="Message id")
     channel = forms.CharField(required=False)
 
-    def scans(self, rows: QuerySet[Reaction]) -> Sequence[IndexScan[Reaction]]:
+    def scans(self, rows: QuerySet[Reaction]) -> Scans[Reaction]:
         """By message or by channel: these two have an index. Within a message all are read."""
         conditions = self.conditions()
         if message := conditions.get("message"):

@@ -22,6 +22,7 @@ SEPARATOR: Final = ","  # in no column but the last: no channel's name may hold 
 UP: Final = {True: "gt", False: "lt"}
 
 type Key = tuple[str | int | datetime, ...]
+type Scans[M: Model] = Sequence[IndexScan[M]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +44,6 @@ class IndexScan[M: Model]:
     ascending: bool = False
     driving: QuerySet[Model] | None = None
 
-    @property
-    def skips(self) -> bool:
-        """Whether a page may read rows that it does not show."""
-        return bool(self.residual) or self.driving is not None
-
     def reversed(self) -> Self:
         return replace(self, ascending=not self.ascending)
 
@@ -57,9 +53,9 @@ class IndexScan[M: Model]:
         return rows.order_by(*(column if up else f"-{column}" for column in self.key))
 
     def limit(self, key: Key | None) -> Subquery:
-        """The first column of the row number SCAN_LIMIT after `key`, read from the index alone.
+        """The first column of the row number SCAN_LIMIT after `key`, read from the index only.
 
-        Rows that share their first column with `key` count, too, even those before it.
+        Rows that share their first column with `key` count, too, those before it included.
         """
         up, column, rows = self.ascending, self.key[0], cast(QuerySet[Model], self.rows)
         if self.driving is not None:
@@ -122,7 +118,7 @@ class Page[M: Model]:
     partial: bool = False
 
 
-def read_page[M: Model](scans: Sequence[IndexScan[M]], cursor: Cursor, size: int) -> Page[M]:
+def read_page[M: Model](scans: Scans[M], cursor: Cursor, size: int) -> Page[M]:
     """Up to `size` of the rows that each of `scans` finds by its own index."""
     scans, key = _positioned(scans, cursor)
     back = cursor.back and not (key is None and cursor.text)
@@ -141,9 +137,7 @@ def read_page[M: Model](scans: Sequence[IndexScan[M]], cursor: Cursor, size: int
     return Page(found, older=onward, newer=origin, partial=partial)
 
 
-def _positioned[M: Model](
-    scans: Sequence[IndexScan[M]], cursor: Cursor
-) -> tuple[Sequence[IndexScan[M]], Key | None]:
+def _positioned[M: Model](scans: Scans[M], cursor: Cursor) -> tuple[Scans[M], Key | None]:
     """The scans in whose order the cursor is, with its key; all of them where it is in none."""
     keys = {scan.key: key for scan in scans if (key := scan.parse(cursor.text))}
     if not keys:
@@ -152,19 +146,18 @@ def _positioned[M: Model](
     return [scan for scan in scans if scan.key == columns], keys[columns]
 
 
-def _chosen[M: Model](
-    scans: Sequence[IndexScan[M]], key: Key | None
-) -> tuple[IndexScan[M], Key | None]:
+def _chosen[M: Model](scans: Scans[M], key: Key | None) -> tuple[IndexScan[M], Key | None]:
     """The first scan with fewer than SCAN_LIMIT rows after `key`, without a limit; where each has
     more, the first one and its limit."""
-    if len(scans) == 1 and not scans[0].skips:
-        return scans[0], None
+    first = scans[0]
+    if len(scans) == 1 and not first.residual and first.driving is None:  # shows all that it reads
+        return first, None
     limits = {f"limit_{n}": scan.limit(key) for n, scan in enumerate(scans)}
-    one_row = scans[0].rows.model._base_manager.order_by().annotate(**limits)
+    one_row = first.rows.model._base_manager.order_by().annotate(**limits)
     surveyed = one_row.values_list(*limits).first() or [None]
     if None in surveyed:
         return scans[surveyed.index(None)], None
-    return scans[0], (surveyed[0],)
+    return first, (surveyed[0],)
 
 
 def _beyond(columns: Sequence[str], key: Key, lookup: str) -> Q:
@@ -174,7 +167,7 @@ def _beyond(columns: Sequence[str], key: Key, lookup: str) -> Q:
         return Q((f"{column}__{lookup}", value))
     strict = lookup[:2]
     beyond = Q((f"{column}__{strict}", value)) | _beyond(others, tuple(values), lookup)
-    return Q((f"{column}__{strict}e", value)) & beyond  # the OR alone is answered by no index
+    return Q((f"{column}__{strict}e", value)) & beyond  # no index answers the OR by itself
 
 
 def _in_utc[T: str | int | datetime](value: T) -> T | datetime:
@@ -187,18 +180,14 @@ def _in_utc[T: str | int | datetime](value: T) -> T | datetime:
 
 # --- counting -----------------------------------------------------------------------------------
 
-
-class CappedCount(Subquery):
-    """How many rows a query finds, counted no further than one above `cap`."""
-
-    template = "(SELECT COUNT(*) FROM (%(subquery)s) AS counted)"
-    output_field = IntegerField()
-
-    def __init__(self, rows: QuerySet[Model], cap: int) -> None:
-        super().__init__(rows.order_by().values("pk")[: cap + 1])
+COUNT: Final = "(SELECT COUNT(*) FROM (%(subquery)s) AS counted)"
 
 
 def with_counts[M: Model](rows: QuerySet[M], cap: int, **found: QuerySet[Model]) -> QuerySet[M]:
-    """Each row with how many of `found` it has, by name, and with the `cap` of these counts."""
-    counts = {name: CappedCount(of, cap) for name, of in found.items()}
+    """Each row with how many of `found` it has, by name, and with the `cap` of these counts: they
+    end one above it."""
+    counts = {
+        name: Subquery(of.order_by().values("pk")[: cap + 1], IntegerField(), template=COUNT)
+        for name, of in found.items()
+    }
     return cast(QuerySet[M], rows.annotate(cap=Value(cap), **counts))

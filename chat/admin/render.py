@@ -80,8 +80,8 @@ def capped(count: int, cap: int) -> str:
     return f"{cap:,}+" if count > cap else f"{count:,}"
 
 
-def json(text: str) -> SafeString:
-    return format_html('<pre class="json">{}</pre>', indent(text))
+def json(text: str) -> str:
+    return format_html('<pre class="json">{}</pre>', indent(text)) if text else EMPTY
 
 
 def indent(text: str) -> str:
@@ -123,14 +123,14 @@ def list_link(text: str, model: str, **filters: str) -> SafeString:
     return format_html('<a href="{}"><bdi>{}</bdi></a>', address, text)
 
 
-def sender(uid: str | None, *, by_server: bool = False) -> str:
+def sender(uid: str | None, by_server: bool = False) -> str:
     """A link to all messages of a user."""
     if by_server:
         return "(server API)"
     return list_link(uid, "message", uid=uid) if uid else EMPTY
 
 
-def sender_name(uid: str | None, *, by_server: bool) -> str:
+def sender_name(uid: str | None, by_server: bool) -> str:
     """The sender, as the log and a confirmation name it."""
     return "the server API" if by_server else uid or "nobody"
 

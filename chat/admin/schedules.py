@@ -57,7 +57,7 @@ class ScheduleAdmin(ChannelRowAdmin[Schedule]):
     def describe(self, row: Schedule) -> str:
         """Without what it would have said."""
         work = decode(row.work)
-        sender = render.sender_name(work.uid, by_server=work.meta is None)
+        sender = render.sender_name(work.uid, work.meta is None)
         return f"{row.due_at:%Y-%m-%d %H:%M:%S} {_kind(work)} by {sender} in {row.channel.name}"
 
     # --- columns ----------------------------------------------------------------------------
@@ -75,7 +75,7 @@ class ScheduleAdmin(ChannelRowAdmin[Schedule]):
     @admin.display(description="uid")
     def sender(self, row: Schedule) -> str:
         work = decode(row.work)
-        return render.sender(work.uid, by_server=work.meta is None)
+        return render.sender(work.uid, work.meta is None)
 
     @admin.display(description="stored for")
     def retention(self, row: Schedule) -> str:

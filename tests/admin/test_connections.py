@@ -54,7 +54,7 @@ def test_a_page_says_in_words_what_its_tokens_say(viewer: Client) -> None:
     stored.subscription(connection, "chat-x", json.dumps(own))
     stored.subscription(connection, "chat-y")
     fields = Page(viewer, page_url("connection", connection.id)).fields
-    assert 'It may subscribe to channels that fit "chat-*".' in fields["claims_explained"]
+    assert 'It may subscribe to channels that fit "chat-*".' in fields["rights"]
     lines = " ".join(fields["subscriptions"].split())
     assert 'It may ask how many listen to the channel "chat-x".' in lines
     assert "chat-y" in lines
@@ -62,10 +62,7 @@ def test_a_page_says_in_words_what_its_tokens_say(viewer: Client) -> None:
 
 def test_claims_that_cannot_be_read_are_no_error(viewer: Client) -> None:
     connection = stored.connection("jim", "{")
-    assert (
-        "is not JSON"
-        in Page(viewer, page_url("connection", connection.id)).fields["claims_explained"]
-    )
+    assert "is not JSON" in Page(viewer, page_url("connection", connection.id)).fields["rights"]
 
 
 def test_no_secret_and_no_token_is_anywhere(root: Client) -> None:
