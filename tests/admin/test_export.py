@@ -132,7 +132,7 @@ async def test_the_filters_of_the_list_are_those_of_the_file(
 ) -> None:
     await sync_to_async(mixed)()
     for scan in (10_000, 5):
-        monkeypatch.setattr(paging, "SCAN", scan)
+        monkeypatch.setattr(paging, "SCAN_LIMIT", scan)
         assert len(await lines("channel=chat-a&uid=jim")) == 10
         assert len(await lines("q=chat-a&state=live&event=chat")) == 30
         assert len(await lines("state=expired")) == 20

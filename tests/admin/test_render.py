@@ -3,7 +3,8 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from chat.admin import words
+from chat.admin import render
+from chat.admin.connections import browser_name
 
 
 @pytest.mark.parametrize(
@@ -17,11 +18,11 @@ from chat.admin import words
     ],
 )
 def test_what_is_left_of_a_life(left: timedelta, said: str) -> None:
-    assert words.remaining(timezone.now() + left) == said
+    assert render.remaining(timezone.now() + left) == said
 
 
 def test_some_live_for_ever() -> None:
-    assert words.remaining(None) == "never"
+    assert render.remaining(None) == "never"
 
 
 CHROME = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0"
@@ -54,11 +55,11 @@ CHROME = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko)
         ),
         ("python-websockets/13.1", "python-websockets/13.1"),
         ("x" * 300, "x" * 60 + "…"),
-        ("", words.NOTHING),
+        ("", render.EMPTY),
     ],
 )
 def test_a_browser_has_a_name(agent: str, said: str) -> None:
-    assert words.browser(agent) == said
+    assert browser_name(agent) == said
 
 
 @pytest.mark.parametrize(
@@ -71,11 +72,11 @@ def test_a_browser_has_a_name(agent: str, said: str) -> None:
     ],
 )
 def test_a_text_fits_one_line(text: str, line: str) -> None:
-    assert words.one_line(text) == line
+    assert render.one_line(text) == line
 
 
 @pytest.mark.parametrize(
     ("count", "said"), [(0, "0"), (999, "999"), (10_000, "10,000"), (10_001, "10,000+")]
 )
 def test_a_count_ends_at_its_cap(count: int, said: str) -> None:
-    assert words.capped(count, 10_000) == said
+    assert render.capped(count, 10_000) == said
