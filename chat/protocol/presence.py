@@ -11,7 +11,7 @@ from typing import Final
 
 from .errors import ErrorCode, ProtocolError
 from .events import quote
-from .storage import same
+from .jsontext import same_value
 
 MAX_MEMBERS_BYTES: Final = 100_000
 
@@ -69,7 +69,7 @@ class Roster:
     def differs(self, uid: str, umd: str) -> bool:
         """Whether there is no such member with this `umd`: the value counts, not its text."""
         known = self.members.get(uid)
-        return known is None or not same(known.umd.encode(), umd.encode())
+        return known is None or not same_value(known.umd.encode(), umd.encode())
 
     def put(self, uid: str, umd: str, number: int) -> Present:
         """Lets `uid` join, or gives it another `umd`; `number` is that of this change."""

@@ -7,8 +7,8 @@ from typing import Final, Self
 from chat.fanout.announcements import Announcement, Change
 from chat.protocol import events
 from chat.protocol.errors import ErrorCode, ProtocolError
+from chat.protocol.jsontext import same_value
 from chat.protocol.presence import Present, Roster
-from chat.protocol.storage import same
 from chat.store import reports
 from chat.store.operations.base import Operation
 from chat.store.operations.subscribers import UMD, connection_row, connection_updated
@@ -159,7 +159,7 @@ class UpdateUmd(Operation):
         before = connection_row(transaction, self.connection_id)
         if not transaction.execute(OF_THE_CONNECTION, (self.umd, self.connection_id)).rowcount:
             raise _ended()
-        if before and not same(before[UMD].encode(), self.umd.encode()):
+        if before and not same_value(before[UMD].encode(), self.umd.encode()):
             transaction.report(connection_updated, before, self.umd)
 
 

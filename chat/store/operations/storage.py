@@ -7,8 +7,8 @@ from typing import Final, Self
 
 from chat.fanout.announcements import Change
 from chat.protocol import events
+from chat.protocol.jsontext import same_value
 from chat.protocol.publication import Source
-from chat.protocol.storage import same
 from chat.store import reports
 from chat.store.operations.base import FOR_EVER, ChannelOperation
 from chat.store.operations.expiry import report_expired
@@ -78,7 +78,7 @@ class SetStorage(ChannelOperation):
     def _changes(self, current: bytes | None) -> bool:
         if current is None or self.data is None:
             return current is not self.data
-        return not same(current, self.data)
+        return not same_value(current, self.data)
 
     @property
     def _meta(self) -> bytes | None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from chat.protocol.storage import same
+from chat.protocol.jsontext import same_value
 
 HUGE = "9" * 5000  # more digits than int() takes
 
@@ -36,8 +36,8 @@ HUGE = "9" * 5000  # more digits than int() takes
     ],
 )
 def test_the_same_value(one: str, other: str) -> None:
-    assert same(one.encode(), other.encode())
-    assert same(other.encode(), one.encode())
+    assert same_value(one.encode(), other.encode())
+    assert same_value(other.encode(), one.encode())
 
 
 @pytest.mark.parametrize(
@@ -65,8 +65,8 @@ def test_the_same_value(one: str, other: str) -> None:
     ],
 )
 def test_another_value(one: str, other: str) -> None:
-    assert not same(one.encode(), other.encode())
-    assert not same(other.encode(), one.encode())
+    assert not same_value(one.encode(), other.encode())
+    assert not same_value(other.encode(), one.encode())
 
 
 numbers = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
@@ -91,13 +91,13 @@ def exact(value: Any) -> Any:
 @given(values, values)
 def test_values_are_compared_and_not_texts(one: Any, other: Any) -> None:
     first, second = json.dumps(one).encode(), json.dumps(other).encode()
-    assert same(first, second) is (exact(one) == exact(other))
+    assert same_value(first, second) is (exact(one) == exact(other))
 
 
 @given(values)
 def test_how_a_value_is_written_does_not_matter(value: Any) -> None:
     compact = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-    assert same(compact.encode(), json.dumps(value, indent=2, sort_keys=True).encode())
+    assert same_value(compact.encode(), json.dumps(value, indent=2, sort_keys=True).encode())
 
 
 @given(st.decimals(allow_nan=False, allow_infinity=False), st.integers(-30, 30))
@@ -107,4 +107,4 @@ def test_a_number_may_move_its_point(number: Decimal, places: int) -> None:
     minus, whole = "-" * sign, "".join(map(str, digits)).lstrip("0")
     one = f"{minus}{whole}e{exponent}"
     other = f"{minus}{whole}{'0' * abs(places)}e{int(exponent) - abs(places)}"
-    assert same(one.encode(), other.encode())
+    assert same_value(one.encode(), other.encode())
