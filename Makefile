@@ -20,7 +20,8 @@ run: setup ## Serve the chat on http://127.0.0.1:PORT (PORT=8000); Ctrl-C ends i
 
 test: setup ## Lint, then all tests: JavaScript, wire, browser (brings Redis, PostgreSQL, nginx, Chromium)
 	@bin/setup services
-	@$(SIDE_BY_SIDE) $(LINTS) test-scripts
+	@start=$$(date +%s); $(SIDE_BY_SIDE) $(LINTS) test-scripts; status=$$?; \
+		echo "lint and JavaScript took $$(($$(date +%s) - start)) s"; exit $$status
 	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test-faults: setup ## Break things for real: FAULT=name SCALE=10 SEED=n (all; 1; drawn), tests/faults

@@ -2,6 +2,7 @@
 
 import secrets
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING
 
@@ -128,3 +129,14 @@ async def here(database: str) -> AsyncIterator["Node"]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Those that mostly wait come first: at the end they would be waited for by nobody else."""
     items.sort(key=lambda item: "faults" not in item.path.parts)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How long each part took, in seconds of its tests: several run at the same time."""
+    parts: Counter[str] = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                parts[report.nodeid.split("/")[1].partition("::")[0]] += report.duration
+    for part, seconds in parts.most_common():
+        terminalreporter.write_line(f"{part:<24}{seconds:8.1f} s")

@@ -123,3 +123,19 @@ def test_no_function_is_long(module: str) -> None:
     for function in functions(module):
         assert function.end_lineno is not None
         assert function.end_lineno - function.lineno < FUNCTION_LINES, function.name
+
+
+# `make test-nginx` runs tests of these layers a second time, through nginx.
+RUN_AGAIN = {"nginx": {"wire", "browser"}}
+
+
+def test_no_test_imports_from_the_tests_of_another_layer() -> None:
+    """What they share is in tests/support."""
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        layer, *rest = path.relative_to(ROOT / "tests").parts
+        allowed = {"support", *([layer] if rest else []), *RUN_AGAIN.get(layer, ())}
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tests"):
+                names = [f"{node.module}.{alias.name}" for alias in node.names]
+                layers = {name.split(".")[1] for name in names}
+                assert layers <= allowed, f"{path.name} imports {names}"

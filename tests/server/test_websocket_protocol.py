@@ -9,16 +9,16 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
+from chat.fanout.batch import Flusher
+from chat.fanout.transport import SendQueue, socket_of
 from uvicorn import Config
 from uvicorn.server import ServerState
 from websockets.protocol import Protocol
 
-from chat.fanout.batch import Flusher
-from chat.fanout.transport import SendQueue, socket_of
 from chat.server.frame_parser import MASKED, PONG
 from chat.server.websocket_protocol import PING_FRAME, DirectWebSocket
 from tests.support.raw import CLOSE, TEXT, frame
-from tests.support.recording import until
+from tests.support.waiting import until
 
 HANDSHAKE = (
     b"GET / HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

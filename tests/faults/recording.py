@@ -22,8 +22,10 @@ from tests.faults.crowd import request
 from tests.support.calls import compact, http_client
 from tests.support.grants import PASSING, STORED
 from tests.support.servers import Server, token
+from tests.support.waiting import PATIENCE_SECONDS, until
 
-PATIENCE_SECONDS = 90.0  # for what is waited for; what is promised within a time is measured
+__all__ = ["PATIENCE_SECONDS", "until"]
+
 FIRST_CEILING_SECONDS, MAX_CEILING_SECONDS = 1.0, 30.0  # the browser client's: backoff.js
 PING = {"event": "hotsock.ping"}
 MESSAGES = {
@@ -64,14 +66,6 @@ class Refused(Exception):
     def __init__(self, status: int) -> None:
         super().__init__(status)
         self.status = status
-
-
-async def until(condition: Callable[[], object], what: str, seconds: float = PATIENCE_SECONDS):
-    """Returns when it holds; fails, and says `what` did not happen, after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        await asyncio.sleep(0.005)
 
 
 class Connection(asyncio.Protocol):
