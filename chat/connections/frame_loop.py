@@ -2,7 +2,7 @@
 
 A frame that needs no answer from elsewhere is handled at once; only what must wait becomes a
 coroutine, and the frames behind it wait for it. Messages to be stored do not wait for each other:
-the writer, which keeps their order, takes a few of them at once (docs/decisions/0004-in-a-row.md).
+the writer, which keeps their order, takes a few of them at once (docs/decisions/0004-storing-in-a-row.md).
 """
 
 import asyncio
