@@ -66,16 +66,16 @@ async def open_connection(node: Node, token: str, address: str, user_agent: str)
     try:
         expires_at = await node.writer.submit(operation)
     except asyncio.CancelledError:  # the client left; the row may be there by now
-        node.reaper.left_over[session.connection_id] = ()
+        node.reaper.close_later({session.connection_id: ()})
         raise
     return Opened(session, secret, expires_at)
 
 
 async def close_connection(node: Node, connection: LiveConnection) -> None:
     """Ends its subscriptions here and in the database, whatever state it was in."""
-    node.remove(connection)
+    node.connections.remove(connection)
     if connection.send_queue.close_code in ABUSE:
-        node.bar((connection.address, connection.session.uid))
+        node.admission.bar((connection.address, connection.session.uid))
     channels = connection.channels() if listening() else connection.presence()
     for channel in connection.session.subscriptions:
         node.hub.leave(channel, connection.id)

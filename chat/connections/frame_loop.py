@@ -56,7 +56,7 @@ class Conversation:
 
     def begin(self, opened: Opened) -> Awaitable[None]:
         """Says `hotsock.connected`; what is waited for are the subscriptions of its token."""
-        self._node.add(self.connection)
+        self._node.connections.add(self.connection)
         session = opened.session
         self.connection.send_queue.push(
             events.connected(session.connection_id, opened.secret, opened.expires_at, session.meta)

@@ -5,40 +5,44 @@ Plain dictionaries on the event loop: nothing here waits, and nothing here write
 """
 
 from collections.abc import Iterable
-from typing import Any, Protocol
+from enum import Enum, auto
+from typing import Protocol
 
 from chat.fanout.announcements import Announcement, Burst
 from chat.fanout.feed import Feed, ReadChanges, Subscriber
 
 
+class BrokerStatus(Enum):
+    """Whether other processes receive what this one announces, and it what they announce."""
+
+    SINGLE_PROCESS = auto()  # there are no others
+    CONNECTED = auto()
+    DISCONNECTED = auto()
+
+
 class Broker(Protocol):
-    """Carries announcements between processes. Nothing of it waits but `subscribe`."""
+    """Carries announcements between processes."""
 
     @property
-    def works(self) -> bool:
-        """Whether other processes hear this one, and it hears them, at this moment."""
+    def status(self) -> BrokerStatus: ...
 
     def announce(self, announcement: Announcement) -> None:
-        """To the other processes in which somebody subscribes to its channel."""
+        """To the other processes with subscribers to its channel; never waits."""
 
     def announce_burst(self, burst: Burst) -> None: ...
 
     async def subscribe(self, channel: str) -> None:
-        """Returns when what others announce in the channel from now on arrives here."""
+        """Returns when whatever others announce in the channel from now on arrives here."""
 
-    def unsubscribe(self, channel: str) -> None: ...
-
-    async def start(self) -> None: ...
-    async def stop(self) -> None: ...
-    def tell(self, node_id: str, kind: str, *what: Any) -> None: ...
-    def tell_all(self, kind: str, *what: Any) -> None: ...
+    def unsubscribe(self, channel: str) -> None:
+        """Nobody in this process subscribes to the channel any more."""
 
 
 class Hub:
-    def __init__(self, read_changes: ReadChanges) -> None:
+    def __init__(self, read_changes: ReadChanges, broker: Broker) -> None:
         self._read_changes = read_changes
         self._feeds: dict[str, Feed] = {}
-        self.broker: Broker | None = None  # None: there are no other processes
+        self.broker = broker
 
     def join(self, channel: str, subscriber: Subscriber) -> None:
         """Registers it; until `settle`, what it is to get is held back."""
@@ -48,12 +52,11 @@ class Hub:
         feed.join(subscriber)
 
     def _linked(self) -> bool:
-        return self.broker is not None and self.broker.works
+        return self.broker.status is BrokerStatus.CONNECTED
 
     async def reach(self, channel: str) -> None:
         """Returns when what other processes announce in a channel from now on arrives here."""
-        if self.broker is not None:
-            await self.broker.subscribe(channel)
+        await self.broker.subscribe(channel)
 
     def settle(self, channel: str, subscriber: Subscriber, head: int) -> None:
         """From now on it gets everything above `head`, beginning with what was held back."""
@@ -69,8 +72,7 @@ class Hub:
         if not feed.subscribers:
             feed.close()
             del self._feeds[channel]
-            if self.broker is not None:
-                self.broker.unsubscribe(channel)
+            self.broker.unsubscribe(channel)
 
     def listens(self, channel: str) -> bool:
         """Whether anybody in this process does."""
@@ -81,16 +83,14 @@ class Hub:
         feed = self._feeds.get(item.channel)
         if feed is not None:
             feed.receive(item)
-        if self.broker is not None:
-            self.broker.announce(item)
+        self.broker.announce(item)
 
     def announce_burst(self, burst: Burst) -> None:
         """As `announce`, for each of them."""
         feed = self._feeds.get(burst.channel)
         if feed is not None:
             feed.receive_burst(burst)
-        if self.broker is not None:
-            self.broker.announce_burst(burst)
+        self.broker.announce_burst(burst)
 
     def deliver(self, item: Announcement) -> None:
         """What was done anywhere, to those who listen here."""

@@ -97,6 +97,10 @@ class AsgiSendQueue:
             self._drop(CloseCode.TOO_SLOW)
         return True
 
+    def ping(self) -> bool:
+        """See SendQueue; a plain ASGI server pings its clients itself."""
+        return True
+
     def abandon(self) -> None:
         """Sends nothing more, not even a close frame, and ends the connection."""
         self._end()

@@ -15,6 +15,7 @@ from django.db import connection
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from django.utils.decorators import async_only_middleware
 
+from chat.fanout.hub import BrokerStatus
 from chat.runtime import node
 
 log = logging.getLogger("chat.http.health")
@@ -79,8 +80,8 @@ async def _channel_layer() -> str:
     # A group without members: Redis must answer, and nothing is left behind.
     await layer.group_send("readyz", {"type": "probe"})
     running = node.running()
-    broker = running.hub.broker if running is not None else None
-    return "Other processes are not heard yet." if broker is not None and not broker.works else ""
+    lost = running is not None and running.hub.broker.status is BrokerStatus.DISCONNECTED
+    return "Other processes cannot be reached yet." if lost else ""
 
 
 async def _server() -> str:

@@ -5,24 +5,22 @@ import itertools
 import random
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chat.cluster.memory_broker import MemoryBroker
 from chat.fanout import feed
 from chat.fanout.announcements import Burst, Change, Ephemeral
 from chat.fanout.batch import Flusher
 from chat.fanout.feed import Subscriber
-from chat.fanout.hub import Hub
+from chat.fanout.hub import BrokerStatus, Hub
 from chat.fanout.send_queue import AsgiSendQueue
 from chat.fanout.transport import Receiver, SendQueue
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.events import Event
-
-if TYPE_CHECKING:
-    from chat.cluster.redis_broker import RedisBroker
 
 
 @pytest.fixture(autouse=True)
@@ -107,7 +105,7 @@ class Channel:
     received: dict[str, list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.hub = Hub(self.read_changes)
+        self.hub = Hub(self.read_changes, MemoryBroker())
         self.subscribers: dict[str, Subscriber] = {}
         self._tick: Flusher | None = None
 
@@ -466,7 +464,7 @@ def test_a_storage_entry_s_change_is_for_those_who_observe_its_key(held: bool) -
         return channel.committed[after:], 4
 
     async def scenario() -> None:
-        channel.hub = Hub(read_changes)
+        channel.hub = Hub(read_changes, MemoryBroker())
         for name, keys in (("jim", "a"), ("pam", "ab"), ("eve", "")):
             channel.join(name)
             channel.subscribers[name].observes = keys.__contains__
@@ -696,12 +694,12 @@ def test_who_leaves_or_comes_within_a_turn_gets_no_more_and_no_less(count: int) 
     assert channel.received["late"] == whole[2:]
 
 
-class Link:
+class Link(MemoryBroker):
     """A broker. While it works, the test decides how long a gap is waited for: `over` ends each
     such time."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, works: bool = True) -> None:
-        self.works = works
+        self.status = BrokerStatus.CONNECTED if works else BrokerStatus.DISCONNECTED
         self._waits: list[asyncio.Future[None]] = []
         self._sleep = asyncio.sleep
         monkeypatch.setattr(asyncio, "sleep", self._wait)
@@ -739,7 +737,7 @@ def test_what_a_link_that_works_brings_late_is_waited_for(
 
     async def scenario() -> None:
         link = Link(monkeypatch, works=works)
-        channel.hub.broker = cast("RedisBroker", link)
+        channel.hub.broker = link
         channel.join("jim")
         channel.settle("jim", 0)
         channel.hub.deliver(change(3))  # of another process, which is not busy
@@ -758,7 +756,7 @@ def test_each_gap_is_waited_for_as_long(monkeypatch: pytest.MonkeyPatch) -> None
 
     async def scenario() -> None:
         link = Link(monkeypatch)
-        channel.hub.broker = cast("RedisBroker", link)
+        channel.hub.broker = link
         channel.join("jim")
         channel.settle("jim", 0)
         channel.hub.deliver(change(2))
@@ -780,7 +778,7 @@ def test_what_a_link_that_works_has_lost_is_read(monkeypatch: pytest.MonkeyPatch
 
     async def scenario() -> None:
         link = Link(monkeypatch)
-        channel.hub.broker = cast("RedisBroker", link)
+        channel.hub.broker = link
         channel.join("jim")
         channel.settle("jim", 0)
         channel.hub.deliver(change(3))

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from chat.cluster.memory_broker import MemoryBroker
 from chat.fanout import member_throttle as member_throttle
 from chat.fanout.feed import Subscriber
 from chat.fanout.hub import Hub
@@ -125,7 +126,7 @@ async def test_none_is_asked_where_there_is_no_channel() -> None:
 
 
 async def test_a_channel_is_behind_when_more_than_half_of_its_subscribers_are() -> None:
-    hub, sockets = Hub(lambda channel, after: None), [Socket() for _ in range(4)]  # type: ignore[arg-type, return-value]
+    hub, sockets = Hub(lambda channel, after: None, MemoryBroker()), [Socket() for _ in range(4)]  # type: ignore[arg-type, return-value]
     for number, socket in enumerate(sockets):
         socket.block()
         hub.join("c", Subscriber(str(number), socket.send_queue))
