@@ -264,9 +264,9 @@ def _announce(operation: Operation) -> None:
         for item in operation.announced:
             node.loop.call_soon_threadsafe(node.hub.announce, item)
     elif settings.REDIS_URL and operation.announced:
-        from chat.cluster.publish_from_outside import tell_servers  # with Redis' client
+        from chat.cluster.redis_broker import announce_from_outside  # with Redis' client
 
-        tell_servers(operation.announced)
+        announce_from_outside(operation.announced)
 
 
 def _refuse_on_event_loop() -> None:

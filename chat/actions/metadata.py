@@ -2,12 +2,11 @@
 
 import logging
 import time
-from collections.abc import Mapping
 
 from chat.protocol.commands import UpdateUmd
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.session import Session
-from chat.runtime.connection import LiveConnection
+from chat.runtime.connection import Connections
 from chat.runtime.metadata import Metadata, Update
 from tokens.claims import Claims, TokenError
 from tokens.permissions import grants
@@ -19,7 +18,7 @@ log = logging.getLogger("chat.metadata")
 async def update_umd(
     session: Session,
     command: UpdateUmd,
-    connections: Mapping[str, LiveConnection],
+    connections: Connections,
     metadata: Metadata,
 ) -> str | None:
     """Gives what the token says to a subscription or, without a channel, to the connection, and

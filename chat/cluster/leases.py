@@ -1,16 +1,33 @@
-"""What a process writes of itself, and of those that are no more: rows, and the lease that shows
-the others it is alive."""
+"""The server processes of a site: each has a row in the database, a node, and counts as alive while
+its lease lasts (design.md section 4, "Nodes")."""
 
+import asyncio
+import os
+import socket
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from math import inf
+from typing import Final
 
+from django.db import connection as database
+from django.db.models.functions import Now
+
+from chat.conf import settings
+from chat.models import Connection, Node
 from chat.store.operations import Operation
+from chat.store.reads import read
 from chat.store.transaction import Transaction
+from chat.store.writer import Writer
 from tokens.names import PRESENCE_PREFIX, is_presence
 
+VERSION: Final = "0.1.0"
+HOST: Final = socket.gethostname()
 LEASE_SHARE: Final = 2 / 3  # of NODE_LEASE_SECONDS (design.md section 4, "Nodes")
+LOOK_SECONDS: Final = 0.1
+
 OTHER_NODES: Final = "SELECT id FROM chat_node WHERE id <> ? AND"
+CONNECTIONS: Final = "SELECT id FROM chat_connection WHERE node_id = ?"
 TAKE_CONNECTIONS: Final = (
     "UPDATE chat_connection SET node_id = ? WHERE node_id IN ({}) RETURNING id"
 )
@@ -20,14 +37,75 @@ SUBSCRIBED: Final = (
     " JOIN chat_connection o ON o.id = s.connection_id"
     " WHERE o.node_id = ? AND c.name LIKE ?"
 )
+# PostgreSQL forgets `idle_in_transaction_session_timeout` where a Flush follows its last answer, as
+# psycopg sends it with `executemany`; and amid a pipeline it takes nobody for idle.
+END_BLOCKERS: Final = """
+    SELECT pg_terminate_backend(holder.pid)
+    FROM pg_stat_activity waiting, unnest(pg_blocking_pids(waiting.pid)) AS blocking
+    JOIN pg_stat_activity holder ON holder.pid = blocking
+    WHERE waiting.datname = current_database() AND waiting.wait_event_type = 'Lock'
+    AND holder.usename = current_user AND holder.wait_event = 'ClientRead'
+    AND holder.application_name = current_setting('application_name')
+    AND holder.state_change < clock_timestamp() - make_interval(secs => %s)
+"""
 
-Taken = dict[str, tuple[str, ...]]
-"""Connections that were taken over, to be closed: id -> channels in which somebody is told."""
+Ended = dict[str, tuple[str, ...]]
+"""Connections that have ended, but whose rows are there: id -> channels in which that is announced.
+"""
+
+
+class Lease:
+    """This process's, by which others know that it is alive.
+
+    While the database is away every lease runs out: a process whose own one did takes nobody for
+    dead until one full lease after it has renewed it (design.md section 4, "Nodes").
+    """
+
+    def __init__(self, node_id: str, writer: Writer, seconds: float) -> None:
+        self.node_id = node_id
+        self.seconds = seconds
+        self._writer = writer
+        self._loop = asyncio.get_running_loop()
+        self._renewed_at = -inf  # by the loop's clock
+        self._held_since = inf
+
+    async def register(self) -> Ended:
+        """Writes the node's row, and takes over from nodes of this machine whose process is gone;
+        raises SERVICE_UNAVAILABLE."""
+        dead = await read(gone_from_here)
+        operation = RegisterNode(self.node_id, HOST, os.getpid(), VERSION, self.seconds, dead)
+        ended: Ended = await self._writer.submit(operation)
+        self.note(renewed=True)
+        return ended
+
+    async def renew(self) -> bool:
+        """Returns whether the row was there; raises SERVICE_UNAVAILABLE."""
+        found = False
+        try:
+            found = await self._writer.submit(RenewLease(self.node_id, self.seconds))
+        finally:
+            self.note(renewed=found)
+        return found
+
+    def note(self, *, renewed: bool) -> None:
+        now = self._loop.time()
+        if now - self._renewed_at > self.seconds:
+            self._held_since = now
+        self._renewed_at = now if renewed else -inf
+
+    @property
+    def judges(self) -> bool:
+        """Whether this process may take others for dead: it was not away itself."""
+        now = self._loop.time()
+        return now - self._renewed_at < self.seconds <= now - self._held_since
+
+
+# --- what is written ----------------------------------------------------------------------------
 
 
 @dataclass(slots=True)
 class RegisterNode(Operation):
-    """Writes this process's row, and takes over from `dead`: nodes known to have ended."""
+    """Writes a node's row, and takes over from `dead`: nodes whose process is known to be gone."""
 
     id: str
     host: str
@@ -36,33 +114,36 @@ class RegisterNode(Operation):
     lease_seconds: float
     dead: tuple[str, ...] = ()
 
-    def apply(self, transaction: Transaction) -> Taken:
+    def apply(self, transaction: Transaction) -> Ended:
         now, until = transaction.moment(transaction.now), transaction.after(self.lease_seconds)
         transaction.execute(
             "INSERT INTO chat_node (id, host, pid, version, started_at, lease_until)"
             " VALUES (?, ?, ?, ?, ?, ?)",
             (self.id, self.host, self.pid, self.version, now, until),
         )
+        if not self.dead:
+            return {}
         sql = f"{OTHER_NODES} id IN ({','.join('?' * len(self.dead))})"
-        dead = _at_hand(transaction, sql, self.id, *self.dead) if self.dead else []
-        return take_over(transaction, self.id, dead)
+        return _take_over(transaction, self.id, _unclaimed(transaction, sql, self.id, *self.dead))
 
 
 @dataclass(slots=True)
 class TakeOver(Operation):
-    """Removes nodes whose lease has run out, each done by one process, and gives what is to be
-    closed of them."""
+    """Removes nodes whose lease has run out, and gives their connections whose end is announced.
+    Where several processes do so at once, one gets each node."""
 
     node_id: str
 
-    def apply(self, transaction: Transaction) -> Taken:
+    def apply(self, transaction: Transaction) -> Ended:
         sql, now = f"{OTHER_NODES} lease_until <= ?", transaction.moment(transaction.now)
-        return take_over(transaction, self.node_id, _at_hand(transaction, sql, self.node_id, now))
+        return _take_over(
+            transaction, self.node_id, _unclaimed(transaction, sql, self.node_id, now)
+        )
 
 
 @dataclass(slots=True)
 class RenewLease(Operation):
-    """Tells whether there was a row to renew it in."""
+    """Gives whether there was a row to renew it in."""
 
     id: str
     lease_seconds: float
@@ -76,47 +157,138 @@ class RenewLease(Operation):
 
 
 @dataclass(slots=True)
+class ListConnections(Operation):
+    """Gives the connections of a node whose end is announced."""
+
+    node_id: str
+
+    def apply(self, transaction: Transaction) -> Ended:
+        own = {row[0] for row in transaction.select(CONNECTIONS, (self.node_id,))}
+        return _ended(transaction, self.node_id, own)
+
+
+@dataclass(slots=True)
 class RemoveNode(Operation):
-    """Removes this process's row with what it held."""
+    """Removes a node's row with its connections."""
 
     id: str
 
     def apply(self, transaction: Transaction) -> None:
-        remove_node(transaction, self.id)
+        transaction.execute(
+            "DELETE FROM chat_subscription WHERE connection_id IN"
+            " (SELECT id FROM chat_connection WHERE node_id = ?)",
+            (self.id,),
+        )
+        transaction.execute("DELETE FROM chat_connection WHERE node_id = ?", (self.id,))
+        transaction.execute("DELETE FROM chat_node WHERE id = ?", (self.id,))
 
 
-def remove_node(transaction: Transaction, id: str) -> None:
-    transaction.execute(
-        "DELETE FROM chat_subscription WHERE connection_id IN"
-        " (SELECT id FROM chat_connection WHERE node_id = ?)",
-        (id,),
-    )
-    transaction.execute("DELETE FROM chat_connection WHERE node_id = ?", (id,))
-    transaction.execute("DELETE FROM chat_node WHERE id = ?", (id,))
-
-
-def take_over(transaction: Transaction, node_id: str, gone: Sequence[str]) -> Taken:
-    """The connections of nodes that are gone become `node_id`'s. Those whose end is told to nobody,
-    since they are in no presence channel and no backend listens, are removed with no more ado."""
-    if not gone:
-        return {}
-    marks = ",".join("?" * len(gone))
-    taken = {row[0] for row in transaction.select(TAKE_CONNECTIONS.format(marks), [node_id, *gone])}
-    every = transaction.reporting
-    told = {connection: list[str]() for connection in taken if every}
-    names = "%" if every else f"{PRESENCE_PREFIX}%"
-    for connection, channel in transaction.select(SUBSCRIBED, [node_id, names]):
-        if connection in taken and (every or is_presence(channel)):  # LIKE may take capitals, too
-            told.setdefault(connection, []).append(channel)
-    for connection in taken - told.keys():
-        transaction.delete("DELETE FROM chat_subscription WHERE connection_id = ?", (connection,))
-        transaction.delete("DELETE FROM chat_connection WHERE id = ?", (connection,))
-    transaction.execute(f"DELETE FROM chat_node WHERE id IN ({marks})", gone)  # noqa: S608
-    return {connection: tuple(channels) for connection, channels in told.items()}
-
-
-def _at_hand(transaction: Transaction, sql: str, *parameters: Any) -> list[str]:
+def _unclaimed(transaction: Transaction, sql: str, *parameters: object) -> list[str]:
     """The nodes found that no other process takes over at this moment."""
     if transaction.postgresql:
         sql += " FOR UPDATE SKIP LOCKED"
     return [row[0] for row in transaction.select(sql, parameters)]
+
+
+def _take_over(transaction: Transaction, node_id: str, gone: Sequence[str]) -> Ended:
+    """The connections of nodes that are gone become `node_id`'s; those whose end is not announced
+    are removed at once."""
+    if not gone:
+        return {}
+    marks = ",".join("?" * len(gone))
+    taken = {row[0] for row in transaction.select(TAKE_CONNECTIONS.format(marks), [node_id, *gone])}
+    ended = _ended(transaction, node_id, taken)
+    for connection in taken - ended.keys():
+        transaction.delete("DELETE FROM chat_subscription WHERE connection_id = ?", (connection,))
+        transaction.delete("DELETE FROM chat_connection WHERE id = ?", (connection,))
+    transaction.execute(f"DELETE FROM chat_node WHERE id IN ({marks})", gone)  # noqa: S608
+    return ended
+
+
+def _ended(transaction: Transaction, node_id: str, connections: set[str]) -> Ended:
+    """Those of a node's connections whose end is announced: the members of presence channels and,
+    where the application's backend listens, all."""
+    every = transaction.reporting
+    ended: dict[str, list[str]] = {connection: [] for connection in connections if every}
+    names = "%" if every else f"{PRESENCE_PREFIX}%"
+    for connection, channel in transaction.select(SUBSCRIBED, [node_id, names]):
+        if connection in connections and (every or is_presence(channel)):  # LIKE may take capitals
+            ended.setdefault(connection, []).append(channel)
+    return {connection: tuple(channels) for connection, channels in ended.items()}
+
+
+# --- what is read -------------------------------------------------------------------------------
+
+
+def marked(node_id: str) -> tuple[list[str], list[str]]:
+    """The ids of a node's connections that another process has revoked, and of those whose metadata
+    one has changed."""
+    own = Connection.objects.filter(node_id=node_id).values_list("id", flat=True)
+    return list(own.filter(revoked=True)), list(own.filter(stale=True))
+
+
+def others_expired(node_id: str) -> bool:
+    """Whether the lease of another node has run out."""
+    return Node.objects.filter(lease_until__lte=Now()).exclude(id=node_id).exists()
+
+
+def end_blockers(seconds: float) -> int:
+    """Ends sessions of servers that keep others waiting for a lock while their client has sent
+    nothing for so long: of a process that was stopped within a transaction. Returns how many.
+
+    On PostgreSQL alone."""
+    with database.cursor() as cursor:
+        cursor.execute(END_BLOCKERS, [seconds])
+        return len(cursor.fetchall())
+
+
+def gone_from_here() -> tuple[str, ...]:
+    """Nodes of this machine whose process is gone: no need to wait for their lease."""
+    rows = Node.objects.filter(host=HOST).values_list("id", "pid")
+    return tuple(id for id, pid in rows if pid == os.getpid() or not _runs(pid))
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+# --- other servers, where there may be none -----------------------------------------------------
+
+
+def alive() -> dict[str, Node]:
+    """Nodes whose lease lasts, but for those known to be gone, by id."""
+    rows = Node.objects.filter(lease_until__gt=Now()).exclude(id__in=gone_from_here())
+    return {row.id: row for row in rows}
+
+
+def other_server_problems() -> list[str]:
+    """Empty, or a sentence that names another server of this database: without Redis, clients of
+    the one would not receive in time what those of the other publish.
+
+    Only a renewed lease proves that the other is alive: a crash leaves a row, too. So this waits
+    where there is one, until it is renewed or has run out.
+    """
+    if settings.REDIS_URL:
+        return []
+    try:
+        before = alive()
+        while before:
+            time.sleep(LOOK_SECONDS)
+            now = alive()
+            for id in before.keys() & now.keys():
+                if now[id].lease_until > before[id].lease_until:
+                    return [
+                        f"{now[id]} serves from this database already, and without REDIS_URL the"
+                        " clients of the two would not reach each other: stop it, or set REDIS_URL"
+                        " for both."
+                    ]
+            before = {id: now[id] for id in before.keys() & now.keys()}
+        return []
+    finally:
+        database.close()

@@ -2,7 +2,7 @@
 
 A frame that needs no answer from elsewhere is handled at once; only what must wait becomes a
 coroutine, and the frames behind it wait for it. Messages to be stored do not wait for each other:
-the writer, which keeps their order, takes a few of them at once (docs/decisions/0004-storing-in-a-row.md).
+the writer, which keeps their order, takes a few of them at once (docs/decisions/0004).
 """
 
 import asyncio
@@ -82,7 +82,7 @@ class FrameLoop:
     def open(self, opened: Opened) -> None:
         """Sends `hotsock.connected`; frames are handled once the token's `autoSubscribe` is
         done."""
-        self._node.add(self.connection)
+        self._node.connections.add(self.connection)
         session = opened.session
         self.connection.send_queue.push(
             events.connected(session.connection_id, opened.secret, opened.expires_at, session.meta)
@@ -340,9 +340,9 @@ def _taken_from(waiting: deque[str | bytes]) -> Iterator[str | bytes]:
 
 async def close_connection(node: Node, connection: LiveConnection) -> None:
     """Ends its subscriptions here and in the database, whatever state it was in."""
-    node.remove(connection)
+    node.connections.remove(connection)
     if connection.send_queue.close_code in ABUSE:
-        node.bar((connection.address, connection.session.uid))
+        node.admission.bar((connection.address, connection.session.uid))
     channels = connection.channels() if listening() else connection.presence()
     for channel in connection.session.subscriptions:
         node.hub.unsubscribe(channel, connection.id)

@@ -36,21 +36,11 @@ class Broker(Protocol):
         """Nobody in this process subscribes to the channel any more."""
 
 
-class SingleProcess:
-    """The broker of a process that serves alone."""
-
-    status = BrokerStatus.SINGLE_PROCESS
-
-    def announce(self, announcement: Announcement) -> None: ...
-    async def subscribe(self, channel: str) -> None: ...
-    def unsubscribe(self, channel: str) -> None: ...
-
-
 class Hub:
-    def __init__(self, read_changes: ReadChanges) -> None:
+    def __init__(self, read_changes: ReadChanges, broker: Broker) -> None:
         self._read_changes = read_changes
         self._feeds: dict[str, Feed] = {}
-        self.broker: Broker = SingleProcess()
+        self.broker = broker
 
     # --- subscribing ------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ the database; in the process that holds the connection, once.
 """
 
 import hmac
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
@@ -16,7 +16,7 @@ from chat.actions.connections import secret_hash
 from chat.models import Connection, Subscription
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.session import Session
-from chat.runtime.connection import LiveConnection
+from chat.runtime.connection import Connections, LiveConnection
 from chat.store.reads import read
 from tokens.claims import Claims, parse_claims
 from tokens.conf import settings
@@ -29,7 +29,7 @@ NO_HASH: Final = "0" * 64  # where there is no such connection: the comparison t
 
 
 async def session_of(
-    connections: Mapping[str, LiveConnection],
+    connections: Connections,
     node_id: str,
     connection_id: str,
     secret: str,

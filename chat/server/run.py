@@ -14,7 +14,7 @@ from typing import Final
 import uvicorn
 from django.conf import settings
 
-from chat.runtime.liveness import PING_SECONDS
+from chat.runtime.connection import PING_SECONDS
 from chat.server.http_protocol import HttpConnection, WebSocket
 from chat.server.websocket_protocol import DirectWebSocket
 

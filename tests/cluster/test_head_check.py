@@ -10,8 +10,10 @@ from django.db import connection
 
 from chat.cluster import head_check
 from chat.cluster.head_check import HeadCheck, heads
+from chat.cluster.memory_broker import MemoryBroker
 from chat.fanout.hub import Hub
 from chat.protocol.errors import ErrorCode, ProtocolError
+from chat.runtime.recurring import repeat
 from chat.store import outside_commits
 from chat.store.commit import commit
 from chat.store.outside_commits import OutsideCommits
@@ -123,7 +125,7 @@ class Listened(Hub):
     """A hub that keeps what it is told of the heads."""
 
     def __init__(self, channels: list[str]) -> None:
-        super().__init__(_nothing)
+        super().__init__(_nothing, MemoryBroker())
         self.heard = channels
         self.checked: list[tuple[str, int]] = []
 
@@ -141,7 +143,9 @@ async def _nothing(channel: str, after: int) -> tuple[list[object], int]:  # typ
 @contextlib.asynccontextmanager
 async def watched(hub: Hub) -> AsyncIterator[HeadCheck]:
     watching = HeadCheck(hub)
-    task = asyncio.create_task(watching.watch())
+    task = asyncio.create_task(
+        repeat("checking", watching.check, sooner=watching.noticed, retry_seconds=0)
+    )
     try:
         yield watching
     finally:
@@ -174,7 +178,7 @@ async def test_where_nobody_listens_nothing_is_read(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(head_check, "read", reads.append)
     async with watched(Listened([])) as watching:
         watching.notice()
-        await eventually(lambda: asyncio.sleep(0, not watching._noticed.is_set()))
+        await eventually(lambda: asyncio.sleep(0, not watching.noticed.is_set()))
     assert reads == []
 
 
@@ -187,7 +191,6 @@ async def test_a_database_that_is_away_is_asked_again(monkeypatch: pytest.Monkey
 
     attempts: list[list[str]] = []
     monkeypatch.setattr(head_check, "read", read)
-    monkeypatch.setattr(head_check, "RETRY_SECONDS", 0)
     hub = Listened(["c"])
     async with watched(hub) as watching:
         watching.notice()

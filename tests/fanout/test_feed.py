@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
+from chat.cluster.memory_broker import MemoryBroker
 from chat.fanout import feed
 from chat.fanout.announcements import Change, Ephemeral
 from chat.fanout.feed import Subscriber
-from chat.fanout.hub import BrokerStatus, Hub, SingleProcess
+from chat.fanout.hub import BrokerStatus, Hub
 from chat.fanout.send_queue import Flusher, Receiver, SendQueue
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.events import Event, payloads
@@ -92,7 +93,7 @@ class Channel:
     received: dict[str, list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.hub = Hub(self.read_changes)
+        self.hub = Hub(self.read_changes, MemoryBroker())
         self.subscribers: dict[str, Subscriber] = {}
         self._flusher: Flusher | None = None
 
@@ -443,7 +444,7 @@ def test_a_storage_entry_s_change_is_for_those_who_observe_its_key(held: bool) -
         return channel.committed[after:], 4
 
     async def scenario() -> None:
-        channel.hub = Hub(read_changes)
+        channel.hub = Hub(read_changes, MemoryBroker())
         for name, keys in (("jim", "a"), ("pam", "ab"), ("eve", "")):
             channel.subscribe(name)
             channel.subscribers[name].observes = keys.__contains__
@@ -685,7 +686,7 @@ def test_who_leaves_or_comes_within_a_turn_gets_no_more_and_no_less(count: int) 
     assert channel.received["late"] == whole[2:]
 
 
-class Link(SingleProcess):
+class Link(MemoryBroker):
     """A broker. While it is connected, the test decides how long a gap is waited for: `over` ends
     each such time."""
 

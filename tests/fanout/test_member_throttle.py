@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from chat.cluster.memory_broker import MemoryBroker
 from chat.fanout import member_throttle as member_throttle
 from chat.fanout.announcements import Change
 from chat.fanout.feed import Subscriber
@@ -129,7 +130,7 @@ async def test_a_channel_is_behind_when_more_than_half_of_its_subscribers_are() 
         return [], after
 
     flusher = Flusher(asyncio.get_running_loop())
-    hub, sockets = Hub(nothing), [Socket(flusher) for _ in range(4)]
+    hub, sockets = Hub(nothing, MemoryBroker()), [Socket(flusher) for _ in range(4)]
     for number, socket in enumerate(sockets):
         socket.made.blocked = True
         hub.subscribe("c", Subscriber(str(number), socket.send_queue))

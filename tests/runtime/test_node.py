@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pytest_django import DjangoDbBlocker
+from pytest_django import DjangoDbBlocker, Settings
 
 from chat.connections.frame_loop import close_connection
 from chat.models import Connection, Node, Subscription
 from chat.protocol.errors import ErrorCode, ProtocolError
+from chat.runtime import connection as connections
 from chat.runtime import node as nodes
-from tests.support.configuring import Setter
 from tests.support.databases import default_database, in_thread
 from tests.support.live import live, recording
 from tests.support.written import do, node, opening, subscribing
@@ -78,7 +78,7 @@ OTHERS: dict[str, tuple[dict[str, Any], bool]] = {
     "here, running": ({"host": HERE, "pid": os.getppid()}, True),
     "here, ended": ({"host": HERE, "pid": NO_PID}, False),
     "here, with our own number": ({"host": HERE, "pid": os.getpid()}, False),
-    # not at once: this process may have been away itself (tests/chat/delivery/test_reaper.py)
+    # not at once: this process may have been away itself (tests/cluster/test_reaper.py)
     "here, its lease expired": ({"host": HERE, "pid": os.getppid(), "lease_seconds": -1}, True),
     "elsewhere": ({"host": "other", "pid": NO_PID}, True),
     "elsewhere, with our own number": ({"host": "other", "pid": os.getpid()}, True),
@@ -106,8 +106,8 @@ def test_rows_of_processes_that_have_ended_are_removed_at_start(
     assert Subscription.objects.filter(channel__name=channel).exists() is stays
 
 
-async def test_the_lease_is_renewed(database: str, set_chat: Setter) -> None:
-    set_chat(NODE_LEASE_SECONDS=1)
+async def test_the_lease_is_renewed(database: str, settings: Settings) -> None:
+    settings.NODE_LEASE_SECONDS = 1
     node = nodes.Node()
     await node.start()
     first = (await in_thread(Node.objects.get)).lease_until
@@ -122,17 +122,17 @@ async def test_the_lease_is_renewed(database: str, set_chat: Setter) -> None:
 async def test_a_process_that_was_taken_for_dead_begins_anew(
     here: nodes.Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(nodes, "DRAIN_SECONDS", 0.01)
+    monkeypatch.setattr(connections, "DRAIN_SECONDS", 0.01)
     row, (send_queue, sent) = opening(here.id), recording()
     await here.writer.submit(row)
-    here.add(live(send_queue, id=row.id))
+    here.connections.add(live(send_queue, id=row.id))
     await here.writer.submit(node(dead=(here.id,)))  # as another process starts
     assert not await in_thread(Connection.objects.filter(node_id=here.id).exists)
-    await here._beat()
+    await here._renew_lease()
     assert [message["code"] for message in sent] == [1012]
     assert await in_thread(Node.objects.filter(id=here.id).exists)
     assert await here.writer.submit(opening(here.id))
-    await here._beat()
+    await here._renew_lease()
     assert len(sent) == 1
     assert not here.draining
 
@@ -166,47 +166,47 @@ async def test_a_process_has_one_node_however_many_ask(database: str) -> None:
 
 
 async def test_a_connection_that_ended_while_the_database_was_away_is_removed_later(
-    here: nodes.Node, channel: str, monkeypatch: pytest.MonkeyPatch
+    here: nodes.Node, channel: str, monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
     row = opening(here.id)
     await here.writer.submit(row)
     await here.writer.submit(subscribing(row.id, channel))
     away = Away(monkeypatch)
     connection = live(id=row.id)
-    here.add(connection)
+    here.connections.add(connection)
     await close_connection(here, connection)
-    assert here.connections == {}
+    assert len(here.connections) == 0
     assert await in_thread(Connection.objects.filter(id=row.id).exists)
     away.back()
 
     async def removed() -> bool:  # by this or by the reaper's own task
-        await here.reaper.close_left_over()
+        await here.reaper.close_backlog()
         return not await in_thread(Connection.objects.filter(id=row.id).exists)
 
     await eventually(removed)
     assert not await in_thread(Subscription.objects.filter(channel__name=channel).exists)
-    assert here.reaper.left_over == {}
+    assert here.reaper.backlog == {}
 
 
 async def test_a_revoked_connection_is_closed(here: nodes.Node) -> None:
     row, (send_queue, sent) = opening(here.id), recording()
     await here.writer.submit(row)
-    here.add(live(send_queue, id=row.id))
+    here.connections.add(live(send_queue, id=row.id))
     await in_thread(lambda: Connection.objects.filter(id=row.id).update(revoked=True))
-    await here._beat()
+    await here._renew_lease()
     assert [message["code"] for message in sent] == [4403]
 
 
 async def test_connections_from_an_address_are_counted() -> None:
     node = nodes.Node()
-    connections = [live(address=address) for address in ("a", "a", "b")]
-    for connection in connections:
-        node.add(connection)
+    several = [live(address=address) for address in ("a", "a", "b")]
+    for connection in several:
+        node.connections.add(connection)
     assert [node.admission.count_from(address) for address in "abc"] == [2, 1, 0]
     with node.admission.arriving("c"):
         assert [node.admission.count_from(address) for address in "abc"] == [2, 1, 1]
     for _ in range(2):
-        node.remove(connections[0])
+        node.connections.remove(several[0])
     assert [node.admission.count_from(address) for address in "abc"] == [1, 1, 0]
 
 
@@ -215,19 +215,19 @@ async def test_the_oldest_are_ended_at_their_maximum_age() -> None:
     closed = []
     for ends_at in (now - 2, now - 1, now + 60):
         send_queue, sent = recording()
-        node.add(live(send_queue, ends_at=ends_at))
+        node.connections.add(live(send_queue, ends_at=ends_at))
         closed.append(sent)
-    node._end_expired()
+    node.connections.check(now)
     assert [[message["code"] for message in sent] for sent in closed] == [[1001], [1001], []]
 
 
 async def test_draining_closes_all_one_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nodes, "DRAIN_SECONDS", 0.02)
+    monkeypatch.setattr(connections, "DRAIN_SECONDS", 0.02)
     node = nodes.Node()
     closed = []
     for _ in range(5):
         send_queue, sent = recording()
-        node.add(live(send_queue))
+        node.connections.add(live(send_queue))
         closed.append(sent)
     task = asyncio.create_task(node.drain())
     await asyncio.sleep(0)

@@ -13,7 +13,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
 from chat import checks
-from chat.cluster.one_process import alone_problems
+from chat.cluster.leases import other_server_problems
 from chat.conf import settings
 from chat.server import run as server
 from chat.server.workers import Supervisor, report_to
@@ -61,7 +61,7 @@ class Command(BaseCommand):
         problems = checks.database_problems()
         if options["migrate"] and problems == [checks.NOT_MIGRATED]:
             problems = _migrate()
-        _refuse(problems or alone_problems())
+        _refuse(problems or other_server_problems())
         if workers == 1:
             server.run(
                 listening,

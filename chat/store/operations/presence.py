@@ -25,6 +25,11 @@ SUBSCRIBERS: Final = (
 )
 OF_THE_CONNECTION: Final = "UPDATE chat_connection SET umd = ? WHERE id = ?"
 STALE: Final = "UPDATE chat_connection SET stale = ? WHERE id = ?"
+READ_OWN: Final = "UPDATE chat_connection SET stale = ? WHERE id = ? RETURNING umd"
+READ_SUBSCRIBED: Final = (
+    "SELECT c.name, s.umd FROM chat_subscription s JOIN chat_channel c ON c.id = s.channel_id"
+    " WHERE s.connection_id = ?"
+)
 OF_ITS_SUBSCRIPTION: Final = (
     "UPDATE chat_subscription SET umd = ? WHERE connection_id = ?"
     " AND channel_id = (SELECT id FROM chat_channel WHERE name = ?)"
@@ -165,12 +170,17 @@ class UpdateUmd(Operation):
 
 @dataclass(slots=True)
 class ReadAgain(Operation):
-    """The process that holds the connection is about to read its metadata again."""
+    """Gives the metadata that another process has changed, to the one that holds the connection:
+    its own, and that of each channel it subscribes to. Raises INVALID_CONNECTION."""
 
     connection_id: str
 
-    def apply(self, transaction: Transaction) -> None:
-        transaction.execute(STALE, (False, self.connection_id))
+    def apply(self, transaction: Transaction) -> tuple[str, list[tuple[str, str]]]:
+        own = transaction.select(READ_OWN, (False, self.connection_id))
+        if not own:
+            raise _ended()
+        subscribed = transaction.select(READ_SUBSCRIBED, (self.connection_id,))
+        return own[0][0], [(channel, umd) for channel, umd in subscribed]
 
 
 def _ended() -> ProtocolError:

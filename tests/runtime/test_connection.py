@@ -1,6 +1,5 @@
 """What is due for connections as time goes by; the clock here is a number."""
 
-import asyncio
 import weakref
 from typing import Any
 
@@ -8,8 +7,8 @@ import pytest
 
 from chat.fanout.send_queue import SendQueue
 from chat.protocol.session import Session
-from chat.runtime.connection import LiveConnection
-from chat.runtime.liveness import PING_SECONDS, SLACK, Liveness
+from chat.runtime.admission import Admission
+from chat.runtime.connection import PING_SECONDS, Connections, LiveConnection
 from tests.support.live import recording
 from tests.support.written import new_id
 from tokens.claims import Claims
@@ -17,21 +16,8 @@ from tokens.claims import Claims
 START = 1000.0
 
 
-class Process:
-    """The liveness of a process, and its open connections."""
-
-    def __init__(self, idle: float, keep_alive: float) -> None:
-        self.connections: dict[str, LiveConnection] = {}
-        self.liveness = Liveness(idle, keep_alive, self.connections)
-        self.run = self.liveness.run
-
-    def watch(self, connection: LiveConnection) -> None:
-        self.connections[connection.id] = connection
-        self.liveness.watch(connection)
-
-    def forget(self, connection: LiveConnection) -> None:
-        del self.connections[connection.id]
-        self.liveness.forget(connection)
+def process(idle: float = 600, keep_alive: float = 570) -> Connections:
+    return Connections(Admission(lambda *fields: None), idle, keep_alive)
 
 
 def live(**claims: Any) -> tuple[LiveConnection, list[Any]]:
@@ -48,23 +34,23 @@ def said(sent: list[dict[str, Any]]) -> list[Any]:
 
 
 async def test_an_idle_one_is_closed_when_its_time_is_over_and_not_before() -> None:
-    process, (connection, frames) = Process(600, 570), live()
-    process.watch(connection)
-    process.run(START + 599)
+    connections, (connection, frames) = process(), live()
+    connections.add(connection)
+    connections.check(START + 599)
     assert said(frames) == []
-    process.run(START + 600)
+    connections.check(START + 600)
     assert said(frames) == [1001]
 
 
 @pytest.mark.parametrize("moved", ["heard_at", "send_queue.sent_at"])
 async def test_a_message_either_way_begins_the_time_anew(moved: str) -> None:
-    process, (connection, frames) = Process(600, 570), live()
-    process.watch(connection)
+    connections, (connection, frames) = process(), live()
+    connections.add(connection)
     owner, _, name = moved.rpartition(".")
     setattr(getattr(connection, owner) if owner else connection, name, START + 100)
-    process.run(START + 699)
+    connections.check(START + 699)
     assert said(frames) == []
-    process.run(START + 700)
+    connections.check(START + 700)
     assert said(frames) == [1001]
 
 
@@ -72,54 +58,45 @@ async def test_a_message_either_way_begins_the_time_anew(moved: str) -> None:
 async def test_keep_alive_comes_in_time_whatever_the_settings(
     keep_alive: float, every: float
 ) -> None:
-    process, (connection, frames) = Process(600, keep_alive), live(keep_alive=True)
-    process.watch(connection)
-    process.run(START + every - 1)
+    connections, (connection, frames) = process(600, keep_alive), live(keep_alive=True)
+    connections.add(connection)
+    connections.check(START + every - 1)
     assert said(frames) == []
     for turn in range(1, 4):
-        process.run(START + turn * every)
+        connections.check(START + turn * every)
         connection.send_queue.sent_at = START + turn * every
     assert said(frames) == ['{"event":"hotsock.keepAlive","data":{}}'] * 3
 
 
 async def test_a_missed_heartbeat_ends_it_unless_a_frame_is_being_handled() -> None:
-    process, (connection, frames) = Process(600, 570), live(heartbeat_timeout=30)
-    process.watch(connection)
+    connections, (connection, frames) = process(), live(heartbeat_timeout=30)
+    connections.add(connection)
     connection.beat_at = START + 20
-    process.run(START + 49)
+    connections.check(START + 49)
     connection.handling = True  # the heartbeat may wait behind it
-    process.run(START + 50)
+    connections.check(START + 50)
     assert said(frames) == []
     connection.handling = False
-    process.run(START + 51)
+    connections.check(START + 51)
     assert said(frames) == [4408]
 
 
 async def test_who_has_gone_is_not_kept_in_memory() -> None:
-    process, (connection, send_queue) = Process(600, 570), pinged(answers=1)
-    process.watch(connection)
-    process.forget(connection)
+    connections, (connection, send_queue) = process(), pinged(answers=1)
+    connections.add(connection)
+    connections.remove(connection)
     gone = weakref.ref(send_queue)
     del connection, send_queue
     assert gone() is None
 
 
-async def test_nothing_is_done_for_those_who_have_gone_and_they_are_not_kept() -> None:
-    process = Process(600, 570)
-    many = [live(heartbeat_timeout=30) for _ in range(SLACK)]
-    for connection, _ in many:
-        process.watch(connection)
-    for connection, _ in many[1:]:
-        process.forget(connection)
-    assert len(process.liveness._heap) < SLACK * 2
-    for connection, _ in many[1:]:  # and once more, as after a busy hour
-        process.watch(connection)
-        process.forget(connection)
-    assert len(process.liveness._heap) < SLACK * 2
-    process.run(START + 30)
-    assert said(many[0][1]) == [4408]
-    assert not any(frames for _, frames in many[1:])
-    await asyncio.sleep(0)
+async def test_nothing_is_done_for_those_who_have_gone() -> None:
+    connections, (connection, frames) = process(), live(heartbeat_timeout=30)
+    connections.add(connection)
+    connections.check(START)
+    connections.remove(connection)
+    connections.check(START + 30)
+    assert said(frames) == []
 
 
 class Pinged(SendQueue):
@@ -129,6 +106,9 @@ class Pinged(SendQueue):
         self.answers = answers
         self.pings = 0
         self.closing, self.sent_at = False, START
+
+    def check_stalled(self) -> bool:
+        return False
 
     def ping(self) -> bool:
         self.pings += 1
@@ -143,18 +123,18 @@ def pinged(answers: int) -> tuple[LiveConnection, Pinged]:
 
 
 async def test_each_is_pinged_in_its_turn_until_one_is_not_answered() -> None:
-    process, (connection, send_queue) = Process(600, 570), pinged(answers=2)
-    process.watch(connection)
+    connections, (connection, send_queue) = process(), pinged(answers=2)
+    connections.add(connection)
     seen = []
     for seconds in (PING_SECONDS - 1, *(PING_SECONDS * times for times in range(1, 6))):
-        process.run(START + seconds)
+        connections.check(START + seconds)
         seen.append(send_queue.pings)
     assert seen == [0, 1, 2, 3, 3, 3]
 
 
 async def test_who_has_gone_is_not_pinged() -> None:
-    process, (connection, send_queue) = Process(600, 570), pinged(answers=9)
-    process.watch(connection)
-    process.forget(connection)
-    process.run(START + PING_SECONDS)
+    connections, (connection, send_queue) = process(), pinged(answers=9)
+    connections.add(connection)
+    connections.remove(connection)
+    connections.check(START + PING_SECONDS)
     assert send_queue.pings == 0

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from django.db import connection
 
-from chat.cluster.peers import end_blockers
+from chat.cluster.leases import end_blockers
 from tests.support.written import do, store
 
 HOLD = "SELECT id FROM chat_channel WHERE name = %s FOR UPDATE"
