@@ -3,7 +3,6 @@
 import re
 import secrets
 from http import HTTPStatus
-from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, JsonResponse
@@ -47,7 +46,7 @@ async def tokens(request: HttpRequest) -> JsonResponse:
     return response
 
 
-def _tokens(request: HttpRequest) -> dict[str, Any]:
+def _tokens(request: HttpRequest) -> dict[str, object]:
     if not settings.DEMO:
         raise Refusal(HTTPStatus.NOT_FOUND, "The demo is switched off on this server.")
     if request.method != "POST":
@@ -63,7 +62,7 @@ def _tokens(request: HttpRequest) -> dict[str, Any]:
     }
 
 
-def _asked(request: HttpRequest) -> dict[str, Any]:
+def _asked(request: HttpRequest) -> dict[str, object]:
     body = request.read(MAX_BODY_BYTES + 1)
     if len(body) > MAX_BODY_BYTES:
         limit = f"The body must have at most {MAX_BODY_BYTES} bytes."
@@ -77,7 +76,7 @@ def _asked(request: HttpRequest) -> dict[str, Any]:
     return asked
 
 
-def _session(asked: Any) -> str:
+def _session(asked: object) -> str:
     if asked is not None and not isinstance(asked, str):
         raise Refusal(HTTPStatus.BAD_REQUEST, "sessionId must be a string.")
     if asked is not None and _session_id(asked):
@@ -85,7 +84,7 @@ def _session(asked: Any) -> str:
     return secrets.token_urlsafe(16)
 
 
-def _person(asked: Any) -> str:
+def _person(asked: object) -> str:
     uid = PEOPLE[0] if asked is None else asked
     if uid not in PEOPLE:
         raise Refusal(HTTPStatus.BAD_REQUEST, f"uid must be {' or '.join(PEOPLE)}.")
