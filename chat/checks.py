@@ -7,10 +7,9 @@ from base64 import b64decode
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
-from django.apps import AppConfig
 from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection
@@ -113,23 +112,17 @@ def workers_problems(workers: int) -> list[str]:
 
 
 @register(Tags.compatibility)
-def environment(
-    app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
-) -> list[CheckMessage]:
+def environment(**kwargs: object) -> list[CheckMessage]:
     return [Error(problem, id="chat.E001") for problem in environment_problems()]
 
 
 @register(Tags.security)
-def webhook(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> list[CheckMessage]:
+def webhook(**kwargs: object) -> list[CheckMessage]:
     return [Error(problem, id="chat.E002") for problem in webhook_problems()]
 
 
 @register(Tags.database)
-def purge_runs(
-    app_configs: Sequence[AppConfig] | None = None,
-    databases: Sequence[str] | None = None,
-    **kwargs: Any,
-) -> list[CheckMessage]:
+def purge_runs(databases: Sequence[str] | None = None, **kwargs: object) -> list[CheckMessage]:
     """Asks the database only where told to: `manage.py check --database default`."""
     if DEFAULT_DB_ALIAS not in (databases or ()):
         return []

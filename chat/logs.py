@@ -1,15 +1,16 @@
-"""How log lines look. No token, secret or query string is written, whoever logs it."""
+"""Log lines, for Django's LOGGING: no token, secret or query string gets into one."""
 
 import logging
 import re
 from math import inf
+from typing import Final
 
 # A query string (tokens and connection secrets travel in it), or a JWT on its own.
-SECRETS = re.compile(r"\?[^\s\"'<>]*=[^\s\"'<>]*|eyJ[\w-]{5,}\.[\w-]+\.[\w-]*")
+SECRETS: Final = re.compile(r"\?[^\s\"'<>]*=[^\s\"'<>]*|eyJ[\w-]{5,}\.[\w-]+\.[\w-]*")
 
 
-class SecretFreeFormatter(logging.Formatter):
-    """Time, level, logger and message; also a traceback is searched for secrets."""
+class RedactingFormatter(logging.Formatter):
+    """Time, level, logger and message, without secrets; tracebacks are searched, too."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -18,15 +19,15 @@ class SecretFreeFormatter(logging.Formatter):
         return SECRETS.sub("", super().format(record))
 
 
-class OnceASecond(logging.Filter):
-    """Of what a logger says again and again, whatever about, a line a second."""
+class ThrottleFilter(logging.Filter):
+    """At most one line a second of each message, whatever its arguments."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._said_at: dict[str, float] = {}
+        self._logged_at: dict[str, float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if abs(record.created - self._said_at.get(record.msg, -inf)) < 1:
+        if abs(record.created - self._logged_at.get(record.msg, -inf)) < 1:
             return False
-        self._said_at[record.msg] = record.created
+        self._logged_at[record.msg] = record.created
         return True

@@ -168,8 +168,8 @@ WHITENOISE_AUTOREFRESH = DEBUG
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"plain": {"()": "chat.logs.SecretFreeFormatter"}},
-    "filters": {"once a second": {"()": "chat.logs.OnceASecond"}},
+    "formatters": {"plain": {"()": "chat.logs.RedactingFormatter"}},
+    "filters": {"throttle": {"()": "chat.logs.ThrottleFilter"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {
@@ -181,7 +181,7 @@ LOGGING = {
         # A line for each opening and closing of a WebSocket, beside the access log's.
         "websockets": {"level": "WARNING"},
         # A line for each attempt to connect while PostgreSQL is away: five a second and connection.
-        "psycopg.pool": {"level": "WARNING", "filters": ["once a second"]},
+        "psycopg.pool": {"level": "WARNING", "filters": ["throttle"]},
     },
 }
 

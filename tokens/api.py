@@ -5,7 +5,6 @@ What this returns, this server accepts: the claims pass its own parser before th
 
 import time
 from collections.abc import Mapping
-from typing import Any
 
 from tokens import strict_json
 from tokens.claims import TokenError, check_addressee, parse_claims
@@ -14,7 +13,7 @@ from tokens.names import MAX_TOKEN_BYTES
 from tokens.signing import sign
 
 
-def issue(claims: Mapping[str, Any], *, lifetime: int = 300) -> str:
+def issue(claims: Mapping[str, object], *, lifetime: int = 300) -> str:
     """A signed token with `claims` (protocol.md section 4), as they are in the token's JSON.
 
     Fills in what is absent or None: `iat` (now), `exp` (`lifetime` seconds from now), and `aud`
@@ -35,7 +34,7 @@ def issue(claims: Mapping[str, Any], *, lifetime: int = 300) -> str:
     return token
 
 
-def _filled(claims: Mapping[str, Any], lifetime: int) -> dict[str, Any]:
+def _filled(claims: Mapping[str, object], lifetime: int) -> dict[str, object]:
     now = int(time.time())
     defaults = {
         "iat": now,
@@ -47,7 +46,7 @@ def _filled(claims: Mapping[str, Any], lifetime: int) -> dict[str, Any]:
     return {name: value for name, value in defaults.items() if value is not None} | stated
 
 
-def _scopes(payload: Mapping[str, Any]) -> list[str]:
+def _scopes(payload: Mapping[str, object]) -> list[str]:
     """The scopes to check for; connect where there is none, for the parser's own words."""
     scope = payload.get("scope")
     return scope.split() if isinstance(scope, str) and scope.split() else ["connect"]

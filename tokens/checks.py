@@ -4,8 +4,7 @@ Missing keys fail `check --deploy` and `serve`, not `makemigrations` on a fresh 
 is there but wrong always fails.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator
 
 from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
@@ -25,18 +24,18 @@ def key_problems() -> list[str]:
 
 
 @register(Tags.compatibility)
-def check_settings(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+def check_settings(**kwargs: object) -> list[CheckMessage]:
     return [Error(problem, id="tokens.E003") for problem in conf.problems()]
 
 
 @register(Tags.security)
-def check_stated_keys(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+def check_stated_keys(**kwargs: object) -> list[CheckMessage]:
     errors: list[CheckMessage] = [Error(problem, id="tokens.E001") for problem in _wrong()]
     return [*errors, *_short_api_keys()]
 
 
 @register(Tags.security, deploy=True)
-def check_missing_keys(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+def check_missing_keys(**kwargs: object) -> list[CheckMessage]:
     return [Error(problem, id="tokens.E002") for problem in _missing()]
 
 

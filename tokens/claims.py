@@ -124,7 +124,7 @@ class _Reading:
         self.scope = scope
         self.regex_cost = 0
 
-    def claims(self, document: dict[str, Any], payload: str) -> Claims:
+    def claims(self, document: dict[str, object], payload: str) -> Claims:
         stated = self.stated(document, directives.CLAIMS, ())
         for claim in ("exp", "scope"):
             if claim not in stated:
@@ -137,7 +137,7 @@ class _Reading:
         )
 
     def stated(
-        self, document: dict[str, Any], rules: Mapping[str, Rule], path: tuple[str, ...]
+        self, document: dict[str, object], rules: Mapping[str, Rule], path: tuple[str, ...]
     ) -> dict[str, Any]:
         """What `document` states by `rules` and counts in this scope; nothing null or unknown."""
         stated = {}
@@ -152,7 +152,7 @@ class _Reading:
         return stated
 
     def entries(
-        self, keyed: dict[str, Any], rules: Mapping[str, Rule], path: tuple[str, ...]
+        self, keyed: dict[str, object], rules: Mapping[str, Rule], path: tuple[str, ...]
     ) -> Iterator[Entry]:
         for key, document in keyed.items():
             if document is None:
@@ -220,13 +220,13 @@ _WHOLE_TOKEN_RULES: tuple[Callable[[Claims, str], None], ...] = (
 )
 
 
-def _require_no_plain_only(document: dict[str, Any], path: tuple[str, ...]) -> None:
+def _require_no_plain_only(document: dict[str, object], path: tuple[str, ...]) -> None:
     for directive in directives.PLAIN_NAMES_ONLY:
         if document.get(directive) is not None:
             raise TokenError(_rendered((*path, directive)), "must not sit on a pattern")
 
 
-def _refused(path: tuple[str, ...], expected: str, value: Any) -> TokenError:
+def _refused(path: tuple[str, ...], expected: str, value: object) -> TokenError:
     return TokenError(_rendered(path), f"must be {expected}, not {_shown(value)}")
 
 
@@ -235,7 +235,7 @@ def _rendered(path: tuple[str, ...]) -> str:
     return "".join(steps).removeprefix(".")
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     """At most about 60 characters of `value` as JSON, all printable: it goes into logs."""
     begin = strict_json.dumps(value)[: _SHOWN + 1]
     text = "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in begin)

@@ -6,7 +6,7 @@ gets here, since it counts as absent.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeGuard
 
 from tokens import names, strict_json
 
@@ -22,33 +22,33 @@ class Rule:
     """How one claim is read. `read` gives None for what it refuses; `scope`: counts only there."""
 
     expected: str
-    read: Callable[[Any], Any]
+    read: Callable[[object], object]
     scope: str | None = None
 
 
-def _boolean(value: Any) -> bool | None:
+def _boolean(value: object) -> bool | None:
     return value if isinstance(value, bool) else None
 
 
-def _text(value: Any) -> str | None:
+def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _instant(value: Any) -> float | None:
+def _instant(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(min(max(value, 0), MAX_INSTANT))
 
 
-def _whole(value: Any) -> int | None:
+def _whole(value: object) -> int | None:
     """An integer; JSON has one kind of number, so 30.0 is one too."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def _seconds(low: int, high: int, *special: int) -> Callable[[Any], int | None]:
-    def read(value: Any) -> int | None:
+def _seconds(low: int, high: int, *special: int) -> Callable[[object], int | None]:
+    def read(value: object) -> int | None:
         number = _whole(value)
         if number is None or not (low <= number <= high or number in special):
             return None
@@ -57,42 +57,42 @@ def _seconds(low: int, high: int, *special: int) -> Callable[[Any], int | None]:
     return read
 
 
-def _uid(value: Any) -> str | None:
+def _uid(value: object) -> str | None:
     return value if isinstance(value, str) and names.is_uid(value) else None
 
 
-def _alias(value: Any) -> str | None:
+def _alias(value: object) -> str | None:
     return value if isinstance(value, str) and names.is_channel_name(value) else None
 
 
-def _umd(value: Any) -> str | None:
+def _umd(value: object) -> str | None:
     text = strict_json.dumps(value)
     return text if len(text.encode()) <= names.MAX_UMD_BYTES else None
 
 
-def _scope(value: Any) -> frozenset[str] | None:
+def _scope(value: object) -> frozenset[str] | None:
     if not isinstance(value, str):
         return None
     words = frozenset(value.split(" ")) - {""}
     return words if words <= SCOPES else None
 
 
-def _audience(value: Any) -> tuple[str, ...] | None:
+def _audience(value: object) -> tuple[str, ...] | None:
     listed = [value] if isinstance(value, str) else value
     return tuple(listed) if _is_texts(listed) else None
 
 
-def _react(value: Any) -> bool | frozenset[str] | None:
+def _react(value: object) -> bool | frozenset[str] | None:
     if isinstance(value, bool):
         return value
     return frozenset(value) if _is_texts(value) else None
 
 
-def _is_texts(value: Any) -> bool:
+def _is_texts(value: object) -> TypeGuard[list[str]]:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
-def _object(value: Any) -> dict[str, Any] | None:
+def _object(value: object) -> dict[str, object] | None:
     return value if isinstance(value, dict) else None
 
 

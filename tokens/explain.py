@@ -4,9 +4,9 @@ Pure. A table for each object of a token, like `tokens.directives`; a directive 
 would go without a word, so a test compares the two.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final, cast
 
 from tokens import directives, strict_json
 from tokens.claims import Claims, Entry
@@ -37,7 +37,7 @@ def explain(claims: Claims) -> Iterator[str]:
             yield from _sentences(MESSAGE, message, _named("event", message.pattern), place)
         for stored in entry.storage:
             yield from _sentences(STORAGE, stored, _named("storage key", stored.pattern), place)
-    document = strict_json.loads(claims.payload.encode())
+    document = cast("Mapping[str, object]", strict_json.loads(claims.payload.encode()))
     yield from (f"{place} is not known here and has no effect." for place in _unknown(document))
 
 
@@ -58,7 +58,7 @@ def _named(noun: str, pattern: Pattern) -> str:
 # --- values -------------------------------------------------------------------------------------
 
 
-def _quoted(value: Any) -> str:
+def _quoted(value: object) -> str:
     return _printable(strict_json.dumps(value))
 
 
@@ -67,7 +67,7 @@ def _printable(text: str) -> str:
     return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)
 
 
-def _listed(values: Any) -> str:
+def _listed(values: Iterable[str]) -> str:
     return ", ".join(map(_quoted, sorted(values)))
 
 
@@ -88,7 +88,7 @@ def _stored(seconds: int) -> str:
 # --- sentences ----------------------------------------------------------------------------------
 
 
-def _says(sentence: str, words: Callable[[Any], str] = str) -> Words:
+def _says(sentence: str, words: Words = str) -> Words:
     return lambda value, *names: sentence.format(*names, value=words(value))
 
 
@@ -192,7 +192,7 @@ STORAGE: Final[Mapping[str, Words]] = {
 # --- what is not known --------------------------------------------------------------------------
 
 
-def _unknown(document: Mapping[str, Any]) -> Iterator[str]:
+def _unknown(document: Mapping[str, object]) -> Iterator[str]:
     """The places of names that are neither claims nor directives, so probably misspelt."""
     yield from (name for name in document if name not in directives.CLAIMS)
     for channel, granted in _objects(document.get("channels")):
@@ -204,5 +204,6 @@ def _unknown(document: Mapping[str, Any]) -> Iterator[str]:
                 yield from (f"{inner}.{name}" for name in stated if name not in known)
 
 
-def _objects(keyed: Mapping[str, Any] | None) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    return ((key, value) for key, value in (keyed or {}).items() if value is not None)
+def _objects(keyed: object) -> Iterator[tuple[str, Mapping[str, object]]]:
+    values = keyed if isinstance(keyed, dict) else {}
+    return ((key, value) for key, value in values.items() if value is not None)

@@ -43,7 +43,7 @@ class Method:
     """What key material an algorithm needs; `fits` is asked about public keys."""
 
     material: str
-    fits: Callable[[Any], bool]
+    fits: Callable[[object], bool]
     digest_bytes: int = 0
 
     @property
@@ -148,6 +148,6 @@ def _secret(rule: Method, method: str, raw: bytes) -> bytes:
     return raw
 
 
-def _require_fit(rule: Method, method: str, public: Any) -> None:
+def _require_fit(rule: Method, method: str, public: object) -> None:
     if not rule.fits(public):
         raise KeyProblem(f"must be {rule.material} for {method}")

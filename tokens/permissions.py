@@ -21,7 +21,7 @@ def _allowed(stated: Sequence[bool]) -> bool | None:
     return all(stated) if stated else None
 
 
-def _most_specific(stated: Sequence[Any]) -> Any:
+def _most_specific(stated: Sequence[object]) -> object:
     return stated[0] if stated else None
 
 
@@ -34,7 +34,7 @@ def _reactions(stated: Sequence[bool | frozenset[str]]) -> Literal[True] | froze
 
 
 # What is not named here is a boolean.
-_COMBINE: dict[str, Callable[[Sequence[Any]], Any]] = {
+_COMBINE: dict[str, Callable[..., object]] = {
     "alias": _most_specific,
     "historyStart": _most_specific,
     "react": _reactions,

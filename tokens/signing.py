@@ -10,9 +10,8 @@ from base64 import urlsafe_b64decode
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import sha256
-from typing import Any
 
 import jwt
 from django.core.exceptions import ImproperlyConfigured
@@ -42,7 +41,7 @@ def verify(token: str, *, scope: str, now: float) -> Claims:
     return _verifier(conf.current()).verify(token, scope, now)
 
 
-def sign(payload: Mapping[str, Any]) -> str:
+def sign(payload: Mapping[str, object]) -> str:
     """A token with these claims, unchecked (`tokens.api.issue` checks), signed with key 1.
 
     Raises `ImproperlyConfigured` where key 1 is missing or cannot sign.
@@ -64,11 +63,12 @@ class _Verifier:
 
     def __init__(self, configured: TokenSettings) -> None:
         self.keys = _usable_keys(configured.keys)
-        self.expected: dict[str, Any] = {
-            "leeway": configured.TOKEN_LEEWAY_SECONDS,
-            "audience": configured.TOKEN_AUDIENCE,
-            "issuer": configured.TOKEN_ISSUER,
-        }
+        self._check = partial(
+            check_claims,
+            leeway=configured.TOKEN_LEEWAY_SECONDS,
+            audience=configured.TOKEN_AUDIENCE,
+            issuer=configured.TOKEN_ISSUER,
+        )
         self._cache: OrderedDict[tuple[str, bytes], _Cached] = OrderedDict()
         self._cached_bytes = 0
         self._lock = threading.Lock()
@@ -83,7 +83,7 @@ class _Verifier:
         claims = self._recall(place)
         if claims is None:
             claims = parse_claims(_verified_payload(token, self.keys), scope=scope)
-            check_claims(claims, now=now, **self.expected)
+            self._check(claims, now=now)
             self._remember(place, claims, len(token))
         else:
             self._check_again(place, claims, now)
@@ -91,7 +91,7 @@ class _Verifier:
 
     def _check_again(self, place: tuple[str, bytes], claims: Claims, now: float) -> None:
         try:
-            check_claims(claims, now=now, **self.expected)
+            self._check(claims, now=now)
         except TokenError:
             self._forget(place)
             raise
@@ -184,8 +184,8 @@ def _header(token: str) -> tuple[str, str | None]:
     return header["alg"], header.get("kid")
 
 
-_ABSENT: Any = object()
-_HEADER_RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
+_ABSENT: object = object()
+_HEADER_RULES: dict[str, tuple[str, Callable[[object], bool]]] = {
     "alg": (
         "must be one of " + ", ".join(METHODS),
         lambda value: isinstance(value, str) and value in METHODS,
@@ -198,5 +198,5 @@ _HEADER_RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
 }
 
 
-def _is_jwt(value: Any) -> bool:
+def _is_jwt(value: object) -> bool:
     return isinstance(value, str) and value.upper() == "JWT"

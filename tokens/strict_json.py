@@ -6,7 +6,7 @@ surrogates in any string, values nested too deep, any encoding but UTF-8.
 
 import json
 import math
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from tokens.names import is_storable
 
@@ -20,7 +20,7 @@ class JsonError(ValueError):
     """Text that is refused; its text says why in a few words, without quoting the text."""
 
 
-def loads(document: bytes) -> Any:
+def loads(document: bytes) -> object:
     """Parse one JSON document. Raises `JsonError`."""
     try:
         text = document.decode()
@@ -42,12 +42,12 @@ def loads(document: bytes) -> Any:
     return value
 
 
-def dumps(value: Any) -> str:
+def dumps(value: object) -> str:
     """Compact text with exact code points; `value` comes from `loads` or is as clean."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     members = dict(pairs)
     if len(members) != len(pairs):
         raise JsonError("holds the same key twice in one object")
@@ -65,7 +65,7 @@ def _finite(digits: str) -> float:
     return number
 
 
-def _inspect(value: Any) -> None:
+def _inspect(value: object) -> None:
     """Walk level by level: depth is then a count, whatever the document's shape."""
     level = [value]
     for _ in range(MAX_DEPTH + 2):
@@ -75,7 +75,7 @@ def _inspect(value: Any) -> None:
     raise JsonError(_TOO_DEEP)
 
 
-def _children(value: Any) -> list[Any]:
+def _children(value: object) -> list[object]:
     if isinstance(value, str):
         _require_storable(value)
     elif isinstance(value, dict):

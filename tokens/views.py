@@ -3,7 +3,6 @@
 import re
 import secrets
 from http import HTTPStatus
-from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, JsonResponse
@@ -47,13 +46,13 @@ async def tokens(request: HttpRequest) -> JsonResponse:
     return response
 
 
-def _tokens(request: HttpRequest) -> dict[str, Any]:
+def _tokens(request: HttpRequest) -> dict[str, object]:
     if not settings.DEMO:
         raise Refusal(HTTPStatus.NOT_FOUND, "The demo is switched off on this server.")
     if request.method != "POST":
         raise Refusal(HTTPStatus.METHOD_NOT_ALLOWED, "Use POST.")
-    asked = _asked(request)
-    session, uid = _session(asked.get("sessionId")), _person(asked.get("uid"))
+    body = _body(request)
+    session, uid = _session(body.get("sessionId")), _person(body.get("uid"))
     issued = {person: _token(session, person) for person in PEOPLE}
     return {
         "sessionId": session,
@@ -63,30 +62,30 @@ def _tokens(request: HttpRequest) -> dict[str, Any]:
     }
 
 
-def _asked(request: HttpRequest) -> dict[str, Any]:
+def _body(request: HttpRequest) -> dict[str, object]:
     body = request.read(MAX_BODY_BYTES + 1)
     if len(body) > MAX_BODY_BYTES:
         limit = f"The body must have at most {MAX_BODY_BYTES} bytes."
         raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, limit)
     try:
-        asked = strict_json.loads(body or b"{}")
+        document = strict_json.loads(body or b"{}")
     except strict_json.JsonError as error:
         raise Refusal(HTTPStatus.BAD_REQUEST, f"The body {error}.") from None
-    if not isinstance(asked, dict):
+    if not isinstance(document, dict):
         raise Refusal(HTTPStatus.BAD_REQUEST, "The body must be a JSON object.")
-    return asked
+    return document
 
 
-def _session(asked: Any) -> str:
-    if asked is not None and not isinstance(asked, str):
+def _session(id: object) -> str:
+    if id is not None and not isinstance(id, str):
         raise Refusal(HTTPStatus.BAD_REQUEST, "sessionId must be a string.")
-    if asked is not None and _session_id(asked):
-        return asked
+    if id is not None and _session_id(id):
+        return id
     return secrets.token_urlsafe(16)
 
 
-def _person(asked: Any) -> str:
-    uid = PEOPLE[0] if asked is None else asked
+def _person(uid: object) -> str:
+    uid = PEOPLE[0] if uid is None else uid
     if uid not in PEOPLE:
         raise Refusal(HTTPStatus.BAD_REQUEST, f"uid must be {' or '.join(PEOPLE)}.")
     return str(uid)

@@ -9,7 +9,7 @@ import sys
 from base64 import urlsafe_b64decode
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -27,7 +27,7 @@ class Statement(NamedTuple):
 
     claim: str
     help: str
-    read: Callable[[Any], Any]
+    read: Callable[..., object]
     arguments: Mapping[str, Any]
 
 
@@ -50,7 +50,7 @@ def _number(claim: str, help: str) -> Statement:
     return Statement(claim, help, _number_or_text, {"metavar": "SECONDS"})
 
 
-def _number_or_text(value: Any) -> Any:
+def _number_or_text(value: object) -> object:
     """What is no number stays text, for the server's own words about it."""
     try:
         number = strict_json.loads(str(value).encode())
@@ -59,7 +59,7 @@ def _number_or_text(value: Any) -> Any:
     return number if isinstance(number, int | float) else value
 
 
-def _json(text: str, what: str = "--umd") -> Any:
+def _json(text: str, what: str = "--umd") -> object:
     try:
         return strict_json.loads(text.encode(errors="surrogateescape"))
     except strict_json.JsonError as error:
@@ -129,7 +129,7 @@ class Command(BaseCommand):
             for option, place in places.items():
                 add(option, help=place.help, metavar=metavar, **LIST)
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *args: object, **options: Any) -> None:
         if options["lifetime"] < 1:
             raise CommandError("--lifetime must be at least 1 second.")
         try:
@@ -142,7 +142,7 @@ class Command(BaseCommand):
         self.stdout.write(token)
 
 
-def _claims(options: Mapping[str, Any]) -> dict[str, Any]:
+def _claims(options: Mapping[str, Any]) -> dict[str, object]:
     stated = [name for name in _options() if _value(options, name) is not None]
     if options["claims"] is None:
         return _composed(options)
@@ -162,7 +162,7 @@ def _file(name: str) -> str:
     return text.decode(errors="surrogateescape")
 
 
-def _composed(options: Mapping[str, Any]) -> dict[str, Any]:
+def _composed(options: Mapping[str, Any]) -> dict[str, object]:
     messages = _granted(options, EVENTS, _stated(options, MESSAGE))
     nested = {"messages": messages, "storage": _granted(options, KEYS, {})}
     stated = _stated(options, CHANNEL) | {name: value for name, value in nested.items() if value}
@@ -173,7 +173,7 @@ def _composed(options: Mapping[str, Any]) -> dict[str, Any]:
     return claims | ({"channels": channels} if channels else {})
 
 
-def _stated(options: Mapping[str, Any], statements: Mapping[str, Statement]) -> dict[str, Any]:
+def _stated(options: Mapping[str, Any], statements: Mapping[str, Statement]) -> dict[str, object]:
     return {
         statement.claim: statement.read(value)
         for option, statement in statements.items()
@@ -182,10 +182,10 @@ def _stated(options: Mapping[str, Any], statements: Mapping[str, Statement]) -> 
 
 
 def _granted(
-    options: Mapping[str, Any], places: Mapping[str, Place], stated: dict[str, Any]
-) -> dict[str, dict[str, Any]]:
+    options: Mapping[str, Any], places: Mapping[str, Place], stated: dict[str, object]
+) -> dict[str, dict[str, object]]:
     """What is stated, at each name that these options give, with the directive of the option."""
-    granted: dict[str, dict[str, Any]] = {}
+    granted: dict[str, dict[str, object]] = {}
     for option, place in places.items():
         for name in _value(options, option) or ():
             directives = granted.setdefault(name, {})
@@ -207,6 +207,7 @@ def _value(options: Mapping[str, Any], option: str) -> Any:
 
 def _explained(token: str) -> Iterable[str]:
     payload = urlsafe_b64decode(token.split(".")[1] + "==")
-    scopes = strict_json.loads(payload)["scope"].split()
+    document = cast("dict[str, str]", strict_json.loads(payload))
+    scopes = document["scope"].split()
     scope = "connect" if "connect" in scopes else scopes[0]
     return explain(parse_claims(payload, scope=scope))

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from chat.logs import OnceASecond, SecretFreeFormatter
+from chat.logs import RedactingFormatter, ThrottleFilter
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjF9.c2lnbmF0dXJl"
 
@@ -12,7 +12,7 @@ JWT = "eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjF9.c2lnbmF0dXJl"
 def line(message: str, *arguments: object, error: BaseException | None = None) -> str:
     exc_info = (type(error), error, None) if error else None
     record = logging.LogRecord("n", logging.INFO, "p", 1, message, arguments, exc_info)
-    return SecretFreeFormatter().format(record)
+    return RedactingFormatter().format(record)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_also_from_a_traceback() -> None:
 
 
 def test_what_is_said_again_and_again_is_written_once_a_second() -> None:
-    once = OnceASecond()
+    once = ThrottleFilter()
 
     def written(message: str, at: float) -> bool:
         record = logging.LogRecord("n", logging.WARNING, "p", 1, message, (), None)
