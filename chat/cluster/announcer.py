@@ -1,7 +1,7 @@
-"""What processes send each other: the format of their messages, and the queue of what goes out.
+"""What processes send each other: the format of the messages, and the queue of those that go out.
 
-A message carries entries, each a list of a kind and its fields. Those of a server of commit 6a94d71
-are read here, and it reads these: in a rolling exchange both versions serve one site.
+A message carries entries: lists of a kind and its fields. In a rolling exchange with a server of
+commit 6a94d71 each reads what the other sends.
 """
 
 import asyncio
@@ -129,7 +129,7 @@ class Announcer:
         self.all_sent.clear()
 
     async def run(self) -> None:
-        """Sends what is queued in one round trip, while the next gathers."""
+        """Sends all that is queued in one round trip; meanwhile more is queued."""
         while True:
             await self._queued.wait()
             self._queued.clear()

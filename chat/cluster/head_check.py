@@ -40,8 +40,9 @@ class HeadCheck:
         status = self._hub.broker.status
         if status is BrokerStatus.CONNECTED:
             return CONNECTED_CHECK_SECONDS
-        alone = status is BrokerStatus.SINGLE_PROCESS and connection.vendor == "sqlite"
-        return None if alone else CHECK_SECONDS
+        if status is BrokerStatus.SINGLE_PROCESS and connection.vendor == "sqlite":
+            return None
+        return CHECK_SECONDS
 
 
 def heads(channels: list[str]) -> list[tuple[str, int]]:

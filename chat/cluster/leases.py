@@ -80,7 +80,7 @@ class Lease:
 
     async def renew(self) -> bool:
         """Returns whether the row was there; raises SERVICE_UNAVAILABLE."""
-        found = False
+        found: bool = False
         try:
             found = await self._writer.submit(RenewLease(self.node_id, self.seconds))
         finally:

@@ -64,8 +64,8 @@ class RedisBroker:
         self._announcer = Announcer(node_id, self._layer.group_send_many)
         self._loop = asyncio.get_running_loop()
         self._own: str | None = None  # its layer channel, while it is connected
-        self._joined: set[str] = set()
-        self._changing: dict[str, asyncio.Task[None]] = {}  # channels being joined or left
+        self._subscribed: set[str] = set()
+        self._changing: dict[str, asyncio.Task[None]] = {}  # whose group is being joined or left
         self._returned = 0  # messages of this process that came back to it
         self._lost = asyncio.Event()
         self._connected = asyncio.Event()  # once
@@ -105,7 +105,7 @@ class RedisBroker:
                 self._hub.deliver(decode(*fields))
             elif isinstance(kind, str) and kind in self._handlers:
                 self._handlers[kind](*fields)
-            else:  # "ask umd", for one, of a server of commit 6a94d71
+            else:  # such as "ask umd" of a server of commit 6a94d71, which then goes on by itself
                 log.info("An entry of the kind %r, of another version, was ignored", kind)
         except Exception:  # the outermost edge: the next one is read all the same
             log.exception("An entry of another process could not be read")
@@ -114,23 +114,20 @@ class RedisBroker:
 
     async def subscribe(self, channel: str) -> None:
         """While it is not connected it returns at once: the head check stands in."""
-        while self._own is not None and channel not in self._joined:
+        while self._own is not None and channel not in self._subscribed:
             changing = self._changing.get(channel)
             if changing is None:
                 changing = self._change(channel, self._join(channel, self._own))
             await asyncio.wait([changing])  # where it is being left, that first
 
     def unsubscribe(self, channel: str) -> None:
-        """Leaves it after a while: a client that only reconnects finds it joined."""
+        """Leaves the group after a while: it is still in it for a client that only reconnects."""
         self._loop.call_later(LINGER_SECONDS, self._leave_unused, channel)
 
     def _leave_unused(self, channel: str) -> None:
-        if (
-            self._own is not None
-            and channel in self._joined
-            and not self._hub.has_subscribers(channel)
-        ):
-            self._joined.discard(channel)
+        unused = channel in self._subscribed and not self._hub.has_subscribers(channel)
+        if self._own is not None and unused:
+            self._subscribed.discard(channel)
             self._change(channel, self._regroup(self._layer.group_discard, channel, self._own))
 
     def _change(self, channel: str, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
@@ -141,7 +138,7 @@ class RedisBroker:
     async def _join(self, channel: str, own: str) -> None:
         await self._regroup(self._layer.group_add, channel, own)
         if self._own == own:
-            self._joined.add(channel)
+            self._subscribed.add(channel)
 
     async def _regroup(
         self, change: Callable[[str, str], Awaitable[None]], channel: str, own: str
@@ -197,7 +194,7 @@ class RedisBroker:
                 log.warning("The connection through Redis begins anew: %s", error)
         finally:
             self._own = None
-            self._joined.clear()
+            self._subscribed.clear()
             for task in self._changing.values():
                 task.cancel()
             self._layer.reset()

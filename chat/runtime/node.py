@@ -89,7 +89,7 @@ class Node:
         self.draining = True
         for task in self._recurring:
             task.cancel()
-        await asyncio.gather(*self._recurring, return_exceptions=True)  # some have a last word
+        await asyncio.gather(*self._recurring, return_exceptions=True)  # some finish a step
         if self._outlasting:
             await asyncio.wait(self._outlasting)
         with contextlib.suppress(ProtocolError):  # its lease runs out, and others remove it

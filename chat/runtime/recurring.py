@@ -4,17 +4,15 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Final
 
-from django.db import connection
 from django.db.models.functions import Now
 
-from chat.models import StorageEntry
+from chat.models import Schedule, StorageEntry
 from chat.protocol.errors import ProtocolError
 from chat.store.alarms import alarms
-from chat.store.commit import driver_cursor
 from chat.store.listeners import listening
 from chat.store.operations import RunSchedule
 from chat.store.operations.expiry import ReportExpiries
@@ -27,16 +25,6 @@ RETRY_SECONDS: Final = 1.0
 LOOK_SECONDS: Final = 0.75  # so late, at most, is what another process schedules just before
 EXPIRY_SECONDS: Final = 1.0
 EXPIRIES_AT_ONCE: Final = 200
-DUE_SOON: Final = (
-    "SELECT s.id, c.name, {} FROM chat_schedule s JOIN chat_channel c ON c.id = s.channel_id"
-    " WHERE s.due_at <= {} ORDER BY s.due_at, s.created_at, s.id LIMIT {}"
-)
-POSTGRESQL: Final = DUE_SOON.format(
-    "extract(epoch FROM s.due_at - clock_timestamp())::float8",
-    "clock_timestamp() + make_interval(secs => %s)",
-    "%s",
-)
-SQLITE: Final = DUE_SOON.format("s.due_at", "?", "?")
 
 Due = tuple[str, str, float]
 """A schedule's id, its channel, and the seconds until it is due; not above 0: it is."""
@@ -110,18 +98,10 @@ async def run_due(writer: Writer) -> float:
 
 def _due_soon() -> list[Due]:
     """What is due before the next look, the longest due first, and then as it was scheduled."""
-    connection.ensure_connection()
-    with connection.wrap_database_errors:
-        cursor = driver_cursor()
-        if connection.vendor == "postgresql":
-            rows: list[Due] = cursor.execute(POSTGRESQL, [LOOK_SECONDS, MAX_BATCH]).fetchall()
-            return rows
-        now = datetime.now(UTC).replace(tzinfo=None)
-        found = cursor.execute(SQLITE, [str(now + timedelta(seconds=LOOK_SECONDS)), MAX_BATCH])
-        return [
-            (id, channel, (datetime.fromisoformat(str(due)) - now).total_seconds())
-            for id, channel, due in found.fetchall()
-        ]
+    soon = Schedule.objects.filter(due_at__lte=Now() + timedelta(seconds=LOOK_SECONDS))
+    ordered = soon.annotate(now=Now()).order_by("due_at", "created_at", "id")
+    found = ordered.values_list("id", "channel__name", "due_at", "now")[:MAX_BATCH]
+    return [(id, channel, (due - now).total_seconds()) for id, channel, due, now in found]
 
 
 # --- storage entries that expire ----------------------------------------------------------------

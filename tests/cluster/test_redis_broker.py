@@ -37,7 +37,7 @@ class Process:
         self.got: list[Announcement] = []
         self.checks = 0
         self.listened: set[str] = set()
-        self.listens = self.listened.__contains__
+        self.has_subscribers = self.listened.__contains__
         self.channels = lambda: list(self.listened)
         self._news = asyncio.Event()
         self._handlers = handlers
