@@ -16,7 +16,7 @@ from chat import checks
 from chat.cluster.leases import other_server_problems
 from chat.conf import settings
 from chat.server import run as server
-from chat.server.workers import Supervisor, report_to
+from chat.server.workers import Supervisor, ready_callback
 from chat.store.reads import close_pool
 from tokens.checks import key_problems
 from tokens.conf import settings as token_settings
@@ -41,7 +41,7 @@ class Command(BaseCommand):
             default=1,
             help="processes (default: 1); more need PostgreSQL and Redis",
         )
-        # Frames through ASGI, as on other servers: to measure and test what the short way is worth.
+        # Frames through ASGI, as on other servers: to test that, and to measure the difference.
         parser.add_argument("--through-asgi", action="store_true", help=SUPPRESS)
         parser.add_argument("--as-worker", nargs=2, type=int, help=SUPPRESS)  # two descriptors
 
@@ -95,7 +95,7 @@ def _worker_command(through_asgi: bool, listening: int, pair: int) -> list[str]:
 
 def _work(listening: int, pair: int, *, direct: bool) -> None:
     """Serves as one of several; all was checked before."""
-    ready = report_to(socket.socket(fileno=pair))
+    ready = ready_callback(socket.socket(fileno=pair))
     server.run(socket.socket(fileno=listening), settings.FORWARDED_ALLOW_IPS, ready, direct=direct)
 
 
