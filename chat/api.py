@@ -27,7 +27,7 @@ from chat.protocol.publication import Publication, Receipt, parse
 from chat.protocol.sources import Source
 from chat.runtime import node as nodes
 from chat.store import callers_transaction as joined
-from chat.store.commit import UNAVAILABLE
+from chat.store.databases import UNAVAILABLE
 from chat.store.operations import CancelSchedule, Operation
 
 __all__ = [
@@ -144,8 +144,7 @@ def cancel_schedule(schedule_arn: str) -> bool:
     _refuse_on_event_loop()
     if not decoders.MESSAGE_ID.fullmatch(schedule_arn):
         return False
-    cancelled: bool = _write(CancelSchedule(schedule_arn))
-    return cancelled
+    return _write(CancelSchedule(schedule_arn))
 
 
 async def acancel_schedule(schedule_arn: str) -> bool:
@@ -243,8 +242,7 @@ def _perform(publication: Publication) -> Receipt:
         )
     receipt = server.pass_on(operation)
     if receipt is None:
-        committed: Receipt = _write(operation)
-        return committed
+        return _write(operation)
     if connection.in_atomic_block:
         transaction.on_commit(partial(_announce, operation))
     else:
@@ -259,7 +257,7 @@ async def _aperform(publication: Publication) -> Receipt:
     return await sync_to_async(_perform)(publication)
 
 
-def _write(operation: Operation) -> Any:
+def _write[Result](operation: Operation[Result]) -> Result:
     """Through this process's own server, where it has one: else the two would wait for each
     other's locks. Not within a transaction of the caller's, which it would not be part of."""
     node = nodes.of_process()
@@ -268,14 +266,14 @@ def _write(operation: Operation) -> Any:
     return _wait(node.loop, node.writer.submit(operation))
 
 
-def _wait(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Any]) -> Any:
+def _wait[Result](loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Result]) -> Result:
     try:
         return asyncio.run_coroutine_threadsafe(work, loop).result(PATIENCE_SECONDS)
     except TimeoutError:
         raise ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, UNAVAILABLE) from None
 
 
-def _announce(operation: Operation) -> None:
+def _announce(operation: Operation[object]) -> None:
     """To all who listen; without Redis, other processes notice by themselves what is stored."""
     node = nodes.of_process()
     if node is not None:

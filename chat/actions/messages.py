@@ -2,7 +2,9 @@
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from chat.fanout.announcements import Ephemeral
 from chat.protocol import ids
@@ -12,9 +14,7 @@ from chat.protocol.session import Session
 from chat.protocol.subscription import Route
 from chat.runtime.node import Node
 from chat.store.listeners import listening
-from chat.store.operations import StoreMessage
-from chat.store.operations.messages import ReportMessage
-from chat.store.writer import Told
+from chat.store.operations import PublishEphemeral, StoreMessage
 
 from .schedules import add_schedule
 
@@ -80,13 +80,20 @@ def pass_on(node: Node, session: Session, route: Route, data: bytes) -> str:
     return id
 
 
-def put_stored(node: Node, session: Session, route: Route, data: bytes, told: Told) -> None:
-    """Stores one of several in a row: `told` learns how it went. Raises SERVICE_UNAVAILABLE."""
-    node.writer.put(_message(session, route, data), told)
+def put_stored(
+    node: Node,
+    session: Session,
+    route: Route,
+    data: bytes,
+    on_done: Callable[[StoreMessage, str | ProtocolError], object],
+) -> None:
+    """Stores one of several in a row. Raises SERVICE_UNAVAILABLE."""
+    message = _message(session, route, data)
+    node.writer.put(message, partial(on_done, message))
 
 
 async def _store(node: Node, session: Session, operation: StoreMessage) -> str:
-    id: str = await node.writer.submit(operation)
+    id = await node.writer.submit(operation)
     remember(session, operation)
     return id
 
@@ -106,11 +113,12 @@ def _message(session: Session, route: Route, data: bytes) -> StoreMessage:
     )
 
 
-def _report_of(session: Session, route: Route, id: str, data: bytes) -> ReportMessage:
-    return ReportMessage(route.channel, route.event, id, data, route.sender.meta, session.source)
+def _report_of(session: Session, route: Route, id: str, data: bytes) -> PublishEphemeral:
+    meta, source = route.sender.meta, session.source
+    return PublishEphemeral(route.channel, route.event, data, meta, source, id=id)
 
 
-async def _report(node: Node, report: ReportMessage) -> None:
+async def _report(node: Node, report: PublishEphemeral) -> None:
     """The message is out: where its event is lost, its sender must not send it again."""
     try:
         await node.writer.submit(report)

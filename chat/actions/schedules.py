@@ -18,8 +18,7 @@ async def add_schedule(
     SERVICE_UNAVAILABLE.
     """
     schedule.permit(at, rights.schedule_before)
-    arn: str = await node.writer.submit(AddSchedule(at, work))
-    return arn
+    return await node.writer.submit(AddSchedule(at, work))
 
 
 async def cancel_schedule(node: Node, arn: str) -> bool:
@@ -29,5 +28,4 @@ async def cancel_schedule(node: Node, arn: str) -> bool:
     """
     if not MESSAGE_ID.fullmatch(arn):  # PostgreSQL cannot even be asked for every text
         return False
-    found: bool = await node.writer.submit(CancelSchedule(arn))
-    return found
+    return await node.writer.submit(CancelSchedule(arn))

@@ -15,7 +15,7 @@ from chat.store.listeners import listening
 from chat.store.operations import (
     AddSchedule,
     Operation,
-    PassOn,
+    PublishEphemeral,
     PublishOnce,
     SetReaction,
     SetStorage,
@@ -33,8 +33,7 @@ async def publish(node: Node, publication: Publication, source: Source) -> Recei
     operation = operation_of(publication, source)
     receipt = pass_on(operation)
     if receipt is None:
-        committed: Receipt = await node.writer.submit(operation)
-        return committed
+        return await node.writer.submit(operation)
     for item in operation.announced:
         node.hub.announce(item)
     return receipt
@@ -51,22 +50,24 @@ def operation_of(publication: Publication, source: Source) -> PublishOnce:
 
 def is_passing(operation: PublishOnce) -> bool:
     """Whether it is a message that is not stored, for those who listen at this moment."""
-    return isinstance(operation.what, PassOn)
+    return isinstance(operation.what, PublishEphemeral)
 
 
 def pass_on(operation: PublishOnce) -> Receipt | None:
     """The receipt of what goes past the database, and is ready to be announced; None: it must be
     committed first."""
     what = operation.what
-    if operation.key or not isinstance(what, PassOn) or what.source is not None:
+    if operation.key or not isinstance(what, PublishEphemeral) or what.source is not None:
         return None
-    return operation.given(what.made(int(time.time() * 1000)))
+    id = what.announce(int(time.time() * 1000))
+    operation.announced = what.announced
+    return operation.receipt_for(id)
 
 
 # --- what each command is -----------------------------------------------------------------------
 
 
-Asked = tuple[Operation, str | None]
+Asked = tuple[Operation[object], str | None]
 """An operation, and the receipt's field for what it gives."""
 
 
@@ -77,7 +78,7 @@ def _message(publication: Publication, command: commands.Publish, source: Source
         return AddSchedule(command.at, message), "schedule_arn"
     if not publication.store:
         reported = source if listening() else None  # else it need not be committed
-        return PassOn(channel, event, data, reported), "id"
+        return PublishEphemeral(channel, event, data, source=reported), "id"
     return message, "id"
 
 

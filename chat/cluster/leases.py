@@ -26,7 +26,7 @@ Taken = dict[str, tuple[str, ...]]
 
 
 @dataclass(slots=True)
-class RegisterNode(Operation):
+class RegisterNode(Operation[Taken]):
     """Writes this process's row, and takes over from `dead`: nodes known to have ended."""
 
     id: str
@@ -49,7 +49,7 @@ class RegisterNode(Operation):
 
 
 @dataclass(slots=True)
-class TakeOver(Operation):
+class TakeOver(Operation[Taken]):
     """Removes nodes whose lease has run out, each done by one process, and gives what is to be
     closed of them."""
 
@@ -61,7 +61,7 @@ class TakeOver(Operation):
 
 
 @dataclass(slots=True)
-class RenewLease(Operation):
+class RenewLease(Operation[bool]):
     """Tells whether there was a row to renew it in."""
 
     id: str
@@ -76,7 +76,7 @@ class RenewLease(Operation):
 
 
 @dataclass(slots=True)
-class RemoveNode(Operation):
+class RemoveNode(Operation[None]):
     """Removes this process's row with what it held."""
 
     id: str
@@ -101,11 +101,13 @@ def take_over(transaction: Transaction, node_id: str, gone: Sequence[str]) -> Ta
     if not gone:
         return {}
     marks = ",".join("?" * len(gone))
-    taken = {row[0] for row in transaction.select(TAKE_CONNECTIONS.format(marks), [node_id, *gone])}
+    rows: list[tuple[str]] = transaction.select(TAKE_CONNECTIONS.format(marks), [node_id, *gone])
+    taken = {id for (id,) in rows}
     every = transaction.reporting
     told = {connection: list[str]() for connection in taken if every}
     names = "%" if every else f"{PRESENCE_PREFIX}%"
-    for connection, channel in transaction.select(SUBSCRIBED, [node_id, names]):
+    subscribed: list[tuple[str, str]] = transaction.select(SUBSCRIBED, [node_id, names])
+    for connection, channel in subscribed:
         if connection in taken and (every or is_presence(channel)):  # LIKE may take capitals, too
             told.setdefault(connection, []).append(channel)
     for connection in taken - told.keys():
@@ -119,4 +121,5 @@ def _at_hand(transaction: Transaction, sql: str, *parameters: Any) -> list[str]:
     """The nodes found that no other process takes over at this moment."""
     if transaction.postgresql:
         sql += " FOR UPDATE SKIP LOCKED"
-    return [row[0] for row in transaction.select(sql, parameters)]
+    rows: list[tuple[str]] = transaction.select(sql, parameters)
+    return [id for (id,) in rows]

@@ -23,7 +23,6 @@ from chat.protocol.errors import CloseCode, ErrorCode, ProtocolError
 from chat.protocol.rate import Rate
 from chat.runtime.connection import LiveConnection
 from chat.runtime.node import Node
-from chat.store.commit import Outcome
 from chat.store.operations import StoreMessage
 
 log = logging.getLogger("chat.consumer")
@@ -130,7 +129,7 @@ class Conversation:
         return None
 
     def _stored(
-        self, event: str, channel: str | None, operation: StoreMessage, outcome: Outcome
+        self, event: str, channel: str | None, operation: StoreMessage, outcome: str | ProtocolError
     ) -> None:
         self._storing -= 1
         if isinstance(outcome, ProtocolError):

@@ -9,15 +9,15 @@ import asyncio
 import contextlib
 import logging
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, cast
 
 from django.db import connection
 
 from chat.protocol.errors import ProtocolError
-from chat.store.alarms import alarms
-from chat.store.commit import driver_cursor
+from chat.store.listeners import schedule_listeners
 from chat.store.operations import RunSchedule
 from chat.store.reads import read
+from chat.store.transaction import driver_cursor
 from chat.store.writer import MAX_BATCH, Writer
 
 log = logging.getLogger("chat.scheduler")
@@ -54,14 +54,14 @@ class Scheduler:
         self._sooner = asyncio.Event()
 
     async def run(self) -> None:
-        alarms.add(self._hear)
+        schedule_listeners.add(self._hear)
         try:
             while True:
                 await self._pause()
                 self._look_at = self._loop.time() + LOOK_SECONDS
                 await self._look()
         finally:
-            alarms.discard(self._hear)
+            schedule_listeners.discard(self._hear)
 
     def _hear(self, seconds: float) -> None:
         """In the thread that committed it."""
@@ -111,10 +111,11 @@ def _soon() -> list[Soon]:
     with connection.wrap_database_errors:
         cursor = driver_cursor()
         if connection.vendor == "postgresql":
-            return cursor.execute(POSTGRESQL, [LOOK_SECONDS, MAX_BATCH]).fetchall()  # type: ignore[no-any-return]
+            soon = cursor.execute(POSTGRESQL, [LOOK_SECONDS, MAX_BATCH]).fetchall()
+            return cast("list[Soon]", soon)
         now = datetime.now(UTC).replace(tzinfo=None)
         rows = cursor.execute(SQLITE, [str(now + timedelta(seconds=LOOK_SECONDS)), MAX_BATCH])
         return [
             (id, channel, (datetime.fromisoformat(str(due)) - now).total_seconds())
-            for id, channel, due in rows.fetchall()
+            for id, channel, due in cast("list[tuple[str, str, object]]", rows.fetchall())
         ]

@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 from chat.models import StorageEntry
 from chat.protocol.errors import ProtocolError
 from chat.store.listeners import listening
-from chat.store.operations.expiry import ReportExpiries
+from chat.store.operations import ReportExpiries
 from chat.store.reads import read
 from chat.store.writer import Writer
 

@@ -12,7 +12,7 @@ from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.session import Session
 from chat.runtime import node as nodes
 from chat.store.operations import Operation, StoreMessage
-from chat.store.writer import Told
+from chat.store.writer import OnDone
 from tests.runtime.test_node import here, live
 from tests.support.client import compact
 from tokens.claims import parse_claims
@@ -63,14 +63,14 @@ async def test_what_is_told_at_once_is_no_more_than_a_slow_reader_may_get(
 async def test_so_many_messages_wait_for_the_writer_and_no_more(
     here: nodes.Node, channel: str, monkeypatch: pytest.MonkeyPatch, refused: bool
 ) -> None:
-    put: list[tuple[Any, Told]] = []
+    put: list[tuple[Any, OnDone[Any]]] = []
     others = here.writer.put
 
-    def record(operation: Operation, told: Told) -> None:
+    def record(operation: Operation[Any], on_done: OnDone[Any]) -> None:
         if isinstance(operation, StoreMessage):
-            put.append((operation, told))
+            put.append((operation, on_done))
         else:
-            others(operation, told)
+            others(operation, on_done)
 
     monkeypatch.setattr(here.writer, "put", record)
     granted = {**ANYTHING, "store": 60}
@@ -86,10 +86,10 @@ async def test_so_many_messages_wait_for_the_writer_and_no_more(
     assert len(put) == MAX_STORING
     behind = asyncio.ensure_future(rest)
     outcome = ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, "Away.") if refused else "id"
-    for operation, told in put[:]:
+    for _, on_done in put[:]:
         await asyncio.sleep(0)
         assert not behind.done()
-        told(operation, outcome)
+        on_done(outcome)
     await behind
     assert conversation.hear(coming) is None
     assert [operation.data for operation, _ in put] == [b"%d" % number for number in range(20)]

@@ -54,7 +54,7 @@ class Away:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._patch = monkeypatch
-        self._patch.setattr("chat.store.commit._cursor", self._refuse)
+        self._patch.setattr("chat.store.writer._cursor", self._refuse)
 
     def _refuse(self) -> Any:
         raise OSError("away")

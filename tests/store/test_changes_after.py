@@ -14,8 +14,8 @@ from chat.models import Channel, Message
 from chat.protocol import events
 from chat.store import changes_after as catchup
 from chat.store.changes_after import changes_after
-from chat.store.commit import commit
 from chat.store.operations import SetReaction, StoreMessage
+from chat.store.writer import commit
 
 META = events.meta("jim", '{"a":1}')
 

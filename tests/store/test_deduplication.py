@@ -9,8 +9,8 @@ from chat.models import Deduplication, Message
 from chat.protocol.errors import ProtocolError
 from chat.protocol.publication import Receipt
 from chat.store.callers_transaction import write
-from chat.store.commit import commit
-from chat.store.operations import Operation, PassOn, PublishOnce
+from chat.store.operations import Operation, PublishEphemeral, PublishOnce
+from chat.store.writer import commit
 from tests.support.written import do, react, store
 
 
@@ -41,7 +41,8 @@ def test_beside_operations_of_every_other_kind(database: str, channel: str) -> N
     """What `what` reads before it is applied is read, whatever else is in the batch."""
     [message] = do(store(channel))
     reaction = PublishOnce(react(channel, message), Receipt(channel, "r"), None, "r")
-    passing = PublishOnce(PassOn(channel, "chat", b"1"), Receipt(channel, "chat"), "id", "p")
+    ephemeral = PublishEphemeral(channel, "chat", b"1")
+    passing = PublishOnce(ephemeral, Receipt(channel, "chat"), "id", "p")
     outcomes = do(reaction, react(channel, message, "👎"), passing, once(channel))
     assert outcomes[0] == Receipt(channel, "r")
     assert [len(each.announced) for each in (reaction, passing)] == [1, 1]
@@ -75,7 +76,7 @@ def test_in_several_processes_at_once(database: str, channel: str) -> None:
 
     def publish(number: int) -> tuple[Receipt, int]:
         ready.wait(10)
-        announced: list[Operation] = []
+        announced: list[Operation[Receipt]] = []
         try:
             receipt = write(once(channel, str(number)), announced.append)
         finally:

@@ -13,7 +13,7 @@ from chat.models import BackendEvent, Message
 from chat.protocol.sources import Source
 from chat.signals import backend_event
 from chat.store import listeners as receivers
-from chat.store.operations.messages import ReportMessage
+from chat.store.operations import PublishEphemeral
 from chat.store.reports import Report
 from tests.support.written import do, store
 
@@ -38,15 +38,15 @@ class Told:
 
 @pytest.fixture
 def told(sqlite: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Told]:
-    monkeypatch.setattr(receivers, "_calls", receivers.Calls())
+    monkeypatch.setattr(receivers, "_receivers", receivers.ReceiverThread())
     told = Told()
     backend_event.connect(told)
     yield told
     backend_event.disconnect(told)
 
 
-def reporting(channel: str, data: int) -> ReportMessage:
-    return ReportMessage(channel, "chat", "01J", str(data).encode(), None, SOURCE)
+def reporting(channel: str, data: int) -> PublishEphemeral:
+    return PublishEphemeral(channel, "chat", str(data).encode(), source=SOURCE, id="01J")
 
 
 def test_a_function_is_told_what_the_webhook_would_be(told: Told, channel: str) -> None:
@@ -107,8 +107,8 @@ def test_a_coroutine_function_may_be_told(told: Told, channel: str) -> None:
 def test_a_slow_one_holds_up_no_commit_and_what_is_too_much_is_dropped_and_said(
     told: Told, channel: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(receivers, "WAITING", 3)
-    monkeypatch.setattr(receivers, "_calls", receivers.Calls())
+    monkeypatch.setattr(receivers, "MAX_QUEUED", 3)
+    monkeypatch.setattr(receivers, "_receivers", receivers.ReceiverThread())
     begun, go = threading.Event(), threading.Event()
 
     def hang(event: Report) -> None:
@@ -131,7 +131,7 @@ def test_what_is_committed_does_not_fail_for_what_cannot_be_told(
     def fail(reports: Any) -> None:
         raise RuntimeError
 
-    monkeypatch.setattr(receivers, "wakers", {fail})
+    monkeypatch.setattr(receivers, "report_listeners", {fail})
     first, second = store(channel, "1"), store(channel, "2")
     first.source = SOURCE
     do(first, second)

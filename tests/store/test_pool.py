@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from django.db import connection
 
-from chat.store.postgres import Connection
+from chat.store.databases import Connection
 
 PATIENCE_SECONDS = 30.0
 FAILURES = 30  # of two that try side by side: for 3 s

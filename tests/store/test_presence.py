@@ -14,8 +14,8 @@ from chat.models import Channel, Connection, Member, Subscription
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.store import changes_after as catchup
 from chat.store.changes_after import changes_after
-from chat.store.commit import commit
 from chat.store.operations import CloseConnection, Operation, Unsubscribe, UpdateUmd
+from chat.store.writer import commit
 from tests.support.written import do, new_id, node, opening, single_use, store, subscribing
 from tokens.models import UsedToken
 
@@ -46,14 +46,16 @@ class Room:
         do(row)
         return row.id
 
-    def join(self, connection: str, uid: str = "jim", umd: str = "null", **more: Any) -> Operation:
+    def join(
+        self, connection: str, uid: str = "jim", umd: str = "null", **more: Any
+    ) -> Operation[Any]:
         stated = {"uid": uid, "umd": umd, "node_id": self.node_id, **more}
         return subscribing(connection, self.channel, **stated)
 
-    def leave(self, connection: str) -> Operation:
+    def leave(self, connection: str) -> Operation[Any]:
         return Unsubscribe(connection, self.channel)
 
-    def close(self, connection: str) -> Operation:
+    def close(self, connection: str) -> Operation[Any]:
         return CloseConnection(connection, (self.channel,))
 
     def members(self) -> list[tuple[str, str]]:
@@ -66,7 +68,7 @@ def room(process: str, channel: str) -> Room:
     return Room(process, channel)
 
 
-def announced(*operations: Operation) -> list[Change]:
+def announced(*operations: Operation[Any]) -> list[Change]:
     items = [item for operation in operations for item in operation.announced]
     assert all(isinstance(item, Change) for item in items)
     return items  # type: ignore[return-value]
@@ -204,7 +206,7 @@ def test_members_are_those_with_subscriptions(process: str, steps: list[Step], s
     room = Room(process, f"presence.{new_id()}")
     connections = [room.connection() for _ in range(5)]
     joined: dict[int, str] = {}
-    operations: list[Operation] = []
+    operations: list[Operation[Any]] = []
     for at, what, value in steps:
         connection, uid = connections[at], UIDS[at % 3]
         if what == "join" and at not in joined:

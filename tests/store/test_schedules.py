@@ -10,7 +10,6 @@ from chat.models import Channel, Message, Schedule, StorageEntry
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.sources import Source
 from chat.runtime import scheduler
-from chat.store.commit import commit
 from chat.store.operations import (
     AddSchedule,
     CancelSchedule,
@@ -19,7 +18,7 @@ from chat.store.operations import (
     StoreMessage,
 )
 from chat.store.operations.schedules import Work, decode, encode
-from chat.store.writer import Writer
+from chat.store.writer import Writer, commit
 from tests.support.databases import in_thread
 from tests.support.written import META, do, store
 

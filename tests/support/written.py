@@ -6,7 +6,6 @@ from typing import Any
 
 from chat.cluster.leases import RegisterNode
 from chat.protocol import events
-from chat.store.commit import commit
 from chat.store.operations import (
     OpenConnection,
     Operation,
@@ -15,6 +14,7 @@ from chat.store.operations import (
     StoreMessage,
     Subscribe,
 )
+from chat.store.writer import commit
 
 META = events.meta("jim", "null")
 
@@ -59,7 +59,7 @@ def new_id() -> str:
     return secrets.token_hex(13)
 
 
-def do(*operations: Operation) -> list[Any]:
+def do(*operations: Operation[Any]) -> list[Any]:
     """What each gives, in one transaction; none may be refused."""
     outcomes = commit(operations)
     for outcome in outcomes:

@@ -16,13 +16,12 @@ from django.db import connection
 
 from chat.models import BackendEvent
 from chat.protocol.sources import Source
-from chat.store.commit import commit
-from chat.store.operations.messages import ReportMessage
+from chat.store.operations import PublishEphemeral
 from chat.store.transaction import Transaction
-from chat.store.writer import Writer
+from chat.store.writer import Writer, commit
 from chat.webhooks import queue as webhook_queue
 from chat.webhooks import sender as webhook
-from chat.webhooks.queue import Claim, Run, Settle, Waiting, due, retry_seconds
+from chat.webhooks.queue import Batch, Claim, QueuedEvent, Settle, due, retry_seconds
 from chat.webhooks.sender import Webhook
 from tests.support.client import eventually
 from tests.support.databases import in_thread
@@ -39,31 +38,35 @@ def configured(settings: Any, database: str) -> None:
     BackendEvent.objects.all().delete()
 
 
+def message(channel: str, data: bytes) -> PublishEphemeral:
+    return PublishEphemeral(channel, "chat", data, source=SOURCE)
+
+
 def report(channel: str, *data: int) -> None:
-    do(*(ReportMessage(channel, "chat", "", str(each).encode(), None, SOURCE) for each in data))
+    do(*(message(channel, str(each).encode()) for each in data))
 
 
-def claim(*streams: str) -> list[Run]:
+def claim(*streams: str) -> list[Batch]:
     """Of these, as if they had been heard of."""
     [runs] = do(Claim(dict.fromkeys(streams, ())))
     return list(runs)
 
 
-def said(run: Run) -> list[int]:
+def said(run: Batch) -> list[int]:
     return [json.loads(event.body)["data"]["data"] for event in run.events]
 
 
-def settle(run: Run, *, delivered: int = 0, **outcome: Any) -> bool:
+def settle(run: Batch, *, delivered: int = 0, **outcome: Any) -> bool:
     done = [event.id for event in run.events[:delivered]]
     [parked] = do(Settle(run.stream, done, **outcome))
     return bool(parked)
 
 
-def fail(run: Run, **outcome: Any) -> bool:
+def fail(run: Batch, **outcome: Any) -> bool:
     return settle(run, failed=run.events[0], error="HTTP 500", **outcome)
 
 
-def row(event: Waiting) -> BackendEvent:
+def row(event: QueuedEvent) -> BackendEvent:
     return BackendEvent.objects.get(id=event.id)
 
 
@@ -142,7 +145,7 @@ def test_one_that_fails_waits_and_so_does_what_follows(channel: str) -> None:
 def test_a_survey_finds_others_than_those_that_wait_behind_one(
     channel: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webhook_queue, "SURVEY", 3)
+    monkeypatch.setattr(webhook_queue, "MAX_DUE", 3)
     report(channel, 1, 2, 3, 4)
     [run] = claim(channel)
     fail(run)
@@ -197,17 +200,17 @@ def test_without_a_listener_nothing_is_encoded_or_written(
 
 
 @dataclass(slots=True)
-class Failing(ReportMessage):
+class Failing(PublishEphemeral):
     """Fails after it has reported."""
 
-    def apply(self, transaction: Transaction) -> None:
-        ReportMessage.apply(self, transaction)
+    def apply(self, transaction: Transaction) -> str:
+        PublishEphemeral.apply(self, transaction)
         raise RuntimeError
 
 
 def test_what_fails_reports_nothing_and_what_is_tried_again_reports_once(channel: str) -> None:
-    good = ReportMessage(channel, "chat", "", b"1", None, SOURCE)
-    commit([good, Failing(channel, "chat", "", b"2", None, SOURCE)])
+    good = message(channel, b"1")
+    commit([good, Failing(channel, "chat", b"2", source=SOURCE)])
     [run] = claim(channel)
     assert said(run) == [1]
 
@@ -321,9 +324,9 @@ async def test_its_own_process_wakes_it_at_once(
 ) -> None:
     monkeypatch.setattr(webhook, "POLL_SECONDS", 60)
     async with working(receiver) as writer:
-        await writer.submit(ReportMessage(channel, "chat", "", b"1", None, SOURCE))
+        await writer.submit(message(channel, b"1"))
         await receiver.wait(1, of(channel))
-        await writer.submit(ReportMessage(channel, "chat", "", b"2", None, SOURCE))
+        await writer.submit(message(channel, b"2"))
         await receiver.wait(2, of(channel))
 
 

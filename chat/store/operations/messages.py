@@ -1,24 +1,34 @@
-"""Storing messages, and reactions to them (protocol.md sections 8 and 9)."""
+"""Messages, stored and ephemeral, and reactions (protocol.md sections 8 and 9)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
-from chat.fanout.announcements import Change
+from chat.fanout.announcements import Change, Ephemeral
 from chat.protocol import events, ids
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.sources import Source
 from chat.store import reports
-from chat.store.operations.base import FOR_EVER, ChannelOperation, Operation
-from chat.store.transaction import Transaction
+from chat.store.operations.base import FOR_EVER, ChannelOperation
+from chat.store.reports import Time
+from chat.store.transaction import Transaction, marks
 
-# Different ones of one uid to one message, those taken back too, since their marks stay: each
+# Different reactions of one uid to one message, removed ones too, since their marks stay: each
 # change reads them all, and a page of history is never cut short.
 MAX_REACTIONS: Final = 100
 
+MESSAGES: Final = (
+    "SELECT id, channel_id, expires_at FROM chat_message WHERE id IN ({})"
+    " AND (expires_at IS NULL OR expires_at > ?)"
+)
+REACTIONS: Final = (
+    "SELECT message_id, uid, reaction, removed FROM chat_reaction"
+    " WHERE message_id IN ({}) AND uid IN ({})"
+)
+
 
 @dataclass(slots=True)
-class StoreMessage(ChannelOperation):
+class StoreMessage(ChannelOperation[str]):
     """Stores a message and gives its id. `store` in seconds, -1 for ever; `meta` None: by the
     server API; `source` None: no backend event is wanted."""
 
@@ -44,7 +54,8 @@ class StoreMessage(ChannelOperation):
         )
         template = transaction.template(self.event, self.channel)
         event = template.message(id, self.data, self.meta)
-        self.change = Change(self.channel, previous, number, event, self.origin, self.echo)
+        change = Change(self.channel, previous, number, event, self.origin, self.echo)
+        self.announced = (change,)
         if self.source is not None:
             transaction.report(
                 reports.message_published,
@@ -54,29 +65,42 @@ class StoreMessage(ChannelOperation):
 
 
 @dataclass(slots=True)
-class ReportMessage(Operation):
-    """Writes the backend event of a message that is not stored, and nothing else of it."""
+class PublishEphemeral(ChannelOperation[str]):
+    """Publishes a message that is not stored, behind all that its channel has seen, and gives its
+    id. What it writes is its backend event; `source` None: none is wanted.
 
-    channel: str
+    With an `id` the message is announced already, and only its backend event is written.
+    """
+
     event: str
-    id: str
     data: bytes
-    meta: bytes | None
-    source: Source
+    meta: bytes | None = None
+    source: Source | None = None
+    origin: str | None = None
+    echo: bool = False
+    id: str = ""
 
-    def locks(self) -> tuple[str, ...]:
-        return (self.channel,)
+    def apply(self, transaction: Transaction) -> str:
+        id = self.id or self.announce(transaction.ms, transaction.heads[self.channel].number)
+        if self.source is not None:
+            transaction.report(
+                reports.message_published,
+                *(self.channel, self.event, id, self.data, self.meta, self.source),
+            )
+        return id
 
-    def apply(self, transaction: Transaction) -> None:
-        transaction.report(
-            reports.message_published,
-            *(self.channel, self.event, self.id, self.data, self.meta, self.source),
-        )
+    def announce(self, ms: int, previous: int = 0) -> str:
+        """Prepares what subscribers get: at `ms` milliseconds since 1970, behind the change
+        `previous`. Gives the id."""
+        id = ids.new_id(ms)
+        event = events.message(id, self.event, self.channel, self.data, self.meta)
+        self.announced = (Ephemeral(self.channel, previous, event, self.origin, self.echo),)
+        return id
 
 
 @dataclass(slots=True)
-class SetReaction(ChannelOperation):
-    """Adds or removes a reaction; whether that changed anything is whether it is announced.
+class SetReaction(ChannelOperation[None]):
+    """Adds or removes a reaction; one that changes nothing is not announced.
 
     `source` None: no backend event is wanted.
     """
@@ -94,51 +118,47 @@ class SetReaction(ChannelOperation):
     @classmethod
     def load(cls, transaction: Transaction, operations: Sequence[Self]) -> None:
         messages = sorted({operation.message_id for operation in operations})
-        marks = ",".join("?" * len(messages))
-        found = transaction.select(
-            f"SELECT id, channel_id, expires_at FROM chat_message WHERE id IN ({marks})"  # noqa: S608
-            " AND (expires_at IS NULL OR expires_at > ?)",
-            [*messages, transaction.moment(transaction.now)],
-        )
-        transaction.live.update((id, (channel, expires)) for id, channel, expires in found)
         uids = sorted({operation.uid for operation in operations})
-        given = transaction.select(
-            "SELECT message_id, uid, reaction, removed FROM chat_reaction"  # noqa: S608
-            f" WHERE message_id IN ({marks}) AND uid IN ({','.join('?' * len(uids))})",
-            [*messages, *uids],
+        live: list[tuple[str, int, Time | None]] = transaction.select(
+            MESSAGES.format(marks(messages)), [*messages, transaction.moment(transaction.now)]
         )
-        transaction.standing.update((tuple(key), not removed) for *key, removed in given)
-        transaction.reacted.update((message, uid) for message, uid, *_ in given)
+        transaction.messages.update((id, (channel, expires)) for id, channel, expires in live)
+        known: list[tuple[str, str, str, bool]] = transaction.select(
+            REACTIONS.format(marks(messages), marks(uids)), [*messages, *uids]
+        )
+        for message, uid, reaction, removed in known:
+            transaction.reactions[message, uid, reaction] = not removed
+            transaction.reacted[message, uid] += 1
 
     def apply(self, transaction: Transaction) -> None:
-        self.change = None
         head = transaction.heads[self.channel]
-        channel, expires = transaction.live.get(self.message_id, (None, None))
+        channel, expires = transaction.messages.get(self.message_id, (None, None))
         if channel != head.id:
             raise message_not_found()
         key = (self.message_id, self.uid, self.reaction)
         removed = self.action == "remove"
-        if transaction.standing.get(key, False) is not removed:
+        if transaction.reactions.get(key, False) is not removed:
             return
-        if key not in transaction.standing:
+        if key not in transaction.reactions:
             self._count(transaction)
-        transaction.standing[key] = not removed
+        transaction.reactions[key] = not removed
         previous, number = head.number, head.advance()
         now = transaction.moment(transaction.now)
-        transaction.reactions[key] = (
-            *(self.message_id, head.id, number, self.uid, self.umd),
-            *(self.reaction, removed, now),
+        transaction.add(
+            "reaction",
+            (self.message_id, head.id, number, self.uid, self.umd, self.reaction, removed, now),
         )
         id = ids.new_id(transaction.ms)
         event = events.reaction(
             id, self.channel, self.message_id, self.reaction, self.action, self.meta
         )
-        self.change = Change(self.channel, previous, number, event, self.origin, self.echo)
+        change = Change(self.channel, previous, number, event, self.origin, self.echo)
+        self.announced = (change,)
         if self.source is not None:
             transaction.report(
                 reports.reaction_changed,
                 *(self.action, self.channel, self.message_id, id, self.reaction),
-                *(self.uid, self.umd, transaction.now, transaction.time(expires), self.source),
+                *(self.uid, self.umd, transaction.now, expires, self.source),
             )
 
     def _count(self, transaction: Transaction) -> None:
