@@ -111,8 +111,8 @@ def take_over(transaction: Transaction, node_id: str, gone: Sequence[str]) -> Ta
         if connection in taken and (every or is_presence(channel)):  # LIKE may take capitals, too
             told.setdefault(connection, []).append(channel)
     for connection in taken - told.keys():
-        transaction.delete("DELETE FROM chat_subscription WHERE connection_id = ?", (connection,))
-        transaction.delete("DELETE FROM chat_connection WHERE id = ?", (connection,))
+        transaction.execute("DELETE FROM chat_subscription WHERE connection_id = ?", (connection,))
+        transaction.execute("DELETE FROM chat_connection WHERE id = ?", (connection,))
     transaction.execute(f"DELETE FROM chat_node WHERE id IN ({marks})", gone)  # noqa: S608
     return {connection: tuple(channels) for connection, channels in told.items()}
 

@@ -46,50 +46,36 @@ def marks(values: Sized) -> str:
     return ",".join("?" * len(values))
 
 
-def _insert(table: str, columns: str, key: str = "") -> str:
-    """Inserts a row; one that has this `key` already is updated."""
-    names, keys = columns.split(), key.split()
-    sql = f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks(names)})"  # noqa: S608
-    if keys:
-        changes = ", ".join(f"{name} = excluded.{name}" for name in names if name not in keys)
-        sql += f" ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {changes}"
+TABLES: Final = {  # what is inserted, in this order, so that what a row refers to is there
+    "connection": "id connected_at claims address uid umd user_agent node_id secret_hash expires_at"
+    " revoked",
+    "subscription": "connection_id channel_id uid umd counted claims head_id subscribed_at",
+    "message": "id channel_id number event data uid umd by_server expires_at",
+    "reaction": "message_id channel_id number uid umd reaction removed created_at",
+    "member": "channel_id uid umd joined number removed changed_at",
+    "storageentry": "channel_id key number data uid umd by_server expires_at reports_expiry",
+    "schedule": "id channel_id due_at work created_at",
+    "deduplication": "channel_id key answer expires_at",
+    "backendevent": "webhook_id stream type body created_at next_attempt_at attempts last_error",
+}
+UNIQUE: Final = {  # where such a row is there already, it is updated
+    "reaction": "message_id uid reaction",
+    "member": "channel_id uid",
+    "storageentry": "channel_id key",
+    "deduplication": "channel_id key",
+}
+
+
+def _insert(table: str) -> str:
+    names, unique = TABLES[table].split(), UNIQUE.get(table, "").split()
+    sql = f"INSERT INTO chat_{table} ({', '.join(names)}) VALUES ({marks(names)})"  # noqa: S608
+    if unique:
+        changes = ", ".join(f"{name} = excluded.{name}" for name in names if name not in unique)
+        sql += f" ON CONFLICT ({', '.join(unique)}) DO UPDATE SET {changes}"
     return sql
 
 
-INSERTS: Final = {  # run in this order, so that what a row refers to is there
-    "connection": _insert(
-        "chat_connection",
-        "id connected_at claims address uid umd user_agent node_id secret_hash expires_at revoked",
-    ),
-    "subscription": _insert(
-        "chat_subscription",
-        "connection_id channel_id uid umd counted claims head_id subscribed_at",
-    ),
-    "message": _insert(
-        "chat_message", "id channel_id number event data uid umd by_server expires_at"
-    ),
-    "reaction": _insert(
-        "chat_reaction",
-        "message_id channel_id number uid umd reaction removed created_at",
-        "message_id uid reaction",
-    ),
-    "member": _insert(
-        "chat_member", "channel_id uid umd joined number removed changed_at", "channel_id uid"
-    ),
-    "storage": _insert(
-        "chat_storageentry",
-        "channel_id key number data uid umd by_server expires_at reports_expiry",
-        "channel_id key",
-    ),
-    "schedule": _insert("chat_schedule", "id channel_id due_at work created_at"),
-    "deduplication": _insert(
-        "chat_deduplication", "channel_id key answer expires_at", "channel_id key"
-    ),
-    "report": _insert(
-        "chat_backendevent",
-        "webhook_id stream type body created_at next_attempt_at attempts last_error",
-    ),
-}
+INSERTS: Final = {table: _insert(table) for table in TABLES}
 COPY_MESSAGES: Final = (
     "COPY chat_message (id, channel_id, number, event, data, uid, umd, by_server, expires_at)"
     " FROM STDIN (FORMAT BINARY)"
@@ -142,9 +128,9 @@ class Transaction:
         self.postgresql = postgresql
         self.xid = ""  # PostgreSQL's number of this transaction
         self.heads: dict[str, Head] = {}  # of the channels that are locked
+        self.names: dict[int, str] = {}  # of these channels, by row
         self.created: set[str] = set()  # channels that were not there before
         self.rows: dict[str, list[Row]] = {}  # to be inserted, by key of INSERTS
-        self.deletions: list[tuple[str, Row]] = []
         self.reporting = listening()
         self.reports: list[Report] = []
         self.due: datetime | None = None  # when the first thing that this schedules is due
@@ -192,6 +178,7 @@ class Transaction:
         rows: list[tuple[str, int, int, str]] = self.select(sql, names)
         for name, id, number, last_id in rows:
             self.heads[name] = Head(id, number, ids.ulid_int(last_id))
+            self.names[id] = name
         return self.heads
 
     def _read_clock(self) -> None:
@@ -248,14 +235,10 @@ class Transaction:
             self.rows[table] = [row for row in rows if row[:size] != beginning]
         return cast("list[R]", found)
 
-    def delete(self, sql: str, row: Row) -> None:
-        """A deletion, once all rows are inserted."""
-        self.deletions.append((sql, row))
-
     def keep_channels(self, names: Iterable[str]) -> None:
-        """Of the channels that this transaction creates, only these stay."""
+        """Of the channels that this transaction has created, only these stay."""
         for name in self.created.difference(names):
-            self.delete(DELETE_CHANNEL, (self.heads[name].id,))
+            self.execute(DELETE_CHANNEL, (self.heads[name].id,))
 
     def report[**P](self, make: Callable[P, Report], *args: P.args, **kwargs: P.kwargs) -> None:
         """Sends a backend event, if this commits. Without a listener, `make` is not even called."""
@@ -265,13 +248,11 @@ class Transaction:
     # --- writing ----------------------------------------------------------------------------
 
     def flush(self) -> None:
-        """Writes all that was gathered: new rows first, then the heads, then deletions."""
+        """Writes all that was gathered."""
         for table in INSERTS:
             if rows := self.rows.get(table):
                 self._insert_rows(table, rows)
         self._move_heads()
-        for sql, row in self.deletions:
-            self.execute(sql, row)
         if self.reports and settings.WEBHOOK_URL:
             self._insert_reports()
 
@@ -295,7 +276,7 @@ class Transaction:
             (report.id, report.stream, report.type, report.body.decode(), now, now, 0, "")
             for report in self.reports
         ]
-        self._insert_rows("report", rows)
+        self._insert_rows("backendevent", rows)
 
     def _move_heads(self) -> None:
         now = self.moment(self.now)

@@ -189,10 +189,6 @@ class OutsideCommits:
 # --- one batch ----------------------------------------------------------------------------------
 
 
-class NotCommitted(Exception):
-    """The whole batch failed, whatever is in it: to retry its parts would not help."""
-
-
 def commit(
     operations: Sequence[Operation[object]], on_outage: OnOutage = lambda: True
 ) -> list[object]:
@@ -205,8 +201,8 @@ def commit(
     try:
         with connection.wrap_database_errors:
             transaction, outcomes = _commit_batch(operations, on_outage)
-    except NotCommitted as error:
-        log.error("A batch of %d was not committed: %s", len(operations), error)
+    except DatabaseUnavailable as error:
+        log.error("A batch of %d was not committed: %s", len(operations), error.__cause__)
         return [DatabaseUnavailable() for _ in operations]
     except Exception:
         _roll_back()
@@ -238,7 +234,7 @@ def _commit_batch(
         outcomes = _apply(transaction, operations)
     except StatementTimeout as error:
         connection.close()
-        raise NotCommitted(error) from error
+        raise DatabaseUnavailable from error
     try:
         transaction.execute("COMMIT")
     except INTEGRITY:  # references are checked only now
@@ -248,7 +244,7 @@ def _commit_batch(
         if isinstance(error, StatementTimeout):  # to ask for the outcome may take as long again
             on_outage()
         if not _took_effect(transaction, on_outage):
-            raise NotCommitted(error) from error
+            raise DatabaseUnavailable from error
         log.warning("A batch of %d was committed, but not answered: %s", len(operations), error)
     return transaction, outcomes
 
@@ -263,7 +259,7 @@ def _begin(names: set[str], *, reconnect: bool = True) -> Transaction:
     except Exception as error:
         _roll_back()
         if not (postgresql and reconnect) or isinstance(error, StatementTimeout):
-            raise NotCommitted(error) from error
+            raise DatabaseUnavailable from error
     connection.close()
     return _begin(names, reconnect=False)
 
@@ -301,7 +297,7 @@ def _took_effect(transaction: Transaction, on_outage: OnOutage) -> bool:
                 return status == "committed" and _holds_messages(transaction)
         except InvalidParameterValue:  # its number is not given yet: a crash has undone it all
             return False
-        except (psycopg.Error, NotCommitted):
+        except (psycopg.Error, DatabaseUnavailable):
             connection.close()
             if not on_outage():
                 return False
@@ -321,13 +317,12 @@ def _holds_messages(transaction: Transaction) -> bool:
 
 
 def _cursor() -> Cursor:
-    """Raises NotCommitted where there is no connection. The pool has waited 2 s for one by then;
-    the caller retries."""
+    """Where there is no connection, the pool has waited 2 s for one: the caller retries."""
     try:
         connection.ensure_connection()
     except Exception as error:
         connection.close()
-        raise NotCommitted(error) from error
+        raise DatabaseUnavailable from error
     return driver_cursor()
 
 

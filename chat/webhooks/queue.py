@@ -98,7 +98,7 @@ def _claim(transaction: Transaction, stream: str, found: Collection[int]) -> Bat
     claimed = is_due and bool(transaction.select(CLAIM, [until, oldest, now]))
     # An event that another process settles at this moment makes the next one due, which must not
     # be postponed after that: so this one must stay until the commit.
-    lock = LOCK + " FOR UPDATE SKIP LOCKED" * transaction.postgresql
+    lock = f"{LOCK} FOR UPDATE SKIP LOCKED" if transaction.postgresql else LOCK
     if found and bool(transaction.select(lock, [oldest])):
         transaction.execute(POSTPONE.format(marks(found)), [oldest, *found])
     return Batch(stream, [QueuedEvent(*row[:4]) for row in rows]) if claimed else None

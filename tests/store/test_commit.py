@@ -12,7 +12,7 @@ from django.db import connection
 from chat.models import Channel, Message, Subscription
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.store import writer as writers
-from chat.store.databases import StatementTimeout
+from chat.store.databases import DatabaseUnavailable, StatementTimeout
 from chat.store.operations import Operation
 from chat.store.transaction import Transaction
 from chat.store.writer import commit
@@ -49,7 +49,7 @@ class Broken(Operation[None]):
             case "write":
                 transaction.add("message", (None,) * 9)
             case "delete":
-                transaction.delete("DELETE FROM no_such_table WHERE id = ?", (1,))
+                transaction.execute("DELETE FROM no_such_table WHERE id = ?", (1,))
             case "foreign key":
                 transaction.add("connection", tuple(opening_row()))
 
@@ -267,7 +267,7 @@ class Outage:
 
         def away() -> Any:
             if self.looks > 0:
-                raise writers.NotCommitted("away")
+                raise DatabaseUnavailable
             return cursor()
 
         monkeypatch.setattr(writers, "_cursor", away)

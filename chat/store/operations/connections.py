@@ -4,7 +4,7 @@ sections 3, 6, 7, 11), with the backend events of each (section 16).
 What begins and ends in one batch is never written, but reported.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Self
@@ -26,14 +26,10 @@ USE_ONCE: Final = (
     " ON CONFLICT (digest) DO UPDATE SET expires_at = excluded.expires_at"
     " WHERE tokens_usedtoken.expires_at <= ? RETURNING digest"
 )
-CONNECTION: Final = (
-    "SELECT id, connected_at, claims, address, uid, umd, user_agent FROM chat_connection"
-    " WHERE id = ?"
-)
-END_CONNECTION: Final = (
-    "DELETE FROM chat_connection WHERE id = ?"
-    " RETURNING id, connected_at, claims, address, uid, umd, user_agent"
-)
+COLUMNS: Final = ", ".join(ConnectionRow._fields)
+CONNECTION_COLUMNS: Final = len(ConnectionRow._fields)
+CONNECTION: Final = f"SELECT {COLUMNS} FROM chat_connection WHERE id = ?"  # noqa: S608
+END_CONNECTION: Final = f"DELETE FROM chat_connection WHERE id = ? RETURNING {COLUMNS}"  # noqa: S608
 HELD: Final = "SELECT id, node_id FROM chat_connection WHERE id IN ({})"
 UPDATE_CONNECTION: Final = "UPDATE chat_connection SET umd = ? WHERE id = ?"
 UPDATE_SUBSCRIPTION: Final = (
@@ -55,16 +51,17 @@ COUNT: Final = (
     " FROM chat_channel c WHERE id = ?"
 )
 END_SUBSCRIPTIONS: Final = (
-    "DELETE FROM chat_subscription WHERE connection_id = ? {}"
+    "DELETE FROM chat_subscription WHERE connection_id = ?"
     " RETURNING connection_id, channel_id, uid, umd, counted"
 )
-END_ALL: Final = END_SUBSCRIPTIONS.format("")
-END_ONE: Final = END_SUBSCRIPTIONS.format(
-    "AND channel_id = (SELECT id FROM chat_channel WHERE name = ?)"
+END_SUBSCRIPTION: Final = (
+    "DELETE FROM chat_subscription WHERE connection_id = ?"
+    " AND channel_id = (SELECT id FROM chat_channel WHERE name = ?)"
+    " RETURNING connection_id, channel_id, uid, umd, counted"
 )
 
 SubscriptionRow = tuple[str, int, str | None, str, bool]
-"""Connection, channel row, uid, umd, and whether it counts: how a gathered row begins."""
+"""Connection, channel row, uid, umd, and whether it counts: how a row to be inserted begins."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -138,23 +135,18 @@ class CloseConnection(Operation[None]):
 
     @classmethod
     def load(cls, transaction: Transaction, operations: Sequence[Self]) -> None:
-        channels = {name for each in operations for name in each.channels}
-        load_rosters(transaction, channels)
-        _load_counts(transaction, channels)
+        _load(transaction, {name for each in operations for name in each.channels})
 
     def apply(self, transaction: Transaction) -> None:
-        ended: list[SubscriptionRow] = transaction.select(END_ALL, [self.id])
-        ended += transaction.withdraw("subscription", self.id)
-        _report_ended(transaction, ended)
+        ended: list[SubscriptionRow] = transaction.select(END_SUBSCRIPTIONS, [self.id])
+        for subscription in ended + transaction.withdraw("subscription", self.id):
+            _report_subscription(transaction, "unsubscribed", subscription)
         presence = filter(is_presence, self.channels)
-        changes = [leave(transaction, name, self.id) for name in presence]
-        self.announced = [change for change in changes if change is not None]
+        self.announced = [each for name in presence for each in leave(transaction, name, self.id)]
         rows: list[ConnectionRow] = transaction.select(END_CONNECTION, [self.id])
-        rows += transaction.withdraw("connection", self.id)
-        for row in rows:
-            transaction.report(
-                reports.connection, "disconnected", ConnectionRow(*row[:7]), transaction.now
-            )
+        for row in rows + transaction.withdraw("connection", self.id):
+            own = ConnectionRow._make(row[:CONNECTION_COLUMNS])
+            transaction.report(reports.connection, "disconnected", own, transaction.now)
 
 
 # --- subscriptions ------------------------------------------------------------------------------
@@ -184,14 +176,14 @@ class Subscribe(Operation[tuple[str, int]]):
 
     @classmethod
     def load(cls, transaction: Transaction, operations: Sequence[Self]) -> None:
-        _load_counts(transaction, {each.channel for each in operations})
+        _load(transaction, {each.channel for each in operations})
         joining = [each for each in operations if is_presence(each.channel)]
         if not joining:
             return
-        load_rosters(transaction, (each.channel for each in joining))
-        # Shared with nobody who would give the connection to another node, until the commit.
         ids = sorted({each.connection_id for each in joining})
-        sql = HELD.format(marks(ids)) + " FOR SHARE" * transaction.postgresql
+        sql = HELD.format(marks(ids))
+        if transaction.postgresql:
+            sql += " FOR SHARE"  # nobody gives the connection to another node before the commit
         held: list[tuple[str, str]] = transaction.select(sql, ids)
         for each in joining:
             each.held = (each.connection_id, each.node_id) in held
@@ -207,24 +199,21 @@ class Subscribe(Operation[tuple[str, int]]):
         row = (self.connection_id, head.id, self.uid, self.umd, self.counted)
         now = transaction.moment(transaction.now)
         transaction.add("subscription", (*row, self.claims, head_id, now))
-        _report_subscription(transaction, "subscribed", self.channel, row)
-        change = self._join(transaction) if present else None
-        if change is None:
-            return head_id, head.number
-        self.announced = (change,)
+        _report_subscription(transaction, "subscribed", row)
+        self.announced = changes = self._join(transaction) if present else []
         # It is not sent that it joined, but it is sent the update that it causes.
-        return head_id, head.number - change.echo
+        return head_id, head.number - any(change.echo for change in changes)
 
     def _check_joining(self, transaction: Transaction) -> None:
         if not self.held:
             raise ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, "This connection has ended.")
         transaction.rosters[self.channel].check_room(self.uid or "", self.umd)
 
-    def _join(self, transaction: Transaction) -> Change | None:
+    def _join(self, transaction: Transaction) -> list[Change]:
         uid = self.uid or ""
-        change = join(transaction, self.channel, self.connection_id, uid, self.umd)
+        changes = join(transaction, self.channel, self.connection_id, uid, self.umd)
         self.members = transaction.rosters[self.channel].json()
-        return change
+        return changes
 
 
 @dataclass(slots=True)
@@ -237,58 +226,41 @@ class Unsubscribe(Operation[None]):
 
     @classmethod
     def load(cls, transaction: Transaction, operations: Sequence[Self]) -> None:
-        channels = {each.channel for each in operations}
-        load_rosters(transaction, channels)
-        _load_counts(transaction, channels)
+        _load(transaction, {each.channel for each in operations})
 
     def apply(self, transaction: Transaction) -> None:
-        ended: list[SubscriptionRow] = transaction.select(
-            END_ONE, [self.connection_id, self.channel]
-        )
-        if self.channel in transaction.heads:
-            channel_id = transaction.heads[self.channel].id
-            ended += transaction.withdraw("subscription", self.connection_id, channel_id)
-        _report_ended(transaction, ended)
+        where = [self.connection_id, self.channel]
+        ended: list[SubscriptionRow] = transaction.select(END_SUBSCRIPTION, where)
+        if head := transaction.heads.get(self.channel):
+            ended += transaction.withdraw("subscription", self.connection_id, head.id)
+        for row in ended:
+            _report_subscription(transaction, "unsubscribed", row)
         if is_presence(self.channel):
-            change = leave(transaction, self.channel, self.connection_id)
-            self.announced = () if change is None else (change,)
+            self.announced = leave(transaction, self.channel, self.connection_id)
 
 
-def _load_counts(transaction: Transaction, channels: Iterable[str]) -> None:
-    """How many subscribe to each of these, which must be locked, before anything is applied."""
+def _load(transaction: Transaction, channels: Collection[str]) -> None:
+    """The members of these channels, which must be locked, and how many subscribe to each, before
+    anything is applied."""
+    load_rosters(transaction, channels)
+    if not transaction.reporting or not channels:
+        return
+    ids = [transaction.heads[name].id for name in channels]
+    transaction.counts.update(dict.fromkeys(channels, 0))
+    rows: list[tuple[int, int]] = transaction.select(COUNTS.format(marks(ids)), ids)
+    transaction.counts.update((transaction.names[id], count) for id, count in rows)
+
+
+def _report_subscription(transaction: Transaction, kind: str, row: SubscriptionRow) -> None:
+    """`subscribed` or `unsubscribed`, and how many subscribe now."""
     if not transaction.reporting:
         return
-    names = {transaction.heads[name].id: name for name in channels}
-    if not names:
-        return
-    transaction.counts.update(dict.fromkeys(names.values(), 0))
-    rows: list[tuple[int, int]] = transaction.select(COUNTS.format(marks(names)), list(names))
-    transaction.counts.update((names[id], count) for id, count in rows)
-
-
-def _report_ended(transaction: Transaction, ended: Iterable[SubscriptionRow]) -> None:
-    if not transaction.reporting:
-        return
-    names = {head.id: name for name, head in transaction.heads.items()}
-    for row in ended:
-        channel = names.get(row[1]) or _look_up(transaction, row[1], counted=row[4])
-        _report_subscription(transaction, "unsubscribed", channel, row)
-
-
-def _look_up(transaction: Transaction, channel_id: int, *, counted: bool) -> str:
-    """The name of a channel that nobody knew the connection to be in, and so did not lock."""
-    rows: list[tuple[str, int]] = transaction.select(COUNT, [channel_id])
-    [(name, left)] = rows
-    transaction.counts[name] = left + counted
-    return name
-
-
-def _report_subscription(
-    transaction: Transaction, kind: str, channel: str, row: SubscriptionRow
-) -> None:
-    if not transaction.reporting:
-        return
-    connection_id, _, uid, umd, counted, *_ = row
+    connection_id, channel_id, uid, umd, counted = row[:5]
+    channel = transaction.names.get(channel_id, "")
+    if channel not in transaction.counts:  # nobody knew that the connection is in this one
+        found: list[tuple[str, int]] = transaction.select(COUNT, [channel_id])
+        [(channel, left)] = found
+        transaction.names[channel_id], transaction.counts[channel] = channel, left + counted
     transaction.report(reports.subscription, kind, channel, connection_id, uid, umd)
     if counted:
         transaction.counts[channel] += 1 if kind == "subscribed" else -1
@@ -322,23 +294,15 @@ class UpdateUmd(Operation[None]):
         load_rosters(transaction, (name for each in operations for name in each.locks()))
 
     def apply(self, transaction: Transaction) -> None:
-        uids = self._uids(transaction)
-        for name, uid in uids.items():
-            transaction.rosters[name].check_room(uid, self.umd, name if self.own else None)
+        id, rosters = self.connection_id, transaction.rosters
+        present = [name for name in self.locks() if id in rosters[name].subscribers]
+        for name in present:
+            uid = rosters[name].subscribers[id]
+            rosters[name].check_room(uid, self.umd, name if self.own else None)
         self._write(transaction)
-        changes = [
-            update(transaction, name, self.connection_id, uid, self.umd)
-            for name, uid in uids.items()
+        self.announced = [
+            change for name in present for change in update(transaction, name, id, self.umd)
         ]
-        self.announced = [change for change in changes if change is not None]
-
-    def _uids(self, transaction: Transaction) -> dict[str, str]:
-        """The presence channels in which the connection still is, with its uid there."""
-        found = {
-            name: transaction.rosters[name].subscribers.get(self.connection_id)
-            for name in self.locks()
-        }
-        return {name: uid for name, uid in found.items() if uid is not None}
 
     def _write(self, transaction: Transaction) -> None:
         if self.stale:  # the connection's row first, as with `own`: two in two orders would lock
@@ -353,16 +317,15 @@ class UpdateUmd(Operation[None]):
             raise ProtocolError(ErrorCode.NOT_SUBSCRIBED, "You are not subscribed to this channel.")
 
     def _write_own(self, transaction: Transaction) -> None:
-        before: list[ConnectionRow] = []
-        if transaction.reporting:
-            before = transaction.select(CONNECTION, [self.connection_id])
+        before: list[ConnectionRow] = (
+            transaction.select(CONNECTION, [self.connection_id]) if transaction.reporting else []
+        )
         if not transaction.execute(UPDATE_CONNECTION, (self.umd, self.connection_id)).rowcount:
             raise _connection_ended()
         for row in map(ConnectionRow._make, before):
             if not same(row.umd.encode(), self.umd.encode()):
-                transaction.report(
-                    reports.connection, "connectionUpdated", row._replace(umd=self.umd)
-                )
+                now = row._replace(umd=self.umd)
+                transaction.report(reports.connection, "connectionUpdated", now)
 
 
 @dataclass(slots=True)

@@ -1,6 +1,6 @@
 """Members of presence channels (protocol.md section 10).
 
-Each function gives the change that it makes, None where members stay as they are.
+Each function gives the change that it makes, if any.
 """
 
 from collections.abc import Iterable
@@ -45,38 +45,37 @@ def load_rosters(transaction: Transaction, channels: Iterable[str]) -> None:
 
 def join(
     transaction: Transaction, channel: str, connection_id: str, uid: str, umd: str
-) -> Change | None:
+) -> list[Change]:
     """A subscription begins."""
     transaction.rosters[channel].add_subscriber(connection_id, uid)
-    return update(transaction, channel, connection_id, uid, umd)
+    return update(transaction, channel, connection_id, umd)
 
 
-def update(
-    transaction: Transaction, channel: str, connection_id: str, uid: str, umd: str
-) -> Change | None:
-    """A member gets this metadata. One that joins is not sent its own event: it gets the members
-    with `hotsock.subscribed`."""
+def update(transaction: Transaction, channel: str, connection_id: str, umd: str) -> list[Change]:
+    """A subscriber's member gets this metadata. One that joins is not sent its own event: it gets
+    the members with `hotsock.subscribed`."""
     roster, head = transaction.rosters[channel], transaction.heads[channel]
+    uid = roster.subscribers[connection_id]
     if not roster.differs(uid, umd):
-        return None
+        return []
     kind = events.MEMBER_UPDATED if uid in roster.members else events.MEMBER_ADDED
     member = roster.put(uid, umd, head.number + 1)
     return _change(transaction, channel, kind, connection_id, uid, member)
 
 
-def leave(transaction: Transaction, channel: str, connection_id: str) -> Change | None:
+def leave(transaction: Transaction, channel: str, connection_id: str) -> list[Change]:
     """A subscription ends. Its uid stays a member while it has another."""
     roster = transaction.rosters[channel]
     uid = roster.subscribers.get(connection_id, "")
     gone = roster.drop_subscriber(connection_id)
     if gone is None:
-        return None
+        return []
     return _change(transaction, channel, events.MEMBER_REMOVED, connection_id, uid, gone)
 
 
 def _change(
     transaction: Transaction, channel: str, kind: str, origin: str, uid: str, member: Present
-) -> Change:
+) -> list[Change]:
     """Writes a member as it is now, and reports it."""
     head, members = transaction.heads[channel], transaction.rosters[channel].json()
     previous, number = head.number, head.advance()
@@ -86,4 +85,4 @@ def _change(
     transaction.report(reports.member_changed, kind, channel, uid, member.umd, members)
     event = events.member(kind, channel, member.json, members)
     echo = kind == events.MEMBER_UPDATED
-    return Change(channel, previous, number, event, origin, echo)
+    return [Change(channel, previous, number, event, origin, echo)]

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Final, Self
 
 from chat.fanout.announcements import Change
@@ -59,42 +58,36 @@ class SetStorage(ChannelOperation[None]):
         head = transaction.heads[self.channel]
         place = head.id, self.key
         number, current = transaction.entries.get(place, (0, None))
-        if self._changes(current):
+        changes = not _same(self.data, current)
+        if self.data is None and not changes:
+            return
+        lasts = self.data is None or self.store == FOR_EVER
+        expires = None if lasts else transaction.after(self.store)
+        if changes:
             previous, number = head.number, head.advance()
-            event = events.storage_updated(self.channel, self.key, self.data, self._meta)
+            meta = None if self.data is None else self.meta
+            event = events.storage_updated(self.channel, self.key, self.data, meta)
             self.announced = (Change(self.channel, previous, number, event, key=self.key),)
-            self._report(transaction, current)
-        elif self.data is None:
-            return
+            if self.source is not None:
+                transaction.report(
+                    reports.storage_updated,
+                    *(self.channel, self.key, self.data, current, meta, expires, self.source),
+                )
         transaction.entries[place] = number, self.data
-        transaction.add("storage", (*place, number, *self._row(transaction)))
+        transaction.add("storageentry", (*place, number, *self._row(transaction, expires)))
 
-    def _report(self, transaction: Transaction, previous: bytes | None) -> None:
-        if self.source is None:
-            return
-        kept = self.data is not None and self.store != FOR_EVER
-        expires = transaction.now + timedelta(seconds=self.store) if kept else None
-        transaction.report(
-            reports.storage_updated,
-            *(self.channel, self.key, self.data, previous, self._meta, expires, self.source),
-        )
-
-    def _changes(self, current: bytes | None) -> bool:
-        if current is None or self.data is None:
-            return current is not self.data
-        return not same(current, self.data)
-
-    @property
-    def _meta(self) -> bytes | None:
-        return None if self.data is None else self.meta
-
-    def _row(self, transaction: Transaction) -> Row:
+    def _row(self, transaction: Transaction, expires: Time | None) -> Row:
         """Its columns from `data` on. A cleared entry stays as a mark that expires at once."""
         if self.data is None:
             return CLEARED, None, "null", False, transaction.after(0), False
-        expires = None if self.store == FOR_EVER else transaction.after(self.store)
         reported = self.source is not None and transaction.reporting
         return self.data.decode(), self.uid, self.umd, self.meta is None, expires, reported
+
+
+def _same(data: bytes | None, current: bytes | None) -> bool:
+    if data is None or current is None:
+        return data is current
+    return same(data, current)
 
 
 @dataclass(slots=True)
@@ -116,12 +109,11 @@ def _report_expired(transaction: Transaction, which: str, values: Iterable[objec
     """Those for which `which`, a condition with `values`, holds; their channels must be locked."""
     if not transaction.reporting:
         return
-    names = {head.id: name for name, head in transaction.heads.items()}
     expired: list[tuple[int, str, str, Time]] = transaction.select(
         TAKE_EXPIRED.format(which), [transaction.after(0), *values]
     )
     for channel, key, data, expires in sorted(expired, key=lambda row: (row[3], row[:2])):
         transaction.report(
             reports.storage_updated,
-            *(names[channel], key, None, data.encode(), None, expires, None),
+            *(transaction.names[channel], key, None, data.encode(), None, expires, None),
         )
