@@ -14,7 +14,7 @@ from chat.protocol.session import Session
 from chat.protocol.subscription import Route
 from chat.runtime.node import Node
 from chat.store.listeners import listening
-from chat.store.operations import PublishEphemeral, StoreMessage
+from chat.store.operations import PublishMessage
 
 from .schedules import add_schedule
 
@@ -61,7 +61,9 @@ async def publish_in_time(node: Node, session: Session, command: Publish) -> Pub
         id = await _store(node, session, _message(session, route, command.data))
     else:
         id = pass_on(node, session, route, command.data)
-        await _report(node, _report_of(session, route, id, command.data))
+        report = _message(session, route, command.data)
+        report.id = id
+        await _report(node, report)
     return Published(route.channel, route.event, id)
 
 
@@ -85,40 +87,35 @@ def put_stored(
     session: Session,
     route: Route,
     data: bytes,
-    on_done: Callable[[StoreMessage, str | ProtocolError], object],
+    on_done: Callable[[PublishMessage, str | ProtocolError], object],
 ) -> None:
     """Stores one of several in a row. Raises SERVICE_UNAVAILABLE."""
     message = _message(session, route, data)
     node.writer.put(message, partial(on_done, message))
 
 
-async def _store(node: Node, session: Session, operation: StoreMessage) -> str:
+async def _store(node: Node, session: Session, operation: PublishMessage) -> str:
     id = await node.writer.submit(operation)
     remember(session, operation)
     return id
 
 
-def remember(session: Session, operation: StoreMessage) -> None:
+def remember(session: Session, operation: PublishMessage) -> None:
     """What it published later stays behind this (promise P4)."""
     if operation.change is not None:
         session.remember(operation.channel, operation.change.number)
 
 
-def _message(session: Session, route: Route, data: bytes) -> StoreMessage:
+def _message(session: Session, route: Route, data: bytes) -> PublishMessage:
     sender, rights = route.sender, route.rights
-    return StoreMessage(
+    return PublishMessage(
         *(route.channel, route.event, data, sender.uid, sender.umd, sender.meta),
         *(rights.store, session.connection_id, rights.echo),
         session.source if rights.emit_pubsub_event else None,
     )
 
 
-def _report_of(session: Session, route: Route, id: str, data: bytes) -> PublishEphemeral:
-    meta, source = route.sender.meta, session.source
-    return PublishEphemeral(route.channel, route.event, data, meta, source, id=id)
-
-
-async def _report(node: Node, report: PublishEphemeral) -> None:
+async def _report(node: Node, report: PublishMessage) -> None:
     """The message is out: where its event is lost, its sender must not send it again."""
     try:
         await node.writer.submit(report)

@@ -5,12 +5,15 @@ from datetime import datetime
 from chat.protocol import schedule
 from chat.protocol.decoders import MESSAGE_ID
 from chat.runtime.node import Node
-from chat.store.operations import AddSchedule, CancelSchedule, SetStorage, StoreMessage
+from chat.store.operations import AddSchedule, CancelSchedule, PublishMessage, SetStorage
 from tokens.permissions import MessageRights, StorageRights
 
 
 async def add_schedule(
-    node: Node, at: datetime, work: StoreMessage | SetStorage, rights: MessageRights | StorageRights
+    node: Node,
+    at: datetime,
+    work: PublishMessage | SetStorage,
+    rights: MessageRights | StorageRights,
 ) -> str:
     """Lets `work` be done `at` a moment, as far as `rights` allow; gives the schedule's name.
 

@@ -15,11 +15,10 @@ from chat.store.listeners import listening
 from chat.store.operations import (
     AddSchedule,
     Operation,
-    PublishEphemeral,
+    PublishMessage,
     PublishOnce,
     SetReaction,
     SetStorage,
-    StoreMessage,
 )
 
 NOBODY: Final[tuple[None, str, None]] = (None, "null", None)  # uid, umd, meta: the server's
@@ -50,14 +49,14 @@ def operation_of(publication: Publication, source: Source) -> PublishOnce:
 
 def is_passing(operation: PublishOnce) -> bool:
     """Whether it is a message that is not stored, for those who listen at this moment."""
-    return isinstance(operation.what, PublishEphemeral)
+    return isinstance(operation.what, PublishMessage) and not operation.what.store
 
 
 def pass_on(operation: PublishOnce) -> Receipt | None:
     """The receipt of what goes past the database, and is ready to be announced; None: it must be
     committed first."""
     what = operation.what
-    if operation.key or not isinstance(what, PublishEphemeral) or what.source is not None:
+    if not isinstance(what, PublishMessage) or what.store or operation.key or what.source:
         return None
     id = what.announce(int(time.time() * 1000))
     operation.announced = what.announced
@@ -73,12 +72,11 @@ Asked = tuple[Operation[object], str | None]
 
 def _message(publication: Publication, command: commands.Publish, source: Source | None) -> Asked:
     channel, event, data = command.channel, command.event, command.data
-    message = StoreMessage(channel, event, data, *NOBODY, publication.store, source=source)
+    message = PublishMessage(channel, event, data, *NOBODY, publication.store, source=source)
     if command.at is not None:
         return AddSchedule(command.at, message), "schedule_arn"
-    if not publication.store:
-        reported = source if listening() else None  # else it need not be committed
-        return PublishEphemeral(channel, event, data, source=reported), "id"
+    if not (publication.store or listening()):
+        message.source = None  # it need not be committed
     return message, "id"
 
 

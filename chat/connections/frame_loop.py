@@ -23,7 +23,7 @@ from chat.protocol.errors import CloseCode, ErrorCode, ProtocolError
 from chat.protocol.rate import Rate
 from chat.runtime.connection import LiveConnection
 from chat.runtime.node import Node
-from chat.store.operations import StoreMessage
+from chat.store.operations import PublishMessage
 
 log = logging.getLogger("chat.consumer")
 
@@ -129,7 +129,11 @@ class Conversation:
         return None
 
     def _stored(
-        self, event: str, channel: str | None, operation: StoreMessage, outcome: str | ProtocolError
+        self,
+        event: str,
+        channel: str | None,
+        operation: PublishMessage,
+        outcome: str | ProtocolError,
     ) -> None:
         self._storing -= 1
         if isinstance(outcome, ProtocolError):

@@ -266,20 +266,18 @@ def _begin(names: set[str], *, reconnect: bool = True) -> Transaction:
 
 def _apply(transaction: Transaction, operations: Sequence[Operation[object]]) -> list[object]:
     load_all(transaction, operations)
-    outcomes = [_outcome(operation, transaction) for operation in operations]
+    outcomes: list[object] = []
+    for operation in operations:
+        try:
+            outcomes.append(operation.perform(transaction))
+        except ProtocolError as refusal:
+            outcomes.append(refusal)
     if transaction.created:
         done = zip(operations, outcomes, strict=True)
         used = [each.locks() for each, outcome in done if not isinstance(outcome, ProtocolError)]
         transaction.keep_channels(set[str]().union(*used))
     transaction.flush()
     return outcomes
-
-
-def _outcome(operation: Operation[object], transaction: Transaction) -> object:
-    try:
-        return operation.perform(transaction)
-    except ProtocolError as refusal:
-        return refusal
 
 
 def _took_effect(transaction: Transaction, on_outage: OnOutage) -> bool:

@@ -11,7 +11,7 @@ from chat.fanout.transport import PORTION_BYTES
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.session import Session
 from chat.runtime import node as nodes
-from chat.store.operations import Operation, StoreMessage
+from chat.store.operations import Operation, PublishMessage
 from chat.store.writer import OnDone
 from tests.runtime.test_node import here, live
 from tests.support.client import compact
@@ -67,7 +67,7 @@ async def test_so_many_messages_wait_for_the_writer_and_no_more(
     others = here.writer.put
 
     def record(operation: Operation[Any], on_done: OnDone[Any]) -> None:
-        if isinstance(operation, StoreMessage):
+        if isinstance(operation, PublishMessage):
             put.append((operation, on_done))
         else:
             others(operation, on_done)

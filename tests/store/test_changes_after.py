@@ -14,14 +14,14 @@ from chat.models import Channel, Message
 from chat.protocol import events
 from chat.store import changes_after as catchup
 from chat.store.changes_after import changes_after
-from chat.store.operations import SetReaction, StoreMessage
+from chat.store.operations import PublishMessage, SetReaction
 from chat.store.writer import commit
 
 META = events.meta("jim", '{"a":1}')
 
 
-def store(channel: str, data: str = "null", meta: bytes | None = META) -> StoreMessage:
-    return StoreMessage(channel, "chat", data.encode(), "jim", '{"a":1}', meta, -1)
+def store(channel: str, data: str = "null", meta: bytes | None = META) -> PublishMessage:
+    return PublishMessage(channel, "chat", data.encode(), "jim", '{"a":1}', meta, -1)
 
 
 def react(channel: str, message: str, reaction: str, action: str = "add") -> SetReaction:

@@ -9,9 +9,9 @@ from chat.models import Deduplication, Message
 from chat.protocol.errors import ProtocolError
 from chat.protocol.publication import Receipt
 from chat.store.callers_transaction import write
-from chat.store.operations import Operation, PublishEphemeral, PublishOnce
+from chat.store.operations import Operation, PublishOnce
 from chat.store.writer import commit
-from tests.support.written import do, react, store
+from tests.support.written import do, ephemeral, react, store
 
 
 def once(channel: str, data: str = "1", key: str = "x") -> PublishOnce:
@@ -41,8 +41,7 @@ def test_beside_operations_of_every_other_kind(database: str, channel: str) -> N
     """What `what` reads before it is applied is read, whatever else is in the batch."""
     [message] = do(store(channel))
     reaction = PublishOnce(react(channel, message), Receipt(channel, "r"), None, "r")
-    ephemeral = PublishEphemeral(channel, "chat", b"1")
-    passing = PublishOnce(ephemeral, Receipt(channel, "chat"), "id", "p")
+    passing = PublishOnce(ephemeral(channel, "1"), Receipt(channel, "chat"), "id", "p")
     outcomes = do(reaction, react(channel, message, "👎"), passing, once(channel))
     assert outcomes[0] == Receipt(channel, "r")
     assert [len(each.announced) for each in (reaction, passing)] == [1, 1]

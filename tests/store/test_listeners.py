@@ -13,9 +13,9 @@ from chat.models import BackendEvent, Message
 from chat.protocol.sources import Source
 from chat.signals import backend_event
 from chat.store import listeners as receivers
-from chat.store.operations import PublishEphemeral
+from chat.store.operations import PublishMessage
 from chat.store.reports import Report
-from tests.support.written import do, store
+from tests.support.written import do, ephemeral, store
 
 SOURCE = Source("server.python")
 
@@ -45,8 +45,8 @@ def told(sqlite: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Told]:
     backend_event.disconnect(told)
 
 
-def reporting(channel: str, data: int) -> PublishEphemeral:
-    return PublishEphemeral(channel, "chat", str(data).encode(), source=SOURCE, id="01J")
+def reporting(channel: str, data: int) -> PublishMessage:
+    return ephemeral(channel, str(data), SOURCE, id="01J")
 
 
 def test_a_function_is_told_what_the_webhook_would_be(told: Told, channel: str) -> None:

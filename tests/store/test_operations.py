@@ -20,7 +20,7 @@ from chat.models import Channel, Connection, Message, Reaction, Subscription
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.ids import new_id as ulid
 from chat.store import transaction as transactions
-from chat.store.operations import CloseConnection, StoreMessage, Unsubscribe
+from chat.store.operations import CloseConnection, PublishMessage, Unsubscribe
 from chat.store.writer import commit
 from tests.support.written import do, new_id, node, opening, react, single_use, store, subscribing
 from tokens.models import UsedToken
@@ -35,7 +35,7 @@ def code(outcome: Any) -> ErrorCode | None:
 
 def test_a_message_is_stored_as_it_was_sent(database: str, channel: str) -> None:
     data = ' {"b":1e400, "a" : "\\u00e9😀"}'
-    operation = StoreMessage(channel, "chat", data.encode(), "jim", '{"a":1}', b"{}", 60)
+    operation = PublishMessage(channel, "chat", data.encode(), "jim", '{"a":1}', b"{}", 60)
     before = datetime.now(UTC)
     (id,) = do(operation)
     row = Message.objects.get(id=id)
@@ -46,7 +46,7 @@ def test_a_message_is_stored_as_it_was_sent(database: str, channel: str) -> None
 
 
 def test_a_message_of_the_server_has_no_sender(database: str, channel: str) -> None:
-    (id,) = do(StoreMessage(channel, "chat", b"1", None, "null", None, -1))
+    (id,) = do(PublishMessage(channel, "chat", b"1", None, "null", None, -1))
     row = Message.objects.get(id=id)
     assert (row.by_server, row.uid, row.expires_at) == (True, None, None)
 

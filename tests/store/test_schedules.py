@@ -13,9 +13,9 @@ from chat.runtime import scheduler
 from chat.store.operations import (
     AddSchedule,
     CancelSchedule,
+    PublishMessage,
     RunSchedule,
     SetStorage,
-    StoreMessage,
 )
 from chat.store.operations.schedules import Work, decode, encode
 from chat.store.writer import Writer, commit
@@ -30,8 +30,8 @@ def later(work: Work, seconds: float = 3600) -> str:
     return found
 
 
-def passing(channel: str, **rest: Any) -> StoreMessage:
-    return StoreMessage(channel, "typing", b"1", "jim", "null", META, 0, **rest)
+def passing(channel: str, **rest: Any) -> PublishMessage:
+    return PublishMessage(channel, "typing", b"1", "jim", "null", META, 0, **rest)
 
 
 def write(channel: str, data: bytes | None, key: str = "k") -> SetStorage:
@@ -47,9 +47,9 @@ def all_due(database: str) -> None:
 @pytest.mark.parametrize(
     "work",
     [
-        StoreMessage("c", "chat", ' {"a":"é"}'.encode(), "jim", "[1]", META, -1, "id", True),
-        StoreMessage("c", "chat", b"null", None, "null", None, 0),
-        StoreMessage("c", "chat", b"1e400", "", "null", META, 60, source=Source("server.http")),
+        PublishMessage("c", "chat", ' {"a":"é"}'.encode(), "jim", "[1]", META, -1, "id", True),
+        PublishMessage("c", "chat", b"null", None, "null", None, 0),
+        PublishMessage("c", "chat", b"1e400", "", "null", META, 60, source=Source("server.http")),
         SetStorage("c", "k", b"[18446744073709551616]", "jim", "null", META, 60),
         SetStorage("c", "k", None, None, "null", None),
     ],

@@ -6,12 +6,13 @@ from typing import Any
 
 from chat.cluster.leases import RegisterNode
 from chat.protocol import events
+from chat.protocol.sources import Source
 from chat.store.operations import (
     OpenConnection,
     Operation,
+    PublishMessage,
     SetReaction,
     SingleUse,
-    StoreMessage,
     Subscribe,
 )
 from chat.store.writer import commit
@@ -19,8 +20,16 @@ from chat.store.writer import commit
 META = events.meta("jim", "null")
 
 
-def store(channel: str, data: str = "null", *, seconds: int = -1) -> StoreMessage:
-    return StoreMessage(channel, "chat", data.encode(), "jim", "null", META, seconds)
+def store(channel: str, data: str = "null", *, seconds: int = -1) -> PublishMessage:
+    return PublishMessage(channel, "chat", data.encode(), "jim", "null", META, seconds)
+
+
+def ephemeral(
+    channel: str, data: str, source: Source | None = None, id: str = ""
+) -> PublishMessage:
+    """As the server publishes it."""
+    values = channel, "chat", data.encode(), None, "null", None, 0
+    return PublishMessage(*values, source=source, id=id)
 
 
 def react(

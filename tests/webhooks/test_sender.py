@@ -16,7 +16,7 @@ from django.db import connection
 
 from chat.models import BackendEvent
 from chat.protocol.sources import Source
-from chat.store.operations import PublishEphemeral
+from chat.store.operations import PublishMessage
 from chat.store.transaction import Transaction
 from chat.store.writer import Writer, commit
 from chat.webhooks import queue as webhook_queue
@@ -26,7 +26,7 @@ from chat.webhooks.sender import Webhook
 from tests.support.client import eventually
 from tests.support.databases import in_thread
 from tests.support.webhook_receiver import Delivery, Receiver
-from tests.support.written import do, store
+from tests.support.written import do, ephemeral, store
 
 SOURCE = Source("server.python")
 
@@ -38,12 +38,8 @@ def configured(settings: Any, database: str) -> None:
     BackendEvent.objects.all().delete()
 
 
-def message(channel: str, data: bytes) -> PublishEphemeral:
-    return PublishEphemeral(channel, "chat", data, source=SOURCE)
-
-
 def report(channel: str, *data: int) -> None:
-    do(*(message(channel, str(each).encode()) for each in data))
+    do(*(ephemeral(channel, str(each), SOURCE) for each in data))
 
 
 def claim(*streams: str) -> list[Batch]:
@@ -200,17 +196,17 @@ def test_without_a_listener_nothing_is_encoded_or_written(
 
 
 @dataclass(slots=True)
-class Failing(PublishEphemeral):
+class Failing(PublishMessage):
     """Fails after it has reported."""
 
     def apply(self, transaction: Transaction) -> str:
-        PublishEphemeral.apply(self, transaction)
+        PublishMessage.apply(self, transaction)
         raise RuntimeError
 
 
 def test_what_fails_reports_nothing_and_what_is_tried_again_reports_once(channel: str) -> None:
-    good = message(channel, b"1")
-    commit([good, Failing(channel, "chat", b"2", source=SOURCE)])
+    good = ephemeral(channel, "1", SOURCE)
+    commit([good, Failing(channel, "chat", b"2", None, "null", None, 0, source=SOURCE)])
     [run] = claim(channel)
     assert said(run) == [1]
 
@@ -324,9 +320,9 @@ async def test_its_own_process_wakes_it_at_once(
 ) -> None:
     monkeypatch.setattr(webhook, "POLL_SECONDS", 60)
     async with working(receiver) as writer:
-        await writer.submit(message(channel, b"1"))
+        await writer.submit(ephemeral(channel, "1", SOURCE))
         await receiver.wait(1, of(channel))
-        await writer.submit(message(channel, b"2"))
+        await writer.submit(ephemeral(channel, "2", SOURCE))
         await receiver.wait(2, of(channel))
 
 

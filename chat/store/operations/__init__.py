@@ -11,12 +11,7 @@ from chat.store.operations.connections import (
     UpdateUmd,
 )
 from chat.store.operations.deduplication import PublishOnce
-from chat.store.operations.messages import (
-    PublishEphemeral,
-    SetReaction,
-    StoreMessage,
-    message_not_found,
-)
+from chat.store.operations.messages import PublishMessage, SetReaction, message_not_found
 from chat.store.operations.schedules import AddSchedule, CancelSchedule, RunSchedule
 from chat.store.operations.storage import ReportExpiries, SetStorage
 
@@ -27,7 +22,7 @@ __all__ = [
     "CloseConnection",
     "OpenConnection",
     "Operation",
-    "PublishEphemeral",
+    "PublishMessage",
     "PublishOnce",
     "ReadAgain",
     "ReportExpiries",
@@ -35,7 +30,6 @@ __all__ = [
     "SetReaction",
     "SetStorage",
     "SingleUse",
-    "StoreMessage",
     "Subscribe",
     "Unsubscribe",
     "UpdateUmd",

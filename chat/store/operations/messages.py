@@ -11,7 +11,7 @@ from chat.protocol.sources import Source
 from chat.store import reports
 from chat.store.operations.base import FOR_EVER, ChannelOperation
 from chat.store.reports import Time
-from chat.store.transaction import Transaction, marks
+from chat.store.transaction import Head, Transaction, marks
 
 # Different reactions of one uid to one message, removed ones too, since their marks stay: each
 # change reads them all, and a page of history is never cut short.
@@ -28,9 +28,13 @@ REACTIONS: Final = (
 
 
 @dataclass(slots=True)
-class StoreMessage(ChannelOperation[str]):
-    """Stores a message and gives its id. `store` in seconds, -1 for ever; `meta` None: by the
-    server API; `source` None: no backend event is wanted."""
+class PublishMessage(ChannelOperation[str]):
+    """Publishes a message and gives its id.
+
+    `store` in seconds, -1 for ever; 0: it is ephemeral, and all that is written of it is its
+    backend event. With an `id` it is announced already. `meta` None: the server publishes it;
+    `source` None: no backend event is wanted.
+    """
 
     event: str
     data: bytes
@@ -41,9 +45,22 @@ class StoreMessage(ChannelOperation[str]):
     origin: str | None = None
     echo: bool = False
     source: Source | None = None
+    id: str = ""
 
     def apply(self, transaction: Transaction) -> str:
         head = transaction.heads[self.channel]
+        if self.store:
+            id = self._store(transaction, head)
+        else:
+            id = self.id or self.announce(transaction.ms, head.number)
+        if self.source is not None:
+            transaction.report(
+                reports.message_published,
+                *(self.channel, self.event, id, self.data, self.meta, self.source),
+            )
+        return id
+
+    def _store(self, transaction: Transaction, head: Head) -> str:
         previous, number = head.number, head.advance()
         id = transaction.next_message_id(head)
         expires = None if self.store == FOR_EVER else transaction.after(self.store)
@@ -56,42 +73,11 @@ class StoreMessage(ChannelOperation[str]):
         event = template.message(id, self.data, self.meta)
         change = Change(self.channel, previous, number, event, self.origin, self.echo)
         self.announced = (change,)
-        if self.source is not None:
-            transaction.report(
-                reports.message_published,
-                *(self.channel, self.event, id, self.data, self.meta, self.source),
-            )
-        return id
-
-
-@dataclass(slots=True)
-class PublishEphemeral(ChannelOperation[str]):
-    """Publishes a message that is not stored, behind all that its channel has seen, and gives its
-    id. What it writes is its backend event; `source` None: none is wanted.
-
-    With an `id` the message is announced already, and only its backend event is written.
-    """
-
-    event: str
-    data: bytes
-    meta: bytes | None = None
-    source: Source | None = None
-    origin: str | None = None
-    echo: bool = False
-    id: str = ""
-
-    def apply(self, transaction: Transaction) -> str:
-        id = self.id or self.announce(transaction.ms, transaction.heads[self.channel].number)
-        if self.source is not None:
-            transaction.report(
-                reports.message_published,
-                *(self.channel, self.event, id, self.data, self.meta, self.source),
-            )
         return id
 
     def announce(self, ms: int, previous: int = 0) -> str:
-        """Prepares what subscribers get: at `ms` milliseconds since 1970, behind the change
-        `previous`. Gives the id."""
+        """Prepares the announcement of an ephemeral message: at `ms` milliseconds since 1970,
+        behind the change `previous`. Gives its id."""
         id = ids.new_id(ms)
         event = events.message(id, self.event, self.channel, self.data, self.meta)
         self.announced = (Ephemeral(self.channel, previous, event, self.origin, self.echo),)

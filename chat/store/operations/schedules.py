@@ -14,12 +14,12 @@ import msgspec
 from chat.protocol import ids, schedule
 from chat.protocol.sources import Source
 from chat.store.operations.base import Operation, load_all
-from chat.store.operations.messages import PublishEphemeral, StoreMessage
+from chat.store.operations.messages import PublishMessage
 from chat.store.operations.storage import SetStorage
 from chat.store.transaction import Transaction, marks
 
-Work = StoreMessage | SetStorage
-KINDS: Final[dict[str, type[Work]]] = {"message": StoreMessage, "storage": SetStorage}
+Work = PublishMessage | SetStorage
+KINDS: Final[dict[str, type[Work]]] = {"message": PublishMessage, "storage": SetStorage}
 NAMES: Final = {kind: name for name, kind in KINDS.items()}
 FIELDS: Final = {kind: [each.name for each in fields(kind) if each.init] for kind in NAMES}
 RAW: Final = ("data", "meta")  # bytes in an operation, text in its row
@@ -28,8 +28,8 @@ TAKE: Final = "DELETE FROM chat_schedule WHERE id IN ({}) RETURNING id, work"
 
 @dataclass(slots=True)
 class AddSchedule(Operation[str]):
-    """Schedules `work` for the moment `at`, and gives the schedule's id; a message may have a
-    `store` of 0 here. Raises INVALID_SCHEDULE_EXPRESSION where the moment has passed."""
+    """Schedules `work` for the moment `at`, and gives the schedule's id. Raises
+    INVALID_SCHEDULE_EXPRESSION where the moment has passed."""
 
     at: datetime
     work: Work
@@ -54,7 +54,7 @@ class RunSchedule(Operation[None]):
 
     id: str
     channel: str
-    operation: Operation[object] | None = None
+    work: Work | None = None
 
     def locks(self) -> tuple[str, ...]:
         return (self.channel,)
@@ -64,15 +64,15 @@ class RunSchedule(Operation[None]):
         rows: list[tuple[str, str]] = transaction.select(
             TAKE.format(marks(operations)), [run.id for run in operations]
         )
-        found = {id: _operation(decode(work)) for id, work in rows}
+        found = {id: decode(work) for id, work in rows}
         load_all(transaction, found.values())
         for run in operations:
-            run.operation = found.pop(run.id, None)
+            run.work = found.pop(run.id, None)
 
     def apply(self, transaction: Transaction) -> None:
-        if self.operation is not None:
-            self.operation.perform(transaction)
-            self.announced = self.operation.announced
+        if self.work is not None:
+            self.work.perform(transaction)
+            self.announced = self.work.announced
 
 
 @dataclass(slots=True)
@@ -83,14 +83,6 @@ class CancelSchedule(Operation[bool]):
 
     def apply(self, transaction: Transaction) -> bool:
         return bool(transaction.select(TAKE.format("?"), [self.id]))
-
-
-def _operation(work: Work) -> Operation[object]:
-    if isinstance(work, SetStorage) or work.store:
-        return work
-    return PublishEphemeral(
-        *(work.channel, work.event, work.data, work.meta, work.source, work.origin, work.echo)
-    )
 
 
 def encode(work: Work) -> str:
