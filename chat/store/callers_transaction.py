@@ -4,7 +4,7 @@ The writer's own operations, on the caller's connection and in its thread: what 
 neither stored nor announced.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
 from django.db import Error, connection, transaction
@@ -12,7 +12,6 @@ from django.db import Error, connection, transaction
 from chat.store.databases import DatabaseUnavailable
 from chat.store.listeners import notify
 from chat.store.operations import Operation
-from chat.store.reports import Report
 from chat.store.transaction import Transaction, driver_cursor
 
 
@@ -27,22 +26,17 @@ def write[Result](
     """
     try:
         with transaction.atomic():
-            result, reports = _apply(operation)
-            if reports:
-                transaction.on_commit(partial(notify, reports))
+            with connection.wrap_database_errors:
+                adopted = Transaction(driver_cursor(), connection.vendor == "postgresql")
+                adopted.lock(operation.locks())
+                type(operation).load(adopted, [operation])
+                result = operation.perform(adopted)
+                adopted.flush()
+            if adopted.reports:
+                transaction.on_commit(partial(notify, adopted.reports))
             transaction.on_commit(partial(announce, operation))
     except Error as error:
         if not connection.in_atomic_block:
             connection.close_if_unusable_or_obsolete()
         raise DatabaseUnavailable from error
     return result
-
-
-def _apply[Result](operation: Operation[Result]) -> tuple[Result, Sequence[Report]]:
-    with connection.wrap_database_errors:
-        adopted = Transaction(driver_cursor(), connection.vendor == "postgresql")
-        adopted.lock(operation.locks())
-        type(operation).load(adopted, [operation])
-        result = operation.perform(adopted)
-        adopted.flush()
-    return result, adopted.reports

@@ -8,7 +8,7 @@ neither the writer nor the event loop.
 import logging
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from typing import Final
 
 from django.conf import settings
@@ -23,7 +23,7 @@ MAX_QUEUED: Final = 10_000  # events for the receivers; what comes on top is dro
 
 backend_event = Signal()
 report_listeners: set[Callable[[Sequence[Report]], object]] = set()
-"""Called in the thread that committed, with the backend events that it committed."""
+"""Called in the thread that committed, with its backend events. They must not wait."""
 schedule_listeners: set[Callable[[float], object]] = set()
 """Called in the thread that committed, with the seconds until what it scheduled is due. So the
 scheduler need not ask the database all the time."""
@@ -35,20 +35,24 @@ def listening() -> bool:
 
 
 def notify(reports: Sequence[Report]) -> None:
-    """Called after the commit, in the thread that committed. Never waits, never raises: what is
-    committed must not look as if it had failed."""
-    try:
-        for listener in tuple(report_listeners):
-            listener(reports)
-        if backend_event.receivers:
-            _receivers.put(reports)
-    except Exception:  # the outermost edge
-        log.exception("%d backend events reached nobody here", len(reports))
+    """Called after the commit, in the thread that committed."""
+    _call(report_listeners, reports)
+    if backend_event.receivers:
+        _call({_receivers.put}, reports)
 
 
 def notify_scheduled(seconds: float) -> None:
-    for listener in tuple(schedule_listeners):
-        listener(seconds)
+    """As `notify`, where something was scheduled that is due in so many seconds."""
+    _call(schedule_listeners, seconds)
+
+
+def _call[T](listeners: Set[Callable[[T], object]], value: T) -> None:
+    """Never raises: what is committed must not look as if it had failed."""
+    for listener in tuple(listeners):
+        try:
+            listener(value)
+        except Exception:  # the outermost edge
+            log.exception("A listener failed after the commit")
 
 
 class ReceiverThread:

@@ -110,8 +110,8 @@ def message_published(
     raw: dict[str, object] = {"channel": channel, "event": event, "id": id, "data": Raw(data)}
     if sender is not None and sender != NOBODY:
         raw["meta"] = Raw(sender)
-    asked = {"event": event, "requestId": _new_id(), **_request(source)}
-    return _report("hotsock.messagePublished", "message", raw, channel=channel, **asked)
+    request = {"event": event, "requestId": _new_id(), **_request(source)}
+    return _report("hotsock.messagePublished", "message", raw, channel=channel, **request)
 
 
 def reaction_changed(
@@ -137,8 +137,8 @@ def reaction_changed(
         "createdAt": _time(created_at),
         "expiresAt": _time(expires_at),
     }
-    asked = {"reaction": reaction, "requestId": _new_id(), **_request(source)}
-    return _report(REACTED[action], "messageReaction", data, channel=channel, **asked)
+    request = {"reaction": reaction, "requestId": _new_id(), **_request(source)}
+    return _report(REACTED[action], "messageReaction", data, channel=channel, **request)
 
 
 def member_changed(type: str, channel: str, uid: str, umd: str, members: bytes) -> Report:
@@ -167,8 +167,10 @@ def storage_updated(
         "expiresAt": _time(expires_at),
         "meta": Raw(writer or b"null"),
     }
-    asked = {"key": key, **_request(source)}
-    return _report("hotsock.channelStorageUpdated", "channelStorage", raw, channel=channel, **asked)
+    request = {"key": key, **_request(source)}
+    return _report(
+        "hotsock.channelStorageUpdated", "channelStorage", raw, channel=channel, **request
+    )
 
 
 def _report(

@@ -192,7 +192,7 @@ class Transaction:
             self.now = datetime.now(UTC)  # SQLite's clock is its process's
         self.ms = int(self.now.timestamp() * 1000)
 
-    # --- gathering --------------------------------------------------------------------------
+    # --- collecting -------------------------------------------------------------------------
 
     def moment(self, moment: datetime) -> Time:
         """A time as the driver takes it."""
@@ -248,7 +248,7 @@ class Transaction:
     # --- writing ----------------------------------------------------------------------------
 
     def flush(self) -> None:
-        """Writes all that was gathered."""
+        """Writes all that was collected."""
         for table in INSERTS:
             if rows := self.rows.get(table):
                 self._insert_rows(table, rows)

@@ -1,7 +1,7 @@
 """Group commit: all operations that wait become one transaction, and are announced once it is
 committed.
 
-Every write of the running server goes through here. While one batch commits, the next one gathers:
+Every write of the running server goes through here. While one batch commits, the next one fills:
 latency is one commit, throughput is many operations a commit. It never lingers for more.
 """
 
@@ -241,7 +241,7 @@ def _commit_batch(
         raise
     except Exception as error:
         _roll_back()
-        if isinstance(error, StatementTimeout):  # to ask for the outcome may take as long again
+        if isinstance(error, StatementTimeout):  # to ask what became of it may take as long again
             on_outage()
         if not _took_effect(transaction, on_outage):
             raise DatabaseUnavailable from error
@@ -283,7 +283,7 @@ def _apply(transaction: Transaction, operations: Sequence[Operation[object]]) ->
 def _took_effect(transaction: Transaction, on_outage: OnOutage) -> bool:
     """Whether a transaction was committed though its connection broke meanwhile (promise P1).
 
-    Nothing true can be said while the database is away, so this takes as long as that lasts.
+    Nobody knows before the database is back, so this takes as long as the outage.
     """
     undecided_until = time.monotonic() + UNDECIDED_SECONDS
     while transaction.postgresql:

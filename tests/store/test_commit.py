@@ -57,8 +57,7 @@ class Broken(Operation[None]):
 def opening_row() -> list[Any]:
     """A connection of a node that does not exist."""
     now = "2024-01-01 00:00:00"
-    row = [new_id(), now, "{}", "", "jim", "null", "", "no such node", "0" * 64, now, False]
-    return row
+    return [new_id(), now, "{}", "", "jim", "null", "", "no such node", "0" * 64, now, False]
 
 
 @pytest.mark.parametrize("when", ["load", "apply", "write", "delete", "foreign key"])
@@ -183,10 +182,10 @@ def test_a_commit_that_is_not_answered_is_looked_up(
 
 
 @pytest.mark.usefixtures("postgres_default")
-def test_who_waits_behind_a_commit_that_stands_still_does_not_wait_for_the_look_as_well(
+def test_what_waits_behind_a_commit_that_times_out_is_refused_before_its_outcome_is_known(
     channel: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Which takes as long again where PostgreSQL stands still."""
+    """To ask for it takes as long again where PostgreSQL hangs."""
     look, happened = writers._status, []
 
     def refuse_others() -> bool:
@@ -198,8 +197,8 @@ def test_who_waits_behind_a_commit_that_stands_still_does_not_wait_for_the_look_
         return look(transaction)
 
     with monkeypatch.context() as patch:
-        stands_still = broken_commit(sent=True, error=StatementTimeout("no answer"))
-        patch.setattr(Transaction, "execute", stands_still)
+        timed_out = broken_commit(sent=True, error=StatementTimeout("no answer"))
+        patch.setattr(Transaction, "execute", timed_out)
         patch.setattr(writers, "_status", looked_up)
         [outcome] = commit([store(channel, "1")], refuse_others)
     assert happened == ["others refused", "looked up"]

@@ -41,12 +41,12 @@ def test_beside_operations_of_every_other_kind(database: str, channel: str) -> N
     """What `what` reads before it is applied is read, whatever else is in the batch."""
     [message] = do(store(channel))
     reaction = PublishOnce(react(channel, message), Receipt(channel, "r"), None, "r")
-    passing = PublishOnce(ephemeral(channel, "1"), Receipt(channel, "chat"), "id", "p")
-    outcomes = do(reaction, react(channel, message, "👎"), passing, once(channel))
+    unstored = PublishOnce(ephemeral(channel, "1"), Receipt(channel, "chat"), "id", "p")
+    outcomes = do(reaction, react(channel, message, "👎"), unstored, once(channel))
     assert outcomes[0] == Receipt(channel, "r")
-    assert [len(each.announced) for each in (reaction, passing)] == [1, 1]
-    assert do(reaction, passing) == [outcomes[0], outcomes[2]]
-    assert [len(each.announced) for each in (reaction, passing)] == [0, 0]
+    assert [len(each.announced) for each in (reaction, unstored)] == [1, 1]
+    assert do(reaction, unstored) == [outcomes[0], outcomes[2]]
+    assert [len(each.announced) for each in (reaction, unstored)] == [0, 0]
 
 
 def test_one_that_is_tried_again_and_was_done_elsewhere_meanwhile_announces_nothing(

@@ -30,7 +30,7 @@ def later(work: Work, seconds: float = 3600) -> str:
     return found
 
 
-def passing(channel: str, **rest: Any) -> PublishMessage:
+def unstored(channel: str, **rest: Any) -> PublishMessage:
     return PublishMessage(channel, "typing", b"1", "jim", "null", META, 0, **rest)
 
 
@@ -83,7 +83,7 @@ def test_an_entry_that_has_that_value_by_then_is_not_announced(database: str, ch
 def test_a_message_that_is_not_stored_stays_behind_all_before_it(
     database: str, channel: str
 ) -> None:
-    id = later(passing(channel, origin="me", echo=True))
+    id = later(unstored(channel, origin="me", echo=True))
     do(store(channel), store(channel))
     run = RunSchedule(id, channel)
     do(run)

@@ -1,4 +1,4 @@
-"""Group commit: nothing is announced before it is committed, and all is told (P1)."""
+"""Group commit: nothing is announced before it is committed, and all are answered (P1)."""
 
 import asyncio
 import threading
@@ -46,31 +46,31 @@ class WatchedCommits:
         return self._commit(operations, *on_outage)
 
 
-async def test_what_is_told_is_committed(database: str, channel: str) -> None:
+async def test_what_is_answered_is_committed(database: str, channel: str) -> None:
     async with started(lambda change: None) as writer:
         id = await writer.submit(store(channel, "1"))
         assert await in_thread(lambda: Message.objects.get(id=id).data) == "1"
 
 
-async def test_changes_are_announced_in_the_order_of_the_commit_before_they_are_told(
+async def test_changes_are_announced_in_the_order_of_the_commit_before_they_are_answered(
     database: str, channel: str
 ) -> None:
     announced: list[Change] = []
-    told: list[tuple[str, int]] = []
+    answered: list[tuple[str, int]] = []
 
     async def publish(writer: Writer, at: int) -> None:
         operation = store(channel, str(at))
         await writer.submit(operation)
         assert operation.change in announced
-        told.append((str(at), len(announced)))
+        answered.append((str(at), len(announced)))
 
     async with started(announced.append) as writer:
         await asyncio.gather(*(publish(writer, at) for at in range(200)))
     assert [change.number for change in announced] == list(range(1, 201))
-    assert [at for at, _ in told] == [str(at) for at in range(200)]
+    assert [at for at, _ in answered] == [str(at) for at in range(200)]
 
 
-async def test_one_that_is_refused_is_told_alone_and_not_announced(
+async def test_one_that_is_refused_is_refused_alone_and_not_announced(
     database: str, channel: str
 ) -> None:
     announced: list[Change] = []

@@ -43,7 +43,7 @@ def report(channel: str, *data: int) -> None:
 
 
 def claim(*streams: str) -> list[Batch]:
-    """Of these, as if they had been heard of."""
+    """Of these streams, as a notification would."""
     [runs] = do(Claim(dict.fromkeys(streams, ())))
     return list(runs)
 
@@ -294,19 +294,19 @@ async def test_after_the_last_try_it_is_parked_and_the_next_ones_go_on(
 async def test_what_is_under_way_when_it_ends_is_given_back(
     receiver: Receiver, channel: str
 ) -> None:
-    asked, go = asyncio.Event(), threading.Event()
+    requested, go = asyncio.Event(), threading.Event()
     loop = asyncio.get_running_loop()
 
     def status(delivery: Delivery) -> int:
         if delivery.body["data"]["data"] == 2:
-            loop.call_soon_threadsafe(asked.set)
+            loop.call_soon_threadsafe(requested.set)
             go.wait(9)
         return 200
 
     receiver.status = status
     await in_thread(lambda: report(channel, 1, 2))
     async with working(receiver):
-        await asyncio.wait_for(asked.wait(), 9)
+        await asyncio.wait_for(requested.wait(), 9)
     now = datetime.now(UTC)
     [left] = await in_thread(lambda: list(BackendEvent.objects.all()))
     go.set()

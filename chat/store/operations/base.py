@@ -1,7 +1,7 @@
 """What every write is: it names the channels it locks and applies itself to a batch.
 
 Runs in the writer's thread. A refusal found here (a message gone, a token used before) is raised
-as ProtocolError before anything is gathered: it is that operation's outcome, and its batch goes on.
+as ProtocolError before anything is added: it is that operation's outcome, and its batch goes on.
 """
 
 from collections import defaultdict
