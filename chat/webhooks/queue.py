@@ -23,6 +23,7 @@ FIRST_RETRY_SECONDS: Final = 1.0
 LAST_RETRY_SECONDS: Final = 3600.0
 GIVE_UP_SECONDS: Final = 24 * 3600
 MAX_ERROR: Final = 256
+GONE: Final = "HTTP 410"  # the receiver will never take this one
 
 OLDEST: Final = (
     "SELECT id, webhook_id, body, attempts, next_attempt_at <= ? FROM chat_backendevent"
@@ -108,15 +109,14 @@ def _claim(transaction: Transaction, stream: str, found: Collection[int]) -> Bat
 class Settle(Operation[bool]):
     """Ends a claim: some events are delivered and, where one failed, why.
 
-    That one is retried, later each time, until it is a day old; then it is parked. Gives whether it
-    is parked. Any other event that comes first in the stream now is due at once.
+    That one is retried, later each time, until it is a day old; then, or where it is GONE, it is
+    parked. Gives whether it is. Any other event that comes first in the stream now is due at once.
     """
 
     stream: str
     delivered: Sequence[int]
     failed: QueuedEvent | None = None
     error: str = ""
-    for_good: bool = False
 
     def apply(self, transaction: Transaction) -> bool:
         if self.delivered:
@@ -128,7 +128,7 @@ class Settle(Operation[bool]):
 
     def _fail(self, transaction: Transaction, event: QueuedEvent) -> bool:
         """Whether it is parked."""
-        too_old = transaction.after(0 if self.for_good else -GIVE_UP_SECONDS)
+        too_old = transaction.after(0 if self.error == GONE else -GIVE_UP_SECONDS)
         retry_at = transaction.after(retry_seconds(event.attempts))
         parked: list[tuple[bool]] = transaction.select(
             FAIL, [self.error[:MAX_ERROR], too_old, retry_at, event.id]

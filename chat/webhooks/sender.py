@@ -34,7 +34,6 @@ POLL_SECONDS: Final = 1.0
 BACKLOG_SECONDS: Final = 0.05  # to the next look, where the last one did not find all
 ANSWER_BYTES: Final = 64 * 1024  # that are read of an answer, so that its connection can be kept
 AGENT: Final = "chatsite-webhook"
-GONE: Final = "HTTP 410"  # it will never take this one
 
 
 class Webhook:
@@ -126,7 +125,6 @@ class Webhook:
                     break
                 if (failure := await self._send(http, event)) is not None:
                     outcome.failed, outcome.error = event, failure
-                    outcome.for_good = failure == GONE
                     break
                 delivered.append(event.id)
         finally:

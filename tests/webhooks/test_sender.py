@@ -58,8 +58,8 @@ def settle(run: Batch, *, delivered: int = 0, **outcome: Any) -> bool:
     return bool(parked)
 
 
-def fail(run: Batch, **outcome: Any) -> bool:
-    return settle(run, failed=run.events[0], error="HTTP 500", **outcome)
+def fail(run: Batch, error: str = "HTTP 500") -> bool:
+    return settle(run, failed=run.events[0], error=error)
 
 
 def row(event: QueuedEvent) -> BackendEvent:
@@ -171,7 +171,7 @@ def test_one_that_is_a_day_old_is_parked_and_the_next_is_due(channel: str) -> No
 def test_one_that_is_refused_for_good_is_parked_at_once(channel: str) -> None:
     report(channel, 1)
     [run] = claim(channel)
-    assert fail(run, for_good=True)
+    assert fail(run, webhook_queue.GONE)
     assert claim(channel) == []
     assert due() == []
 
