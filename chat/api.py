@@ -26,7 +26,7 @@ from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.publication import Publication, Receipt, Source, parse
 from chat.runtime import node as nodes
 from chat.store import callers_transaction
-from chat.store.commit import UNAVAILABLE
+from chat.store.databases import UNAVAILABLE
 from chat.store.operations import CancelSchedule, Operation
 
 __all__ = [
@@ -132,8 +132,7 @@ def cancel_schedule(schedule_arn: str) -> bool:
     _refuse_on_event_loop()
     if not decoders.MESSAGE_ID.fullmatch(schedule_arn):
         return False
-    cancelled: bool = _write(CancelSchedule(schedule_arn))
-    return cancelled
+    return _write(CancelSchedule(schedule_arn))
 
 
 async def acancel_schedule(schedule_arn: str) -> bool:
@@ -244,7 +243,7 @@ async def _apublish(publication: Publication) -> Receipt:
     return await sync_to_async(_publish)(publication)
 
 
-def _write(operation: Operation) -> Any:
+def _write[Result](operation: Operation[Result]) -> Result:
     """Inside of a caller's transaction, in it. Else through this process's own server, where it has
     one: two writers of one process would wait for each other's locks."""
     node = nodes.of_process()
@@ -257,7 +256,7 @@ def _write(operation: Operation) -> Any:
         raise ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, UNAVAILABLE) from None
 
 
-def _announce(operation: Operation) -> None:
+def _announce(operation: Operation[object]) -> None:
     """To all subscribers; without Redis, other processes find by themselves what is stored."""
     node = nodes.of_process()
     if node is not None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 from enum import Enum
+from functools import partial
 from typing import Any, Final
 
 from msgspec import structs
@@ -25,14 +26,12 @@ from chat.store.operations import (
     AddSchedule,
     CancelSchedule,
     Operation,
-    PassOn,
+    PublishMessage,
     PublishOnce,
     SetReaction,
     SetStorage,
-    StoreMessage,
 )
-from chat.store.operations.messages import ReportMessage
-from chat.store.writer import Told, Writer
+from chat.store.writer import Writer
 from tokens.permissions import MessageRights, StorageRights
 
 log = logging.getLogger("chat.publishing")
@@ -86,7 +85,9 @@ async def publish(
             id = broadcast(hub, session, route, [data])
         case Delivery.REPORTED:
             id = broadcast(hub, session, route, [data])
-            await _report(writer, session, route, id, data)
+            message = _message(session, route, data)
+            message.id = id
+            await _report(writer, message)
         case Delivery.STORED:
             message = _message(session, route, data)
             id = await writer.submit(message)
@@ -109,35 +110,40 @@ def broadcast(hub: Hub, session: Session, route: Route, messages: list[bytes]) -
     return id
 
 
-def store(writer: Writer, session: Session, route: Route, data: bytes, on_done: Told) -> None:
+def store(
+    writer: Writer,
+    session: Session,
+    route: Route,
+    data: bytes,
+    on_done: Callable[[PublishMessage, str | ProtocolError], object],
+) -> None:
     """Stores one of several messages that follow each other without waiting for the commit;
     `on_done` is called with the operation and its outcome. Raises SERVICE_UNAVAILABLE."""
-    writer.put(_message(session, route, data), on_done)
+    message = _message(session, route, data)
+    writer.put(message, partial(on_done, message))
 
 
-def remember(session: Session, message: StoreMessage) -> None:
+def remember(session: Session, message: PublishMessage) -> None:
     """Ephemeral messages that the session publishes from now on stay behind this one (P4)."""
     if message.change is not None:
         session.remember(message.channel, message.change.number)
 
 
-def _message(session: Session, route: Route, data: bytes) -> StoreMessage:
+def _message(session: Session, route: Route, data: bytes) -> PublishMessage:
     sender, rights = route.sender, route.rights
-    return StoreMessage(
+    return PublishMessage(
         *(route.channel, route.event, data, sender.uid, sender.umd, sender.meta),
         *(rights.store, session.connection_id, rights.echo),
         session.source if rights.emit_pubsub_event else None,
     )
 
 
-async def _report(writer: Writer, session: Session, route: Route, id: str, data: bytes) -> None:
+async def _report(writer: Writer, message: PublishMessage) -> None:
     """The message is out: where its backend event is lost, its sender must not send it again."""
-    meta = route.sender.meta
-    report = ReportMessage(route.channel, route.event, id, data, meta, session.source)
     try:
-        await writer.submit(report)
+        await writer.submit(message)
     except ProtocolError as error:
-        log.error("The backend event of message %s is lost: %s", id, error.message)
+        log.error("The backend event of message %s is lost: %s", message.id, error.message)
 
 
 # --- by the server ------------------------------------------------------------------------------
@@ -174,33 +180,31 @@ def operation_of(publication: Publication, source: Source) -> PublishOnce:
 
 def is_ephemeral(operation: PublishOnce) -> bool:
     """Whether it is for those alone who subscribe at this moment."""
-    return isinstance(operation.what, PassOn)
+    return isinstance(operation.what, PublishMessage) and not operation.what.store
 
 
 def without_commit(operation: PublishOnce) -> Receipt | None:
     """The receipt of what needs no commit, and can be announced; None: it must be committed."""
     what = operation.what
-    if operation.key or not isinstance(what, PassOn) or what.source is not None:
+    if not isinstance(what, PublishMessage) or what.store or operation.key or what.source:
         return None
-    return operation.given(what.made(int(time.time() * 1000)))
+    id = what.announce(int(time.time() * 1000))
+    operation.announced = what.announced
+    return operation.receipt_for(id)
 
 
-Asked = tuple[Operation, str | None]
+Asked = tuple[Operation[object], str | None]
 """An operation, and the receipt's field for its result."""
 
 
 def _publish(publication: Publication, command: commands.Publish, source: Source | None) -> Asked:
     channel, event, data = command.channel, command.event, command.data
-    message = StoreMessage(channel, event, data, *SERVER, publication.store, source=source)
+    message = PublishMessage(channel, event, data, *SERVER, publication.store, source=source)
     if command.at is not None:
         return AddSchedule(command.at, message), "schedule_arn"
-    match decide(publication.store, publication.emits):
-        case Delivery.STORED:
-            return message, "id"
-        case Delivery.REPORTED:
-            return PassOn(channel, event, data, source), "id"
-        case Delivery.EPHEMERAL:
-            return PassOn(channel, event, data), "id"
+    if decide(publication.store, publication.emits) is Delivery.EPHEMERAL:
+        message.source = None  # no backend event is committed
+    return message, "id"
 
 
 def _set_storage(
@@ -235,7 +239,7 @@ _OPERATIONS: Final[dict[type, Callable[[Publication, Any, Source | None], Asked]
 async def add_schedule(
     writer: Writer,
     at: datetime,
-    work: StoreMessage | SetStorage,
+    work: PublishMessage | SetStorage,
     rights: MessageRights | StorageRights,
 ) -> str:
     """Lets `work` be done `at` a moment, as far as `rights` allow; gives the schedule's name.

@@ -17,7 +17,7 @@ from chat.conf import settings
 from chat.models import Connection, Node
 from chat.store.operations import Operation
 from chat.store.reads import read
-from chat.store.transaction import Transaction
+from chat.store.transaction import Transaction, marks
 from chat.store.writer import Writer
 from tokens.names import PRESENCE_PREFIX, is_presence
 
@@ -74,7 +74,7 @@ class Lease:
         raises SERVICE_UNAVAILABLE."""
         dead = await read(gone_from_here)
         operation = RegisterNode(self.node_id, HOST, os.getpid(), VERSION, self.seconds, dead)
-        ended: Ended = await self._writer.submit(operation)
+        ended = await self._writer.submit(operation)
         self.note(renewed=True)
         return ended
 
@@ -104,7 +104,7 @@ class Lease:
 
 
 @dataclass(slots=True)
-class RegisterNode(Operation):
+class RegisterNode(Operation[Ended]):
     """Writes a node's row, and takes over from `dead`: nodes whose process is known to be gone."""
 
     id: str
@@ -128,7 +128,7 @@ class RegisterNode(Operation):
 
 
 @dataclass(slots=True)
-class TakeOver(Operation):
+class TakeOver(Operation[Ended]):
     """Removes nodes whose lease has run out, and gives their connections whose end is announced.
     Where several processes do so at once, one gets each node."""
 
@@ -142,7 +142,7 @@ class TakeOver(Operation):
 
 
 @dataclass(slots=True)
-class RenewLease(Operation):
+class RenewLease(Operation[bool]):
     """Gives whether there was a row to renew it in."""
 
     id: str
@@ -157,18 +157,18 @@ class RenewLease(Operation):
 
 
 @dataclass(slots=True)
-class ListConnections(Operation):
+class ListConnections(Operation[Ended]):
     """Gives the connections of a node whose end is announced."""
 
     node_id: str
 
     def apply(self, transaction: Transaction) -> Ended:
-        own = {row[0] for row in transaction.select(CONNECTIONS, (self.node_id,))}
-        return _ended(transaction, self.node_id, own)
+        own: list[tuple[str]] = transaction.select(CONNECTIONS, (self.node_id,))
+        return _ended(transaction, self.node_id, {id for (id,) in own})
 
 
 @dataclass(slots=True)
-class RemoveNode(Operation):
+class RemoveNode(Operation[None]):
     """Removes a node's row with its connections."""
 
     id: str
@@ -187,7 +187,8 @@ def _unclaimed(transaction: Transaction, sql: str, *parameters: object) -> list[
     """The nodes found that no other process takes over at this moment."""
     if transaction.postgresql:
         sql += " FOR UPDATE SKIP LOCKED"
-    return [row[0] for row in transaction.select(sql, parameters)]
+    rows: list[tuple[str]] = transaction.select(sql, parameters)
+    return [id for (id,) in rows]
 
 
 def _take_over(transaction: Transaction, node_id: str, gone: Sequence[str]) -> Ended:
@@ -195,13 +196,15 @@ def _take_over(transaction: Transaction, node_id: str, gone: Sequence[str]) -> E
     are removed at once."""
     if not gone:
         return {}
-    marks = ",".join("?" * len(gone))
-    taken = {row[0] for row in transaction.select(TAKE_CONNECTIONS.format(marks), [node_id, *gone])}
+    rows: list[tuple[str]] = transaction.select(
+        TAKE_CONNECTIONS.format(marks(gone)), [node_id, *gone]
+    )
+    taken = {id for (id,) in rows}
     ended = _ended(transaction, node_id, taken)
     for connection in taken - ended.keys():
-        transaction.delete("DELETE FROM chat_subscription WHERE connection_id = ?", (connection,))
-        transaction.delete("DELETE FROM chat_connection WHERE id = ?", (connection,))
-    transaction.execute(f"DELETE FROM chat_node WHERE id IN ({marks})", gone)  # noqa: S608
+        transaction.execute("DELETE FROM chat_subscription WHERE connection_id = ?", (connection,))
+        transaction.execute("DELETE FROM chat_connection WHERE id = ?", (connection,))
+    transaction.execute(f"DELETE FROM chat_node WHERE id IN ({marks(gone)})", gone)  # noqa: S608
     return ended
 
 
@@ -211,7 +214,8 @@ def _ended(transaction: Transaction, node_id: str, connections: set[str]) -> End
     every = transaction.reporting
     ended: dict[str, list[str]] = {connection: [] for connection in connections if every}
     names = "%" if every else f"{PRESENCE_PREFIX}%"
-    for connection, channel in transaction.select(SUBSCRIBED, [node_id, names]):
+    subscribed: list[tuple[str, str]] = transaction.select(SUBSCRIBED, [node_id, names])
+    for connection, channel in subscribed:
         if connection in connections and (every or is_presence(channel)):  # LIKE may take capitals
             ended.setdefault(connection, []).append(channel)
     return {connection: tuple(channels) for connection, channels in ended.items()}

@@ -71,7 +71,7 @@ class Reaper:
 
         Raises SERVICE_UNAVAILABLE.
         """
-        ended: Ended = await self._writer.submit(ListConnections(self._lease.node_id))
+        ended = await self._writer.submit(ListConnections(self._lease.node_id))
         closing = (CloseConnection(id, channels) for id, channels in ended.items())
         await asyncio.gather(*map(self._writer.submit, closing))
 

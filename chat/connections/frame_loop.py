@@ -27,9 +27,8 @@ from chat.protocol.rate import Rate
 from chat.protocol.session import Route
 from chat.runtime.connection import LiveConnection
 from chat.runtime.node import Node
-from chat.store.commit import Outcome
 from chat.store.listeners import listening
-from chat.store.operations import StoreMessage
+from chat.store.operations import PublishMessage
 
 log = logging.getLogger("chat.connection")
 
@@ -260,7 +259,7 @@ class FrameLoop:
         return self._finish(published, frame.event, frame.channel)
 
     def _on_stored(
-        self, event: str, channel: str | None, message: StoreMessage, outcome: Outcome
+        self, event: str, channel: str | None, message: PublishMessage, outcome: str | ProtocolError
     ) -> None:
         self._storing -= 1
         if isinstance(outcome, ProtocolError):

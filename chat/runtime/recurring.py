@@ -12,10 +12,8 @@ from django.db.models.functions import Now
 
 from chat.models import Schedule, StorageEntry
 from chat.protocol.errors import ProtocolError
-from chat.store.alarms import alarms
-from chat.store.listeners import listening
-from chat.store.operations import RunSchedule
-from chat.store.operations.expiry import ReportExpiries
+from chat.store.listeners import listening, schedule_listeners
+from chat.store.operations import ReportExpiries, RunSchedule
 from chat.store.reads import read
 from chat.store.writer import MAX_BATCH, Writer
 
@@ -73,11 +71,11 @@ async def run_schedules(writer: Writer) -> None:
             with contextlib.suppress(RuntimeError):  # this loop has ended meanwhile
                 loop.call_soon_threadsafe(loop.call_later, seconds, sooner.set)
 
-    alarms.add(wake)
+    schedule_listeners.add(wake)
     try:
         await repeat("Running schedules", partial(run_due, writer), sooner=sooner)
     finally:
-        alarms.discard(wake)
+        schedule_listeners.discard(wake)
 
 
 async def run_due(writer: Writer) -> float:

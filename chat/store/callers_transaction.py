@@ -1,25 +1,24 @@
-"""A write in the transaction of whoever calls: of a view, a task, a shell, in any process.
+"""A write in the caller's transaction: of a view, a task or a shell, in any process.
 
-The writer's own operations, on the caller's connection: what is rolled back is neither stored nor
-announced. Runs in the caller's thread.
+The writer's own operations, on the caller's connection and in its thread: what is rolled back is
+neither stored nor announced.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from django.db import Error, connection, transaction
 
-from chat.protocol.errors import ErrorCode, ProtocolError
-from chat.store.commit import UNAVAILABLE, driver_cursor
-from chat.store.listeners import tell
+from chat.store.databases import DatabaseUnavailable
+from chat.store.listeners import notify
 from chat.store.operations import Operation
-from chat.store.reports import Report
-from chat.store.transaction import Transaction
+from chat.store.transaction import Transaction, driver_cursor
 
 
-def write(operation: Operation, announce: Callable[[Operation], object]) -> Any:
-    """What the operation gives. `announce` is called with it once the outermost transaction is
+def write[Result](
+    operation: Operation[Result], announce: Callable[[Operation[Result]], object]
+) -> Result:
+    """The operation's result. `announce` is called with it once the outermost transaction is
     committed; where the caller has none open, before this returns.
 
     Raises the ProtocolError with which it was refused: SERVICE_UNAVAILABLE where the database did
@@ -27,22 +26,17 @@ def write(operation: Operation, announce: Callable[[Operation], object]) -> Any:
     """
     try:
         with transaction.atomic():
-            outcome, reports = _apply(operation)
-            if reports:
-                transaction.on_commit(partial(tell, reports))
+            with connection.wrap_database_errors:
+                adopted = Transaction(driver_cursor(), connection.vendor == "postgresql")
+                adopted.lock(operation.locks())
+                type(operation).load(adopted, [operation])
+                result = operation.perform(adopted)
+                adopted.flush()
+            if adopted.reports:
+                transaction.on_commit(partial(notify, adopted.reports))
             transaction.on_commit(partial(announce, operation))
     except Error as error:
         if not connection.in_atomic_block:
             connection.close_if_unusable_or_obsolete()
-        raise ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, UNAVAILABLE) from error
-    return outcome
-
-
-def _apply(operation: Operation) -> tuple[Any, Sequence[Report]]:
-    with connection.wrap_database_errors:
-        joined = Transaction(driver_cursor(), connection.vendor == "postgresql")
-        joined.join(operation.locks())
-        type(operation).load(joined, [operation])
-        outcome = operation.apply(joined)
-        joined.flush()
-    return outcome, joined.reports
+        raise DatabaseUnavailable from error
+    return result

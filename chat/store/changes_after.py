@@ -1,6 +1,6 @@
-"""What changed in a channel since a number, read from its rows: how a gap is closed (P3).
+"""What changed in a channel since a number, read from its rows: gap repair (promise P3).
 
-Looks past expiry: what a subscriber should have seen a moment ago it still gets.
+Ignores expiry: a subscriber still gets what it should have seen a moment ago.
 """
 
 from typing import Final
@@ -15,12 +15,12 @@ from chat.store.reads import read
 from tokens.names import is_presence
 
 ACTIONS = {False: "add", True: "remove"}
-MAX_READ: Final = 1000  # changes at once: what is read stays bounded, however long the gap (P6)
+MAX_READ: Final = 1000  # changes at once: memory stays bounded, however long the gap (P6)
 MAX_MEMBER_BYTES: Final = 256 * 1024  # of member events at once, each with the whole list
 
 
 async def read_changes(channel: str, after: int) -> tuple[list[Change], int]:
-    """The changes with a greater number, in their order, and the number up to which they are all.
+    """The changes with a greater number, in order, and the number up to which none is missing.
 
     Raises SERVICE_UNAVAILABLE.
     """
@@ -33,8 +33,8 @@ def changes_after(channel: str, after: int) -> tuple[list[Change], int]:
         return [], after
     if head.number <= after:
         return [], head.number
-    # Bounded by a head read before: what is committed between the queries below may show in the
-    # later ones alone, and would count as all there is.
+    # Bounded by the head that is read first: a commit between the queries below shows in the later
+    # ones only, and what the earlier ones missed would be skipped.
     id, known = head.id, min(head.number, after + MAX_READ)
     between = {"channel_id": id, "number__gt": after, "number__lte": known}
     changed: list[tuple[int, events.Event, str | None]] = [
@@ -63,9 +63,9 @@ def changes_after(channel: str, after: int) -> tuple[list[Change], int]:
 
 
 def _messages(head: Channel, after: int) -> QuerySet[Message]:
-    """Those above `after`, in their order, by the index of ids: an index of numbers would cost a
-    quarter of each insert. Numbers rise with the ids and each message has its own: not more of the
-    last ones are above `after` than there were changes since."""
+    """Those above `after`, in order, by the index of ids: an index of numbers would cost a quarter
+    of each insert. Numbers rise with the ids, so those above `after` are among the last ones, and
+    are no more than there were changes since."""
     until = Message.objects.filter(channel_id=head.id, id__lte=head.last_message_id)
     before = until.order_by("-id").values_list("id", flat=True)[head.number - after :].first()
     return until.filter(id__gt=before or "", number__gt=after).order_by("id")
@@ -91,8 +91,8 @@ def _reaction_event(channel: str, row: Reaction) -> events.Event:
 def _member_events(
     channel: str, id: int, after: int, known: int
 ) -> list[tuple[int, events.Event, str | None]]:
-    """What became of each member, with the list as it is now. Where that is much, the last ones:
-    they too end with the true list, and a client is not closed for what it missed (P6)."""
+    """The last change of each member, with the list as it is now. Where that is much, only the last
+    ones: they end with the true list, too, and do not fill the client's send queue (P6)."""
     rows = Member.objects.filter(Q(removed=False) | Q(number__gt=after), channel_id=id)
     members = list(rows.order_by("joined"))
     listed = members_json(member_json(row.uid, row.umd) for row in members if not row.removed)

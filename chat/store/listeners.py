@@ -1,14 +1,14 @@
-"""Who is told of backend events once their change is committed: functions of this process, and the
-webhook's worker.
+"""Who is notified of a commit: receivers of backend events, the webhook's sender, the scheduler.
 
-Functions are connected to `backend_event` (docs/webhooks.md). They are called in the order of the
-commits, in one thread of their own, so that the slowest delays neither the writer nor the loop.
+Receivers are functions of this process that are connected to `backend_event` (docs/webhooks.md).
+They are called in the order of the commits, in one thread of their own: the slowest one delays
+neither the writer nor the event loop.
 """
 
 import logging
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from typing import Final
 
 from django.db import connections
@@ -19,37 +19,47 @@ from chat.store.reports import Report
 
 log = logging.getLogger("chat.receivers")
 
-WAITING: Final = 10_000  # events for the functions; what comes on top is dropped
-
-Waker = Callable[[Sequence[Report]], None]
+MAX_QUEUED: Final = 10_000  # events for the receivers; what comes on top is dropped
 
 backend_event = Signal()
-wakers: set[Waker] = set()
-"""Called in the thread that committed, where rows for the webhook were written."""
+report_listeners: set[Callable[[Sequence[Report]], object]] = set()
+"""Called in the thread that committed, with its backend events. They must not wait."""
+schedule_listeners: set[Callable[[float], object]] = set()
+"""Called in the thread that committed, with the seconds until what it scheduled is due. So the
+scheduler need not ask the database all the time."""
 
 
 def listening() -> bool:
-    """Whether anybody is to be told; where not, nothing is encoded and nothing written."""
+    """Whether anybody wants backend events; if not, none is encoded or written."""
     return bool(settings.WEBHOOK_URL or backend_event.receivers)
 
 
-def tell(reports: Sequence[Report]) -> None:
-    """Called after the commit, in the thread that committed. Never waits, never raises: what is
-    committed must not look as if it had failed."""
-    try:
-        for wake in tuple(wakers):
-            wake(reports)
-        if backend_event.receivers:
-            _calls.put(reports)
-    except Exception:  # the outermost edge
-        log.exception("%d events were told to nobody here", len(reports))
+def notify(reports: Sequence[Report]) -> None:
+    """Called after the commit, in the thread that committed."""
+    _call(report_listeners, reports)
+    if backend_event.receivers:
+        _call({_receivers.put}, reports)
 
 
-class Calls:
-    """The thread in which functions are called, begun with the first event."""
+def notify_scheduled(seconds: float) -> None:
+    """As `notify`, where something was scheduled that is due in so many seconds."""
+    _call(schedule_listeners, seconds)
+
+
+def _call[T](listeners: Set[Callable[[T], object]], value: T) -> None:
+    """Never raises: what is committed must not look as if it had failed."""
+    for listener in tuple(listeners):
+        try:
+            listener(value)
+        except Exception:  # the outermost edge
+            log.exception("A listener failed after the commit")
+
+
+class ReceiverThread:
+    """The thread that calls the receivers. It starts with the first event."""
 
     def __init__(self) -> None:
-        self._queue: queue.Queue[Report] = queue.Queue(WAITING)
+        self._queue: queue.Queue[Report] = queue.Queue(MAX_QUEUED)
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
 
@@ -73,4 +83,4 @@ class Calls:
                 connections.close_all()  # theirs; a pool would run dry
 
 
-_calls = Calls()
+_receivers = ReceiverThread()

@@ -1,7 +1,7 @@
 """Reads beside the event loop, in a small pool of threads of their own.
 
-Django's async ORM runs every query of a process in one thread (design.md section 4, "Database
-from async code"). A connection is given back after each job, else a pool of them runs dry.
+Django's async ORM runs every query of a process in one thread. A connection is given back after
+each job, else a pool of them runs dry.
 """
 
 import asyncio
@@ -13,24 +13,27 @@ from typing import Final
 from django.conf import settings
 from django.db import Error, connection, reset_queries
 
-from chat.protocol.errors import ErrorCode, ProtocolError
-from chat.store.postgres import STATEMENT_SECONDS, be_impatient
+from chat.store.databases import (
+    STATEMENT_TIMEOUT_SECONDS,
+    DatabaseUnavailable,
+    limit_statements,
+)
 
 THREADS: Final = 6
-UNAVAILABLE: Final = "The database does not answer; try again."
+UNANSWERED: Final = "The database does not answer; try again."
 
-_threads = ThreadPoolExecutor(THREADS, thread_name_prefix="reader", initializer=be_impatient)
+_threads = ThreadPoolExecutor(THREADS, thread_name_prefix="reader", initializer=limit_statements)
 
 
 async def read[**P, T](query: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """What `query` returns; raises SERVICE_UNAVAILABLE where the database does not answer within
-    STATEMENT_SECONDS, the wait for a thread included."""
+    """What `query` returns. Raises SERVICE_UNAVAILABLE where the database does not answer within
+    STATEMENT_TIMEOUT_SECONDS, the wait for a thread included."""
     job = partial(_run, query, *args, **kwargs)
     try:
-        async with asyncio.timeout(STATEMENT_SECONDS):
+        async with asyncio.timeout(STATEMENT_TIMEOUT_SECONDS):
             return await asyncio.get_running_loop().run_in_executor(_threads, job)
     except TimeoutError as error:
-        raise ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, UNAVAILABLE) from error
+        raise DatabaseUnavailable(UNANSWERED) from error
 
 
 def close_pool() -> None:
@@ -45,9 +48,9 @@ def _run[**P, T](query: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         return query(*args, **kwargs)
     except Error as error:
         connection.close()
-        raise ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, UNAVAILABLE) from error
+        raise DatabaseUnavailable(UNANSWERED) from error
     finally:
         if connection.vendor == "postgresql":  # SQLite's own costs more to open than to keep
             connection.close()
-        if settings.DEBUG:  # Django keeps the last 9,000 queries, and lets go of them by request
+        if settings.DEBUG:  # Django keeps the last 9,000 queries, and drops them by request
             reset_queries()

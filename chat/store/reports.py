@@ -1,27 +1,31 @@
-"""What the application's own backend is told: one function for each line of the table in section 16
-of protocol.md.
+"""Backend events: what the application's own backend is sent (protocol.md section 16). One function
+for each line of its table.
 
 Only shapes here. Raw JSON that a client sent is spliced in as it came; the rest is encoded once.
 """
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from msgspec import json
+from msgspec import Raw, Struct, json
 
 from chat.protocol import ids
-from chat.protocol.events import instant, meta, quote
+from chat.protocol.events import instant, meta
 from chat.protocol.publication import Source
 
 PROTOCOL_VERSION: Final = "1.13.0"
-NOTHING: Final = "null"
+NOBODY: Final = meta(None, "null")
 REACTED: Final = {
     "add": "hotsock.messageReactionAdded",
     "remove": "hotsock.messageReactionRemoved",
 }
+
+Time = datetime | str
+"""A time as the database's driver takes and gives it: SQLite's is text, which compares as text."""
 
 
 @dataclass(frozen=True)
@@ -48,71 +52,66 @@ class Report:
     @cached_property
     def body(self) -> bytes:
         """The whole event as JSON."""
-        return b'{"source":"hotsock.v1","type":%b,"metadata":%b,"data":%b,"dataType":%b}' % (
-            quote(self.type),
-            quote(self.metadata),
-            self.raw,
-            quote(self.data_type),
-        )
+        fields = {"source": "hotsock.v1", "type": self.type, "metadata": self.metadata}
+        return json.encode({**fields, "data": Raw(self.raw), "dataType": self.data_type})
 
 
-def connection(
-    type: str,
-    id: str,
-    connected_at: datetime,
-    disconnected_at: datetime | None,
-    *,
-    keep_alive: bool,
-    address: str,
-    uid: str | None,
-    umd: str,
-    user_agent: str,
-) -> Report:
-    """`connected`, `disconnected` or `connectionUpdated`; `umd` is JSON text, here and below."""
-    raw = _object(
-        id=quote(id),
-        connectedAt=_time(connected_at),
-        disconnectedAt=_time(disconnected_at),
-        keepAlive=quote(keep_alive),
-        sourceIp=quote(address),
-        uid=quote(uid),
-        umd=umd.encode(),
-        userAgent=quote(user_agent),
-    )
-    return Report(f"hotsock.{type}", "connection", id, _metadata(), raw)
+class ConnectionRow(NamedTuple):
+    """What is reported of a connection."""
+
+    id: str
+    connected_at: Time
+    claims: str
+    address: str
+    uid: str | None
+    umd: str
+    user_agent: str
+
+
+class _KeepAlive(Struct, gc=False, rename="camel"):
+    """What is reported of a connect token's claims."""
+
+    keep_alive: bool | None = None
+
+
+_keep_alive_decoder = json.Decoder(_KeepAlive)
+
+
+def connection(type: str, row: ConnectionRow, disconnected_at: datetime | None = None) -> Report:
+    """`connected`, `disconnected` or `connectionUpdated`."""
+    data = {
+        "id": row.id,
+        "connectedAt": _time(row.connected_at),
+        "disconnectedAt": _time(disconnected_at),
+        "keepAlive": bool(_keep_alive_decoder.decode(row.claims).keep_alive),
+        "sourceIp": row.address,
+        "uid": row.uid,
+        "umd": Raw(row.umd),
+        "userAgent": row.user_agent,
+    }
+    return _report(f"hotsock.{type}", "connection", data, stream=row.id)
 
 
 def subscription(type: str, channel: str, connection_id: str, uid: str | None, umd: str) -> Report:
-    """`subscribed` or `unsubscribed`."""
-    raw = _object(
-        channel=quote(channel),
-        connectionId=quote(connection_id),
-        uid=quote(uid),
-        umd=umd.encode(),
-    )
-    return Report(f"hotsock.{type}", "subscription", channel, _metadata(channel=channel), raw)
+    """`subscribed` or `unsubscribed`; `umd` is JSON text, here and below."""
+    data = {"channel": channel, "connectionId": connection_id, "uid": uid, "umd": Raw(umd)}
+    return _report(f"hotsock.{type}", "subscription", data, channel=channel)
 
 
 def channel_updated(channel: str, subscriptions: int) -> Report:
-    raw = _object(name=quote(channel), subscriptionsCount=quote(subscriptions))
-    metadata = _metadata(channel=channel)
-    return Report("hotsock.channelUpdated", "channel", channel, metadata, raw)
+    data = {"name": channel, "subscriptionsCount": subscriptions}
+    return _report("hotsock.channelUpdated", "channel", data, channel=channel)
 
 
 def message_published(
-    channel: str,
-    event: str,
-    id: str,
-    data: bytes,
-    sender: bytes | None,
-    source: Source,
+    channel: str, event: str, id: str, data: bytes, sender: bytes | None, source: Source
 ) -> Report:
     """`sender` is the message's `meta`, None where the server published it."""
-    raw = _object(channel=quote(channel), event=quote(event), id=quote(id), data=data)
+    raw: dict[str, object] = {"channel": channel, "event": event, "id": id, "data": Raw(data)}
     if sender is not None and sender != NOBODY:
-        raw = b'%b,"meta":%b}' % (raw[:-1], sender)
-    metadata = _metadata(channel=channel, event=event, requestId=_new_id(), **_asked(source))
-    return Report("hotsock.messagePublished", "message", channel, metadata, raw)
+        raw["meta"] = Raw(sender)
+    request = {"event": event, "requestId": _new_id(), **_request(source)}
+    return _report("hotsock.messagePublished", "message", raw, channel=channel, **request)
 
 
 def reaction_changed(
@@ -124,63 +123,65 @@ def reaction_changed(
     uid: str,
     umd: str,
     created_at: datetime,
-    expires_at: datetime | None,
+    expires_at: Time | None,
     source: Source,
 ) -> Report:
     """`action` is `add` or `remove`; `id` names the change; `expires_at` is the message's."""
-    raw = _object(
-        channel=quote(channel),
-        messageId=quote(message_id),
-        id=quote(id),
-        reaction=quote(reaction),
-        uid=quote(uid),
-        umd=umd.encode(),
-        createdAt=_time(created_at),
-        expiresAt=_time(expires_at),
-    )
-    metadata = _metadata(channel=channel, reaction=reaction, requestId=_new_id(), **_asked(source))
-    return Report(REACTED[action], "messageReaction", channel, metadata, raw)
+    data = {
+        "channel": channel,
+        "messageId": message_id,
+        "id": id,
+        "reaction": reaction,
+        "uid": uid,
+        "umd": Raw(umd),
+        "createdAt": _time(created_at),
+        "expiresAt": _time(expires_at),
+    }
+    request = {"reaction": reaction, "requestId": _new_id(), **_request(source)}
+    return _report(REACTED[action], "messageReaction", data, channel=channel, **request)
 
 
 def member_changed(type: str, channel: str, uid: str, umd: str, members: bytes) -> Report:
     """`type` is the member event's name; `members` is the list afterwards, JSON."""
-    raw = _object(uid=quote(uid), umd=umd.encode(), members=members)
-    return Report(type, "channelMember", channel, _metadata(channel=channel), raw)
+    data = {"uid": uid, "umd": Raw(umd), "members": Raw(members)}
+    return _report(type, "channelMember", data, channel=channel)
 
 
 def storage_updated(
     channel: str,
     key: str,
-    data: bytes,
-    previous: bytes,
-    writer: bytes,
-    expires_at: datetime | None,
+    data: bytes | None,
+    previous: bytes | None,
+    writer: bytes | None,
+    expires_at: Time | None,
     source: Source | None,
 ) -> Report:
-    """`data` and `previous` are JSON, `null` where nothing is set; `writer` is the entry's `meta`.
+    """`data` and `previous` are JSON, None where nothing is set; `writer` is the entry's `meta`.
     `source` None: the entry has expired, nobody changed it."""
-    raw = _object(
-        channel=quote(channel),
-        key=quote(key),
-        data=data,
-        dataPrevious=previous,
-        expired=quote(source is None),
-        expiresAt=_time(expires_at),
-        meta=writer,
+    raw = {
+        "channel": channel,
+        "key": key,
+        "data": Raw(data or b"null"),
+        "dataPrevious": Raw(previous or b"null"),
+        "expired": source is None,
+        "expiresAt": _time(expires_at),
+        "meta": Raw(writer or b"null"),
+    }
+    request = {"key": key, **_request(source)}
+    return _report(
+        "hotsock.channelStorageUpdated", "channelStorage", raw, channel=channel, **request
     )
-    metadata = _metadata(channel=channel, key=key, **_asked(source))
-    return Report("hotsock.channelStorageUpdated", "channelStorage", channel, metadata, raw)
 
 
-NOBODY: Final = meta(None, NOTHING)
+def _report(
+    type: str, data_type: str, data: Mapping[str, object], stream: str = "", **metadata: str
+) -> Report:
+    stated = {"hotsockVersion": PROTOCOL_VERSION, **metadata}
+    return Report(type, data_type, stream or metadata["channel"], stated, json.encode(data))
 
 
-def _metadata(**more: str) -> dict[str, str]:
-    return {"hotsockVersion": PROTOCOL_VERSION, **more}
-
-
-def _asked(source: Source | None) -> dict[str, str]:
-    """Who asked; "" for what there is none of."""
+def _request(source: Source | None) -> dict[str, str]:
+    """Where the request came from; "" for what there is none of."""
     return {
         "connectionId": source.connection_id if source else "",
         "sourceIp": source.address if source else "",
@@ -189,13 +190,10 @@ def _asked(source: Source | None) -> dict[str, str]:
     }
 
 
-def _object(**fields: bytes) -> bytes:
-    """An object of these fields, each JSON already."""
-    return b"{%b}" % b",".join(b'"%b":%b' % (name.encode(), raw) for name, raw in fields.items())
-
-
-def _time(moment: datetime | None) -> bytes:
-    return quote(None if moment is None else instant(moment))
+def _time(moment: Time | None) -> str | None:
+    if isinstance(moment, str):
+        moment = datetime.fromisoformat(moment).replace(tzinfo=UTC)
+    return None if moment is None else instant(moment)
 
 
 def _new_id() -> str:

@@ -1,40 +1,66 @@
-"""Group commit: whatever waits becomes one transaction, and is announced once it is committed.
+"""Group commit: all operations that wait become one transaction, and are announced once it is
+committed.
 
-Every write of the running server goes through here (design.md section 4, "Store, then
-announce"). While one batch commits the next one gathers: latency is one commit, throughput is
-many operations a commit. It never lingers for more.
+Every write of the running server goes through here. While one batch commits, the next one fills:
+latency is one commit, throughput is many operations a commit. It never lingers for more.
 """
 
 import asyncio
 import contextlib
+import logging
 import queue
+import sqlite3
+import sys
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
+import psycopg
 from django.db import connection
+from psycopg.errors import InvalidParameterValue
 
 from chat.fanout.announcements import Announcement
 from chat.protocol.errors import ErrorCode, ProtocolError
-from chat.store.commit import Away, Outcome, commit
+from chat.store.databases import (
+    UNAVAILABLE,
+    DatabaseUnavailable,
+    StatementTimeout,
+    limit_statements,
+)
+from chat.store.listeners import notify, notify_scheduled
 from chat.store.operations import Operation
-from chat.store.outside_commits import POLL_SECONDS, OutsideCommits
-from chat.store.postgres import be_impatient
+from chat.store.operations.base import load_all
+from chat.store.transaction import Cursor, Transaction, driver_cursor
+
+log = logging.getLogger("chat.writer")
 
 MAX_BATCH: Final = 500
+POLL_SECONDS: Final = 0.25  # between two looks for commits of other processes, on SQLite
+INTEGRITY: Final = (sqlite3.IntegrityError, psycopg.IntegrityError)
+STATUS_POLL_SECONDS: Final = 0.05
+UNDECIDED_SECONDS: Final = 20.0  # idle_in_transaction_session_timeout ends it long before
+STATUS: Final = "SELECT pg_xact_status(%s::xid8)"
+STORED: Final = "SELECT count(*) FROM chat_message WHERE id = ANY(%s)"
 
-Told = Callable[[Any, Outcome], object]
+type OnDone[Result] = Callable[[Result | ProtocolError], object]
 """Called on the event loop once the operation is committed and announced, or was refused."""
-Pending = tuple[Operation, Told]
+Pending = tuple[Operation[Any], OnDone[Any]]
+OnOutage = Callable[[], bool]
+"""Called again and again while the outcome of a COMMIT is unknown, because the database does not
+answer; False: give up."""
+
+
+# --- the queue ----------------------------------------------------------------------------------
 
 
 class Writer:
-    """A queue, and the thread that empties it into the database.
+    """A queue, and the thread that commits what is in it.
 
     `announce` is called on the event loop for all that was committed, in the order of the commit,
-    before anyone who waits for an operation learns of it. `notice` is called there when, on
-    SQLite, somebody else has committed something.
+    before the caller of an operation gets its result. `notice` is called there when, on SQLite,
+    another process has committed something.
     """
 
     def __init__(
@@ -46,76 +72,51 @@ class Writer:
         self._loop = loop
         self._announce = announce
         self._outside = OutsideCommits(lambda: loop.call_soon_threadsafe(notice))
-        self._queue: queue.SimpleQueue[Pending | None] = queue.SimpleQueue()
-        self._ending = False
+        self._queue: queue.SimpleQueue[Pending | None] = queue.SimpleQueue()  # None ends it
+        self._stopping = False
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
-    async def submit(self, operation: Operation) -> Any:
-        """What the operation gives, once it is committed and announced.
+    async def submit[Result](self, operation: Operation[Result]) -> Result:
+        """The operation's result, once it is committed and announced.
 
         Raises the ProtocolError with which it was refused: SERVICE_UNAVAILABLE where the database
-        did not take it, or the writer has been stopped. Being cancelled does not undo it.
+        did not take it, or the writer has been stopped. Cancelling the caller does not undo it.
         """
-        future: asyncio.Future[Any] = self._loop.create_future()
-        self.put(operation, partial(_answer, future))
+        future: asyncio.Future[Result] = self._loop.create_future()
+        self.put(operation, partial(_resolve, future))
         return await future
 
-    def put(self, operation: Operation, told: Told) -> None:
-        """As `submit`, for whoever puts several before the first is committed: they are committed
-        in the order in which they were put. Raises ProtocolError where the writer has been
-        stopped; all else comes to `told`."""
-        if self._ending:
+    def put[Result](self, operation: Operation[Result], on_done: OnDone[Result]) -> None:
+        """As `submit`, for a caller that puts several before the first is committed: they are
+        committed in this order. Raises ProtocolError where the writer has been stopped; any other
+        refusal goes to `on_done`."""
+        if self._stopping:
             raise ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, "The server is shutting down.")
-        self._queue.put((operation, told))
+        self._queue.put((operation, on_done))
 
     async def stop(self) -> None:
         """Returns when all that was submitted before is committed and the thread has ended."""
-        self._ending = True
+        self._stopping = True
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
 
     def _run(self) -> None:
-        be_impatient()
+        limit_statements()
         try:
-            while batch := self._gather():
-                outcomes = commit([operation for operation, _ in batch], self._refuse_others)
+            while (first := self._wait_for_first()) is not None:
+                batch = [first, *self._take(MAX_BATCH - 1)]
+                outcomes = commit([operation for operation, _ in batch], self._refuse_backlog)
                 self._loop.call_soon_threadsafe(self._settle, batch, outcomes)
-                if isinstance(outcomes[-1], Away):
-                    self._refuse_others()
+                if isinstance(outcomes[-1], DatabaseUnavailable):
+                    self._refuse_backlog()
         finally:
             connection.close()
 
-    def _refuse_others(self) -> bool:
-        """All that waits behind what the database did not take: each batch would wait as long as
-        this one did. Tells whether the writer goes on."""
-        refused: list[Pending] = []
-        with contextlib.suppress(queue.Empty):
-            while (pending := self._queue.get_nowait()) is not None:
-                refused.append(pending)
-            self._queue.put(None)
-        if refused:
-            self._loop.call_soon_threadsafe(self._settle, refused, [Away() for _ in refused])
-        return not self._ending
-
-    def _gather(self) -> list[Pending]:
-        """All that waits, up to MAX_BATCH; waits for the first. Empty: it is time to end."""
-        first = self._first()
-        if first is None:
-            return []
-        batch = [first]
-        while len(batch) < MAX_BATCH and not self._queue.empty():
-            following = self._queue.get()
-            if following is None:
-                self._queue.put(None)
-                break
-            batch.append(following)
-        return batch
-
-    def _first(self) -> Pending | None:
-        """Looks, while it waits, for what others have committed."""
+    def _wait_for_first(self) -> Pending | None:
+        """Meanwhile looks for commits of other processes."""
         if connection.vendor != "sqlite":
             return self._queue.get()
         while True:
@@ -123,18 +124,213 @@ class Writer:
             with contextlib.suppress(queue.Empty):
                 return self._queue.get(timeout=POLL_SECONDS)
 
-    def _settle(self, batch: list[Pending], outcomes: list[Outcome]) -> None:
-        for (operation, told), outcome in zip(batch, outcomes, strict=True):
+    def _take(self, limit: int) -> list[Pending]:
+        """What is in the queue, `limit` at most. Its end stays there."""
+        taken: list[Pending] = []
+        while len(taken) < limit and not self._queue.empty():
+            pending = self._queue.get()
+            if pending is None:
+                self._queue.put(None)
+                break
+            taken.append(pending)
+        return taken
+
+    def _refuse_backlog(self) -> bool:
+        """Refuses all that waits while the database is unavailable: each batch would wait as long
+        as the one before it did. Gives whether the writer goes on."""
+        if backlog := self._take(sys.maxsize):
+            refusals = [DatabaseUnavailable() for _ in backlog]
+            self._loop.call_soon_threadsafe(self._settle, backlog, refusals)
+        return not self._stopping
+
+    def _settle(self, batch: list[Pending], outcomes: Sequence[object]) -> None:
+        for (operation, on_done), outcome in zip(batch, outcomes, strict=True):
             if not isinstance(outcome, ProtocolError):
                 for item in operation.announced:
                     self._announce(item)
-            told(operation, outcome)
+            on_done(outcome)
 
 
-def _answer(future: "asyncio.Future[Any]", operation: Operation, outcome: Outcome) -> None:
+def _resolve[Result](future: "asyncio.Future[Result]", outcome: Result | ProtocolError) -> None:
     if future.done():  # its caller is gone
         return
     if isinstance(outcome, ProtocolError):
         future.set_exception(outcome)
     else:
         future.set_result(outcome)
+
+
+class OutsideCommits:
+    """Notices that another connection than this thread's has committed to the SQLite database, by
+    the database's count of commits: 3 µs to read."""
+
+    def __init__(self, notice: Callable[[], object]) -> None:
+        self._notice = notice
+        self._seen: tuple[object, int] | None = None
+        self._due = 0.0
+
+    def look(self) -> None:
+        """Not within a transaction; at most each POLL_SECONDS, however often it is called."""
+        now = time.monotonic()
+        if now < self._due or connection.connection is None:
+            return
+        self._due = now + POLL_SECONDS
+        with contextlib.suppress(sqlite3.Error):  # the next write finds out, and says so
+            self._compare()
+
+    def _compare(self) -> None:
+        driver = connection.connection  # a new one counts anew
+        seen = (driver, driver.execute("PRAGMA data_version").fetchone()[0])
+        if seen != self._seen:
+            self._seen = seen
+            self._notice()
+
+
+# --- one batch ----------------------------------------------------------------------------------
+
+
+def commit(
+    operations: Sequence[Operation[object]], on_outage: OnOutage = lambda: True
+) -> list[object]:
+    """Applies and commits; gives for each operation its result, or the ProtocolError with which it
+    was refused.
+
+    A batch that fails for what is in it is retried one by one, so that a bad operation fails
+    alone. Runs in a thread that keeps its own database connection.
+    """
+    try:
+        with connection.wrap_database_errors:
+            transaction, outcomes = _commit_batch(operations, on_outage)
+    except DatabaseUnavailable as error:
+        log.error("A batch of %d was not committed: %s", len(operations), error.__cause__)
+        return [DatabaseUnavailable() for _ in operations]
+    except Exception:
+        _roll_back()
+        if len(operations) > 1:
+            return _commit_each(operations, on_outage)
+        log.exception("%s was not committed", type(operations[0]).__name__)
+        return [ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, UNAVAILABLE)]
+    if transaction.reports:
+        notify(transaction.reports)
+    if transaction.due is not None:
+        notify_scheduled((transaction.due - transaction.now).total_seconds())
+    return outcomes
+
+
+def _commit_each(operations: Sequence[Operation[object]], on_outage: OnOutage) -> list[object]:
+    """Once the database is unavailable the rest is not tried: each would wait for it anew."""
+    outcomes: list[object] = []
+    for operation in operations:
+        unavailable = outcomes and isinstance(outcomes[-1], DatabaseUnavailable)
+        outcomes += [DatabaseUnavailable()] if unavailable else commit([operation], on_outage)
+    return outcomes
+
+
+def _commit_batch(
+    operations: Sequence[Operation[object]], on_outage: OnOutage
+) -> tuple[Transaction, list[object]]:
+    transaction = _begin(set[str]().union(*(operation.locks() for operation in operations)))
+    try:
+        outcomes = _apply(transaction, operations)
+    except StatementTimeout as error:
+        connection.close()
+        raise DatabaseUnavailable from error
+    try:
+        transaction.execute("COMMIT")
+    except INTEGRITY:  # references are checked only now
+        raise
+    except Exception as error:
+        _roll_back()
+        if isinstance(error, StatementTimeout):  # to ask what became of it may take as long again
+            on_outage()
+        if not _took_effect(transaction, on_outage):
+            raise DatabaseUnavailable from error
+        log.warning("A batch of %d was committed, but not answered: %s", len(operations), error)
+    return transaction, outcomes
+
+
+def _begin(names: set[str], *, reconnect: bool = True) -> Transaction:
+    """A transaction with these channels locked. A connection that was lost is replaced once."""
+    cursor, postgresql = _cursor(), connection.vendor == "postgresql"
+    try:
+        transaction = Transaction(cursor, postgresql)
+        transaction.begin(names)
+        return transaction
+    except Exception as error:
+        _roll_back()
+        if not (postgresql and reconnect) or isinstance(error, StatementTimeout):
+            raise DatabaseUnavailable from error
+    connection.close()
+    return _begin(names, reconnect=False)
+
+
+def _apply(transaction: Transaction, operations: Sequence[Operation[object]]) -> list[object]:
+    load_all(transaction, operations)
+    outcomes: list[object] = []
+    for operation in operations:
+        try:
+            outcomes.append(operation.perform(transaction))
+        except ProtocolError as refusal:
+            outcomes.append(refusal)
+    if transaction.created:
+        done = zip(operations, outcomes, strict=True)
+        used = [each.locks() for each, outcome in done if not isinstance(outcome, ProtocolError)]
+        transaction.keep_channels(set[str]().union(*used))
+    transaction.flush()
+    return outcomes
+
+
+def _took_effect(transaction: Transaction, on_outage: OnOutage) -> bool:
+    """Whether a transaction was committed though its connection broke meanwhile (promise P1).
+
+    Nobody knows before the database is back, so this takes as long as the outage.
+    """
+    undecided_until = time.monotonic() + UNDECIDED_SECONDS
+    while transaction.postgresql:
+        try:
+            # In progress: its server process has not noticed yet, or waits for a COMMIT that is
+            # lost, until it may be idle no longer.
+            status = _status(transaction)
+            if status != "in progress" or time.monotonic() > undecided_until:
+                return status == "committed" and _holds_messages(transaction)
+        except InvalidParameterValue:  # its number is not given yet: a crash has undone it all
+            return False
+        except (psycopg.Error, DatabaseUnavailable):
+            connection.close()
+            if not on_outage():
+                return False
+            undecided_until = time.monotonic() + UNDECIDED_SECONDS
+        time.sleep(STATUS_POLL_SECONDS)
+    return False
+
+
+def _status(transaction: Transaction) -> object:
+    return _cursor().execute(STATUS, [transaction.xid]).fetchall()[0][0]
+
+
+def _holds_messages(transaction: Transaction) -> bool:
+    """After a crash the number of what was never written may be given to another transaction."""
+    stored = [row[0] for row in transaction.rows.get("message", ())]
+    return _cursor().execute(STORED, [stored]).fetchall()[0][0] == len(stored)
+
+
+def _cursor() -> Cursor:
+    """Where there is no connection, the pool has waited 2 s for one: the caller retries."""
+    try:
+        connection.ensure_connection()
+    except Exception as error:
+        connection.close()
+        raise DatabaseUnavailable from error
+    return driver_cursor()
+
+
+def _roll_back() -> None:
+    """Leaves the connection ready for the next batch, whatever state it is in."""
+    if connection.connection is None:
+        return
+    try:
+        if connection.vendor == "postgresql" or connection.connection.in_transaction:
+            connection.connection.execute("ROLLBACK")
+    except Exception:  # it is gone: a new one is made when it is needed
+        log.warning("The database connection was lost; making a new one")
+        connection.close()

@@ -1,7 +1,8 @@
-"""The rows that the webhook is still to be told: whose turn it is, and what became of it.
+"""The queue of backend events for the webhook, as rows: whose turn it is, and what became of it.
 
-The events of a stream are delivered by one process at a time, the oldest first: whoever moves the
-due time of the oldest ahead has all of the stream until then. What is parked is out of the way.
+The events of a stream are delivered by one process at a time, the oldest first: moving the due time
+of the oldest one ahead claims its whole stream until then. A parked event has no due time, and
+holds up nothing.
 """
 
 import random
@@ -13,15 +14,16 @@ from django.db.models.functions import Now
 
 from chat.models import BackendEvent
 from chat.store.operations import Operation
-from chat.store.transaction import Transaction
+from chat.store.transaction import Transaction, marks
 
 CLAIM_SECONDS: Final = 20
-RUN: Final = 20  # events that a claim brings
-SURVEY: Final = 500  # events looked at to find the streams that have one due
+BATCH: Final = 20  # events in a claim
+MAX_DUE: Final = 500  # events looked at to find the streams that have one due
 FIRST_RETRY_SECONDS: Final = 1.0
 LAST_RETRY_SECONDS: Final = 3600.0
 GIVE_UP_SECONDS: Final = 24 * 3600
 MAX_ERROR: Final = 256
+GONE: Final = "HTTP 410"  # the receiver will never take this one
 
 OLDEST: Final = (
     "SELECT id, webhook_id, body, attempts, next_attempt_at <= ? FROM chat_backendevent"
@@ -31,13 +33,14 @@ CLAIM: Final = (
     "UPDATE chat_backendevent SET next_attempt_at = ?"
     " WHERE id = ? AND next_attempt_at <= ? RETURNING id"
 )
+LOCK: Final = "SELECT id FROM chat_backendevent WHERE id = ?"
 POSTPONE: Final = (
     "UPDATE chat_backendevent SET next_attempt_at = oldest.next_attempt_at"
     " FROM (SELECT next_attempt_at FROM chat_backendevent WHERE id = ?) AS oldest"
     " WHERE id IN ({}) AND chat_backendevent.next_attempt_at < oldest.next_attempt_at"
 )
-DELIVERED: Final = "DELETE FROM chat_backendevent WHERE id IN ({})"
-FAILED: Final = (
+DELETE: Final = "DELETE FROM chat_backendevent WHERE id IN ({})"
+FAIL: Final = (
     "UPDATE chat_backendevent SET attempts = attempts + 1, last_error = ?,"
     " next_attempt_at = CASE WHEN created_at <= ? THEN NULL ELSE ? END"
     " WHERE id = ? RETURNING next_attempt_at IS NULL"
@@ -48,7 +51,7 @@ RELEASE: Final = (
 )
 
 
-class Waiting(NamedTuple):
+class QueuedEvent(NamedTuple):
     """An event to be sent; `attempts` have failed."""
 
     id: int
@@ -58,90 +61,79 @@ class Waiting(NamedTuple):
 
 
 @dataclass(slots=True, frozen=True)
-class Run:
-    """The oldest events of a stream, its own for CLAIM_SECONDS."""
+class Batch:
+    """The oldest events of a stream, claimed for CLAIM_SECONDS."""
 
     stream: str
-    events: list[Waiting]
+    events: list[QueuedEvent]
 
 
 def due() -> list[tuple[int, str]]:
-    """The ids and streams of events whose time has come, SURVEY at most."""
+    """The ids and streams of events whose time has come, MAX_DUE at most."""
     rows = BackendEvent.objects.filter(next_attempt_at__lte=Now()).order_by("next_attempt_at")
-    return list(rows.values_list("id", "stream")[:SURVEY])
+    return list(rows.values_list("id", "stream")[:MAX_DUE])
 
 
 @dataclass(slots=True)
-class Claim(Operation):
-    """Gives a run of each of these streams whose oldest event is due and nobody else's.
+class Claim(Operation[list[Batch]]):
+    """Gives a batch of each of these streams whose oldest event is due and not claimed.
 
-    `streams` -> events of it that a survey found: they are put off until the oldest one's time, so
-    that the next survey finds others.
+    `streams` -> events of it that `due` found: they are postponed to the oldest one's time, so
+    that the next look finds other streams.
     """
 
     streams: Mapping[str, Collection[int]]
 
-    def apply(self, transaction: Transaction) -> list[Run]:
-        runs = (_claim(transaction, *item) for item in self.streams.items())
-        return [run for run in runs if run is not None]
+    def apply(self, transaction: Transaction) -> list[Batch]:
+        batches = (_claim(transaction, *item) for item in self.streams.items())
+        return [batch for batch in batches if batch is not None]
 
 
-def _claim(transaction: Transaction, stream: str, found: Collection[int]) -> Run | None:
+def _claim(transaction: Transaction, stream: str, found: Collection[int]) -> Batch | None:
     now = transaction.moment(transaction.now)
-    rows = transaction.select(OLDEST, [now, stream, RUN])
+    rows: list[tuple[int, str, str, int, bool]] = transaction.select(OLDEST, [now, stream, BATCH])
     if not rows:
         return None
     oldest, *_, is_due = rows[0]
     until = transaction.after(CLAIM_SECONDS)
-    claimed = is_due and transaction.select(CLAIM, [until, oldest, now])
-    if found and _stays(transaction, oldest):
-        transaction.execute(POSTPONE.format(_marks(found)), [oldest, *found])
-    return Run(stream, [Waiting(*row[:4]) for row in rows]) if claimed else None
-
-
-def _stays(transaction: Transaction, id: int) -> bool:
-    """Whether an event is there until the commit. One that another process settles at this moment
-    makes the next one due, which must not be put off after that."""
-    sql = "SELECT id FROM chat_backendevent WHERE id = ?"
-    if transaction.postgresql:
-        sql += " FOR UPDATE SKIP LOCKED"
-    return bool(transaction.select(sql, [id]))
+    claimed = is_due and bool(transaction.select(CLAIM, [until, oldest, now]))
+    # An event that another process settles at this moment makes the next one due, which must not
+    # be postponed after that: so this one must stay until the commit.
+    lock = f"{LOCK} FOR UPDATE SKIP LOCKED" if transaction.postgresql else LOCK
+    if found and bool(transaction.select(lock, [oldest])):
+        transaction.execute(POSTPONE.format(marks(found)), [oldest, *found])
+    return Batch(stream, [QueuedEvent(*row[:4]) for row in rows]) if claimed else None
 
 
 @dataclass(slots=True)
-class Settle(Operation):
-    """Ends a run: some are delivered and, where one was not, why.
+class Settle(Operation[bool]):
+    """Ends a claim: some events are delivered and, where one failed, why.
 
-    That one is tried again, later each time, until it is a day old; then it is parked. Gives
-    whether it was. Whatever else comes first in the stream is due now.
+    That one is retried, later each time, until it is a day old; then, or where it is GONE, it is
+    parked. Gives whether it is. Any other event that comes first in the stream now is due at once.
     """
 
     stream: str
     delivered: Sequence[int]
-    failed: Waiting | None = None
+    failed: QueuedEvent | None = None
     error: str = ""
-    for_good: bool = False
 
     def apply(self, transaction: Transaction) -> bool:
         if self.delivered:
-            marks = _marks(self.delivered)
-            transaction.execute(DELIVERED.format(marks), list(self.delivered))
+            transaction.execute(DELETE.format(marks(self.delivered)), self.delivered)
         parked = self.failed is not None and self._fail(transaction, self.failed)
         if parked or self.failed is None:
-            now = transaction.moment(transaction.now)
-            transaction.execute(RELEASE, [now, self.stream])
+            transaction.execute(RELEASE, [transaction.moment(transaction.now), self.stream])
         return parked
 
-    def _fail(self, transaction: Transaction, event: Waiting) -> bool:
+    def _fail(self, transaction: Transaction, event: QueuedEvent) -> bool:
         """Whether it is parked."""
-        too_old = transaction.after(0 if self.for_good else -GIVE_UP_SECONDS)
-        again = transaction.after(retry_seconds(event.attempts))
-        found = transaction.select(FAILED, [self.error[:MAX_ERROR], too_old, again, event.id])
-        return bool(found and found[0][0])
-
-
-def _marks(values: Collection[int]) -> str:
-    return ",".join("?" * len(values))
+        too_old = transaction.after(0 if self.error == GONE else -GIVE_UP_SECONDS)
+        retry_at = transaction.after(retry_seconds(event.attempts))
+        parked: list[tuple[bool]] = transaction.select(
+            FAIL, [self.error[:MAX_ERROR], too_old, retry_at, event.id]
+        )
+        return bool(parked and parked[0][0])
 
 
 def retry_seconds(failed: int) -> float:

@@ -20,7 +20,7 @@ from chat.models import (
     Subscription,
 )
 from chat.protocol import ids
-from chat.store.operations import SetStorage, StoreMessage
+from chat.store.operations import PublishMessage, SetStorage
 from chat.store.operations.schedules import encode
 
 NOW = datetime.now(UTC)
@@ -93,7 +93,7 @@ def schedule(
 ) -> Schedule:
     """A message or, with a `key`, a storage write; by Jim, unless it is the server's."""
     sent = {"uid": "jim", "umd": "null", "meta": b'{"uid":"jim","umd":null}', "store": -1, **fields}
-    make: Any = SetStorage if "key" in fields else partial(StoreMessage, event="chat")
+    make: Any = SetStorage if "key" in fields else partial(PublishMessage, event="chat")
     work = make(channel=to, data=data.encode() or None, **sent)
     return Schedule.objects.create(
         id=ids.new_id(next(numbers)),

@@ -14,10 +14,8 @@ from chat.cluster.memory_broker import MemoryBroker
 from chat.fanout.hub import Hub
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.runtime.recurring import repeat
-from chat.store import outside_commits
-from chat.store.commit import commit
-from chat.store.outside_commits import OutsideCommits
-from chat.store.writer import Writer
+from chat.store import writer as writers
+from chat.store.writer import OutsideCommits, Writer, commit
 from tests.support.client import eventually
 from tests.support.databases import in_thread
 from tests.support.written import do, store
@@ -34,7 +32,7 @@ def elsewhere() -> None:
 
 @pytest.fixture
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outside_commits, "POLL_SECONDS", 0)
+    monkeypatch.setattr(writers, "POLL_SECONDS", 0)
 
 
 @pytest.mark.usefixtures("sqlite", "_at_once")

@@ -13,8 +13,8 @@ from chat.fanout.send_queue import PORTION_BYTES
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.session import Session
 from chat.runtime.node import Node
-from chat.store.operations import Operation, StoreMessage
-from chat.store.writer import Told
+from chat.store.operations import Operation, PublishMessage
+from chat.store.writer import OnDone
 from tests.support.client import compact
 from tests.support.live import Recorder, live
 from tokens.claims import parse_claims
@@ -91,14 +91,14 @@ async def test_ephemeral_messages_leave_before_whatever_comes_behind_them(
 async def test_so_many_messages_wait_for_the_writer_and_no_more(
     here: Node, channel: str, monkeypatch: pytest.MonkeyPatch, refused: bool
 ) -> None:
-    put: list[tuple[Any, Told]] = []
+    put: list[tuple[Any, OnDone[Any]]] = []
     others = here.writer.put
 
-    def record(operation: Operation, told: Told) -> None:
-        if isinstance(operation, StoreMessage):
-            put.append((operation, told))
+    def record(operation: Operation[Any], on_done: OnDone[Any]) -> None:
+        if isinstance(operation, PublishMessage):
+            put.append((operation, on_done))
         else:
-            others(operation, told)
+            others(operation, on_done)
 
     monkeypatch.setattr(here.writer, "put", record)
     frame_loop = opened(here, channel, chat={**ANYTHING, "store": 60})
@@ -106,10 +106,10 @@ async def test_so_many_messages_wait_for_the_writer_and_no_more(
     frame_loop.receive(coming)
     assert len(put) == MAX_STORING
     outcome = ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, "Away.") if refused else "id"
-    for operation, told in put[:]:
+    for _, on_done in put[:]:
         await asyncio.sleep(0)
         assert len(put) == MAX_STORING
-        told(operation, outcome)
+        on_done(outcome)
     assert isinstance(frame_loop._handling, asyncio.Task)
     await frame_loop._handling
     assert [operation.data for operation, _ in put] == [b"%d" % number for number in range(20)]

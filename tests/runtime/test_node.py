@@ -17,6 +17,7 @@ from chat.models import Connection, Node, Subscription
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.runtime import connection as connections
 from chat.runtime import node as nodes
+from tests.support.configuring import Setter
 from tests.support.databases import default_database, in_thread
 from tests.support.live import live, recording
 from tests.support.written import do, node, opening, subscribing
@@ -44,7 +45,7 @@ class Away:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._patch = monkeypatch
-        self._patch.setattr("chat.store.commit._cursor", self._refuse)
+        self._patch.setattr("chat.store.writer._cursor", self._refuse)
 
     def _refuse(self) -> Any:
         raise OSError("away")
@@ -106,8 +107,8 @@ def test_rows_of_processes_that_have_ended_are_removed_at_start(
     assert Subscription.objects.filter(channel__name=channel).exists() is stays
 
 
-async def test_the_lease_is_renewed(database: str, settings: Settings) -> None:
-    settings.NODE_LEASE_SECONDS = 1
+async def test_the_lease_is_renewed(database: str, set_chat: Setter) -> None:
+    set_chat(NODE_LEASE_SECONDS=1)
     node = nodes.Node()
     await node.start()
     first = (await in_thread(Node.objects.get)).lease_until

@@ -14,14 +14,14 @@ from chat.models import Channel, Message
 from chat.protocol import events
 from chat.store import changes_after as catchup
 from chat.store.changes_after import changes_after
-from chat.store.commit import commit
-from chat.store.operations import SetReaction, StoreMessage
+from chat.store.operations import PublishMessage, SetReaction
+from chat.store.writer import commit
 
 META = events.meta("jim", '{"a":1}')
 
 
-def store(channel: str, data: str = "null", meta: bytes | None = META) -> StoreMessage:
-    return StoreMessage(channel, "chat", data.encode(), "jim", '{"a":1}', meta, -1)
+def store(channel: str, data: str = "null", meta: bytes | None = META) -> PublishMessage:
+    return PublishMessage(channel, "chat", data.encode(), "jim", '{"a":1}', meta, -1)
 
 
 def react(channel: str, message: str, reaction: str, action: str = "add") -> SetReaction:
@@ -36,7 +36,7 @@ def committed(*operations: Any) -> list[Change]:
     return [operation.change for operation in operations]
 
 
-def told(changes: list[Change]) -> list[tuple[int, int, dict[str, Any]]]:
+def shown(changes: list[Change]) -> list[tuple[int, int, dict[str, Any]]]:
     """Their numbers and frames, but for the ids that a reaction's change gets anew."""
     frames = []
     for change in changes:
@@ -62,7 +62,7 @@ def test_every_change_comes_as_it_was_announced(channel: str, message: str) -> N
         react(channel, message, "👎"),
     )
     found, known = changes_after(channel, 1)
-    assert told(found) == told(announced)
+    assert shown(found) == shown(announced)
     assert known == announced[-1].number == 5
     assert found[0].event.payload == announced[0].event.payload
 
@@ -117,7 +117,7 @@ def test_a_reaction_comes_in_its_last_state(channel: str, message: str) -> None:
     )
     found, known = changes_after(channel, 1)
     assert [(change.previous, change.number) for change in found] == [(1, 3), (3, 6)]
-    assert told(found)[1][2] == told([last])[0][2]
+    assert shown(found)[1][2] == shown([last])[0][2]
     assert known == 6
 
 

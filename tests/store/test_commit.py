@@ -11,11 +11,11 @@ from django.db import connection
 
 from chat.models import Channel, Message, Subscription
 from chat.protocol.errors import ErrorCode, ProtocolError
-from chat.store import commit as commits
-from chat.store.commit import commit
+from chat.store import writer as writers
+from chat.store.databases import DatabaseUnavailable, StatementTimeout
 from chat.store.operations import Operation
-from chat.store.postgres import StandsStill
 from chat.store.transaction import Transaction
+from chat.store.writer import commit
 from tests.support.written import do, new_id, node, opening, react, store, subscribing
 
 
@@ -28,7 +28,7 @@ def data_of(channel: str) -> list[str]:
 
 
 @dataclass(slots=True)
-class Broken(Operation):
+class Broken(Operation[None]):
     """Fails at its own place: when it reads, when it applies, or when its row is written."""
 
     when: str
@@ -49,7 +49,7 @@ class Broken(Operation):
             case "write":
                 transaction.add("message", (None,) * 9)
             case "delete":
-                transaction.delete("DELETE FROM no_such_table WHERE id = ?", (1,))
+                transaction.execute("DELETE FROM no_such_table WHERE id = ?", (1,))
             case "foreign key":
                 transaction.add("connection", tuple(opening_row()))
 
@@ -57,7 +57,7 @@ class Broken(Operation):
 def opening_row() -> list[Any]:
     """A connection of a node that does not exist."""
     now = "2024-01-01 00:00:00"
-    return [new_id(), "no such node", "0" * 64, "{}", "jim", "null", "", "", now, now]
+    return [new_id(), now, "{}", "", "jim", "null", "", "no such node", "0" * 64, now, False]
 
 
 @pytest.mark.parametrize("when", ["load", "apply", "write", "delete", "foreign key"])
@@ -111,7 +111,7 @@ def test_a_batch_is_one_transaction(database: str, channel: str) -> None:
 
 
 @dataclass(slots=True)
-class Disconnected(Operation):
+class Disconnected(Operation[None]):
     """Ends its own connection to PostgreSQL in the middle of its transaction."""
 
     def apply(self, transaction: Transaction) -> None:
@@ -182,11 +182,11 @@ def test_a_commit_that_is_not_answered_is_looked_up(
 
 
 @pytest.mark.usefixtures("postgres_default")
-def test_who_waits_behind_a_commit_that_stands_still_does_not_wait_for_the_look_as_well(
+def test_what_waits_behind_a_commit_that_times_out_is_refused_before_its_outcome_is_known(
     channel: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Which takes as long again where PostgreSQL stands still."""
-    look, happened = commits._status, []
+    """To ask for it takes as long again where PostgreSQL hangs."""
+    look, happened = writers._status, []
 
     def refuse_others() -> bool:
         happened.append("others refused")
@@ -197,9 +197,9 @@ def test_who_waits_behind_a_commit_that_stands_still_does_not_wait_for_the_look_
         return look(transaction)
 
     with monkeypatch.context() as patch:
-        stands_still = broken_commit(sent=True, error=StandsStill("no answer"))
-        patch.setattr(Transaction, "execute", stands_still)
-        patch.setattr(commits, "_status", looked_up)
+        timed_out = broken_commit(sent=True, error=StatementTimeout("no answer"))
+        patch.setattr(Transaction, "execute", timed_out)
+        patch.setattr(writers, "_status", looked_up)
         [outcome] = commit([store(channel, "1")], refuse_others)
     assert happened == ["others refused", "looked up"]
     assert refused(outcome) is None
@@ -224,7 +224,7 @@ def test_where_no_transaction_can_begin_all_are_refused_and_later_ones_are_not(
     database: str, channel: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as away:
-        away.setattr(commits, "_cursor", lambda: 1 / 0)
+        away.setattr(writers, "_cursor", lambda: 1 / 0)
         outcomes = commit([store(channel, "1"), store(channel, "2")])
     assert [refused(outcome) for outcome in outcomes] == [ErrorCode.SERVICE_UNAVAILABLE] * 2
     do(store(channel, "3"))
@@ -262,16 +262,16 @@ class Outage:
         monkeypatch.setattr(Transaction, "execute", break_and_stay_away)
 
     def _stay_away(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        cursor = commits._cursor
+        cursor = writers._cursor
 
         def away() -> Any:
             if self.looks > 0:
-                raise commits.NotCommitted("away")
+                raise DatabaseUnavailable
             return cursor()
 
-        monkeypatch.setattr(commits, "_cursor", away)
+        monkeypatch.setattr(writers, "_cursor", away)
 
-    def while_away(self) -> bool:
+    def on_outage(self) -> bool:
         self.looks -= 1
         return self.goes_on
 
@@ -284,7 +284,7 @@ def test_the_fate_of_a_commit_is_awaited_for_as_long_as_the_database_is_away(
     outage = Outage(looks=5)
     with monkeypatch.context() as patch:
         outage.begin(patch, sent=sent)
-        [outcome] = commit([store(channel, "1")], outage.while_away)
+        [outcome] = commit([store(channel, "1")], outage.on_outage)
     assert outage.looks == 0
     assert data_of(channel) == (["1"] if sent else [])
     assert refused(outcome) is (None if sent else ErrorCode.SERVICE_UNAVAILABLE)
@@ -297,6 +297,6 @@ def test_a_writer_that_ends_waits_for_no_database(
     outage = Outage(looks=1000, goes_on=False)
     with monkeypatch.context() as patch:
         outage.begin(patch, sent=True)
-        [outcome] = commit([store(channel, "1")], outage.while_away)
+        [outcome] = commit([store(channel, "1")], outage.on_outage)
     assert refused(outcome) is ErrorCode.SERVICE_UNAVAILABLE
     assert outage.looks == 999

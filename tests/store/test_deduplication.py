@@ -9,9 +9,9 @@ from chat.models import Deduplication, Message
 from chat.protocol.errors import ProtocolError
 from chat.protocol.publication import Receipt
 from chat.store.callers_transaction import write
-from chat.store.commit import commit
-from chat.store.operations import Operation, PassOn, PublishOnce
-from tests.support.written import do, react, store
+from chat.store.operations import Operation, PublishOnce
+from chat.store.writer import commit
+from tests.support.written import do, ephemeral, react, store
 
 
 def once(channel: str, data: str = "1", key: str = "x") -> PublishOnce:
@@ -41,12 +41,12 @@ def test_beside_operations_of_every_other_kind(database: str, channel: str) -> N
     """What `what` reads before it is applied is read, whatever else is in the batch."""
     [message] = do(store(channel))
     reaction = PublishOnce(react(channel, message), Receipt(channel, "r"), None, "r")
-    passing = PublishOnce(PassOn(channel, "chat", b"1"), Receipt(channel, "chat"), "id", "p")
-    outcomes = do(reaction, react(channel, message, "👎"), passing, once(channel))
+    unstored = PublishOnce(ephemeral(channel, "1"), Receipt(channel, "chat"), "id", "p")
+    outcomes = do(reaction, react(channel, message, "👎"), unstored, once(channel))
     assert outcomes[0] == Receipt(channel, "r")
-    assert [len(each.announced) for each in (reaction, passing)] == [1, 1]
-    assert do(reaction, passing) == [outcomes[0], outcomes[2]]
-    assert [len(each.announced) for each in (reaction, passing)] == [0, 0]
+    assert [len(each.announced) for each in (reaction, unstored)] == [1, 1]
+    assert do(reaction, unstored) == [outcomes[0], outcomes[2]]
+    assert [len(each.announced) for each in (reaction, unstored)] == [0, 0]
 
 
 def test_one_that_is_tried_again_and_was_done_elsewhere_meanwhile_announces_nothing(
@@ -75,7 +75,7 @@ def test_in_several_processes_at_once(database: str, channel: str) -> None:
 
     def publish(number: int) -> tuple[Receipt, int]:
         ready.wait(10)
-        announced: list[Operation] = []
+        announced: list[Operation[Receipt]] = []
         try:
             receipt = write(once(channel, str(number)), announced.append)
         finally:

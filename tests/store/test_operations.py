@@ -20,8 +20,8 @@ from chat.models import Channel, Connection, Message, Reaction, Subscription
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.ids import new_id as ulid
 from chat.store import transaction as transactions
-from chat.store.commit import commit
-from chat.store.operations import CloseConnection, StoreMessage, Unsubscribe
+from chat.store.operations import CloseConnection, PublishMessage, Unsubscribe
+from chat.store.writer import commit
 from tests.support.written import do, new_id, node, opening, react, single_use, store, subscribing
 from tokens.models import UsedToken
 
@@ -35,7 +35,7 @@ def code(outcome: Any) -> ErrorCode | None:
 
 def test_a_message_is_stored_as_it_was_sent(database: str, channel: str) -> None:
     data = ' {"b":1e400, "a" : "\\u00e9😀"}'
-    operation = StoreMessage(channel, "chat", data.encode(), "jim", '{"a":1}', b"{}", 60)
+    operation = PublishMessage(channel, "chat", data.encode(), "jim", '{"a":1}', b"{}", 60)
     before = datetime.now(UTC)
     (id,) = do(operation)
     row = Message.objects.get(id=id)
@@ -46,7 +46,7 @@ def test_a_message_is_stored_as_it_was_sent(database: str, channel: str) -> None
 
 
 def test_a_message_of_the_server_has_no_sender(database: str, channel: str) -> None:
-    (id,) = do(StoreMessage(channel, "chat", b"1", None, "null", None, -1))
+    (id,) = do(PublishMessage(channel, "chat", b"1", None, "null", None, -1))
     row = Message.objects.get(id=id)
     assert (row.by_server, row.uid, row.expires_at) == (True, None, None)
 
@@ -130,7 +130,7 @@ def at_once(jobs: list[Callable[[], Any]]) -> None:
 
 
 def written_by_many(channels: list[str], writers: int, batches: int) -> list[str]:
-    """The ids that the writers were told, of messages in batches over all channels."""
+    """The ids that the writers got, of messages in batches over all channels."""
     ids: list[str] = []
 
     def write() -> None:
@@ -208,30 +208,19 @@ def test_toggling_within_one_batch_ends_right(channel: str, messages: list[str])
     do(*operations)
     changes = [operation.change for operation in operations]
     assert [change is not None for change in changes] == [
-        True,
-        False,
-        True,
-        True,
-        True,
-        False,
-        True,
+        *(True, False, True, True, True, False, True),
     ]
-    told = [change for change in changes if change]
-    assert [(change.previous, change.number) for change in told] == [
+    announced = [change for change in changes if change]
+    assert [(change.previous, change.number) for change in announced] == [
         (2, 3),
         (3, 4),
         (4, 5),
         (5, 6),
         (6, 7),
     ]
-    frames = [json.loads(change.event.payload) for change in told]
-    assert [frame["data"]["action"] for frame in frames] == [
-        "add",
-        "remove",
-        "add",
-        "remove",
-        "add",
-    ]
+    frames = [json.loads(change.event.payload) for change in announced]
+    actions = [frame["data"]["action"] for frame in frames]
+    assert actions == ["add", "remove", "add", "remove", "add"]
     row = Reaction.objects.get(message_id=messages[0])
     assert (row.removed, row.number) == (False, 7)
     assert Channel.objects.get(name=channel).number == 7
@@ -434,7 +423,7 @@ def test_of_simultaneous_uses_in_several_processes_exactly_one_wins(channel: str
 def test_one_that_is_too_late_by_a_moment_is_told_that_the_token_was_used(
     postgres_database: str,
 ) -> None:
-    """Alone in its batch it cannot be tried again: it must wait for the first one's commit."""
+    """In a batch of one it cannot be retried: it must wait for the first one's commit."""
     process, digest, outcomes = node(), new_id(), []
     do(process)
     late = opening(process.id, single_use=single_use(digest))

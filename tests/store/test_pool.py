@@ -6,9 +6,9 @@ import psycopg
 import pytest
 from django.db import connection
 
-from chat.store.postgres import Connection
+from chat.store.databases import Connection
 
-PATIENCE_SECONDS = 30.0
+WAIT_SECONDS = 30.0
 FAILURES = 30  # of two that try side by side: for 3 s
 
 pytestmark = pytest.mark.usefixtures("postgres_default")
@@ -36,20 +36,20 @@ def test_an_attempt_that_failed_is_followed_by_others_for_as_long_as_it_takes(
 
     monkeypatch.setattr(Connection, "connect", fail_often)
     pool.open()
-    pool.putconn(pool.getconn(PATIENCE_SECONDS))
+    pool.putconn(pool.getconn(WAIT_SECONDS))
     assert failures == FAILURES
 
 
 def test_whoever_finds_one_that_is_broken_meets_no_other(pool: Any) -> None:
     pool.open()
-    held = [pool.getconn(PATIENCE_SECONDS) for _ in range(5)]
+    held = [pool.getconn(WAIT_SECONDS) for _ in range(5)]
     address = held[0].info.dsn
     pids = [each.info.backend_pid for each in held]
     for each in held:
         pool.putconn(each)
     with psycopg.connect(address) as other:
         other.execute("SELECT pg_terminate_backend(pid, 5000) FROM unnest(%s) AS pid", [pids])
-    found = pool.getconn(PATIENCE_SECONDS)
+    found = pool.getconn(WAIT_SECONDS)
     assert found.info.backend_pid not in pids
     pool.putconn(found)
     assert pool.get_stats()["connections_lost"] == 1

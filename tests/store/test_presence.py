@@ -14,8 +14,8 @@ from chat.models import Channel, Connection, Member, Subscription
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.store import changes_after as catchup
 from chat.store.changes_after import changes_after
-from chat.store.commit import commit
 from chat.store.operations import CloseConnection, Operation, Unsubscribe, UpdateUmd
+from chat.store.writer import commit
 from tests.support.written import do, new_id, node, opening, single_use, store, subscribing
 from tokens.models import UsedToken
 
@@ -46,14 +46,14 @@ class Room:
         do(row)
         return row.id
 
-    def join(self, connection: str, uid: str = "jim", umd: str = "null", **more: Any) -> Operation:
+    def join(self, connection: str, uid: str = "jim", umd: str = "null", **more: Any) -> Any:
         stated = {"uid": uid, "umd": umd, "node_id": self.node_id, **more}
         return subscribing(connection, self.channel, **stated)
 
-    def leave(self, connection: str) -> Operation:
+    def leave(self, connection: str) -> Operation[Any]:
         return Unsubscribe(connection, self.channel)
 
-    def close(self, connection: str) -> Operation:
+    def close(self, connection: str) -> Operation[Any]:
         return CloseConnection(connection, (self.channel,))
 
     def members(self) -> list[tuple[str, str]]:
@@ -66,13 +66,13 @@ def room(process: str, channel: str) -> Room:
     return Room(process, channel)
 
 
-def announced(*operations: Operation) -> list[Change]:
+def announced(*operations: Operation[Any]) -> list[Change]:
     items = [item for operation in operations for item in operation.announced]
     assert all(isinstance(item, Change) for item in items)
     return items  # type: ignore[return-value]
 
 
-def told(change: Change) -> tuple[str, str, list[str]]:
+def shown(change: Change) -> tuple[str, str, list[str]]:
     frame = json.loads(change.event.payload)
     data = frame["data"]
     kind = frame["event"].removeprefix("hotsock.member")
@@ -99,7 +99,7 @@ def test_each_change_takes_a_number_and_says_who_is_there(room: Room, together: 
         for step in steps:
             do(step)
     changes = announced(*steps)
-    assert [told(change) for change in changes] == [
+    assert [shown(change) for change in changes] == [
         ("Added", "jim", ["jim"]),
         ("Added", "pam", ["jim", "pam"]),
         ("Updated", "jim", ["jim", "pam"]),
@@ -122,9 +122,9 @@ def test_a_joiner_begins_after_its_own_joining_but_before_its_update(room: Room)
 def test_joining_gives_the_members(room: Room) -> None:
     first, second = room.join(room.connection(), "jim"), room.join(room.connection(), "pam", "1.0")
     do(first, second)
-    assert first.members == b'[{"uid":"jim","umd":null}]'  # type: ignore[attr-defined]
+    assert first.members == b'[{"uid":"jim","umd":null}]'
     expected = b'[{"uid":"jim","umd":null},{"uid":"pam","umd":1.0}]'
-    assert second.members == expected  # type: ignore[attr-defined]
+    assert second.members == expected
 
 
 def test_a_connection_of_another_node_joins_nothing(room: Room) -> None:
@@ -204,7 +204,7 @@ def test_members_are_those_with_subscriptions(process: str, steps: list[Step], s
     room = Room(process, f"presence.{new_id()}")
     connections = [room.connection() for _ in range(5)]
     joined: dict[int, str] = {}
-    operations: list[Operation] = []
+    operations: list[Operation[Any]] = []
     for at, what, value in steps:
         connection, uid = connections[at], UIDS[at % 3]
         if what == "join" and at not in joined:
@@ -220,7 +220,7 @@ def test_members_are_those_with_subscriptions(process: str, steps: list[Step], s
     changes = announced(*operations)
     assert [each.number for each in changes] == list(range(1, len(changes) + 1))
     present: list[str] = []
-    for kind, uid, listed in map(told, changes):
+    for kind, uid, listed in map(shown, changes):
         if kind == "Added":
             present.append(uid)
         elif kind == "Removed":
@@ -242,7 +242,7 @@ def test_a_gap_is_closed_with_what_became_of_each_member(room: Room) -> None:
     do(UpdateUmd(comes, "2", (room.channel,), own=False), room.close(goes))
     found, known = changes_after(room.channel, 4)
     now = ["jim", "pam", "ann"]
-    assert [told(each) for each in found] == [
+    assert [shown(each) for each in found] == [
         ("Updated", "pam", now),
         ("Added", "ann", now),
         ("Removed", "tom", now),
@@ -251,18 +251,18 @@ def test_a_gap_is_closed_with_what_became_of_each_member(room: Room) -> None:
     assert known == 8
     everything, _ = changes_after(room.channel, 0)
     assert [each.number for each in everything] == [1, 4, 5, 7, 8]
-    assert [told(each)[0] for each in (everything[0], *everything[2:])] == [
+    assert [shown(each)[0] for each in (everything[0], *everything[2:])] == [
         *("Added", "Added", "Added", "Removed"),
     ]
 
 
 def test_a_long_gap_ends_with_the_true_list(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A thousand frames with a thousand members each would close whoever gets them."""
+    """A thousand frames with a thousand members each would close their subscribers."""
     monkeypatch.setattr(catchup, "MAX_MEMBER_BYTES", 1000)
     do(*(room.join(room.connection(), f"m{number:02}") for number in range(20)))
     found, known = changes_after(room.channel, 0)
     assert [each.number for each in found] == [20]
-    assert len(told(found[0])[2]) == known == 20
+    assert len(shown(found[0])[2]) == known == 20
 
 
 def test_plain_channels_have_no_members(room: Room) -> None:

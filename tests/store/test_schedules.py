@@ -10,16 +10,15 @@ from chat.models import Channel, Message, Schedule, StorageEntry
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.publication import Source
 from chat.runtime import recurring
-from chat.store.commit import commit
 from chat.store.operations import (
     AddSchedule,
     CancelSchedule,
+    PublishMessage,
     RunSchedule,
     SetStorage,
-    StoreMessage,
 )
 from chat.store.operations.schedules import Work, decode, encode
-from chat.store.writer import Writer
+from chat.store.writer import Writer, commit
 from tests.support.databases import in_thread
 from tests.support.written import META, do, store
 
@@ -31,8 +30,8 @@ def later(work: Work, seconds: float = 3600) -> str:
     return found
 
 
-def passing(channel: str, **rest: Any) -> StoreMessage:
-    return StoreMessage(channel, "typing", b"1", "jim", "null", META, 0, **rest)
+def unstored(channel: str, **rest: Any) -> PublishMessage:
+    return PublishMessage(channel, "typing", b"1", "jim", "null", META, 0, **rest)
 
 
 def write(channel: str, data: bytes | None, key: str = "k") -> SetStorage:
@@ -48,9 +47,9 @@ def all_due(database: str) -> None:
 @pytest.mark.parametrize(
     "work",
     [
-        StoreMessage("c", "chat", ' {"a":"é"}'.encode(), "jim", "[1]", META, -1, "id", True),
-        StoreMessage("c", "chat", b"null", None, "null", None, 0),
-        StoreMessage("c", "chat", b"1e400", "", "null", META, 60, source=Source("server.http")),
+        PublishMessage("c", "chat", ' {"a":"é"}'.encode(), "jim", "[1]", META, -1, "id", True),
+        PublishMessage("c", "chat", b"null", None, "null", None, 0),
+        PublishMessage("c", "chat", b"1e400", "", "null", META, 60, source=Source("server.http")),
         SetStorage("c", "k", b"[18446744073709551616]", "jim", "null", META, 60),
         SetStorage("c", "k", None, None, "null", None),
     ],
@@ -84,7 +83,7 @@ def test_an_entry_that_has_that_value_by_then_is_not_announced(database: str, ch
 def test_a_message_that_is_not_stored_stays_behind_all_before_it(
     database: str, channel: str
 ) -> None:
-    id = later(passing(channel, origin="me", echo=True))
+    id = later(unstored(channel, origin="me", echo=True))
     do(store(channel), store(channel))
     run = RunSchedule(id, channel)
     do(run)

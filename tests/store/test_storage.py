@@ -40,8 +40,8 @@ def test_only_what_changes_the_value_is_announced(
     else:
         for operation in operations:
             do(operation)
-    told = [updated(channel, data) for data in (b"1", b"true", written[3], None, b"1")]
-    assert announced(*operations) == [(at, at + 1, frame) for at, frame in enumerate(told)]
+    expected = [updated(channel, data) for data in (b"1", b"true", written[3], None, b"1")]
+    assert announced(*operations) == [(at, at + 1, frame) for at, frame in enumerate(expected)]
     assert (entry(channel).data, entry(channel).number) == ("1", 5)
     assert Channel.objects.get(name=channel).number == 5
 
@@ -111,8 +111,8 @@ def test_a_gap_is_closed_with_the_last_value_of_each_entry(database: str, channe
         (3, 4, "a"),
         (4, 6, "c"),
     ]
-    told = [change.event.payload for change in changes if change.key]
-    assert told == [
+    expected = [change.event.payload for change in changes if change.key]
+    assert expected == [
         updated(channel, b"1", "b"),
         updated(channel, b"2", "a"),
         updated(channel, None, "c"),

@@ -1,4 +1,4 @@
-"""Group commit: nothing is announced before it is committed, and all is told (P1)."""
+"""Group commit: nothing is announced before it is committed, and all are answered (P1)."""
 
 import asyncio
 import threading
@@ -12,7 +12,6 @@ from chat.fanout.announcements import Change
 from chat.models import Channel, Message
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.store import writer as writers
-from chat.store.commit import Outcome
 from chat.store.operations import Operation
 from chat.store.writer import MAX_BATCH, Writer
 from tests.support.databases import in_thread
@@ -29,7 +28,7 @@ async def started(announce: Callable[[Change], None]) -> AsyncIterator[Writer]:
         await writer.stop()
 
 
-class OutsideCommits:
+class WatchedCommits:
     """The writer's own `commit`, watched, and held up at will."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,38 +39,38 @@ class OutsideCommits:
         self._commit = writers.commit
         monkeypatch.setattr(writers, "commit", self)
 
-    def __call__(self, operations: Sequence[Operation], *while_away: Any) -> list[Outcome]:
+    def __call__(self, operations: Sequence[Operation[Any]], *on_outage: Any) -> list[Any]:
         self.sizes.append(len(operations))
         self.begun.set()
         assert self.let_through.wait(10)
-        return self._commit(operations, *while_away)
+        return self._commit(operations, *on_outage)
 
 
-async def test_what_is_told_is_committed(database: str, channel: str) -> None:
+async def test_what_is_answered_is_committed(database: str, channel: str) -> None:
     async with started(lambda change: None) as writer:
         id = await writer.submit(store(channel, "1"))
         assert await in_thread(lambda: Message.objects.get(id=id).data) == "1"
 
 
-async def test_changes_are_announced_in_the_order_of_the_commit_before_they_are_told(
+async def test_changes_are_announced_in_the_order_of_the_commit_before_they_are_answered(
     database: str, channel: str
 ) -> None:
     announced: list[Change] = []
-    told: list[tuple[str, int]] = []
+    answered: list[tuple[str, int]] = []
 
     async def publish(writer: Writer, at: int) -> None:
         operation = store(channel, str(at))
         await writer.submit(operation)
         assert operation.change in announced
-        told.append((str(at), len(announced)))
+        answered.append((str(at), len(announced)))
 
     async with started(announced.append) as writer:
         await asyncio.gather(*(publish(writer, at) for at in range(200)))
     assert [change.number for change in announced] == list(range(1, 201))
-    assert [at for at, _ in told] == [str(at) for at in range(200)]
+    assert [at for at, _ in answered] == [str(at) for at in range(200)]
 
 
-async def test_one_that_is_refused_is_told_alone_and_not_announced(
+async def test_one_that_is_refused_is_refused_alone_and_not_announced(
     database: str, channel: str
 ) -> None:
     announced: list[Change] = []
@@ -107,7 +106,7 @@ async def test_one_that_the_database_refuses_is_not_announced(channel: str) -> N
 async def test_while_one_batch_commits_the_next_one_gathers(
     channel: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    commits = OutsideCommits(monkeypatch)
+    commits = WatchedCommits(monkeypatch)
     commits.let_through.clear()
     async with started(lambda change: None) as writer:
         waiting = [asyncio.create_task(writer.submit(store(channel)))]
@@ -127,7 +126,7 @@ async def test_one_who_no_longer_waits_takes_nothing_back(
     channel: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     announced: list[Change] = []
-    commits = OutsideCommits(monkeypatch)
+    commits = WatchedCommits(monkeypatch)
     commits.let_through.clear()
     async with started(announced.append) as writer:
         gone = asyncio.create_task(writer.submit(store(channel, "1")))
@@ -165,7 +164,7 @@ async def test_a_database_that_is_away_refuses_all_and_ends_nothing(
     announced: list[Change] = []
     async with started(announced.append) as writer:
         with monkeypatch.context() as patch:
-            patch.setattr("chat.store.commit._cursor", away)
+            patch.setattr("chat.store.writer._cursor", away)
             outcomes = await asyncio.gather(
                 *(writer.submit(store(channel)) for _ in range(3)), return_exceptions=True
             )

@@ -6,21 +6,30 @@ from typing import Any
 
 from chat.cluster.leases import RegisterNode
 from chat.protocol import events
-from chat.store.commit import commit
+from chat.protocol.publication import Source
 from chat.store.operations import (
     OpenConnection,
     Operation,
+    PublishMessage,
     SetReaction,
     SingleUse,
-    StoreMessage,
     Subscribe,
 )
+from chat.store.writer import commit
 
 META = events.meta("jim", "null")
 
 
-def store(channel: str, data: str = "null", *, seconds: int = -1) -> StoreMessage:
-    return StoreMessage(channel, "chat", data.encode(), "jim", "null", META, seconds)
+def store(channel: str, data: str = "null", *, seconds: int = -1) -> PublishMessage:
+    return PublishMessage(channel, "chat", data.encode(), "jim", "null", META, seconds)
+
+
+def ephemeral(
+    channel: str, data: str, source: Source | None = None, id: str = ""
+) -> PublishMessage:
+    """As the server publishes it."""
+    values = channel, "chat", data.encode(), None, "null", None, 0
+    return PublishMessage(*values, source=source, id=id)
 
 
 def react(
@@ -59,7 +68,7 @@ def new_id() -> str:
     return secrets.token_hex(13)
 
 
-def do(*operations: Operation) -> list[Any]:
+def do(*operations: Operation[Any]) -> list[Any]:
     """What each gives, in one transaction; none may be refused."""
     outcomes = commit(operations)
     for outcome in outcomes:

@@ -16,19 +16,18 @@ from django.db import connection
 
 from chat.models import BackendEvent
 from chat.protocol.publication import Source
-from chat.store.commit import commit
-from chat.store.operations.messages import ReportMessage
+from chat.store.operations import PublishMessage
 from chat.store.transaction import Transaction
-from chat.store.writer import Writer
+from chat.store.writer import Writer, commit
 from chat.webhooks import queue as webhook_queue
 from chat.webhooks import sender as webhook
-from chat.webhooks.queue import Claim, Run, Settle, Waiting, due, retry_seconds
+from chat.webhooks.queue import Batch, Claim, QueuedEvent, Settle, due, retry_seconds
 from chat.webhooks.sender import Webhook
 from tests.support.client import eventually
 from tests.support.configuring import Setter
 from tests.support.databases import in_thread
 from tests.support.webhook_receiver import Delivery, Receiver
-from tests.support.written import do, store
+from tests.support.written import do, ephemeral, store
 
 SOURCE = Source("server.python")
 
@@ -41,30 +40,30 @@ def configured(set_chat: Setter, database: str) -> None:
 
 
 def report(channel: str, *data: int) -> None:
-    do(*(ReportMessage(channel, "chat", "", str(each).encode(), None, SOURCE) for each in data))
+    do(*(ephemeral(channel, str(each), SOURCE) for each in data))
 
 
-def claim(*streams: str) -> list[Run]:
-    """Of these, as if they had been heard of."""
+def claim(*streams: str) -> list[Batch]:
+    """Of these streams, as a notification would."""
     [runs] = do(Claim(dict.fromkeys(streams, ())))
     return list(runs)
 
 
-def said(run: Run) -> list[int]:
+def said(run: Batch) -> list[int]:
     return [json.loads(event.body)["data"]["data"] for event in run.events]
 
 
-def settle(run: Run, *, delivered: int = 0, **outcome: Any) -> bool:
+def settle(run: Batch, *, delivered: int = 0, **outcome: Any) -> bool:
     done = [event.id for event in run.events[:delivered]]
     [parked] = do(Settle(run.stream, done, **outcome))
     return bool(parked)
 
 
-def fail(run: Run, **outcome: Any) -> bool:
-    return settle(run, failed=run.events[0], error="HTTP 500", **outcome)
+def fail(run: Batch, error: str = "HTTP 500") -> bool:
+    return settle(run, failed=run.events[0], error=error)
 
 
-def row(event: Waiting) -> BackendEvent:
+def row(event: QueuedEvent) -> BackendEvent:
     return BackendEvent.objects.get(id=event.id)
 
 
@@ -143,7 +142,7 @@ def test_one_that_fails_waits_and_so_does_what_follows(channel: str) -> None:
 def test_a_survey_finds_others_than_those_that_wait_behind_one(
     channel: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webhook_queue, "SURVEY", 3)
+    monkeypatch.setattr(webhook_queue, "MAX_DUE", 3)
     report(channel, 1, 2, 3, 4)
     [run] = claim(channel)
     fail(run)
@@ -173,7 +172,7 @@ def test_one_that_is_a_day_old_is_parked_and_the_next_is_due(channel: str) -> No
 def test_one_that_is_refused_for_good_is_parked_at_once(channel: str) -> None:
     report(channel, 1)
     [run] = claim(channel)
-    assert fail(run, for_good=True)
+    assert fail(run, webhook_queue.GONE)
     assert claim(channel) == []
     assert due() == []
 
@@ -198,17 +197,17 @@ def test_without_a_listener_nothing_is_encoded_or_written(
 
 
 @dataclass(slots=True)
-class Failing(ReportMessage):
+class Failing(PublishMessage):
     """Fails after it has reported."""
 
-    def apply(self, transaction: Transaction) -> None:
-        ReportMessage.apply(self, transaction)
+    def apply(self, transaction: Transaction) -> str:
+        PublishMessage.apply(self, transaction)
         raise RuntimeError
 
 
 def test_what_fails_reports_nothing_and_what_is_tried_again_reports_once(channel: str) -> None:
-    good = ReportMessage(channel, "chat", "", b"1", None, SOURCE)
-    commit([good, Failing(channel, "chat", "", b"2", None, SOURCE)])
+    good = ephemeral(channel, "1", SOURCE)
+    commit([good, Failing(channel, "chat", b"2", None, "null", None, 0, source=SOURCE)])
     [run] = claim(channel)
     assert said(run) == [1]
 
@@ -296,19 +295,19 @@ async def test_after_the_last_try_it_is_parked_and_the_next_ones_go_on(
 async def test_what_is_under_way_when_it_ends_is_given_back(
     receiver: Receiver, channel: str
 ) -> None:
-    asked, go = asyncio.Event(), threading.Event()
+    requested, go = asyncio.Event(), threading.Event()
     loop = asyncio.get_running_loop()
 
     def status(delivery: Delivery) -> int:
         if delivery.body["data"]["data"] == 2:
-            loop.call_soon_threadsafe(asked.set)
+            loop.call_soon_threadsafe(requested.set)
             go.wait(9)
         return 200
 
     receiver.status = status
     await in_thread(lambda: report(channel, 1, 2))
     async with working(receiver):
-        await asyncio.wait_for(asked.wait(), 9)
+        await asyncio.wait_for(requested.wait(), 9)
     now = datetime.now(UTC)
     [left] = await in_thread(lambda: list(BackendEvent.objects.all()))
     go.set()
@@ -322,9 +321,9 @@ async def test_its_own_process_wakes_it_at_once(
 ) -> None:
     monkeypatch.setattr(webhook, "POLL_SECONDS", 60)
     async with working(receiver) as writer:
-        await writer.submit(ReportMessage(channel, "chat", "", b"1", None, SOURCE))
+        await writer.submit(ephemeral(channel, "1", SOURCE))
         await receiver.wait(1, of(channel))
-        await writer.submit(ReportMessage(channel, "chat", "", b"2", None, SOURCE))
+        await writer.submit(ephemeral(channel, "2", SOURCE))
         await receiver.wait(2, of(channel))
 
 

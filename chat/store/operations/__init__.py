@@ -4,16 +4,16 @@ from chat.store.operations.base import FOR_EVER, Operation
 from chat.store.operations.connections import (
     CloseConnection,
     OpenConnection,
+    ReadAgain,
     SingleUse,
     Subscribe,
     Unsubscribe,
+    UpdateUmd,
 )
 from chat.store.operations.deduplication import PublishOnce
-from chat.store.operations.ephemeral import PassOn
-from chat.store.operations.messages import SetReaction, StoreMessage, message_not_found
-from chat.store.operations.presence import ReadAgain, UpdateUmd
+from chat.store.operations.messages import PublishMessage, SetReaction, message_not_found
 from chat.store.operations.schedules import AddSchedule, CancelSchedule, RunSchedule
-from chat.store.operations.storage import SetStorage
+from chat.store.operations.storage import ReportExpiries, SetStorage
 
 __all__ = [
     "FOR_EVER",
@@ -22,14 +22,14 @@ __all__ = [
     "CloseConnection",
     "OpenConnection",
     "Operation",
-    "PassOn",
+    "PublishMessage",
     "PublishOnce",
     "ReadAgain",
+    "ReportExpiries",
     "RunSchedule",
     "SetReaction",
     "SetStorage",
     "SingleUse",
-    "StoreMessage",
     "Subscribe",
     "Unsubscribe",
     "UpdateUmd",

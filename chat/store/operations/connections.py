@@ -1,25 +1,24 @@
-"""Connections and their subscriptions, and tokens that are good for one use."""
+"""Connections, their metadata and subscriptions, and tokens that are good for one use (protocol.md
+sections 3, 6, 7, 11), with the backend events of each (section 16).
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+What begins and ends in one batch is never written, but reported.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Self
 
-from chat.fanout.announcements import Announcement, Change
+from chat.fanout.announcements import Change
 from chat.protocol import ids
 from chat.protocol.errors import ErrorCode, ProtocolError
+from chat.protocol.jsontext import same_value
+from chat.store import reports
 from chat.store.listeners import listening
 from chat.store.operations.base import Operation
-from chat.store.operations.presence import enter, leave, load_rosters
-from chat.store.operations.subscribers import (
-    connected,
-    end_connection,
-    end_subscription,
-    end_subscriptions,
-    load_counts,
-    report_begun,
-)
-from chat.store.transaction import Head, Transaction
+from chat.store.operations.presence import join, leave, load_rosters, update
+from chat.store.reports import ConnectionRow
+from chat.store.transaction import Transaction, marks
 from tokens.names import is_presence
 
 USE_ONCE: Final = (
@@ -27,6 +26,42 @@ USE_ONCE: Final = (
     " ON CONFLICT (digest) DO UPDATE SET expires_at = excluded.expires_at"
     " WHERE tokens_usedtoken.expires_at <= ? RETURNING digest"
 )
+COLUMNS: Final = ", ".join(ConnectionRow._fields)
+CONNECTION_COLUMNS: Final = len(ConnectionRow._fields)
+CONNECTION: Final = f"SELECT {COLUMNS} FROM chat_connection WHERE id = ?"  # noqa: S608
+END_CONNECTION: Final = f"DELETE FROM chat_connection WHERE id = ? RETURNING {COLUMNS}"  # noqa: S608
+HELD: Final = "SELECT id, node_id FROM chat_connection WHERE id IN ({})"
+UPDATE_CONNECTION: Final = "UPDATE chat_connection SET umd = ? WHERE id = ?"
+UPDATE_SUBSCRIPTION: Final = (
+    "UPDATE chat_subscription SET umd = ? WHERE connection_id = ?"
+    " AND channel_id = (SELECT id FROM chat_channel WHERE name = ?)"
+)
+SET_STALE: Final = "UPDATE chat_connection SET stale = ? WHERE id = ?"
+READ_STALE: Final = f"{SET_STALE} RETURNING umd"
+READ_SUBSCRIBED: Final = (
+    "SELECT c.name, s.umd FROM chat_subscription s JOIN chat_channel c ON c.id = s.channel_id"
+    " WHERE s.connection_id = ?"
+)
+COUNTS: Final = (
+    "SELECT channel_id, count(*) FROM chat_subscription"
+    " WHERE channel_id IN ({}) AND counted GROUP BY channel_id"
+)
+COUNT: Final = (
+    "SELECT name, (SELECT count(*) FROM chat_subscription s WHERE s.channel_id = c.id AND counted)"
+    " FROM chat_channel c WHERE id = ?"
+)
+END_SUBSCRIPTIONS: Final = (
+    "DELETE FROM chat_subscription WHERE connection_id = ?"
+    " RETURNING connection_id, channel_id, uid, umd, counted"
+)
+END_SUBSCRIPTION: Final = (
+    "DELETE FROM chat_subscription WHERE connection_id = ?"
+    " AND channel_id = (SELECT id FROM chat_channel WHERE name = ?)"
+    " RETURNING connection_id, channel_id, uid, umd, counted"
+)
+
+SubscriptionRow = tuple[str, int, str | None, str, bool]
+"""Connection, channel row, uid, umd, and whether it counts: how a row to be inserted begins."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -43,17 +78,21 @@ class SingleUse:
         One statement, at once: where another process uses it at this moment, it waits for that
         one's commit and then finds the row. Reading first would find nothing in both.
         """
-        used = self.expires_at > transaction.now and transaction.select(
-            USE_ONCE, [self.digest, *map(transaction.moment, (self.expires_at, transaction.now))]
-        )
+        until, now = map(transaction.moment, (self.expires_at, transaction.now))
+        used: list[tuple[str]] = []
+        if self.expires_at > transaction.now:
+            used = transaction.select(USE_ONCE, [self.digest, until, now])
         if not used:
             raise ProtocolError(
                 ErrorCode.INVALID_SUBSCRIBE_TOKEN, "The token was good for one use."
             )
 
 
+# --- connections --------------------------------------------------------------------------------
+
+
 @dataclass(slots=True)
-class OpenConnection(Operation):
+class OpenConnection(Operation[datetime]):
     """Registers a connection and gives the moment at which it ends at the latest."""
 
     id: str
@@ -70,60 +109,51 @@ class OpenConnection(Operation):
     def apply(self, transaction: Transaction) -> datetime:
         if self.single_use is not None:
             self.single_use.consume(transaction)
-        now = transaction.now
-        transaction.add(
-            "connection",
-            (
-                *(self.id, self.node_id, self.secret_hash, self.claims, self.uid, self.umd),
-                *(self.address, self.user_agent),
-                *(transaction.moment(now), transaction.after(self.max_seconds)),
-            ),
+        now = transaction.moment(transaction.now)
+        row = ConnectionRow(
+            *(self.id, now, self.claims, self.address, self.uid, self.umd, self.user_agent)
         )
-        row = self.id, self.claims, self.address, self.uid, self.umd, self.user_agent
-        transaction.report(connected, *row, now)
-        return now + timedelta(seconds=self.max_seconds)
+        until = transaction.after(self.max_seconds)
+        transaction.add("connection", (*row, self.node_id, self.secret_hash, until, False))
+        transaction.report(reports.connection, "connected", row)
+        return transaction.now + timedelta(seconds=self.max_seconds)
 
 
 @dataclass(slots=True)
-class CloseConnection(Operation):
+class CloseConnection(Operation[None]):
     """Removes a connection and its subscriptions; its secret stops working.
 
-    `channels` are those in which it may be and where somebody is told: the members of presence
-    channels and, where it listens, the application's backend of any.
+    `channels` are those in which it may be and whose listeners are notified: the members of
+    presence channels and, where it listens, the application's backend of any.
     """
 
     id: str
     channels: tuple[str, ...] = ()
-    changes: list[Change] = field(default_factory=list)
 
     def locks(self) -> tuple[str, ...]:
         return self.channels
 
-    @property
-    def announced(self) -> Sequence[Announcement]:
-        return self.changes
-
     @classmethod
     def load(cls, transaction: Transaction, operations: Sequence[Self]) -> None:
-        channels = {name for each in operations for name in each.channels}
-        load_rosters(transaction, channels)
-        load_counts(transaction, channels)
+        _load(transaction, {name for each in operations for name in each.channels})
 
     def apply(self, transaction: Transaction) -> None:
-        if transaction.reporting:
-            end_subscriptions(transaction, self.id)
+        ended: list[SubscriptionRow] = transaction.select(END_SUBSCRIPTIONS, [self.id])
+        for subscription in ended + transaction.withdraw("subscription", self.id):
+            _report_subscription(transaction, "unsubscribed", subscription)
         presence = filter(is_presence, self.channels)
-        left = [leave(transaction, name, self.id) for name in presence]
-        self.changes = [change for change in left if change is not None]
-        if transaction.reporting:
-            end_connection(transaction, self.id)
-            return
-        transaction.delete("DELETE FROM chat_subscription WHERE connection_id = ?", (self.id,))
-        transaction.delete("DELETE FROM chat_connection WHERE id = ?", (self.id,))
+        self.announced = [each for name in presence for each in leave(transaction, name, self.id)]
+        rows: list[ConnectionRow] = transaction.select(END_CONNECTION, [self.id])
+        for row in rows + transaction.withdraw("connection", self.id):
+            own = ConnectionRow._make(row[:CONNECTION_COLUMNS])
+            transaction.report(reports.connection, "disconnected", own, transaction.now)
+
+
+# --- subscriptions ------------------------------------------------------------------------------
 
 
 @dataclass(slots=True)
-class Subscribe(Operation):
+class Subscribe(Operation[tuple[str, int]]):
     """Registers a subscription and gives where the channel stood: last message id, number.
 
     On presence channels `members` is the JSON of their list afterwards, and `node_id` must be the
@@ -139,94 +169,178 @@ class Subscribe(Operation):
     single_use: SingleUse | None = None
     node_id: str = ""
     members: bytes | None = None
-    change: Change | None = None
     held: bool = False
 
     def locks(self) -> tuple[str, ...]:
         return (self.channel,)
 
-    @property
-    def announced(self) -> Sequence[Announcement]:
-        return () if self.change is None else (self.change,)
-
     @classmethod
     def load(cls, transaction: Transaction, operations: Sequence[Self]) -> None:
-        load_counts(transaction, {each.channel for each in operations})
+        _load(transaction, {each.channel for each in operations})
         joining = [each for each in operations if is_presence(each.channel)]
         if not joining:
             return
-        load_rosters(transaction, (each.channel for each in joining))
-        # Shared with nobody who would give the connection to another node, until the commit.
         ids = sorted({each.connection_id for each in joining})
-        sql = f"SELECT id, node_id FROM chat_connection WHERE id IN ({','.join('?' * len(ids))})"  # noqa: S608
+        sql = HELD.format(marks(ids))
         if transaction.postgresql:
-            sql += " FOR SHARE"
-        held = set(transaction.select(sql, ids))
+            sql += " FOR SHARE"  # nobody gives the connection to another node before the commit
+        held: list[tuple[str, str]] = transaction.select(sql, ids)
         for each in joining:
             each.held = (each.connection_id, each.node_id) in held
 
     def apply(self, transaction: Transaction) -> tuple[str, int]:
-        self.change = self.members = None
-        if is_presence(self.channel):
+        present = is_presence(self.channel)
+        if present:
             self._check_joining(transaction)
         if self.single_use is not None:
             self.single_use.consume(transaction)
-        head: Head = transaction.heads[self.channel]
+        head = transaction.heads[self.channel]
         head_id = ids.ulid_text(head.last_id) if head.last_id else ""
+        row = (self.connection_id, head.id, self.uid, self.umd, self.counted)
         now = transaction.moment(transaction.now)
-        transaction.add(
-            "subscription",
-            (
-                *(self.connection_id, head.id, self.claims, self.uid, self.umd, self.counted),
-                *(head_id, now),
-            ),
-        )
-        row = self.channel, self.connection_id, self.uid, self.umd
-        report_begun(transaction, *row, counted=self.counted)
-        if is_presence(self.channel):
-            self._join(transaction)
-        # Its own joining is no event of its own, but an update that it causes is one.
-        updates = self.change is not None and self.change.echo
-        return head_id, head.number - updates
+        transaction.add("subscription", (*row, self.claims, head_id, now))
+        _report_subscription(transaction, "subscribed", row)
+        self.announced = changes = self._join(transaction) if present else []
+        # It is not sent that it joined, but it is sent the update that it causes.
+        return head_id, head.number - any(change.echo for change in changes)
 
     def _check_joining(self, transaction: Transaction) -> None:
         if not self.held:
             raise ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, "This connection has ended.")
         transaction.rosters[self.channel].check_room(self.uid or "", self.umd)
 
-    def _join(self, transaction: Transaction) -> None:
+    def _join(self, transaction: Transaction) -> list[Change]:
         uid = self.uid or ""
-        self.change = enter(transaction, self.channel, self.connection_id, uid, self.umd)
+        changes = join(transaction, self.channel, self.connection_id, uid, self.umd)
         self.members = transaction.rosters[self.channel].json()
+        return changes
 
 
 @dataclass(slots=True)
-class Unsubscribe(Operation):
+class Unsubscribe(Operation[None]):
     connection_id: str
     channel: str
-    change: Change | None = None
 
     def locks(self) -> tuple[str, ...]:
         return (self.channel,) if is_presence(self.channel) or listening() else ()
 
-    @property
-    def announced(self) -> Sequence[Announcement]:
-        return () if self.change is None else (self.change,)
+    @classmethod
+    def load(cls, transaction: Transaction, operations: Sequence[Self]) -> None:
+        _load(transaction, {each.channel for each in operations})
+
+    def apply(self, transaction: Transaction) -> None:
+        where = [self.connection_id, self.channel]
+        ended: list[SubscriptionRow] = transaction.select(END_SUBSCRIPTION, where)
+        if head := transaction.heads.get(self.channel):
+            ended += transaction.withdraw("subscription", self.connection_id, head.id)
+        for row in ended:
+            _report_subscription(transaction, "unsubscribed", row)
+        if is_presence(self.channel):
+            self.announced = leave(transaction, self.channel, self.connection_id)
+
+
+def _load(transaction: Transaction, channels: Collection[str]) -> None:
+    """The members of these channels, which must be locked, and how many subscribe to each, before
+    anything is applied."""
+    load_rosters(transaction, channels)
+    if not transaction.reporting or not channels:
+        return
+    ids = [transaction.heads[name].id for name in channels]
+    transaction.counts.update(dict.fromkeys(channels, 0))
+    rows: list[tuple[int, int]] = transaction.select(COUNTS.format(marks(ids)), ids)
+    transaction.counts.update((transaction.names[id], count) for id, count in rows)
+
+
+def _report_subscription(transaction: Transaction, kind: str, row: SubscriptionRow) -> None:
+    """`subscribed` or `unsubscribed`, and how many subscribe now."""
+    if not transaction.reporting:
+        return
+    connection_id, channel_id, uid, umd, counted = row[:5]
+    channel = transaction.names.get(channel_id, "")
+    if channel not in transaction.counts:  # nobody knew that the connection is in this one
+        found: list[tuple[str, int]] = transaction.select(COUNT, [channel_id])
+        [(channel, left)] = found
+        transaction.names[channel_id], transaction.counts[channel] = channel, left + counted
+    transaction.report(reports.subscription, kind, channel, connection_id, uid, umd)
+    if counted:
+        transaction.counts[channel] += 1 if kind == "subscribed" else -1
+        transaction.report(reports.channel_updated, channel, transaction.counts[channel])
+
+
+# --- metadata -----------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class UpdateUmd(Operation[None]):
+    """Gives metadata to subscriptions of a connection and, where `own`, to later ones.
+
+    `umd` is JSON text; with `stale` the process that holds the connection is to read it again.
+    Raises NOT_SUBSCRIBED where the only channel is left by now,
+    INVALID_CONNECTION where the connection has ended, PRESENCE_CHANNEL_CAPACITY_REACHED; then
+    nothing changes.
+    """
+
+    connection_id: str
+    umd: str
+    channels: tuple[str, ...]
+    own: bool
+    stale: bool = False
+
+    def locks(self) -> tuple[str, ...]:
+        return tuple(filter(is_presence, self.channels))
 
     @classmethod
     def load(cls, transaction: Transaction, operations: Sequence[Self]) -> None:
-        channels = {each.channel for each in operations}
-        load_rosters(transaction, filter(is_presence, channels))
-        load_counts(transaction, channels)
+        load_rosters(transaction, (name for each in operations for name in each.locks()))
 
     def apply(self, transaction: Transaction) -> None:
-        self.change = None
-        if transaction.reporting:
-            end_subscription(transaction, self.connection_id, self.channel)
-        if is_presence(self.channel):
-            self.change = leave(transaction, self.channel, self.connection_id)
-        transaction.delete(
-            "DELETE FROM chat_subscription WHERE connection_id = ?"
-            " AND channel_id = (SELECT id FROM chat_channel WHERE name = ?)",
-            (self.connection_id, self.channel),
+        id, rosters = self.connection_id, transaction.rosters
+        present = [name for name in self.locks() if id in rosters[name].subscribers]
+        for name in present:
+            uid = rosters[name].subscribers[id]
+            rosters[name].check_room(uid, self.umd, name if self.own else None)
+        self._write(transaction)
+        self.announced = [
+            change for name in present for change in update(transaction, name, id, self.umd)
+        ]
+
+    def _write(self, transaction: Transaction) -> None:
+        if self.stale:  # the connection's row first, as with `own`: two in two orders would lock
+            transaction.execute(SET_STALE, (True, self.connection_id))
+        if self.own:
+            self._write_own(transaction)
+        updated = [
+            transaction.execute(UPDATE_SUBSCRIPTION, (self.umd, self.connection_id, name)).rowcount
+            for name in self.channels
+        ]
+        if not self.own and not any(updated):
+            raise ProtocolError(ErrorCode.NOT_SUBSCRIBED, "You are not subscribed to this channel.")
+
+    def _write_own(self, transaction: Transaction) -> None:
+        before: list[ConnectionRow] = (
+            transaction.select(CONNECTION, [self.connection_id]) if transaction.reporting else []
         )
+        if not transaction.execute(UPDATE_CONNECTION, (self.umd, self.connection_id)).rowcount:
+            raise _connection_ended()
+        for row in map(ConnectionRow._make, before):
+            if not same_value(row.umd.encode(), self.umd.encode()):
+                now = row._replace(umd=self.umd)
+                transaction.report(reports.connection, "connectionUpdated", now)
+
+
+@dataclass(slots=True)
+class ReadAgain(Operation[tuple[str, list[tuple[str, str]]]]):
+    """Gives the metadata that another process has changed to the one that holds the connection:
+    its own, and that of each channel it subscribes to. Raises INVALID_CONNECTION."""
+
+    connection_id: str
+
+    def apply(self, transaction: Transaction) -> tuple[str, list[tuple[str, str]]]:
+        own: list[tuple[str]] = transaction.select(READ_STALE, [False, self.connection_id])
+        if not own:
+            raise _connection_ended()
+        return own[0][0], transaction.select(READ_SUBSCRIBED, [self.connection_id])
+
+
+def _connection_ended() -> ProtocolError:
+    return ProtocolError(ErrorCode.INVALID_CONNECTION, "The connection has ended.")

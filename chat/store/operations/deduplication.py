@@ -1,87 +1,76 @@
 """What the server publishes, once for each deduplicationId (protocol.md section 15).
 
-The channel's row is locked while it is decided: of two at once, one publishes and both are
-answered the same.
+The channel's row is locked while it is decided: of two at once, one publishes and both get the
+same answer.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from msgspec import json, structs
 
-from chat.fanout.announcements import Announcement
 from chat.protocol.publication import Receipt
-from chat.store.operations.base import Operation
-from chat.store.transaction import Transaction
+from chat.store.operations.base import Operation, load_all
+from chat.store.transaction import Transaction, marks
 
 REMEMBERED_SECONDS: Final = 300
+ANSWERS: Final = (
+    "SELECT channel_id, key, answer FROM chat_deduplication"
+    " WHERE channel_id IN ({}) AND key IN ({}) AND expires_at > ?"
+)
 
 _receipt_decoder = json.Decoder(Receipt)
 
 
 @dataclass(slots=True)
-class PublishOnce(Operation):
-    """Does `what` and gives `receipt` with what that gave in its field `gives`.
+class PublishOnce(Operation[Receipt]):
+    """Does `what` and gives `receipt`, with the result of `what` in its field `gives`.
 
     With a `key`, a repeat on its channel does nothing and gives the receipt of the first.
     """
 
-    what: Operation
+    what: Operation[object]
     receipt: Receipt
     gives: str | None = None
     key: str = ""
-    repeated: bool = False
 
     def locks(self) -> tuple[str, ...]:
         return self.what.locks()
 
-    @property
-    def announced(self) -> Sequence[Announcement]:
-        return () if self.repeated else self.what.announced
-
     @classmethod
     def load(cls, transaction: Transaction, operations: Sequence[Self]) -> None:
-        alike = defaultdict(list)
-        for operation in operations:
-            alike[type(operation.what)].append(operation.what)
-        for kind, whats in alike.items():
-            kind.load(transaction, whats)
-        if keyed := [operation for operation in operations if operation.key]:
-            _load_answers(transaction, keyed)
+        load_all(transaction, (operation.what for operation in operations))
+        keys = sorted({operation.key for operation in operations if operation.key})
+        if not keys:
+            return
+        names = {operation.receipt.channel for operation in operations if operation.key}
+        channels = sorted(transaction.heads[name].id for name in names)
+        rows: list[tuple[int, str, str]] = transaction.select(
+            ANSWERS.format(marks(channels), marks(keys)),
+            [*channels, *keys, transaction.moment(transaction.now)],
+        )
+        transaction.answers.update(((channel, key), answer) for channel, key, answer in rows)
 
     def apply(self, transaction: Transaction) -> Receipt:
         if not self.key:
-            return self._first(transaction)
+            return self._publish(transaction)
         place = (transaction.heads[self.receipt.channel].id, self.key)
         answer = transaction.answers.get(place)
-        self.repeated = answer is not None
         if answer is not None:
             return _receipt_decoder.decode(answer)
-        receipt = self._first(transaction)
+        receipt = self._publish(transaction)
         answer = transaction.answers[place] = json.encode(receipt).decode()
-        until = transaction.after(REMEMBERED_SECONDS)
-        transaction.add("deduplication", (*place, answer, until))
+        transaction.add("deduplication", (*place, answer, transaction.after(REMEMBERED_SECONDS)))
         return receipt
 
-    def _first(self, transaction: Transaction) -> Receipt:
-        return self.given(self.what.apply(transaction))
+    def _publish(self, transaction: Transaction) -> Receipt:
+        result = self.what.perform(transaction)
+        self.announced = self.what.announced
+        return self.receipt_for(result)
 
-    def given(self, outcome: Any) -> Receipt:
-        """The receipt for what `what` gave."""
+    def receipt_for(self, result: object) -> Receipt:
+        """The receipt, with the result of `what`."""
         if self.gives is None:
             return self.receipt
-        return structs.replace(self.receipt, **{self.gives: outcome})
-
-
-def _load_answers(transaction: Transaction, operations: Sequence[PublishOnce]) -> None:
-    keys = sorted({operation.key for operation in operations})
-    channels = sorted({transaction.heads[each.receipt.channel].id for each in operations})
-    rows = transaction.select(
-        "SELECT channel_id, key, answer FROM chat_deduplication"  # noqa: S608
-        f" WHERE channel_id IN ({','.join('?' * len(channels))})"
-        f" AND key IN ({','.join('?' * len(keys))}) AND expires_at > ?",
-        [*channels, *keys, transaction.moment(transaction.now)],
-    )
-    transaction.answers.update(((channel, key), answer) for channel, key, answer in rows)
+        return structs.replace(self.receipt, **{self.gives: result})

@@ -1,26 +1,40 @@
-"""Storing messages, and reactions to them (protocol.md sections 8 and 9)."""
+"""Messages, stored and ephemeral, and reactions (protocol.md sections 8 and 9)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
-from chat.fanout.announcements import Change
+from chat.fanout.announcements import Change, Ephemeral
 from chat.protocol import events, ids
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.publication import Source
 from chat.store import reports
-from chat.store.operations.base import FOR_EVER, ChannelOperation, Operation
-from chat.store.transaction import Transaction
+from chat.store.operations.base import FOR_EVER, ChannelOperation
+from chat.store.reports import Time
+from chat.store.transaction import Head, Transaction, marks
 
-# Different ones of one uid to one message, those taken back too, since their marks stay: each
+# Different reactions of one uid to one message, removed ones too, since their marks stay: each
 # change reads them all, and a page of history is never cut short.
 MAX_REACTIONS: Final = 100
 
+MESSAGES: Final = (
+    "SELECT id, channel_id, expires_at FROM chat_message WHERE id IN ({})"
+    " AND (expires_at IS NULL OR expires_at > ?)"
+)
+REACTIONS: Final = (
+    "SELECT message_id, uid, reaction, removed FROM chat_reaction"
+    " WHERE message_id IN ({}) AND uid IN ({})"
+)
+
 
 @dataclass(slots=True)
-class StoreMessage(ChannelOperation):
-    """Stores a message and gives its id. `store` in seconds, -1 for ever; `meta` None: by the
-    server API; `source` None: no backend event is wanted."""
+class PublishMessage(ChannelOperation[str]):
+    """Publishes a message and gives its id.
+
+    `store` in seconds, -1 for ever; 0: it is ephemeral, and all that is written of it is its
+    backend event. With an `id` it is announced already. `meta` None: the server publishes it;
+    `source` None: no backend event is wanted.
+    """
 
     event: str
     data: bytes
@@ -31,9 +45,22 @@ class StoreMessage(ChannelOperation):
     origin: str | None = None
     echo: bool = False
     source: Source | None = None
+    id: str = ""
 
     def apply(self, transaction: Transaction) -> str:
         head = transaction.heads[self.channel]
+        if self.store:
+            id = self._store(transaction, head)
+        else:
+            id = self.id or self.announce(transaction.ms, head.number)
+        if self.source is not None:
+            transaction.report(
+                reports.message_published,
+                *(self.channel, self.event, id, self.data, self.meta, self.source),
+            )
+        return id
+
+    def _store(self, transaction: Transaction, head: Head) -> str:
         previous, number = head.number, head.advance()
         id = transaction.next_message_id(head)
         expires = None if self.store == FOR_EVER else transaction.after(self.store)
@@ -44,39 +71,22 @@ class StoreMessage(ChannelOperation):
         )
         template = transaction.template(self.event, self.channel)
         event = template.message(id, self.data, self.meta)
-        self.change = Change(self.channel, previous, number, event, self.origin, self.echo)
-        if self.source is not None:
-            transaction.report(
-                reports.message_published,
-                *(self.channel, self.event, id, self.data, self.meta, self.source),
-            )
+        change = Change(self.channel, previous, number, event, self.origin, self.echo)
+        self.announced = (change,)
+        return id
+
+    def announce(self, ms: int, previous: int = 0) -> str:
+        """Prepares the announcement of an ephemeral message: at `ms` milliseconds since 1970,
+        behind the change `previous`. Gives its id."""
+        id = ids.new_id(ms)
+        event = events.message(id, self.event, self.channel, self.data, self.meta)
+        self.announced = (Ephemeral(self.channel, previous, [event.frame], self.origin, self.echo),)
         return id
 
 
 @dataclass(slots=True)
-class ReportMessage(Operation):
-    """Writes the backend event of a message that is not stored, and nothing else of it."""
-
-    channel: str
-    event: str
-    id: str
-    data: bytes
-    meta: bytes | None
-    source: Source
-
-    def locks(self) -> tuple[str, ...]:
-        return (self.channel,)
-
-    def apply(self, transaction: Transaction) -> None:
-        transaction.report(
-            reports.message_published,
-            *(self.channel, self.event, self.id, self.data, self.meta, self.source),
-        )
-
-
-@dataclass(slots=True)
-class SetReaction(ChannelOperation):
-    """Adds or removes a reaction; whether that changed anything is whether it is announced.
+class SetReaction(ChannelOperation[None]):
+    """Adds or removes a reaction; one that changes nothing is not announced.
 
     `source` None: no backend event is wanted.
     """
@@ -94,51 +104,47 @@ class SetReaction(ChannelOperation):
     @classmethod
     def load(cls, transaction: Transaction, operations: Sequence[Self]) -> None:
         messages = sorted({operation.message_id for operation in operations})
-        marks = ",".join("?" * len(messages))
-        found = transaction.select(
-            f"SELECT id, channel_id, expires_at FROM chat_message WHERE id IN ({marks})"  # noqa: S608
-            " AND (expires_at IS NULL OR expires_at > ?)",
-            [*messages, transaction.moment(transaction.now)],
-        )
-        transaction.live.update((id, (channel, expires)) for id, channel, expires in found)
         uids = sorted({operation.uid for operation in operations})
-        given = transaction.select(
-            "SELECT message_id, uid, reaction, removed FROM chat_reaction"  # noqa: S608
-            f" WHERE message_id IN ({marks}) AND uid IN ({','.join('?' * len(uids))})",
-            [*messages, *uids],
+        live: list[tuple[str, int, Time | None]] = transaction.select(
+            MESSAGES.format(marks(messages)), [*messages, transaction.moment(transaction.now)]
         )
-        transaction.standing.update((tuple(key), not removed) for *key, removed in given)
-        transaction.reacted.update((message, uid) for message, uid, *_ in given)
+        transaction.messages.update((id, (channel, expires)) for id, channel, expires in live)
+        known: list[tuple[str, str, str, bool]] = transaction.select(
+            REACTIONS.format(marks(messages), marks(uids)), [*messages, *uids]
+        )
+        for message, uid, reaction, removed in known:
+            transaction.reactions[message, uid, reaction] = not removed
+            transaction.reacted[message, uid] += 1
 
     def apply(self, transaction: Transaction) -> None:
-        self.change = None
         head = transaction.heads[self.channel]
-        channel, expires = transaction.live.get(self.message_id, (None, None))
+        channel, expires = transaction.messages.get(self.message_id, (None, None))
         if channel != head.id:
             raise message_not_found()
         key = (self.message_id, self.uid, self.reaction)
         removed = self.action == "remove"
-        if transaction.standing.get(key, False) is not removed:
+        if transaction.reactions.get(key, False) is not removed:
             return
-        if key not in transaction.standing:
+        if key not in transaction.reactions:
             self._count(transaction)
-        transaction.standing[key] = not removed
+        transaction.reactions[key] = not removed
         previous, number = head.number, head.advance()
         now = transaction.moment(transaction.now)
-        transaction.reactions[key] = (
-            *(self.message_id, head.id, number, self.uid, self.umd),
-            *(self.reaction, removed, now),
+        transaction.add(
+            "reaction",
+            (self.message_id, head.id, number, self.uid, self.umd, self.reaction, removed, now),
         )
         id = ids.new_id(transaction.ms)
         event = events.reaction(
             id, self.channel, self.message_id, self.reaction, self.action, self.meta
         )
-        self.change = Change(self.channel, previous, number, event, self.origin, self.echo)
+        change = Change(self.channel, previous, number, event, self.origin, self.echo)
+        self.announced = (change,)
         if self.source is not None:
             transaction.report(
                 reports.reaction_changed,
                 *(self.action, self.channel, self.message_id, id, self.reaction),
-                *(self.uid, self.umd, transaction.now, transaction.time(expires), self.source),
+                *(self.uid, self.umd, transaction.now, expires, self.source),
             )
 
     def _count(self, transaction: Transaction) -> None:

@@ -1,33 +1,35 @@
-"""What is to be done at its time (protocol.md section 13).
+"""What is to be done later (protocol.md section 13).
 
-The row holds an operation; whoever deletes it does that operation, in the same transaction: once,
-however many processes try.
+A row holds an operation. Deleting the row and doing the operation is one transaction, so it is done
+once, however many processes try.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import msgspec
 
-from chat.fanout.announcements import Announcement, Ephemeral
-from chat.protocol import events, ids, schedule
-from chat.store.operations.base import Operation
-from chat.store.operations.messages import ReportMessage, StoreMessage
+from chat.protocol import ids, schedule
+from chat.protocol.publication import Source
+from chat.store.operations.base import Operation, load_all
+from chat.store.operations.messages import PublishMessage
 from chat.store.operations.storage import SetStorage
-from chat.store.transaction import Transaction
+from chat.store.transaction import Transaction, marks
 
-Work = StoreMessage | SetStorage
-KINDS: Final[dict[str, type[Work]]] = {"message": StoreMessage, "storage": SetStorage}
+Work = PublishMessage | SetStorage
+KINDS: Final[dict[str, type[Work]]] = {"message": PublishMessage, "storage": SetStorage}
 NAMES: Final = {kind: name for name, kind in KINDS.items()}
+FIELDS: Final = {kind: [each.name for each in fields(kind) if each.init] for kind in NAMES}
 RAW: Final = ("data", "meta")  # bytes in an operation, text in its row
+TAKE: Final = "DELETE FROM chat_schedule WHERE id IN ({}) RETURNING id, work"
 
 
 @dataclass(slots=True)
-class AddSchedule(Operation):
-    """Lets `work` be done `at` a moment, and gives the schedule's id; a message may have a `store`
-    of 0 here. Raises INVALID_SCHEDULE_EXPRESSION where the moment has passed."""
+class AddSchedule(Operation[str]):
+    """Schedules `work` for the moment `at`, and gives the schedule's id. Raises
+    INVALID_SCHEDULE_EXPRESSION where the moment has passed."""
 
     at: datetime
     work: Work
@@ -47,75 +49,53 @@ class AddSchedule(Operation):
 
 
 @dataclass(slots=True)
-class RunSchedule(Operation):
+class RunSchedule(Operation[None]):
     """Does what was scheduled, unless another process has or it was cancelled."""
 
     id: str
     channel: str
-    done: Work | None = None
-    passed_on: Ephemeral | None = None
+    work: Work | None = None
 
     def locks(self) -> tuple[str, ...]:
         return (self.channel,)
 
-    @property
-    def announced(self) -> Sequence[Announcement]:
-        if self.passed_on is not None:
-            return (self.passed_on,)
-        return () if self.done is None else self.done.announced
-
     @classmethod
     def load(cls, transaction: Transaction, operations: Sequence[Self]) -> None:
-        marks = ",".join("?" * len(operations))
-        deleted = transaction.select(
-            f"DELETE FROM chat_schedule WHERE id IN ({marks}) RETURNING id, work",  # noqa: S608
-            [operation.id for operation in operations],
+        rows: list[tuple[str, str]] = transaction.select(
+            TAKE.format(marks(operations)), [run.id for run in operations]
         )
-        works = {id: decode(work) for id, work in deleted}
-        for operation in operations:
-            operation.done, operation.passed_on = works.pop(operation.id, None), None
-        writes = [each.done for each in operations if isinstance(each.done, SetStorage)]
-        if writes:
-            SetStorage.load(transaction, writes)
+        found = {id: decode(work) for id, work in rows}
+        load_all(transaction, found.values())
+        for run in operations:
+            run.work = found.pop(run.id, None)
 
     def apply(self, transaction: Transaction) -> None:
-        if isinstance(self.done, StoreMessage) and not self.done.store:
-            self.passed_on = _pass_on(self.done, transaction)
-        elif self.done is not None:
-            self.done.apply(transaction)
+        if self.work is not None:
+            self.work.perform(transaction)
+            self.announced = self.work.announced
 
 
 @dataclass(slots=True)
-class CancelSchedule(Operation):
-    """Says whether there was such a schedule; it is gone now."""
+class CancelSchedule(Operation[bool]):
+    """Gives whether there was such a schedule; it is gone now."""
 
     id: str
 
     def apply(self, transaction: Transaction) -> bool:
-        return bool(
-            transaction.select("DELETE FROM chat_schedule WHERE id = ? RETURNING id", [self.id])
-        )
-
-
-def _pass_on(message: StoreMessage, transaction: Transaction) -> Ephemeral:
-    """A message that is not stored, behind all that its channel has seen."""
-    id = ids.new_id(transaction.ms)
-    what = message.channel, message.event, id, message.data, message.meta
-    if message.source is not None:
-        ReportMessage(*what, message.source).apply(transaction)
-    event = events.message(id, message.event, message.channel, message.data, message.meta)
-    previous = transaction.heads[message.channel].number
-    return Ephemeral(message.channel, previous, [event.frame], message.origin, message.echo)
+        return bool(transaction.select(TAKE.format("?"), [self.id]))
 
 
 def encode(work: Work) -> str:
     """An operation as a schedule's row holds it."""
-    fields: dict[str, Any] = msgspec.to_builtins(work, builtin_types=(bytes,))
-    raw = {name: fields[name].decode() for name in RAW if fields[name] is not None}
-    return msgspec.json.encode({"kind": NAMES[type(work)], **fields, **raw}).decode()
+    stated = {name: getattr(work, name) for name in FIELDS[type(work)]}
+    raw = {name: stated[name].decode() for name in RAW if stated[name] is not None}
+    return msgspec.json.encode({"kind": NAMES[type(work)], **stated, **raw}).decode()
 
 
 def decode(text: str) -> Work:
-    fields = msgspec.json.decode(text)
-    raw = {name: fields[name].encode() for name in RAW if fields[name] is not None}
-    return msgspec.convert({**fields, **raw}, KINDS[fields["kind"]])
+    row = msgspec.json.decode(text)
+    kind = KINDS[row["kind"]]
+    stated = {name: row[name] for name in FIELDS[kind] if name in row}
+    raw = {name: row[name].encode() for name in RAW if row[name] is not None}
+    source = msgspec.convert(row.get("source"), Source | None)
+    return kind(**{**stated, **raw, "source": source})

@@ -1,8 +1,7 @@
-"""Writing storage entries (protocol.md section 12)."""
+"""Storage entries, and their expiry (protocol.md section 12)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Final, Self
 
 from chat.fanout.announcements import Change
@@ -10,15 +9,24 @@ from chat.protocol import events
 from chat.protocol.jsontext import same_value
 from chat.protocol.publication import Source
 from chat.store import reports
-from chat.store.operations.base import FOR_EVER, ChannelOperation
-from chat.store.operations.expiry import report_expired
-from chat.store.transaction import Transaction
+from chat.store.operations.base import FOR_EVER, ChannelOperation, Operation
+from chat.store.reports import Time
+from chat.store.transaction import Row, Transaction, marks
 
 CLEARED: Final = ""  # what a cleared entry's row holds for its value
+ENTRIES: Final = (
+    "SELECT channel_id, key, number, data FROM chat_storageentry"
+    " WHERE (channel_id, key) IN (VALUES {}) AND data <> ?"
+    " AND (expires_at IS NULL OR expires_at > ?)"
+)
+TAKE_EXPIRED: Final = (
+    "UPDATE chat_storageentry SET reports_expiry = FALSE"
+    " WHERE reports_expiry AND expires_at <= ? AND {} RETURNING channel_id, key, data, expires_at"
+)
 
 
 @dataclass(slots=True)
-class SetStorage(ChannelOperation):
+class SetStorage(ChannelOperation[None]):
     """Sets an entry, or clears it where `data` is None; only a change of its value is announced.
 
     `store` in seconds, -1 for ever; `meta` None: by the server API; `source` None: no backend
@@ -37,57 +45,75 @@ class SetStorage(ChannelOperation):
     def load(cls, transaction: Transaction, operations: Sequence[Self]) -> None:
         """Reads the entries that are set; one that has expired counts as unset."""
         written = {(transaction.heads[it.channel].id, it.key) for it in operations}
-        marks = ",".join(["(?, ?)"] * len(written))
+        values = ",".join(["(?, ?)"] * len(written))
         places = [part for pair in written for part in pair]
-        report_expired(transaction, f"(channel_id, key) IN (VALUES {marks})", places)
-        found = transaction.select(
-            "SELECT channel_id, key, number, data FROM chat_storageentry"  # noqa: S608
-            f" WHERE (channel_id, key) IN (VALUES {marks}) AND data <> ?"
-            " AND (expires_at IS NULL OR expires_at > ?)",
-            [*places, CLEARED, transaction.after(0)],
+        _report_expired(transaction, f"(channel_id, key) IN (VALUES {values})", places)
+        found: list[tuple[int, str, int, str]] = transaction.select(
+            ENTRIES.format(values), [*places, CLEARED, transaction.after(0)]
         )
         for channel_id, key, number, data in found:
             transaction.entries[channel_id, key] = number, data.encode()
 
     def apply(self, transaction: Transaction) -> None:
-        self.change = None
         head = transaction.heads[self.channel]
         place = head.id, self.key
         number, current = transaction.entries.get(place, (0, None))
-        if self._changes(current):
+        changes = not _same(self.data, current)
+        if self.data is None and not changes:
+            return
+        lasts = self.data is None or self.store == FOR_EVER
+        expires = None if lasts else transaction.after(self.store)
+        if changes:
             previous, number = head.number, head.advance()
-            event = events.storage_updated(self.channel, self.key, self.data, self._meta)
-            self.change = Change(self.channel, previous, number, event, key=self.key)
-            self._report(transaction, current)
-        elif self.data is None:
-            return
+            meta = None if self.data is None else self.meta
+            event = events.storage_updated(self.channel, self.key, self.data, meta)
+            self.announced = (Change(self.channel, previous, number, event, key=self.key),)
+            if self.source is not None:
+                transaction.report(
+                    reports.storage_updated,
+                    *(self.channel, self.key, self.data, current, meta, expires, self.source),
+                )
         transaction.entries[place] = number, self.data
-        transaction.add("storage", (*place, number, *self._row(transaction)))
+        transaction.add("storageentry", (*place, number, *self._row(transaction, expires)))
 
-    def _report(self, transaction: Transaction, previous: bytes | None) -> None:
-        if self.source is None:
-            return
-        kept = self.data is not None and self.store != FOR_EVER
-        expires = transaction.now + timedelta(seconds=self.store) if kept else None
-        transaction.report(
-            reports.storage_updated,
-            *(self.channel, self.key, self.data or b"null", previous or b"null"),
-            *(self._meta or b"null", expires, self.source),
-        )
-
-    def _changes(self, current: bytes | None) -> bool:
-        if current is None or self.data is None:
-            return current is not self.data
-        return not same_value(current, self.data)
-
-    @property
-    def _meta(self) -> bytes | None:
-        return None if self.data is None else self.meta
-
-    def _row(self, transaction: Transaction) -> tuple[object, ...]:
+    def _row(self, transaction: Transaction, expires: Time | None) -> Row:
         """Its columns from `data` on. A cleared entry stays as a mark that expires at once."""
         if self.data is None:
             return CLEARED, None, "null", False, transaction.after(0), False
-        expires = None if self.store == FOR_EVER else transaction.after(self.store)
         reported = self.source is not None and transaction.reporting
         return self.data.decode(), self.uid, self.umd, self.meta is None, expires, reported
+
+
+def _same(data: bytes | None, current: bytes | None) -> bool:
+    if data is None or current is None:
+        return data is current
+    return same_value(data, current)
+
+
+@dataclass(slots=True)
+class ReportExpiries(Operation[None]):
+    """Reports the expiry of these entries, by their rows' ids, unless that was done or they were
+    written anew."""
+
+    ids: Sequence[int]
+    channels: tuple[str, ...]
+
+    def locks(self) -> tuple[str, ...]:
+        return self.channels
+
+    def apply(self, transaction: Transaction) -> None:
+        _report_expired(transaction, f"id IN ({marks(self.ids)})", self.ids)
+
+
+def _report_expired(transaction: Transaction, which: str, values: Iterable[object]) -> None:
+    """Those for which `which`, a condition with `values`, holds; their channels must be locked."""
+    if not transaction.reporting:
+        return
+    expired: list[tuple[int, str, str, Time]] = transaction.select(
+        TAKE_EXPIRED.format(which), [transaction.after(0), *values]
+    )
+    for channel, key, data, expires in sorted(expired, key=lambda row: (row[3], row[:2])):
+        transaction.report(
+            reports.storage_updated,
+            *(transaction.names[channel], key, None, data.encode(), None, expires, None),
+        )
