@@ -158,13 +158,21 @@ class Transaction:
     def begin(self, channels: Iterable[str]) -> None:
         """Starts the transaction and locks these channels."""
         self.execute("BEGIN" if self.postgresql else "BEGIN IMMEDIATE")
-        self.lock(channels)
+        self.lock(channels, restart=self.postgresql)
 
-    def lock(self, channels: Iterable[str]) -> None:
-        """Locks the rows of these channels, and creates those that are new."""
+    def lock(self, channels: Iterable[str], *, restart: bool = False) -> None:
+        """Locks the rows of these channels, and creates those that are new.
+
+        With `restart` no lock is held while a row is created: another process may be creating it,
+        and wait for a lock of this one (seen as a deadlock that PostgreSQL ended after a second).
+        """
         names = sorted(set(channels))
         if names and len(self._lock(names)) < len(names):
             new = [(name,) for name in names if name not in self.heads]
+            if restart:
+                self.execute("ROLLBACK")
+                self.execute("BEGIN")
+                self.heads.clear()
             self.cursor.executemany(self._sql(NEW_CHANNEL), new)
             if self.cursor.rowcount == len(new):  # else others have just created some of them
                 self.created.update(name for (name,) in new)
