@@ -87,7 +87,7 @@ class Command(BaseCommand):
         add = parser.add_argument
         add("--claims", dest="file", metavar="FILE", help="all claims, as JSON; -: from stdin")
         add("--lifetime", type=int, default=300, metavar="SECONDS", help="300 by default")
-        add("--explain", dest="explained", action="store_true", help="explain it on stderr")
+        add("--explain", dest="explained", action="store_true", help="explain the token on stderr")
         for name, (text, metavar) in OPTIONS.items():
             if not metavar:
                 add(_flag(name), dest=name, help=text, action="store_const", const=True)
