@@ -1,6 +1,6 @@
 """Issue tokens from Python: `issue({"scope": "connect", "uid": "jim", ...})`.
 
-What this returns, this server accepts: the claims pass its own parser before they are signed.
+The server accepts every token that this returns: its own parser checks the claims first.
 """
 
 import time
@@ -14,11 +14,11 @@ from tokens.signing import sign
 
 
 def issue(claims: Mapping[str, object], *, lifetime: int = 300) -> str:
-    """A signed token with `claims` (protocol.md section 4), as they are in the token's JSON.
+    """A signed token with `claims`, named as in protocol.md section 4.
 
     Fills in what is absent or None: `iat` (now), `exp` (`lifetime` seconds from now), and `aud`
-    and `iss` where the settings expect them. Raises `TokenError` where a claim is refused in one
-    of the token's scopes, `ImproperlyConfigured` where there is no key to sign with.
+    and `iss` where the settings expect them. Raises `TokenError` where a claim is invalid in one
+    of the token's scopes, and `ImproperlyConfigured` where there is no key to sign with.
     """
     payload = _filled(claims, lifetime)
     try:
@@ -36,17 +36,15 @@ def issue(claims: Mapping[str, object], *, lifetime: int = 300) -> str:
 
 def _filled(claims: Mapping[str, object], lifetime: int) -> dict[str, object]:
     now = int(time.time())
-    defaults = {
-        "iat": now,
-        "exp": now + lifetime,
-        "aud": settings.TOKEN_AUDIENCE or None,
-        "iss": settings.TOKEN_ISSUER or None,
-    }
-    stated = {name: value for name, value in claims.items() if value is not None}
-    return {name: value for name, value in defaults.items() if value is not None} | stated
+    defaults: dict[str, object] = {"iat": now, "exp": now + lifetime}
+    if settings.TOKEN_AUDIENCE:
+        defaults["aud"] = settings.TOKEN_AUDIENCE
+    if settings.TOKEN_ISSUER:
+        defaults["iss"] = settings.TOKEN_ISSUER
+    return defaults | {name: value for name, value in claims.items() if value is not None}
 
 
 def _scopes(payload: Mapping[str, object]) -> list[str]:
-    """The scopes to check for; connect where there is none, for the parser's own words."""
+    """The token's scopes. Without any: connect, for which the parser reports the error."""
     scope = payload.get("scope")
-    return scope.split() if isinstance(scope, str) and scope.split() else ["connect"]
+    return (scope.split() if isinstance(scope, str) else []) or ["connect"]

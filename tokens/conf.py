@@ -1,7 +1,7 @@
 """This app's settings: `TOKENS = {...}` in Django's settings; each key has a default.
 
-A value has its type, or is text as an environment variable has it; empty text means the default.
-Nothing here raises: a malformed value gives its default, and the system checks report it.
+A value has the type of its setting, or is text, as from an environment variable; empty text means
+the default. A malformed value is replaced by the default, and the system checks report it.
 """
 
 from collections.abc import Mapping
@@ -24,8 +24,10 @@ FLAGS: Final = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 
 
 class Conf[T]:
-    """The settings of one app, read from the dict `name` of Django's settings at first use, and
-    again once another dict is there, as in tests. Has the attributes of `current()`."""
+    """The settings of one app, with the attributes of `current()`.
+
+    Reads the dict `name` of Django's settings at first use, and again when tests replace that dict.
+    """
 
     def __init__(self, name: str, kind: type[T]) -> None:
         self._name, self._kind = name, kind
@@ -50,8 +52,8 @@ class Conf[T]:
 
 
 def read[T](kind: type[T], name: str, given: object) -> tuple[T, list[str]]:
-    """The settings that the dict `given` holds, and a sentence for each key that is unknown or
-    malformed, without its value, which may be a secret."""
+    """The settings in the dict `given`, and a sentence for each unknown or malformed key, without
+    its value, which may be a secret."""
     if not isinstance(given, Mapping):
         return kind(), [f"{name} must be a dict."]
     types = get_type_hints(kind, include_extras=True)
@@ -68,7 +70,7 @@ def read[T](kind: type[T], name: str, given: object) -> tuple[T, list[str]]:
 
 
 def parse(value: object, kind: object) -> object:
-    """Raises ValueError, which says what the value must be."""
+    """The value as `kind`. Raises ValueError, which says what the value must be."""
     if isinstance(value, str) and kind is Flag:
         value = FLAGS.get(value.lower(), value)
     elif isinstance(value, str) and kind is Words:
@@ -100,29 +102,29 @@ class TokenSettings:
     """Whether `POST /tokens` issues the demo's tokens, and the chat page is served."""
 
     SIGNING_KEY_1_METHOD: Text = ""
-    """The JWS algorithm of the key that verifies and signs, such as HS256; "": there is no key."""
+    """The JWS algorithm of the key that verifies and signs, such as HS256; "": no key."""
     SIGNING_KEY_1_ID: Text = ""
     """The `kid` that tokens must name; "": any or none."""
     SIGNING_KEY_1_ENCODED: Text = ""
     """Base64 of the secret or of the PEM public key."""
     SIGNING_KEY_2_METHOD: Text = ""
-    """As of key 1; the second key verifies only, while keys are exchanged."""
+    """As for key 1. The second key only verifies, for the time of a key rotation."""
     SIGNING_KEY_2_ID: Text = ""
     SIGNING_KEY_2_ENCODED: Text = ""
     ISSUER_PRIVATE_KEY_ENCODED: Text = ""
-    """Base64 of the PEM private key to sign with, where key 1 is a public one."""
+    """Base64 of the PEM private key that signs, where key 1 is a public key."""
 
     TOKEN_AUDIENCE: Text = ""
     """What tokens must carry as `aud`; "": anything or nothing."""
     TOKEN_ISSUER: Text = ""
     """What tokens must carry as `iss`; "": anything or nothing."""
     TOKEN_LEEWAY_SECONDS: FromZero = 0
-    """How far the clocks of issuers may be off, in seconds, from 0 up."""
+    """How many seconds a token is accepted before its `nbf` and after its `exp`; from 0 up."""
 
     API_SECRET_KEY_1: Text = ""
-    """A key of the server HTTP API; "": it is none."""
+    """A key of the server HTTP API; "": no key."""
     API_SECRET_KEY_2: Text = ""
-    """Another one, while keys are exchanged."""
+    """A second one, for the time of a key rotation."""
 
     @property
     def keys(self) -> tuple[KeySettings, KeySettings]:
