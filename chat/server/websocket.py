@@ -217,8 +217,11 @@ class WebSocket(asyncio.Protocol):
         """Dispatch no more frames, and read no more, until `resume_frames`."""
         if self._receiver is not None:
             self._paused, self._listener = True, None
-            if not self.transport.is_closing():
-                self.transport.pause_reading()
+            self.pause_reading()
+
+    def pause_reading(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.pause_reading()
 
     def resume_frames(self) -> None:
         if self._state is not State.CONNECTING:
@@ -315,10 +318,10 @@ class WebSocket(asyncio.Protocol):
         receiver, self._receiver, self._listener = self._receiver, None, None
         if receiver is None or self._outgoing is None:
             return
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
         if self._paused:
             self._paused = False
-            if not self.transport.is_closing():
-                self.transport.resume_reading()
             self._dispatch_all(receiver)
         if self._asgi is not None:
             self._asgi.disconnect(code, reason)
@@ -460,11 +463,11 @@ class AsgiConnection:
         return event
 
     def receive(self, sent: Iterable[str | bytes]) -> None:
-        """Keep frames until the application receives them; no more are read until then."""
+        """Keep the frames of one read until the application receives them; then read on."""
         for each in sent:
             text, data = (each, None) if isinstance(each, str) else (None, each)
             self._events.put_nowait({"type": "websocket.receive", "text": text, "bytes": data})
-        self._socket.pause_frames()
+        self._socket.pause_reading()
 
     def disconnect(self, code: int, reason: str) -> None:
         self._stop_pinging()
@@ -538,7 +541,7 @@ class AsgiConnection:
             self._ping_timer = asyncio.get_running_loop().call_later(interval, self._ping)
 
     def _ping(self) -> None:
-        if self._socket.ping():
+        if not self._events.empty() or self._socket.ping():  # not while reading is paused
             self._ping_later()
 
     def _stop_pinging(self) -> None:
