@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from email.utils import formatdate
 from enum import Enum, auto
 from http import HTTPStatus
-from typing import Any, ClassVar, Final, cast
+from typing import ClassVar, Final, cast
 from urllib.parse import unquote
 
 from asgiref.typing import (
@@ -86,7 +86,7 @@ class WebSocket(asyncio.Protocol):
     transport: asyncio.Transport
 
     def __init__(
-        self, config: Config, server_state: ServerState, app_state: dict[str, Any]
+        self, config: Config, server_state: ServerState, app_state: dict[str, object]
     ) -> None:
         self._connections = cast("set[WebSocket]", server_state.connections)
         self._max_size = config.ws_max_size
@@ -361,7 +361,7 @@ class AsgiConnection:
         socket: WebSocket,
         config: Config,
         server_state: ServerState,
-        app_state: dict[str, Any],
+        app_state: dict[str, object],
     ) -> None:
         self.started = False
         self._socket = socket
