@@ -394,7 +394,8 @@ class AsgiConnection:
             else:
                 handshake.send_response(response)
         if not self._accept_key:
-            self._socket.refuse(b"".join(handshake.data_to_send()))
+            answer = b"".join(handshake.data_to_send())
+            self._socket.refuse(answer or http_response(HTTPStatus.BAD_REQUEST))
         vars(handshake).clear()  # it and its parser hold each other
         if rest:
             self._socket.data_received(rest)
