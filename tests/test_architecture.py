@@ -40,6 +40,7 @@ FLOOR_OF = {room: -floor for floor, rooms in enumerate(FLOORS) for room in rooms
 PURE = [
     *(f"tokens.{name}" for name in ("names", "patterns", "claims", "permissions")),
     *(name for name in MODULES if name.startswith("chat.protocol.")),
+    "chat.server.frames",
 ]
 
 READS_ENVIRONMENT = {"chatsite.settings", "chatsite.asgi", "chat.__init__", "manage"}

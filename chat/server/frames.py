@@ -124,6 +124,8 @@ class FrameReader:
     def next(self) -> Event | None:
         """The next event; None until more bytes come. Raises FrameError, after which nothing that
         the client sends means anything."""
+        if self._at == len(self._data):
+            return None
         if self._message is None:
             texts: list[str] = []
             self._at = take_texts(self._data, self._at, texts, self._max_size)

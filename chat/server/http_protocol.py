@@ -1,7 +1,7 @@
 """uvicorn's HTTP with bounds: a request's head must come in time, and its body within a limit."""
 
 import asyncio
-from typing import Final
+from typing import Final, cast
 
 import h11
 from msgspec import json
@@ -9,6 +9,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from chat.conf import settings
 from chat.protocol.errors import ErrorCode
+from chat.server.websocket import END_OF_HEAD, WebSocket
 
 BODY_BYTES: Final = 1024 * 1024
 TOO_LARGE: Final = json.encode(
@@ -22,7 +23,6 @@ TOO_LARGE: Final = json.encode(
 HEAD_SECONDS: Final = 10
 CLOSE_SECONDS: Final = 2
 """How long a client whose body was refused may take to read the answer."""
-END_OF_HEAD: Final = b"\r\n\r\n"
 
 
 class HttpConnection(H11Protocol):
@@ -35,8 +35,8 @@ class HttpConnection(H11Protocol):
     _received = 0  # bytes of the current request
     _refused = False
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(cast("asyncio.Transport", transport))
         self._start_timer()
 
     def data_received(self, data: bytes) -> None:
@@ -63,17 +63,15 @@ class HttpConnection(H11Protocol):
         """Hand a whole handshake to the WebSocket class as it came: parsed by h11 first and put
         together again, as uvicorn does it, a handshake would cost a quarter more."""
         self._stop_timer()
-        self.connections.discard(self)
-        assert self.ws_protocol_class is not None  # noqa: S101 - run.py sets it
-        protocol = self.ws_protocol_class(  # type: ignore[call-arg]  # uvicorn's types say less
-            config=self.config, server_state=self.server_state, app_state=self.app_state
-        )
+        self.server_state.connections.discard(self)
+        websocket_class = cast("type[WebSocket]", self.config.ws_protocol_class)
+        protocol = websocket_class(self.config, self.server_state, self.app_state)
         protocol.connection_made(self.transport)
         protocol.data_received(head)
         self.transport.set_protocol(protocol)
 
     def _start_timer(self) -> None:
-        self._timer = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+        self._timer = asyncio.get_running_loop().call_later(HEAD_SECONDS, self.transport.close)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
@@ -93,7 +91,7 @@ class HttpConnection(H11Protocol):
             self.transport.write(b"".join(self.conn.send(event) or b"" for event in answer))
         if self.transport.can_write_eof():
             self.transport.write_eof()
-        self.loop.call_later(CLOSE_SECONDS, self.transport.close)
+        asyncio.get_running_loop().call_later(CLOSE_SECONDS, self.transport.close)
 
     def _refusal_headers(self) -> list[tuple[str, str]]:
         """With what lets a page of another origin read the answer (protocol.md section 1)."""

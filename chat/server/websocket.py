@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from email.utils import formatdate
 from enum import Enum, auto
 from http import HTTPStatus
-from typing import Any, ClassVar, Final, cast
+from typing import ClassVar, Final, cast
 from urllib.parse import unquote
 
 from asgiref.typing import (
@@ -86,7 +86,7 @@ class WebSocket(asyncio.Protocol):
     transport: asyncio.Transport
 
     def __init__(
-        self, config: Config, server_state: ServerState, app_state: dict[str, Any]
+        self, config: Config, server_state: ServerState, app_state: dict[str, object]
     ) -> None:
         self._connections = cast("set[WebSocket]", server_state.connections)
         self._max_size = config.ws_max_size
@@ -217,8 +217,11 @@ class WebSocket(asyncio.Protocol):
         """Dispatch no more frames, and read no more, until `resume_frames`."""
         if self._receiver is not None:
             self._paused, self._listener = True, None
-            if not self.transport.is_closing():
-                self.transport.pause_reading()
+            self.pause_reading()
+
+    def pause_reading(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.pause_reading()
 
     def resume_frames(self) -> None:
         if self._state is not State.CONNECTING:
@@ -315,10 +318,10 @@ class WebSocket(asyncio.Protocol):
         receiver, self._receiver, self._listener = self._receiver, None, None
         if receiver is None or self._outgoing is None:
             return
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
         if self._paused:
             self._paused = False
-            if not self.transport.is_closing():
-                self.transport.resume_reading()
             self._dispatch_all(receiver)
         if self._asgi is not None:
             self._asgi.disconnect(code, reason)
@@ -358,7 +361,7 @@ class AsgiConnection:
         socket: WebSocket,
         config: Config,
         server_state: ServerState,
-        app_state: dict[str, Any],
+        app_state: dict[str, object],
     ) -> None:
         self.started = False
         self._socket = socket
@@ -391,7 +394,8 @@ class AsgiConnection:
             else:
                 handshake.send_response(response)
         if not self._accept_key:
-            self._socket.refuse(b"".join(handshake.data_to_send()))
+            answer = b"".join(handshake.data_to_send())
+            self._socket.refuse(answer or http_response(HTTPStatus.BAD_REQUEST))
         vars(handshake).clear()  # it and its parser hold each other
         if rest:
             self._socket.data_received(rest)
@@ -460,11 +464,11 @@ class AsgiConnection:
         return event
 
     def receive(self, sent: Iterable[str | bytes]) -> None:
-        """Keep frames until the application receives them; no more are read until then."""
+        """Keep the frames of one read until the application receives them; then read on."""
         for each in sent:
             text, data = (each, None) if isinstance(each, str) else (None, each)
             self._events.put_nowait({"type": "websocket.receive", "text": text, "bytes": data})
-        self._socket.pause_frames()
+        self._socket.pause_reading()
 
     def disconnect(self, code: int, reason: str) -> None:
         self._stop_pinging()
@@ -538,7 +542,7 @@ class AsgiConnection:
             self._ping_timer = asyncio.get_running_loop().call_later(interval, self._ping)
 
     def _ping(self) -> None:
-        if self._socket.ping():
+        if not self._events.empty() or self._socket.ping():  # not while reading is paused
             self._ping_later()
 
     def _stop_pinging(self) -> None:

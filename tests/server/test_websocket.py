@@ -4,8 +4,10 @@ connection does not show on the wire: pings that time must pass for, and what is
 import asyncio
 import contextlib
 import gc
+import json
 import sys
 import weakref
+from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -18,6 +20,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.protocol import Protocol
 
 from chat.fanout.send_queue import EXTENSION, Flusher, SendQueue
+from chat.server import frames
 from chat.server.websocket import PING_FRAME, AsgiWebSocket, WebSocket
 from tests.support.raw import BINARY, CLOSE, PING, PONG, frame
 from tests.support.waiting import until
@@ -252,9 +255,11 @@ async def test_nothing_is_left_of_a_connection_that_has_ended(how: str) -> None:
 
 
 @asynccontextmanager
-async def served(app: App, ws: type[WebSocket] = WebSocket) -> AsyncIterator[uvicorn.Server]:
+async def served(
+    app: App, ws: type[WebSocket] = WebSocket, **settings: Any
+) -> AsyncIterator[uvicorn.Server]:
     """uvicorn with its own HTTP class: it parses the head and puts it together again."""
-    server = uvicorn.Server(config(app, ws, host="127.0.0.1", port=0, http="h11"))
+    server = uvicorn.Server(config(app, ws, host="127.0.0.1", port=0, http="h11", **settings))
     server.lifespan = server.config.lifespan_class(server.config)
     await server.startup()
     try:
@@ -401,3 +406,49 @@ async def test_a_client_that_answers_no_ping_is_closed() -> None:
     await until(lambda: len(transport.written) > 2, "it has ended")
     reason = b"keepalive ping timeout"
     assert transport.written[1:] == [PING_FRAME, b"\x88\x18" + (1011).to_bytes(2) + reason]
+
+
+# --- conformance ----------------------------------------------------------------------------
+
+KOSOKU = """
+import asyncio, json, sys
+from kosoku import FailureError, run_fuzzingclient
+
+async def main():
+    try:
+        results = await run_fuzzingclient(sys.argv[1], None, ["9.*", "12.*", "13.*"], concurrency=8)
+    except FailureError as failure:
+        results = failure.results
+    print(json.dumps({case.case_id: case.passed for case in results}), flush=True)
+
+asyncio.run(main())
+"""
+CASES = 247  # all but speed (9) and compression (12, 13)
+
+
+class Echo(Application):
+    def receive(self, sent: Any) -> None:
+        for each in sent:
+            text = isinstance(each, str)
+            payload = each.encode() if text else each
+            self.send_queue.push_frame(frames.frame(frames.TEXT if text else BINARY, payload))
+
+
+async def echo_directly(scope: Any, receive: Any, send: Any) -> None:
+    await receive()
+    await send({"type": "websocket.accept"})
+    Echo(scope)
+
+
+@pytest.mark.parametrize("app", [echo, echo_directly], ids=["through ASGI", "directly"])
+async def test_the_autobahn_cases(app: App) -> None:
+    """In a process of its own: it brings an `autobahn` that shadows daphne's. It may die after
+    it has printed, so its results count, not its exit code."""
+    ws = WebSocket if app is echo_directly else AsgiWebSocket
+    async with served(app, ws, ws_max_size=128 * 1024) as server:
+        command = (sys.executable, "-c", KOSOKU, url(server))
+        process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=DEVNULL)
+        output, _ = await process.communicate()
+    passed = json.loads(output)
+    assert [case for case, good in passed.items() if not good] == []
+    assert len(passed) == CASES
