@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from itertools import chain
@@ -48,33 +49,23 @@ FAILED: Final = "The server could not handle this; try again."
 END: Final = (None,)
 
 
+@dataclass(slots=True, eq=False)
 class FrameLoop:
     """An open connection, from its first frame to the last row of it removed."""
 
-    __slots__ = (
-        "_ended",
-        "_handling",
-        "_node",
-        "_paused",
-        "_rate",
-        "_socket",
-        "_stored",
-        "_storing",
-        "_waiting",
-        "connection",
-    )
+    _node: Node
+    connection: LiveConnection
+    _socket: Socket
+    _rate: Rate = field(init=False)
+    _waiting: deque[str | bytes] | None = None  # frames behind the one being handled
+    _handling: asyncio.Task[None] | bool = True  # until `open`, too
+    _paused: bool = False
+    _ended: bool = False
+    _storing: int = 0  # messages that are not committed yet
+    _stored: asyncio.Future[None] | None = None  # done when there are none
 
-    def __init__(self, node: Node, connection: LiveConnection, socket: Socket) -> None:
-        self.connection = connection
-        self._node = node
-        self._socket = socket
+    def __post_init__(self) -> None:
         self._rate = Rate(settings.CLIENT_FRAMES_PER_SECOND)
-        self._waiting: deque[str | bytes] | None = None  # frames behind the one being handled
-        self._handling: asyncio.Task[None] | bool = True  # until `open`, too
-        self._paused = False
-        self._ended = False
-        self._storing = 0  # messages that are not committed yet
-        self._stored: asyncio.Future[None] | None = None  # done when there are none
 
     # --- frames in their order --------------------------------------------------------------
 
