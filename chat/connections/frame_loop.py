@@ -13,13 +13,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from itertools import chain
-from typing import Final
+from typing import Any, Final
 
 from chat.actions import publishing
 from chat.actions.connections import Opened
-from chat.actions.subscriptions import subscribe
+from chat.actions.metadata import update_umd
+from chat.actions.reactions import react
+from chat.actions.storage import get_storage, set_storage
+from chat.actions.subscriptions import subscribe, unsubscribe
 from chat.conf import settings
-from chat.connections.handlers import HANDLERS
 from chat.fanout.send_queue import Socket
 from chat.protocol import commands, decoders, events, frames
 from chat.protocol.errors import CloseCode, ErrorCode, ProtocolError
@@ -314,6 +316,50 @@ class FrameLoop:
             queue.close(CloseCode.TRY_AGAIN_LATER)
         elif error.code is ErrorCode.RATE_LIMITED and self._rate.refused >= MAX_REFUSED:
             queue.close(CloseCode.TOO_FAST)
+
+
+# --- commands -----------------------------------------------------------------------------------
+
+Handler = Callable[[Node, LiveConnection, Any], Awaitable[object] | None]
+"""Gives None where all is done, else what is left to be awaited; both raise ProtocolError."""
+
+
+async def _get_storage(
+    node: Node, connection: LiveConnection, command: commands.GetStorage
+) -> None:
+    connection.send_queue.push(await get_storage(connection.session, command))
+
+
+async def _update_umd(node: Node, connection: LiveConnection, command: commands.UpdateUmd) -> None:
+    session = connection.session
+    channel = await update_umd(session, command, node.connections, node.metadata)
+    changed = session if channel is None else session.subscriptions[channel]
+    connection.send_queue.push(events.umd_updated(channel, changed.meta))
+
+
+def _heartbeat(node: Node, connection: LiveConnection, command: commands.Heartbeat) -> None:
+    connection.beat_at = connection.heard_at
+
+
+HANDLERS: Final[dict[type[commands.Command], Handler]] = {
+    commands.Subscribe: lambda node, connection, command: subscribe(
+        connection, command, node.id, node.hub, node.writer, node.member_throttle
+    ),
+    commands.Unsubscribe: lambda node, connection, command: unsubscribe(
+        connection, command, node.hub, node.writer, node.member_throttle
+    ),
+    commands.React: lambda node, connection, command: react(
+        node.writer, connection.session, command
+    ),
+    commands.GetStorage: _get_storage,
+    commands.SetStorage: lambda node, connection, command: set_storage(
+        node.writer, connection.session, command
+    ),
+    commands.UpdateUmd: _update_umd,
+    commands.Ping: lambda node, connection, command: connection.send_queue.push(events.PONG),
+    commands.Pong: lambda node, connection, command: None,  # any frame shows that it is alive
+    commands.Heartbeat: _heartbeat,
+}
 
 
 class FrameTooLarge(ProtocolError):
