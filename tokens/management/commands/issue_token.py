@@ -1,7 +1,7 @@
 """`manage.py issue_token --uid jim --subscribe 'chat-*' --publish chat`: print a signed token.
 
-Makes claims of options and nothing else: whether they are good is for the server's own parser to
-say, before they are signed. The token alone goes to stdout, so that it can be piped.
+Only translates options to claims: the server's own parser checks them before they are signed.
+Writes nothing but the token to stdout, so that it can be piped.
 """
 
 import secrets
@@ -21,14 +21,18 @@ from tokens.explain import explain
 
 JTI_BYTES: Final = 16
 
+type Options = Mapping[str, Any]
+"""Of the command line, or of argparse."""
+type Directives = dict[str, object]
+
 
 class Statement(NamedTuple):
-    """An option that states a claim or directive; `read` makes its value of the text."""
+    """An option that sets a claim or directive to the value that `read` makes of the argument."""
 
     claim: str
     help: str
-    read: Callable[[Any], Any]
-    arguments: Mapping[str, Any]
+    read: Callable[[Any], object]
+    arguments: Options
 
 
 class Place(NamedTuple):
@@ -50,8 +54,8 @@ def _number(claim: str, help: str) -> Statement:
     return Statement(claim, help, _number_or_text, {"metavar": "SECONDS"})
 
 
-def _number_or_text(value: Any) -> Any:
-    """What is no number stays text, for the server's own words about it."""
+def _number_or_text(value: object) -> object:
+    """Text that is no number stays text: the server's parser says what is wrong with it."""
     try:
         number = strict_json.loads(str(value).encode())
     except ValueError:
@@ -59,16 +63,16 @@ def _number_or_text(value: Any) -> Any:
     return number if isinstance(number, int | float) else value
 
 
-def _json(text: str, what: str = "--umd") -> Any:
+def _json(text: str, what: str = "--umd") -> object:
     try:
         return strict_json.loads(text.encode(errors="surrogateescape"))
     except strict_json.JsonError as error:
         raise CommandError(f"{what} {error}.") from None
 
 
-LIST: Final[Mapping[str, Any]] = {"nargs": "+", "action": "extend"}
+LIST: Final[Options] = {"nargs": "+", "action": "extend"}
 
-# The objects of a token (protocol.md section 4), each with the options that state something there.
+# The objects of a token (protocol.md section 4), each with the options that set something in it.
 TOP: Final = {
     "--scope": _text("scope", "connect (default), subscribe, umd or several", "SCOPES"),
     "--uid": _text("uid", "who its bearer is", "UID"),
@@ -83,29 +87,29 @@ TOP: Final = {
 CHANNEL: Final = {
     "--history-start": _number("historyStart", "read history since then (unix time); 0: all"),
     "--alias": _text("alias", "another name for the channel", "NAME"),
-    "--get-info": _flag("getInfo", "ask how many listen"),
-    "--omit-from-sub-count": _flag("omitFromSubCount", "not to be counted as a listener"),
+    "--get-info": _flag("getInfo", "ask how many subscribe"),
+    "--omit-from-sub-count": _flag("omitFromSubCount", "not counted as a subscriber"),
 }
 MESSAGE: Final = {
-    "--echo": _flag("echo", "get a copy of what it publishes itself"),
-    "--store": _number("store", "keep what it publishes for so long; -1: for ever"),
+    "--echo": _flag("echo", "get a copy of its own messages"),
+    "--store": _number("store", "keep its messages so long; -1: for ever"),
     "--react": Statement("react", "react with these", list, {**LIST, "metavar": "REACTION"}),
     "--react-any": _flag("react", "react with anything"),
 }
 CHANNELS: Final = {
     "--subscribe": Place("subscribe", "channels to subscribe to: a name, 'chat-*', '#regex:…'"),
     "--auto-subscribe": Place("autoSubscribe", "channels it is subscribed to once connected"),
-    "--channel": Place("", "channels without leave to subscribe"),
+    "--channel": Place("", "channels that it may not subscribe to"),
 }
 EVENTS: Final = {
     "--publish": Place("publish", "events to publish on these channels"),
-    "--broadcast": Place("broadcast", "events to publish also without being subscribed"),
-    "--event": Place("", "events without leave to publish"),
+    "--broadcast": Place("broadcast", "events to publish even without a subscription"),
+    "--event": Place("", "events that it may not publish"),
 }
 KEYS: Final = {
     "--get": Place("get", "storage keys to read"),
     "--set": Place("set", "storage keys to write"),
-    "--observe": Place("observe", "storage keys to be told of"),
+    "--observe": Place("observe", "storage keys to get updates of"),
 }
 PLACES: Final = (("CHANNEL", CHANNELS), ("EVENT", EVENTS), ("KEY", KEYS))
 
@@ -115,13 +119,13 @@ class Command(BaseCommand):
         "Print a token with the given claims, signed with key 1. An example: --uid jim"
         " --subscribe 'chat-*' --publish chat --echo --store 86400 --history-start 0"
     )
-    requires_system_checks = ()  # it needs a key, and says so; no database
+    requires_system_checks = ()  # it needs a key, and no database
 
     def add_arguments(self, parser: CommandParser) -> None:
         add = parser.add_argument
         add("--claims", metavar="FILE", help="all claims, from a JSON file; -: from stdin")
         add("--lifetime", type=int, default=300, metavar="SECONDS", help="300 by default")
-        add("--explain", action="store_true", help="say on stderr what the token says")
+        add("--explain", action="store_true", help="explain the token on stderr")
         for statements in (TOP, CHANNEL, MESSAGE):
             for option, statement in statements.items():
                 add(option, help=statement.help, **statement.arguments)
@@ -129,7 +133,7 @@ class Command(BaseCommand):
             for option, place in places.items():
                 add(option, help=place.help, metavar=metavar, **LIST)
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *args: object, **options: Any) -> None:
         if options["lifetime"] < 1:
             raise CommandError("--lifetime must be at least 1 second.")
         try:
@@ -142,7 +146,7 @@ class Command(BaseCommand):
         self.stdout.write(token)
 
 
-def _claims(options: Mapping[str, Any]) -> dict[str, Any]:
+def _claims(options: Options) -> Directives:
     stated = [name for name in _options() if _value(options, name) is not None]
     if options["claims"] is None:
         return _composed(options)
@@ -162,7 +166,7 @@ def _file(name: str) -> str:
     return text.decode(errors="surrogateescape")
 
 
-def _composed(options: Mapping[str, Any]) -> dict[str, Any]:
+def _composed(options: Options) -> Directives:
     messages = _granted(options, EVENTS, _stated(options, MESSAGE))
     nested = {"messages": messages, "storage": _granted(options, KEYS, {})}
     stated = _stated(options, CHANNEL) | {name: value for name, value in nested.items() if value}
@@ -173,7 +177,7 @@ def _composed(options: Mapping[str, Any]) -> dict[str, Any]:
     return claims | ({"channels": channels} if channels else {})
 
 
-def _stated(options: Mapping[str, Any], statements: Mapping[str, Statement]) -> dict[str, Any]:
+def _stated(options: Options, statements: Mapping[str, Statement]) -> Directives:
     return {
         statement.claim: statement.read(value)
         for option, statement in statements.items()
@@ -182,10 +186,10 @@ def _stated(options: Mapping[str, Any], statements: Mapping[str, Statement]) -> 
 
 
 def _granted(
-    options: Mapping[str, Any], places: Mapping[str, Place], stated: dict[str, Any]
-) -> dict[str, dict[str, Any]]:
-    """What is stated, at each name that these options give, with the directive of the option."""
-    granted: dict[str, dict[str, Any]] = {}
+    options: Options, places: Mapping[str, Place], stated: Directives
+) -> dict[str, Directives]:
+    """The directives for each name that these options give: the option's own, and `stated`."""
+    granted: dict[str, Directives] = {}
     for option, place in places.items():
         for name in _value(options, option) or ():
             directives = granted.setdefault(name, {})
@@ -199,8 +203,8 @@ def _options() -> Iterable[str]:
     return (*TOP, *CHANNEL, *MESSAGE, *CHANNELS, *EVENTS, *KEYS)
 
 
-def _value(options: Mapping[str, Any], option: str) -> Any:
-    """What an option says; None where it is not there."""
+def _value(options: Options, option: str) -> Any:
+    """The argument of an option; None where it was not given."""
     value = options.get(option.removeprefix("--").replace("-", "_"))
     return None if value is False else value
 
