@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -93,6 +94,7 @@ def test_a_dry_run_counts_and_changes_nothing(due: dict[str, int]) -> None:
 def test_a_terminal_is_shown_a_bar_that_goes_away(environment: dict[str, str]) -> None:
     rows.messages(rows.channel(), [ago(DAY)] * 600, reactions=0)
     ours, theirs = os.openpty()
+    termios.tcsetwinsize(theirs, (24, 80))
     command = [sys.executable, "manage.py", "purge_expired", "--batch-size", "2"]
     with closing_descriptors(ours, theirs):
         outcome = subprocess.run(
@@ -105,8 +107,8 @@ def test_a_terminal_is_shown_a_bar_that_goes_away(environment: dict[str, str]) -
             check=True,
         )
         shown = os.read(ours, 1 << 16).decode()
-    assert re.search(r"messages \[#+\.+\]  *\d+%  \d+ of 600  \d+ s left", shown)
-    assert shown.endswith("\r\x1b[2K")
+    assert re.search(r" \d+%\|.+\| \d+/600 \[\d+:\d+<\d+:\d+, +[\d.]+ rows/s\]", shown)
+    assert re.search(r"\r +\r$", shown)
     assert outcome.stdout.startswith(b"Removed in ")
 
 
