@@ -285,14 +285,14 @@ def other_server_problems() -> list[str]:
         while before:
             time.sleep(LOOK_SECONDS)
             now = alive()
-            for id in before.keys() & now.keys():
-                if now[id].lease_until > before[id].lease_until:
+            before = {id: row for id, row in before.items() if id in now}
+            for id, row in before.items():
+                if now[id].lease_until > row.lease_until:
                     return [
-                        f"{now[id]} serves from this database already, and without REDIS_URL the"
+                        f"{row} serves from this database already, and without REDIS_URL the"
                         " clients of the two would not reach each other: stop it, or set REDIS_URL"
                         " for both."
                     ]
-            before = {id: now[id] for id in before.keys() & now.keys()}
         return []
     finally:
         database.close()
