@@ -56,9 +56,6 @@ class Reaper:
         except ProtocolError:
             self.backlog[id] = channels
 
-    def close_later(self, ended: Ended) -> None:
-        self.backlog.update(ended)
-
     async def close_backlog(self) -> None:
         """What cannot be removed yet stays; its secret would work until then, were it not looked
         up here, too (`chat.http.credentials`)."""
@@ -89,4 +86,5 @@ class Reaper:
     async def take_over(self) -> None:
         """From processes whose lease has run out; exactly one of the others gets each."""
         if self.lease.judges and await read(others_expired, self.lease.node_id):
-            self.close_later(await self.writer.submit(TakeOver(self.lease.node_id)))
+            ended = await self.writer.submit(TakeOver(self.lease.node_id))
+            self.backlog.update(ended)
