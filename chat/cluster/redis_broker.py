@@ -124,10 +124,17 @@ class Announcer:
                 async with asyncio.timeout(SEND_SECONDS):
                     await self._send(self._messages())
             except FAILURES as error:
-                self._lose(error)
+                if not self.has_lost:
+                    log.warning("Nothing can be sent to other processes: %r", error)
+                self._losses += 1
+                self._queued.set()
                 await asyncio.sleep(RETRY_SECONDS)
-            else:
-                self._report(losses)
+                continue
+            if losses > self._losses_reported:
+                log.warning("Other processes receive announcements again")
+                self._losses_reported = losses
+            if not self._queue:
+                self.all_sent.set()
 
     def _messages(self) -> list[tuple[str, Message]]:
         by_group: dict[str, list[Entry]] = {EVERYBODY: [[CHECK]]} if self.has_lost else {}
@@ -135,19 +142,6 @@ class Announcer:
             group, entries = self._queue.popleft()
             by_group.setdefault(group, []).extend(entries)
         return [(group, message(entries, self._node_id)) for group, entries in by_group.items()]
-
-    def _lose(self, error: BaseException) -> None:
-        if not self.has_lost:
-            log.warning("Nothing can be sent to other processes: %r", error)
-        self._losses += 1
-        self._queued.set()
-
-    def _report(self, losses: int) -> None:
-        if losses > self._losses_reported:
-            log.warning("Other processes receive announcements again")
-            self._losses_reported = losses
-        if not self._queue:
-            self.all_sent.set()
 
 
 # --- the broker ---------------------------------------------------------------------------------
