@@ -38,13 +38,12 @@ MAX_TEXTS: Final = 64
 CLOSE_CODES: Final = frozenset({*range(1000, 1004), *range(1007, 1015)})
 
 
+@dataclass(eq=False)
 class FrameError(Exception):
     """The client broke the protocol; the connection ends with this code and reason."""
 
-    def __init__(self, code: int, reason: str) -> None:
-        super().__init__(reason)
-        self.code = code
-        self.reason = reason
+    code: int
+    reason: str
 
 
 class Ping(NamedTuple):
@@ -155,9 +154,11 @@ class FrameReader:
             if len(data) < start:
                 return None
             size = int.from_bytes(data[at + 2 : start])
-        read = 0 if self.message is None else len(self.message)
+        read = len(self.message or b"")
         if read + size > self.max_size:
-            raise FrameError(CloseCode.MESSAGE_TOO_BIG, _too_big(size, read, self.max_size))
+            before = f"after reading {read} bytes " if read else ""
+            problem = f"frame with {size} bytes {before}exceeds limit of {self.max_size} bytes"
+            raise FrameError(CloseCode.MESSAGE_TOO_BIG, problem)
         start += MASK_BYTES
         return (first, start, size) if len(data) >= start else None
 
@@ -222,11 +223,6 @@ def _problem(first: int, second: int, *, begun: bool) -> str | None:
     if begun is (opcode == CONTINUATION):
         return None
     return "expected a continuation frame" if begun else "unexpected continuation frame"
-
-
-def _too_big(size: int, read: int, max_size: int) -> str:
-    before = f"after reading {read} bytes " if read else ""
-    return f"frame with {size} bytes {before}exceeds limit of {max_size} bytes"
 
 
 def parse_close(payload: bytes) -> Close:

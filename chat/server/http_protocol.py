@@ -4,22 +4,17 @@ import asyncio
 from typing import Final, cast
 
 import h11
-from msgspec import json
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from chat.conf import settings
-from chat.protocol.errors import ErrorCode
+from chat.http.endpoint import refusal
+from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.server.websocket import END_OF_HEAD, Header, WebSocket, http_response
 
 BODY_BYTES: Final = 1024 * 1024
-TOO_LARGE: Final = json.encode(
-    {
-        "error": {
-            "code": ErrorCode.DATA_TOO_LARGE,
-            "message": f"The body takes more than {BODY_BYTES} bytes.",
-        }
-    }
-)
+TOO_LARGE: Final = refusal(
+    ProtocolError(ErrorCode.DATA_TOO_LARGE, f"The body takes more than {BODY_BYTES} bytes.")
+).content
 HEAD_SECONDS: Final = 10
 CLOSE_SECONDS: Final = 2
 """How long a client whose body was refused may take to read the answer."""
