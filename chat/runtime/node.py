@@ -23,8 +23,7 @@ from chat.fanout.member_throttle import MemberThrottle
 from chat.fanout.send_queue import Flusher
 from chat.protocol import ids
 from chat.protocol.errors import CloseCode, ProtocolError
-from chat.runtime.admission import BAR, Admission
-from chat.runtime.connection import Connections
+from chat.runtime.connection import BAR, Admission, Connections
 from chat.runtime.metadata import READ_AGAIN, Metadata
 from chat.runtime.recurring import repeat, report_expiries, run_schedules
 from chat.store.changes_after import read_changes
