@@ -141,7 +141,6 @@ async def _nothing(channel: str, after: int) -> tuple[list[object], int]:  # typ
 
 @contextlib.asynccontextmanager
 async def watched(hub: Hub) -> AsyncIterator[asyncio.Event]:
-    """Gives what makes it check at once."""
     due = asyncio.Event()
     work = repeat("checking", partial(check_heads, hub), sooner=due, retry_seconds=0)
     task = asyncio.create_task(work)

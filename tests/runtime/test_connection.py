@@ -145,9 +145,6 @@ async def test_who_has_gone_is_not_pinged() -> None:
     assert send_queue.pings == 0
 
 
-# --- admission ------------------------------------------------------------------------------
-
-
 def test_who_was_closed_for_abuse_is_barred_alone_and_for_a_moment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
