@@ -12,7 +12,7 @@ from chat.conf import settings
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.publication import Source
 from chat.protocol.session import Session
-from chat.runtime.admission import Admission
+from chat.runtime.connection import Admission
 from chat.store.operations import OpenConnection, SingleUse
 from chat.store.writer import Writer
 from tokens.claims import Claims

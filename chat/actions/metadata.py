@@ -7,7 +7,8 @@ from chat.protocol.commands import UpdateUmd
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.session import Session
 from chat.runtime.connection import Connections
-from chat.runtime.metadata import Metadata, Update
+from chat.runtime.metadata import Metadata
+from chat.store import operations
 from tokens.claims import Claims, TokenError
 from tokens.permissions import grants
 from tokens.signing import verify
@@ -32,12 +33,13 @@ async def update_umd(
     held = connections.get(session.connection_id)
     if held is None:
         update = _permitted(session, command, claims)
-        await metadata.change_elsewhere(session, update)
+        propagate = update.own and claims.umd_propagate
+        await metadata.change_elsewhere(update, propagate=propagate)
     else:
         async with held.changing:
             update = _permitted(held.session, command, claims)
             await metadata.change(held.session, update)
-    return update.channel
+    return None if update.own else update.channels[0]
 
 
 def _verified(session: Session, token: str) -> Claims:
@@ -56,13 +58,15 @@ def _verified(session: Session, token: str) -> Claims:
     return claims
 
 
-def _permitted(session: Session, command: UpdateUmd, claims: Claims) -> Update:
+def _permitted(session: Session, command: UpdateUmd, claims: Claims) -> operations.UpdateUmd:
+    id = session.connection_id
     if command.channel is None:
         _require(claims.umd_update)
-        return Update(claims.umd, propagate=claims.umd_propagate)
+        channels = tuple(session.subscriptions) if claims.umd_propagate else ()
+        return operations.UpdateUmd(id, claims.umd, channels, own=True)
     channel = session.real_name(command.channel)
     _require(grants(claims).channel(channel).umd_update)
-    return Update(claims.umd, session.subscription(channel).channel)
+    return operations.UpdateUmd(id, claims.umd, (session.subscription(channel).channel,), own=False)
 
 
 def _require(permitted: bool) -> None:

@@ -4,7 +4,6 @@ On SQLite after each change of its count of commits, which costs 3 µs to read; 
 reading every so often the numbers of the channels with subscribers here (design.md section 4).
 """
 
-import asyncio
 from typing import Final
 
 from django.db import connection
@@ -18,31 +17,18 @@ CONNECTED_CHECK_SECONDS: Final = 25.0  # finds what the broker loses at the tail
 MAX_NAMES: Final = 10_000  # in one query; databases take some 32 thousand parameters
 
 
-class HeadCheck:
-    """Lives on the event loop; `check` is due again when `noticed` is set."""
-
-    def __init__(self, hub: Hub) -> None:
-        self._hub = hub
-        self.noticed = asyncio.Event()
-
-    def notice(self) -> None:
-        """Another process has committed something."""
-        self.noticed.set()
-
-    async def check(self) -> float | None:
-        """Returns the seconds until the next check is due, None where only `noticed` says so.
-
-        Raises SERVICE_UNAVAILABLE.
-        """
-        channels = self._hub.channels()
-        for start in range(0, len(channels), MAX_NAMES):
-            self._hub.check(await read(heads, channels[start : start + MAX_NAMES]))
-        status = self._hub.broker.status
-        if status is BrokerStatus.CONNECTED:
-            return CONNECTED_CHECK_SECONDS
-        if status is BrokerStatus.SINGLE_PROCESS and connection.vendor == "sqlite":
-            return None
-        return CHECK_SECONDS
+async def check_heads(hub: Hub) -> float | None:
+    """Returns the seconds until the next check is due, None where it is due once another process
+    has committed something. Raises SERVICE_UNAVAILABLE."""
+    channels = hub.channels()
+    for start in range(0, len(channels), MAX_NAMES):
+        hub.check(await read(heads, channels[start : start + MAX_NAMES]))
+    status = hub.broker.status
+    if status is BrokerStatus.CONNECTED:
+        return CONNECTED_CHECK_SECONDS
+    if status is BrokerStatus.SINGLE_PROCESS and connection.vendor == "sqlite":
+        return None
+    return CHECK_SECONDS
 
 
 def heads(channels: list[str]) -> list[tuple[str, int]]:

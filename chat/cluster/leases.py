@@ -5,8 +5,7 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from typing import Final
 
@@ -26,10 +25,15 @@ HOST: Final = socket.gethostname()
 LEASE_SHARE: Final = 2 / 3  # of NODE_LEASE_SECONDS (design.md section 4, "Nodes")
 LOOK_SECONDS: Final = 0.1
 
-OTHER_NODES: Final = "SELECT id FROM chat_node WHERE id <> ? AND"
 CONNECTIONS: Final = "SELECT id FROM chat_connection WHERE node_id = ?"
 TAKE_CONNECTIONS: Final = (
     "UPDATE chat_connection SET node_id = ? WHERE node_id IN ({}) RETURNING id"
+)
+REMOVE_NODE: Final = (
+    "DELETE FROM chat_subscription WHERE connection_id IN"
+    " (SELECT id FROM chat_connection WHERE node_id = ?)",
+    "DELETE FROM chat_connection WHERE node_id = ?",
+    "DELETE FROM chat_node WHERE id = ?",
 )
 SUBSCRIBED: Final = (
     "SELECT s.connection_id, c.name FROM chat_subscription s"
@@ -54,6 +58,7 @@ Ended = dict[str, tuple[str, ...]]
 """
 
 
+@dataclass(slots=True, eq=False)
 class Lease:
     """This process's, by which others know that it is alive.
 
@@ -61,20 +66,18 @@ class Lease:
     dead until one full lease after it has renewed it (design.md section 4, "Nodes").
     """
 
-    def __init__(self, node_id: str, writer: Writer, seconds: float) -> None:
-        self.node_id = node_id
-        self.seconds = seconds
-        self._writer = writer
-        self._loop = asyncio.get_running_loop()
-        self._renewed_at = -inf  # by the loop's clock
-        self._held_since = inf
+    node_id: str
+    writer: Writer
+    seconds: float
+    renewed_at: float = field(default=-inf, init=False)  # by the loop's clock
+    held_since: float = field(default=inf, init=False)
 
     async def register(self) -> Ended:
         """Writes the node's row, and takes over from nodes of this machine whose process is gone;
         raises SERVICE_UNAVAILABLE."""
         dead = await read(gone_from_here)
         operation = RegisterNode(self.node_id, HOST, os.getpid(), VERSION, self.seconds, dead)
-        ended = await self._writer.submit(operation)
+        ended = await self.writer.submit(operation)
         self.note(renewed=True)
         return ended
 
@@ -82,22 +85,22 @@ class Lease:
         """Returns whether the row was there; raises SERVICE_UNAVAILABLE."""
         found: bool = False
         try:
-            found = await self._writer.submit(RenewLease(self.node_id, self.seconds))
+            found = await self.writer.submit(RenewLease(self.node_id, self.seconds))
         finally:
             self.note(renewed=found)
         return found
 
     def note(self, *, renewed: bool) -> None:
-        now = self._loop.time()
-        if now - self._renewed_at > self.seconds:
-            self._held_since = now
-        self._renewed_at = now if renewed else -inf
+        now = asyncio.get_running_loop().time()
+        if now - self.renewed_at > self.seconds:
+            self.held_since = now
+        self.renewed_at = now if renewed else -inf
 
     @property
     def judges(self) -> bool:
         """Whether this process may take others for dead: it was not away itself."""
-        now = self._loop.time()
-        return now - self._renewed_at < self.seconds <= now - self._held_since
+        now = asyncio.get_running_loop().time()
+        return now - self.renewed_at < self.seconds <= now - self.held_since
 
 
 # --- what is written ----------------------------------------------------------------------------
@@ -123,8 +126,7 @@ class RegisterNode(Operation[Ended]):
         )
         if not self.dead:
             return {}
-        sql = f"{OTHER_NODES} id IN ({','.join('?' * len(self.dead))})"
-        return _take_over(transaction, self.id, _unclaimed(transaction, sql, self.id, *self.dead))
+        return _take_over(transaction, self.id, f"id IN ({marks(self.dead)})", *self.dead)
 
 
 @dataclass(slots=True)
@@ -135,10 +137,8 @@ class TakeOver(Operation[Ended]):
     node_id: str
 
     def apply(self, transaction: Transaction) -> Ended:
-        sql, now = f"{OTHER_NODES} lease_until <= ?", transaction.moment(transaction.now)
-        return _take_over(
-            transaction, self.node_id, _unclaimed(transaction, sql, self.node_id, now)
-        )
+        now = transaction.moment(transaction.now)
+        return _take_over(transaction, self.node_id, "lease_until <= ?", now)
 
 
 @dataclass(slots=True)
@@ -174,28 +174,20 @@ class RemoveNode(Operation[None]):
     id: str
 
     def apply(self, transaction: Transaction) -> None:
-        transaction.execute(
-            "DELETE FROM chat_subscription WHERE connection_id IN"
-            " (SELECT id FROM chat_connection WHERE node_id = ?)",
-            (self.id,),
-        )
-        transaction.execute("DELETE FROM chat_connection WHERE node_id = ?", (self.id,))
-        transaction.execute("DELETE FROM chat_node WHERE id = ?", (self.id,))
+        for sql in REMOVE_NODE:
+            transaction.execute(sql, (self.id,))
 
 
-def _unclaimed(transaction: Transaction, sql: str, *parameters: object) -> list[str]:
-    """The nodes found that no other process takes over at this moment."""
+def _take_over(transaction: Transaction, node_id: str, which: str, *parameters: object) -> Ended:
+    """The connections of the other nodes `which` become `node_id`'s; those whose end is not
+    announced are removed at once, and so are the nodes."""
+    sql = f"SELECT id FROM chat_node WHERE id <> ? AND {which}"  # noqa: S608
     if transaction.postgresql:
-        sql += " FOR UPDATE SKIP LOCKED"
-    rows: list[tuple[str]] = transaction.select(sql, parameters)
-    return [id for (id,) in rows]
-
-
-def _take_over(transaction: Transaction, node_id: str, gone: Sequence[str]) -> Ended:
-    """The connections of nodes that are gone become `node_id`'s; those whose end is not announced
-    are removed at once."""
-    if not gone:
+        sql += " FOR UPDATE SKIP LOCKED"  # another process takes those over at this moment
+    nodes: list[tuple[str]] = transaction.select(sql, [node_id, *parameters])
+    if not nodes:
         return {}
+    gone = [id for (id,) in nodes]
     rows: list[tuple[str]] = transaction.select(
         TAKE_CONNECTIONS.format(marks(gone)), [node_id, *gone]
     )
@@ -255,10 +247,8 @@ def gone_from_here() -> tuple[str, ...]:
 def _runs(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
+    except OSError as error:  # PermissionError: another user's
+        return not isinstance(error, ProcessLookupError)
     return True
 
 
@@ -285,14 +275,14 @@ def other_server_problems() -> list[str]:
         while before:
             time.sleep(LOOK_SECONDS)
             now = alive()
-            for id in before.keys() & now.keys():
-                if now[id].lease_until > before[id].lease_until:
+            before = {id: row for id, row in before.items() if id in now}
+            for id, row in before.items():
+                if now[id].lease_until > row.lease_until:
                     return [
-                        f"{now[id]} serves from this database already, and without REDIS_URL the"
+                        f"{row} serves from this database already, and without REDIS_URL the"
                         " clients of the two would not reach each other: stop it, or set REDIS_URL"
                         " for both."
                     ]
-            before = {id: now[id] for id in before.keys() & now.keys()}
         return []
     finally:
         database.close()

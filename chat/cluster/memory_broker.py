@@ -1,27 +1,18 @@
-"""What a process runs as its broker, and the one for a site of a single process."""
+"""The broker of a site of a single process, and what a node's broker is."""
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from chat.fanout.announcements import Announcement
-from chat.fanout.hub import Broker, BrokerStatus, Hub
+from chat.fanout.hub import BrokerStatus, Hub
+
+if TYPE_CHECKING:
+    from chat.cluster.redis_broker import RedisBroker
 
 Handlers = Mapping[str, Callable[..., object]]
 """What is called for a notification of each kind, with its fields."""
 
-
-class NodeBroker(Broker, Protocol):
-    """A broker with its life, and with notifications between processes beside the channels."""
-
-    async def start(self, hub: Hub, check: Callable[[], object], handlers: Handlers) -> None:
-        """Connects, and delivers to `hub` until `stop`. Calls `check` where an announcement may
-        have been lost, `handlers` for what other processes notify this one of."""
-
-    async def stop(self) -> None:
-        """Disconnects once what was announced has been sent."""
-
-    def notify(self, kind: str, *fields: object) -> None:
-        """Calls the handler of this kind in every other process; never waits."""
+type NodeBroker = MemoryBroker | RedisBroker
 
 
 class MemoryBroker:

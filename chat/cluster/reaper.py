@@ -6,6 +6,7 @@ Members are notified as if each client had left, a few at a time.
 
 import asyncio
 import logging
+from dataclasses import dataclass, field
 from typing import Final
 
 from django.db import connection
@@ -31,12 +32,12 @@ REAP_SECONDS: Final = 1.0
 AT_ONCE: Final = 500
 
 
+@dataclass(slots=True, eq=False)
 class Reaper:
-    def __init__(self, lease: Lease, writer: Writer, member_throttle: MemberThrottle) -> None:
-        self._lease = lease
-        self._writer = writer
-        self._member_throttle = member_throttle
-        self.backlog: Ended = {}
+    lease: Lease
+    writer: Writer
+    member_throttle: MemberThrottle
+    backlog: Ended = field(default_factory=dict, init=False)
 
     async def reap(self) -> float:
         """Returns the seconds until it is to be called again; raises SERVICE_UNAVAILABLE."""
@@ -50,13 +51,10 @@ class Reaper:
     async def close(self, id: str, channels: tuple[str, ...] = ()) -> None:
         """Removes a connection; where the database is away, as soon as it is back."""
         try:
-            async with self._member_throttle.passing(filter(is_presence, channels)):
-                await self._writer.submit(CloseConnection(id, channels))
+            async with self.member_throttle.passing(filter(is_presence, channels)):
+                await self.writer.submit(CloseConnection(id, channels))
         except ProtocolError:
             self.backlog[id] = channels
-
-    def close_later(self, ended: Ended) -> None:
-        self.backlog.update(ended)
 
     async def close_backlog(self) -> None:
         """What cannot be removed yet stays; its secret would work until then, were it not looked
@@ -71,9 +69,9 @@ class Reaper:
 
         Raises SERVICE_UNAVAILABLE.
         """
-        ended = await self._writer.submit(ListConnections(self._lease.node_id))
+        ended = await self.writer.submit(ListConnections(self.lease.node_id))
         closing = (CloseConnection(id, channels) for id, channels in ended.items())
-        await asyncio.gather(*map(self._writer.submit, closing))
+        await asyncio.gather(*map(self.writer.submit, closing))
 
     # --- processes --------------------------------------------------------------------------
 
@@ -82,10 +80,11 @@ class Reaper:
         nobody could write to these channels, nor announce that its members are gone."""
         if connection.vendor != "postgresql":
             return
-        if ended := await read(end_blockers, self._lease.seconds / 2):
+        if ended := await read(end_blockers, self.lease.seconds / 2):
             log.error("%d sessions were ended that held locks and did nothing", ended)
 
     async def take_over(self) -> None:
         """From processes whose lease has run out; exactly one of the others gets each."""
-        if self._lease.judges and await read(others_expired, self._lease.node_id):
-            self.close_later(await self._writer.submit(TakeOver(self._lease.node_id)))
+        if self.lease.judges and await read(others_expired, self.lease.node_id):
+            ended = await self.writer.submit(TakeOver(self.lease.node_id))
+            self.backlog.update(ended)

@@ -1,52 +1,150 @@
 """The broker through Redis: what happens in one process is announced to the others through the
 channel layer, and what they announce is delivered here (design.md section 4, "Between processes").
 
-A process has one layer channel, which is in the group of each channel with subscribers here.
+A process has one layer channel, which is in the group of each channel with subscribers here. A
+message carries entries: lists of a kind and its fields. In a rolling exchange with a server of
+commit 6a94d71 each reads what the other sends.
 """
 
 import asyncio
 import contextlib
+import hashlib
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Final, cast
+from typing import Final, TypedDict, cast
 
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
+from redis.exceptions import RedisError
 
-from chat.cluster.announcer import (
-    CHECK,
-    DECODERS,
-    EVERYBODY,
-    FAILURES,
-    PROBE,
-    RETRY_SECONDS,
-    SEND_SECONDS,
-    VERSION,
-    Announcer,
-    Entry,
-    Message,
-    encode,
-    group_of,
-    group_of_node,
-    message,
-)
 from chat.cluster.memory_broker import Handlers
 from chat.cluster.redis_layer import RedisLayer
-from chat.fanout.announcements import Announcement
+from chat.fanout.announcements import Announcement, Change, Ephemeral
 from chat.fanout.hub import BrokerStatus, Hub
+from chat.protocol.events import Event, payloads
 
 log = logging.getLogger("chat.broker")
 
+VERSION: Final = 1  # raised when processes of the version before could not read it
+EVERYBODY: Final = "everybody"  # the group of all processes
+
+# Kinds of entries; these literals are on the wire.
+CHANGE: Final = "change"
+EPHEMERAL: Final = "passing"
+CHECK: Final = "check"  # look for what may have been lost
+PROBE: Final = "probe"  # of a process to itself
+
+MAX_QUEUED: Final = 10_000  # announcements; what comes on top is dropped
+SEND_SECONDS: Final = 2.0
+RETRY_SECONDS: Final = 0.5
 JOIN_SECONDS: Final = 2.0
 LINGER_SECONDS: Final = 5.0
 PROBE_SECONDS: Final = 5.0
 MISSED_PROBES: Final = 2
 FLUSH_SECONDS: Final = 1.0
 JOINS_AT_ONCE: Final = 100
+FAILURES: Final = (RedisError, OSError, TimeoutError)
+
+Entry = list[object]
+Message = TypedDict("Message", {"type": str, "v": int, "from": str, "entries": list[Entry]})
 
 
 class Lost(Exception):
     """The connection must be made anew."""
+
+
+# --- the format of messages ---------------------------------------------------------------------
+
+
+def message(entries: list[Entry], sender: str = "") -> Message:
+    """`sender` is a node's id, "" for a process that serves nobody; the layer asks for a type."""
+    return {"type": "chat", "v": VERSION, "from": sender, "entries": entries}
+
+
+def group_of(channel: str) -> str:
+    """Group names are limited to 100 ASCII characters."""
+    return f"c.{hashlib.blake2b(channel.encode(), digest_size=20).hexdigest()}"
+
+
+def encode(item: Announcement) -> list[Entry]:
+    """An entry for a change, or for each ephemeral message."""
+    where, sender = (item.channel, item.previous), (item.origin, item.echo)
+    if isinstance(item, Change):
+        return [[CHANGE, *where, item.event.payload, *sender, item.number, item.key]]
+    return [
+        [EPHEMERAL, *where, payload, *sender]
+        for frame in item.frames
+        for _, payload in payloads(frame)
+    ]
+
+
+# --- the queue of messages that go out ----------------------------------------------------------
+
+
+class Announcer:
+    """A process's queue to the others, sent in order by one task; nobody waits for it.
+
+    What it cannot send, the others find in the database, by the numbers of their channels: it asks
+    them to check as soon as it can send again. `send` takes messages with their groups.
+    """
+
+    def __init__(
+        self, node_id: str, send: Callable[[Sequence[tuple[str, Message]]], Awaitable[None]]
+    ) -> None:
+        self._node_id = node_id
+        self._send = send
+        self._queue: deque[tuple[str, list[Entry]]] = deque()
+        self._queued = asyncio.Event()
+        self._losses = 0
+        self._losses_reported = 0
+        self.all_sent = asyncio.Event()
+        self.all_sent.set()
+
+    @property
+    def has_lost(self) -> bool:
+        """Whether something was dropped since the others were last asked to check."""
+        return self._losses > self._losses_reported
+
+    def put(self, group: str, entries: list[Entry]) -> None:
+        if len(self._queue) < MAX_QUEUED:
+            self._queue.append((group, entries))
+        else:
+            self._losses += 1
+        self._queued.set()
+        self.all_sent.clear()
+
+    async def run(self) -> None:
+        """Sends all that is queued in one round trip; meanwhile more is queued."""
+        while True:
+            await self._queued.wait()
+            self._queued.clear()
+            losses = self._losses
+            try:
+                async with asyncio.timeout(SEND_SECONDS):
+                    await self._send(self._messages())
+            except FAILURES as error:
+                if not self.has_lost:
+                    log.warning("Nothing can be sent to other processes: %r", error)
+                self._losses += 1
+                self._queued.set()
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            if losses > self._losses_reported:
+                log.warning("Other processes receive announcements again")
+                self._losses_reported = losses
+            if not self._queue:
+                self.all_sent.set()
+
+    def _messages(self) -> list[tuple[str, Message]]:
+        by_group: dict[str, list[Entry]] = {EVERYBODY: [[CHECK]]} if self.has_lost else {}
+        while self._queue:
+            group, entries = self._queue.popleft()
+            by_group.setdefault(group, []).extend(entries)
+        return [(group, message(entries, self._node_id)) for group, entries in by_group.items()]
+
+
+# --- the broker ---------------------------------------------------------------------------------
 
 
 class RedisBroker:
@@ -60,6 +158,7 @@ class RedisBroker:
 
     def __init__(self, node_id: str, layer: RedisLayer) -> None:
         self._node_id = node_id
+        self._node_group = f"n.{node_id}"
         self._layer = layer.of_loop()
         self._announcer = Announcer(node_id, self._layer.group_send_many)
         self._loop = asyncio.get_running_loop()
@@ -78,9 +177,10 @@ class RedisBroker:
     # --- what goes out ----------------------------------------------------------------------
 
     def announce(self, announcement: Announcement) -> None:
-        self._announcer.announce(announcement)
+        self._announcer.put(group_of(announcement.channel), encode(announcement))
 
     def notify(self, kind: str, *fields: object) -> None:
+        """Calls the handler of this kind in every other process; never waits."""
         self._announcer.put(EVERYBODY, [[kind, *fields]])
 
     # --- what comes in ----------------------------------------------------------------------
@@ -101,14 +201,30 @@ class RedisBroker:
     def _take(self, entry: Entry) -> None:
         try:
             kind, *fields = entry
-            if (decode := DECODERS.get(kind)) is not None:
-                self._hub.deliver(decode(*fields))
-            elif isinstance(kind, str) and kind in self._handlers:
-                self._handlers[kind](*fields)
+            handler = self._handlers.get(cast("str", kind))
+            if handler is not None:
+                handler(*fields)
             else:  # such as "ask umd" of a server of commit 6a94d71, which then goes on by itself
                 log.info("An entry of the kind %r, of another version, was ignored", kind)
         except Exception:  # the outermost edge: the next one is read all the same
             log.exception("An entry of another process could not be read")
+
+    def _deliver_change(
+        self,
+        channel: str,
+        previous: int,
+        payload: bytes,
+        origin: str | None,
+        echo: bool,
+        number: int,
+        key: str | None,
+    ) -> None:
+        self._hub.deliver(Change(channel, previous, number, Event(payload), origin, echo, key))
+
+    def _deliver_ephemeral(
+        self, channel: str, previous: int, payload: bytes, origin: str | None, echo: bool
+    ) -> None:
+        self._hub.deliver(Ephemeral(channel, previous, [Event(payload).frame], origin, echo))
 
     # --- which channels ---------------------------------------------------------------------
 
@@ -156,13 +272,21 @@ class RedisBroker:
 
     async def start(self, hub: Hub, check: Callable[[], object], handlers: Handlers) -> None:
         """Returns when it is connected for the first time, or cannot be: whoever subscribes before
-        would miss what others announce."""
-        self._hub, self._check, self._handlers = hub, check, {**handlers, CHECK: check}
+        would miss what others announce. Delivers to `hub` from then on; calls `check` where an
+        announcement may have been lost, `handlers` for what others notify this process of."""
+        self._hub, self._check = hub, check
+        self._handlers = {
+            **handlers,
+            CHANGE: self._deliver_change,
+            EPHEMERAL: self._deliver_ephemeral,
+            CHECK: check,
+        }
         self._running = asyncio.create_task(self._run())
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._connected.wait(), JOIN_SECONDS)
 
     async def stop(self) -> None:
+        """Disconnects once what was announced has been sent."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._announcer.all_sent.wait(), FLUSH_SECONDS)
         self._running.cancel()
@@ -202,7 +326,7 @@ class RedisBroker:
     async def _connect(self) -> str:
         async with asyncio.timeout(JOIN_SECONDS):
             own: str = await self._layer.new_channel()
-            for group in (EVERYBODY, group_of_node(self._node_id)):
+            for group in (EVERYBODY, self._node_group):
                 await self._layer.group_add(group, own)
         self._layer.reconnected = self._check
         return own
@@ -234,7 +358,7 @@ class RedisBroker:
         missed = 0
         while missed < MISSED_PROBES:
             returned = self._returned
-            self._announcer.put(group_of_node(self._node_id), [[PROBE]])
+            self._announcer.put(self._node_group, [[PROBE]])
             await asyncio.sleep(PROBE_SECONDS)
             missed = missed + 1 if self._returned == returned else 0
         raise Lost("what this process sends itself does not come back")

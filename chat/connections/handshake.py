@@ -65,7 +65,7 @@ async def _opened(node: nodes.Node, scope: Scope, address: str) -> Opened:
 
     def remove(done: asyncio.Task[Opened]) -> None:
         if not done.cancelled() and done.exception() is None:
-            node.reaper.close_later({done.result().session.connection_id: ()})
+            node.reaper.backlog[done.result().session.connection_id] = ()
 
     try:
         return await asyncio.shield(opening)

@@ -19,7 +19,7 @@ from chat.models import Connection, Subscription
 from chat.protocol.errors import ProtocolError
 from chat.protocol.session import Session
 from chat.runtime.connection import Connections, LiveConnection
-from chat.store import operations
+from chat.store.operations import ReadAgain, UpdateUmd
 from chat.store.reads import read
 from chat.store.writer import Writer
 from tokens.names import is_presence
@@ -31,91 +31,68 @@ POLL_SECONDS: Final = 0.01
 READ_POLLS: Final = 200
 
 
-@dataclass(slots=True, frozen=True)
-class Update:
-    """`umd`, JSON text, for the subscription to `channel`, by its real name; where that is None
-    for the connection and, with `propagate`, for all its subscriptions."""
-
-    umd: str
-    channel: str | None = None
-    propagate: bool = False
-
-    def operation(self, session: Session, *, stale: bool = False) -> operations.UpdateUmd:
-        own = self.channel is None
-        channels = tuple(session.subscriptions) if self.propagate else ()
-        named = channels if self.channel is None else (self.channel,)
-        return operations.UpdateUmd(session.connection_id, self.umd, named, own, stale)
-
-
+@dataclass(slots=True, eq=False)
 class Metadata:
     """A process's part; `outlast` runs what must end before the process does."""
 
-    def __init__(
-        self,
-        connections: Connections,
-        broker: NodeBroker,
-        writer: Writer,
-        member_throttle: MemberThrottle,
-        outlast: Callable[[Coroutine[None, None, None]], object],
-    ) -> None:
-        self._connections = connections
-        self._broker = broker
-        self._writer = writer
-        self._member_throttle = member_throttle
-        self._outlast = outlast
+    connections: Connections
+    broker: NodeBroker
+    writer: Writer
+    member_throttle: MemberThrottle
+    outlast: Callable[[Coroutine[None, None, None]], object]
 
-    async def change(self, session: Session, update: Update) -> None:
+    async def change(self, session: Session, operation: UpdateUmd) -> None:
         """That of a connection of this process, whose `changing` the caller holds.
 
         Raises ProtocolError: NOT_SUBSCRIBED, PRESENCE_CHANNEL_CAPACITY_REACHED,
         INVALID_CONNECTION, SERVICE_UNAVAILABLE; nothing has changed then.
         """
-        operation = update.operation(session)
         await self._submit(operation)
         session.take_on(operation.umd, operation.channels, own=operation.own)
 
-    async def change_elsewhere(self, session: Session, update: Update) -> None:
+    async def change_elsewhere(self, operation: UpdateUmd, *, propagate: bool) -> None:
         """That of a connection of another process, as the database knows it; raises as `change`.
+        With `propagate` all its subscriptions get it.
 
         Returns when that process has read it, or has not after READ_POLLS.
         """
-        id, first = session.connection_id, update.operation(session, stale=True)
-        await self._change_marked(first)
-        if not update.propagate:
+        await self._change_marked(operation)
+        if not propagate:
             return
         try:  # to subscriptions that began before that process had read it
-            later = set(await read(channels_of, id)).difference(first.channels)
+            id = operation.connection_id
+            later = set(await read(channels_of, id)).difference(operation.channels)
             if later:
-                rest = operations.UpdateUmd(id, update.umd, tuple(later), own=False, stale=True)
-                await self._change_marked(rest)
+                await self._change_marked(UpdateUmd(id, operation.umd, tuple(later), own=False))
         except ProtocolError as error:
             log.warning("Subscriptions that began meanwhile keep their metadata: %s", error.message)
 
-    async def _change_marked(self, operation: operations.UpdateUmd) -> None:
+    async def _change_marked(self, operation: UpdateUmd) -> None:
+        operation.stale = True
         await self._submit(operation)
-        self._broker.notify(READ_AGAIN, operation.connection_id)
+        self.broker.notify(READ_AGAIN, operation.connection_id)
         with contextlib.suppress(ProtocolError):
             for _ in range(READ_POLLS):
-                connected = self._broker.status is BrokerStatus.CONNECTED
+                connected = self.broker.status is BrokerStatus.CONNECTED
                 if not connected or not await read(is_stale, operation.connection_id):
                     return
                 await asyncio.sleep(POLL_SECONDS)
 
-    async def _submit(self, operation: operations.UpdateUmd) -> None:
-        async with self._member_throttle.passing(filter(is_presence, operation.channels)):
-            await self._writer.submit(operation)
+    async def _submit(self, operation: UpdateUmd) -> None:
+        async with self.member_throttle.passing(filter(is_presence, operation.channels)):
+            await self.writer.submit(operation)
 
     def read_again(self, connection_id: str) -> None:
         """Another process has changed that of a connection, which may be one of this process."""
-        connection = self._connections.get(connection_id)
+        connection = self.connections.get(connection_id)
         if connection is not None:
-            self._outlast(self._read_again(connection))
+            self.outlast(self._read_again(connection))
 
     async def _read_again(self, connection: LiveConnection) -> None:
         session = connection.session
         try:
             async with connection.changing:
-                own, subscribed = await self._writer.submit(operations.ReadAgain(connection.id))
+                own, subscribed = await self.writer.submit(ReadAgain(connection.id))
                 session.take_on(own, (), own=True)
                 for channel, umd in subscribed:
                     session.take_on(umd, (channel,), own=False)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from channels.layers import get_channel_layer
 
-from chat.cluster.head_check import HeadCheck
+from chat.cluster.head_check import check_heads
 from chat.cluster.leases import LEASE_SHARE, Lease, RemoveNode, alive, marked
 from chat.cluster.memory_broker import Handlers, MemoryBroker, NodeBroker
 from chat.cluster.reaper import Reaper
@@ -23,8 +23,7 @@ from chat.fanout.member_throttle import MemberThrottle
 from chat.fanout.send_queue import Flusher
 from chat.protocol import ids
 from chat.protocol.errors import CloseCode, ProtocolError
-from chat.runtime.admission import BAR, Admission
-from chat.runtime.connection import Connections
+from chat.runtime.connection import BAR, Admission, Connections
 from chat.runtime.metadata import READ_AGAIN, Metadata
 from chat.runtime.recurring import repeat, report_expiries, run_schedules
 from chat.store.changes_after import read_changes
@@ -48,8 +47,8 @@ class Node:
         self.draining = False  # lets nobody in any more
         self._broker = _broker(self.id)
         self.hub = Hub(read_changes, self._broker)
-        self._head_check = HeadCheck(self.hub)
-        self.writer = Writer(self.loop, self.hub.announce, self._head_check.notice)
+        self._check_heads = asyncio.Event()  # something may have been committed elsewhere
+        self.writer = Writer(self.loop, self.hub.announce, self._check_heads.set)
         self.flusher = Flusher(self.loop)
         self.member_throttle = MemberThrottle(self.hub.is_behind)
         self.admission = Admission(self._broker.notify)
@@ -77,7 +76,7 @@ class Node:
         work = self._recurring_work().items()
         self._recurring = [self.loop.create_task(each, name=name) for name, each in work]
         handlers: Handlers = {BAR: self.admission.bar_here, READ_AGAIN: self.metadata.read_again}
-        await self._broker.start(self.hub, self._head_check.notice, handlers)
+        await self._broker.start(self.hub, self._check_heads.set, handlers)
 
     async def drain(self) -> None:
         """Closes every connection, and lets no more in."""
@@ -107,7 +106,8 @@ class Node:
                     " late, and only where it is stored",
                     other,
                 )
-        self.reaper.close_later(await self.lease.register())
+        ended = await self.lease.register()
+        self.reaper.backlog.update(ended)
 
     def outlast(self, work: Coroutine[None, None, None]) -> Awaitable[None]:
         """Begins `work`, and lets it finish also where who waits for it is cancelled: an abrupt
@@ -129,7 +129,7 @@ class Node:
                 "Renewing the lease", self._renew_lease, first_after=beat, retry_seconds=beat
             ),
             "head check": repeat(
-                "Checking heads", self._head_check.check, sooner=self._head_check.noticed
+                "Checking heads", partial(check_heads, self.hub), sooner=self._check_heads
             ),
             "reaper": repeat("Removing what has ended", self.reaper.reap),
             "schedules": run_schedules(self.writer),
@@ -150,20 +150,19 @@ class Node:
     async def _renew_lease(self) -> float:
         """And closes what somebody revoked, and reads what somebody changed, in other processes."""
         if not await self.lease.renew():
-            await self._register_again()
+            # Others found its lease expired, since it was stopped or cut off, and removed all it
+            # held: its clients come back to a row that is there (design.md section 4, "Nodes").
+            log.error(
+                "This process was taken for dead: it registers again and closes its connections"
+            )
+            await self._register()
+            await self.connections.close_all()
         revoked, stale = await read(marked, self.id)
         for id in revoked:
             self.connections.close(id, CloseCode.REVOKED)
         for id in stale:
             self.metadata.read_again(id)
         return settings.NODE_LEASE_SECONDS / 5
-
-    async def _register_again(self) -> None:
-        """Others found its lease expired, since it was stopped or cut off, and removed all it held:
-        its clients come back to a row that is there (design.md section 4, "Nodes")."""
-        log.error("This process was taken for dead: it registers again and closes its connections")
-        await self._register()
-        await self.connections.close_all()
 
 
 def _broker(node_id: str) -> NodeBroker:
@@ -174,36 +173,31 @@ def _broker(node_id: str) -> NodeBroker:
     return RedisBroker(node_id, cast("RedisLayer", get_channel_layer()))
 
 
-_nodes: dict[asyncio.AbstractEventLoop, asyncio.Task[Node]] = {}
+_nodes: dict[asyncio.AbstractEventLoop, Node] = {}  # those that have started
+_starting: dict[asyncio.AbstractEventLoop, asyncio.Task[None]] = {}
 
 
 async def current() -> Node:
     """This process's node, started; raises SERVICE_UNAVAILABLE where it cannot start yet."""
     loop = asyncio.get_running_loop()
-    starting = _nodes.get(loop)
-    if starting is None or (starting.done() and _started(starting) is None):
-        starting = _nodes[loop] = loop.create_task(_start())
-    return await asyncio.shield(starting)
+    if loop not in _nodes:
+        if loop not in _starting or _starting[loop].done():
+            _starting[loop] = loop.create_task(_start())
+        await asyncio.shield(_starting[loop])
+    return _nodes[loop]
 
 
-async def _start() -> Node:
+async def _start() -> None:
     node = Node()
     await node.start()
-    return node
+    _nodes[node.loop] = node
 
 
 def running() -> Node | None:
     """This process's node where one has started."""
-    return _started(_nodes.get(asyncio.get_running_loop()))
+    return _nodes.get(asyncio.get_running_loop())
 
 
 def of_process() -> Node | None:
     """The node that serves in this process, from whatever thread it is asked for."""
-    started = [_started(task) for loop, task in list(_nodes.items()) if loop.is_running()]
-    return next(filter(None, started), None)
-
-
-def _started(task: asyncio.Task[Node] | None) -> Node | None:
-    if task is None or not task.done() or task.cancelled() or task.exception() is not None:
-        return None
-    return task.result()
+    return next((node for node in list(_nodes.values()) if node.loop.is_running()), None)

@@ -24,9 +24,6 @@ LOOK_SECONDS: Final = 0.75  # so late, at most, is what another process schedule
 EXPIRY_SECONDS: Final = 1.0
 EXPIRIES_AT_ONCE: Final = 200
 
-Due = tuple[str, str, float]
-"""A schedule's id, its channel, and the seconds until it is due; not above 0: it is."""
-
 
 async def repeat(
     name: str,
@@ -86,16 +83,15 @@ async def run_due(writer: Writer) -> float:
     """
     soon = await read(_due_soon)
     runs = [writer.submit(RunSchedule(id, channel)) for id, channel, left in soon if left <= 0]
-    for outcome in await asyncio.gather(*runs, return_exceptions=True):
-        if isinstance(outcome, BaseException):
-            raise outcome
+    await asyncio.gather(*runs)
     if len(runs) == MAX_BATCH:
         return 0.0
     return min((left for _, _, left in soon if left > 0), default=LOOK_SECONDS)
 
 
-def _due_soon() -> list[Due]:
-    """What is due before the next look, the longest due first, and then as it was scheduled."""
+def _due_soon() -> list[tuple[str, str, float]]:
+    """Schedules that are due before the next look, the longest due first, and then as they were
+    made: their ids, channels, and the seconds until they are due."""
     soon = Schedule.objects.filter(due_at__lte=Now() + timedelta(seconds=LOOK_SECONDS))
     ordered = soon.annotate(now=Now()).order_by("due_at", "created_at", "id")
     found = ordered.values_list("id", "channel__name", "due_at", "now")[:MAX_BATCH]

@@ -2,6 +2,7 @@
 bytes. Pure: no socket, no event loop, no clock."""
 
 import codecs
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from websockets.frames import CloseCode
@@ -37,13 +38,12 @@ MAX_TEXTS: Final = 64
 CLOSE_CODES: Final = frozenset({*range(1000, 1004), *range(1007, 1015)})
 
 
+@dataclass(eq=False)
 class FrameError(Exception):
     """The client broke the protocol; the connection ends with this code and reason."""
 
-    def __init__(self, code: int, reason: str) -> None:
-        super().__init__(reason)
-        self.code = code
-        self.reason = reason
+    code: int
+    reason: str
 
 
 class Ping(NamedTuple):
@@ -87,6 +87,7 @@ def take_texts(data: bytes, at: int, texts: list[str], max_size: int) -> int:
     return at
 
 
+@dataclass(slots=True, eq=False)
 class FrameReader:
     """Reads frames however TCP cut and joined them: `feed` it bytes, then call `next` until it
     returns None.
@@ -95,44 +96,37 @@ class FrameReader:
     text that is not UTF-8 at its first wrong byte.
     """
 
-    __slots__ = (
-        *("_at", "_data", "_decoder", "_fin", "_is_text", "_left", "_mask", "_max_size"),
-        "_message",
-    )
-
-    def __init__(self, max_size: int, data: bytes = b"") -> None:
-        """`max_size`: bytes of a message, of all its fragments together."""
-        self._max_size = max_size
-        self._data = data
-        self._at = 0
-        self._message: bytearray | None = None  # what has come of it; None between messages
-        self._is_text = False
-        self._decoder: codecs.IncrementalDecoder | None = None  # checks text that is not ASCII
-        self._mask = b""  # of the frame whose payload is coming; empty between frames
-        self._left = 0  # bytes of payload that it lacks
-        self._fin = False
+    max_size: int  # bytes of a message, of all its fragments together
+    data: bytes = b""
+    at: int = 0
+    message: bytearray | None = None  # what has come of it; None between messages
+    is_text: bool = False
+    decoder: codecs.IncrementalDecoder | None = None  # checks text that is not ASCII
+    mask: bytes = b""  # of the frame whose payload is coming; empty between frames
+    left: int = 0  # bytes of payload that it lacks
+    fin: bool = False
 
     @property
     def idle(self) -> bool:
         """Whether nothing has begun, so that a new reader would do as well."""
-        return self._message is None and self._at == len(self._data)
+        return self.message is None and self.at == len(self.data)
 
     def feed(self, data: bytes) -> None:
-        self._data = self._data[self._at :] + data
-        self._at = 0
+        self.data = self.data[self.at :] + data
+        self.at = 0
 
     def next(self) -> Event | None:
         """The next event; None until more bytes come. Raises FrameError, after which nothing that
         the client sends means anything."""
-        if self._at == len(self._data):
+        if self.at == len(self.data):
             return None
-        if self._message is None:
+        if self.message is None:
             texts: list[str] = []
-            self._at = take_texts(self._data, self._at, texts, self._max_size)
+            self.at = take_texts(self.data, self.at, texts, self.max_size)
             if texts:
                 return texts
         while True:
-            if not self._mask:
+            if not self.mask:
                 header = self._header()
                 if header is None:
                     return None
@@ -141,17 +135,17 @@ class FrameReader:
                     return self._control(first & OPCODE, start, start + size)
                 self._begin_frame(first, start, size)
             message = self._take_payload()
-            if message is not None or self._mask:
+            if message is not None or self.mask:
                 return message
 
     def _header(self) -> tuple[int, int, int] | None:
         """The next frame's first byte, where its payload starts, and its size; None until all of
         that has come."""
-        data, at = self._data, self._at
+        data, at = self.data, self.at
         if len(data) - at < 2:
             return None
         first, second = data[at], data[at + 1]
-        problem = _problem(first, second, begun=self._message is not None)
+        problem = _problem(first, second, begun=self.message is not None)
         if problem is not None:
             raise FrameError(CloseCode.PROTOCOL_ERROR, problem)
         start, size = at + 2, second - MASKED
@@ -160,53 +154,55 @@ class FrameReader:
             if len(data) < start:
                 return None
             size = int.from_bytes(data[at + 2 : start])
-        read = 0 if self._message is None else len(self._message)
-        if read + size > self._max_size:
-            raise FrameError(CloseCode.MESSAGE_TOO_BIG, _too_big(size, read, self._max_size))
+        read = len(self.message or b"")
+        if read + size > self.max_size:
+            before = f"after reading {read} bytes " if read else ""
+            problem = f"frame with {size} bytes {before}exceeds limit of {self.max_size} bytes"
+            raise FrameError(CloseCode.MESSAGE_TOO_BIG, problem)
         start += MASK_BYTES
         return (first, start, size) if len(data) >= start else None
 
     def _control(self, opcode: int, start: int, stop: int) -> Event | None:
-        if stop > len(self._data):
+        if stop > len(self.data):
             return None
-        payload = apply_mask(self._data[start:stop], self._data[start - MASK_BYTES : start])
-        self._at = stop
+        payload = apply_mask(self.data[start:stop], self.data[start - MASK_BYTES : start])
+        self.at = stop
         if opcode == CLOSE:
             return parse_close(payload)
         return Ping(payload) if opcode == PING else Pong(payload)
 
     def _begin_frame(self, first: int, start: int, size: int) -> None:
-        if self._message is None:
-            self._message = bytearray()
-            self._is_text = first & OPCODE == TEXT
-        self._mask = self._data[start - MASK_BYTES : start]
-        self._at, self._left, self._fin = start, size, first >= FIN
+        if self.message is None:
+            self.message = bytearray()
+            self.is_text = first & OPCODE == TEXT
+        self.mask = self.data[start - MASK_BYTES : start]
+        self.at, self.left, self.fin = start, size, first >= FIN
 
     def _take_payload(self) -> list[str] | bytes | None:
         """Add what has come of the frame; return the message where it is complete."""
-        message = self._message
+        message = self.message
         if message is None:
             return None
-        piece = apply_mask(self._data[self._at : self._at + self._left], self._mask)
+        piece = apply_mask(self.data[self.at : self.at + self.left], self.mask)
         size = len(piece)
-        self._at += size
-        self._left -= size
-        self._mask = self._mask[size % 4 :] + self._mask[: size % 4] if self._left else b""
-        complete = self._fin and not self._left
-        if self._is_text:
+        self.at += size
+        self.left -= size
+        self.mask = self.mask[size % 4 :] + self.mask[: size % 4] if self.left else b""
+        complete = self.fin and not self.left
+        if self.is_text:
             self._check_text(piece, complete)
         message += piece
         if not complete:
             return None
-        self._message = self._decoder = None
-        return [message.decode()] if self._is_text else bytes(message)
+        self.message = self.decoder = None
+        return [message.decode()] if self.is_text else bytes(message)
 
     def _check_text(self, piece: bytes, complete: bool) -> None:
-        if self._decoder is None and not piece.isascii():
-            self._decoder = Utf8Decoder()
-        if self._decoder is not None:
+        if self.decoder is None and not piece.isascii():
+            self.decoder = Utf8Decoder()
+        if self.decoder is not None:
             try:
-                self._decoder.decode(piece, complete)
+                self.decoder.decode(piece, complete)
             except UnicodeDecodeError:
                 raise FrameError(CloseCode.INVALID_DATA, "") from None
 
@@ -227,11 +223,6 @@ def _problem(first: int, second: int, *, begun: bool) -> str | None:
     if begun is (opcode == CONTINUATION):
         return None
     return "expected a continuation frame" if begun else "unexpected continuation frame"
-
-
-def _too_big(size: int, read: int, max_size: int) -> str:
-    before = f"after reading {read} bytes " if read else ""
-    return f"frame with {size} bytes {before}exceeds limit of {max_size} bytes"
 
 
 def parse_close(payload: bytes) -> Close:

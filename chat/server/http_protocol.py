@@ -4,22 +4,17 @@ import asyncio
 from typing import Final, cast
 
 import h11
-from msgspec import json
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from chat.conf import settings
-from chat.protocol.errors import ErrorCode
-from chat.server.websocket import END_OF_HEAD, WebSocket
+from chat.http.endpoint import refusal
+from chat.protocol.errors import ErrorCode, ProtocolError
+from chat.server.websocket import END_OF_HEAD, Header, WebSocket, http_response
 
 BODY_BYTES: Final = 1024 * 1024
-TOO_LARGE: Final = json.encode(
-    {
-        "error": {
-            "code": ErrorCode.DATA_TOO_LARGE,
-            "message": f"The body takes more than {BODY_BYTES} bytes.",
-        }
-    }
-)
+TOO_LARGE: Final = refusal(
+    ProtocolError(ErrorCode.DATA_TOO_LARGE, f"The body takes more than {BODY_BYTES} bytes.")
+).content
 HEAD_SECONDS: Final = 10
 CLOSE_SECONDS: Final = 2
 """How long a client whose body was refused may take to read the answer."""
@@ -86,24 +81,19 @@ class HttpConnection(H11Protocol):
         self.cycle.message_event.set()
         self.flow.resume_reading()
         if self.conn.our_state is h11.SEND_RESPONSE:
-            start = h11.Response(status_code=413, headers=self._refusal_headers())
-            answer = (start, h11.Data(data=TOO_LARGE), h11.EndOfMessage())
-            self.transport.write(b"".join(self.conn.send(event) or b"" for event in answer))
+            self.transport.write(http_response(413, self._refusal_headers(), TOO_LARGE))
         if self.transport.can_write_eof():
             self.transport.write_eof()
         asyncio.get_running_loop().call_later(CLOSE_SECONDS, self.transport.close)
 
-    def _refusal_headers(self) -> list[tuple[str, str]]:
+    def _refusal_headers(self) -> list[Header]:
         """With what lets a page of another origin read the answer (protocol.md section 1)."""
-        origin = str(dict(self.scope["headers"]).get(b"origin", b""), "latin-1")
-        allowed = "*" if "*" in settings.ALLOWED_ORIGINS else origin
-        readable = allowed == "*" or origin in settings.ALLOWED_ORIGINS
-        return [
-            ("content-type", "application/json"),
-            ("content-length", str(len(TOO_LARGE))),
-            ("connection", "close"),
-            *([("access-control-allow-origin", allowed), ("vary", "origin")] if readable else []),
-        ]
+        origin = dict(self.scope["headers"]).get(b"origin", b"")
+        headers = [(b"content-type", b"application/json")]
+        if "*" in settings.ALLOWED_ORIGINS or str(origin, "latin-1") in settings.ALLOWED_ORIGINS:
+            allowed = b"*" if "*" in settings.ALLOWED_ORIGINS else origin
+            headers += [(b"access-control-allow-origin", allowed), (b"vary", b"origin")]
+        return headers
 
 
 def _is_handshake(data: bytes) -> bool:

@@ -14,6 +14,7 @@ import uvicorn
 from django.conf import settings
 
 from chat.runtime.connection import PING_SECONDS
+from chat.runtime.node import running
 from chat.server.http_protocol import HttpConnection
 from chat.server.websocket import AsgiWebSocket, WebSocket
 
@@ -59,17 +60,10 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:
             server.close()
-        await _drain()
+        # One connection after another; uvicorn then closes all that are still open at once.
+        if (node := running()) is not None:
+            await node.drain()
         await super().shutdown(sockets)
-
-
-async def _drain() -> None:
-    """Close connections one after another; uvicorn then closes all that are still open at once."""
-    from chat.runtime import node  # imports models, which need Django to be set up
-
-    running = node.running()
-    if running is not None:
-        await running.drain()
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -12,9 +12,12 @@ import logging
 import socket
 import struct
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from email.utils import formatdate
 from enum import Enum, auto
+from functools import partial
 from http import HTTPStatus
+from http.client import responses
 from typing import ClassVar, Final, cast
 from urllib.parse import unquote
 
@@ -25,6 +28,7 @@ from asgiref.typing import (
     WebSocketScope,
 )
 from uvicorn import Config
+from uvicorn.protocols.utils import ClientDisconnected, get_local_addr, get_remote_addr, is_ssl
 from uvicorn.server import ServerState
 from websockets.frames import CloseCode
 from websockets.http11 import Request
@@ -44,14 +48,8 @@ FLUSH_SECONDS: Final = 5
 NO_LINGER: Final = struct.pack("ii", 1, 0)
 PING_FRAME: Final = frame(frames.PING, b"")
 END_OF_HEAD: Final = b"\r\n\r\n"
-SWITCHING: Final = [(b"Upgrade", b"websocket"), (b"Connection", b"Upgrade")]
-PHRASES: Final = {status.value: status.phrase for status in HTTPStatus}
 
 Header = tuple[bytes, bytes]
-
-
-class ClientDisconnected(OSError):
-    """The application sends to a connection that has ended (required by the ASGI specification)."""
 
 
 class State(Enum):
@@ -109,13 +107,15 @@ class WebSocket(asyncio.Protocol):
         self._connections.add(self)
         self._call_later(HANDSHAKE_SECONDS, self.shutdown)
 
-    def accept(self, head: bytes) -> None:
-        """Complete the handshake. Raises ClientDisconnected."""
+    def accept(self, head: bytes, ping_seconds: float | None) -> None:
+        """Complete the handshake; ping every so often until the application takes over. Raises
+        ClientDisconnected."""
         self._require(State.CONNECTING)
         self.transport.write(head)
         self._cancel_timer()
+        if ping_seconds:
+            self._call_later(ping_seconds, partial(self._ping_again, ping_seconds))
         self._state = State.OPEN
-        self.resume_frames()
 
     def refuse(self, response: bytes) -> None:
         """Answer the handshake with an HTTP response. Raises ClientDisconnected."""
@@ -124,21 +124,23 @@ class WebSocket(asyncio.Protocol):
         self.transport.close()
 
     def open(self, receiver: Receiver, send_queue: SendQueue) -> None:
-        """The application takes over; its task may end."""
-        unread = [] if self._asgi is None else self._asgi.hand_over()
+        """The application takes over as soon as it has accepted, pings included; its task may
+        end."""
+        if self._state is State.OPEN:
+            self._cancel_timer()
         ended = self._receiver is None
-        self._asgi, self._receiver, self._outgoing, self._paused = None, receiver, send_queue, False
-        if unread:
-            receiver.receive(unread)
+        self._asgi, self._receiver, self._outgoing = None, receiver, send_queue
         if ended:
             self._announce_end(CloseCode.ABNORMAL_CLOSURE, "")
             self._outgoing = None
-        elif not self._paused:
+        else:
             self.resume_frames()
 
     def returned(self, *, stuck: bool) -> None:
-        """The application has returned without having taken over. `stuck`: the transport is full,
-        so that not even a close frame would leave."""
+        """The application has returned. `stuck`: the transport is full, so that not even a close
+        frame would leave."""
+        if self._asgi is None:
+            return  # it has taken over, or the connection is lost
         if self._state is State.CONNECTING and not self.transport.is_closing():
             self.refuse(http_response(HTTPStatus.INTERNAL_SERVER_ERROR))
         elif self._state is State.OPEN:
@@ -165,7 +167,7 @@ class WebSocket(asyncio.Protocol):
         """Take whatever may come, in whatever state."""
         if self._state is State.CLOSED:
             return
-        if self._asgi is not None and not self._asgi.started:
+        if self._asgi is not None and not self._asgi.accept_key:
             self._asgi.start(data)
             return
         if self._reader is None:
@@ -217,11 +219,8 @@ class WebSocket(asyncio.Protocol):
         """Dispatch no more frames, and read no more, until `resume_frames`."""
         if self._receiver is not None:
             self._paused, self._listener = True, None
-            self.pause_reading()
-
-    def pause_reading(self) -> None:
-        if not self.transport.is_closing():
-            self.transport.pause_reading()
+            if not self.transport.is_closing():
+                self.transport.pause_reading()
 
     def resume_frames(self) -> None:
         if self._state is not State.CONNECTING:
@@ -251,6 +250,11 @@ class WebSocket(asyncio.Protocol):
         self._unanswered = True
         self.transport.write(PING_FRAME)
         return True
+
+    def _ping_again(self, seconds: float) -> None:
+        """That long the client had to answer the one before."""
+        if self.ping():
+            self._call_later(seconds, partial(self._ping_again, seconds))
 
     def pause_writing(self) -> None:
         if self._outgoing is not None:
@@ -349,6 +353,7 @@ class AsgiWebSocket(WebSocket):
     direct = False
 
 
+@dataclass(slots=True, eq=False)
 class AsgiConnection:
     """What an ASGI application sees of a socket: its scope, what it receives, what it sends.
 
@@ -356,32 +361,23 @@ class AsgiConnection:
     brings its own.
     """
 
-    def __init__(
-        self,
-        socket: WebSocket,
-        config: Config,
-        server_state: ServerState,
-        app_state: dict[str, object],
-    ) -> None:
-        self.started = False
-        self._socket = socket
-        self._config = config
-        self._server_state = server_state
-        self._app_state = app_state
-        self._accept_key = b""
-        self._answered = False
-        self._response: tuple[int, list[Header], list[bytes]] | None = None  # a refusal, begun
-        self._events: asyncio.Queue[ASGIReceiveEvent] = asyncio.Queue()
-        self._writable = asyncio.Event()
-        self._writable.set()
-        self._ping_timer: asyncio.TimerHandle | None = None
-        self._taken_over = False
+    socket: WebSocket
+    config: Config
+    server_state: ServerState
+    app_state: dict[str, object]
+    accept_key: bytes = b""  # empty until the head has come
+    answered: bool = False
+    response: tuple[int, list[Header], bytes] | None = None  # a refusal, begun
+    events: asyncio.Queue[ASGIReceiveEvent] = field(default_factory=asyncio.Queue)
+    writable: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.writable.set()
 
     # --- the handshake --------------------------------------------------------------------------
 
     def start(self, data: bytes) -> None:
         """Start the application, or refuse the request whose head `data` begins with."""
-        self.started = True
         head, _, rest = data.partition(END_OF_HEAD)
         handshake = ServerProtocol()
         handshake.receive_data(head + END_OF_HEAD)
@@ -389,90 +385,71 @@ class AsgiConnection:
         if isinstance(request, Request):
             response = handshake.accept(request)
             if response.status_code == HTTPStatus.SWITCHING_PROTOCOLS:
-                self._accept_key = response.headers["Sec-WebSocket-Accept"].encode()
-                self._start_application(self._scope(request))
+                self.accept_key = response.headers["Sec-WebSocket-Accept"].encode()
+                self.events.put_nowait({"type": "websocket.connect"})
+                task = asyncio.get_running_loop().create_task(self._run(self._scope(request)))
+                self.server_state.tasks.add(task)
+                task.add_done_callback(self.server_state.tasks.discard)
             else:
                 handshake.send_response(response)
-        if not self._accept_key:
+        if not self.accept_key:
             answer = b"".join(handshake.data_to_send())
-            self._socket.refuse(answer or http_response(HTTPStatus.BAD_REQUEST))
+            self.socket.refuse(answer or http_response(HTTPStatus.BAD_REQUEST))
         vars(handshake).clear()  # it and its parser hold each other
         if rest:
-            self._socket.data_received(rest)
+            self.socket.data_received(rest)
 
     def _scope(self, request: Request) -> WebSocketScope:
-        config, transport, headers = self._config, self._socket.transport, request.headers
+        config, transport, headers = self.config, self.socket.transport, request.headers
         path, _, query = request.path.partition("?")
         offered = ",".join(headers.get_all("Sec-WebSocket-Protocol"))
         extensions: dict[str, object] = {"websocket.http.response": {}}
-        if self._socket.direct:
-            extensions[EXTENSION] = self._socket
-        scope: dict[str, object] = {
+        if self.socket.direct:
+            extensions[EXTENSION] = self.socket
+        scope = {
             "type": "websocket",
             "asgi": {"version": config.asgi_version, "spec_version": "2.4"},
             "http_version": "1.1",
-            "scheme": "wss" if transport.get_extra_info("sslcontext") else "ws",
-            "server": _address(transport, "sockname"),
-            "client": _address(transport, "peername"),
+            "scheme": "wss" if is_ssl(transport) else "ws",
+            "server": get_local_addr(transport),
+            "client": get_remote_addr(transport),
             "root_path": config.root_path,
             "path": config.root_path + unquote(path),
             "raw_path": _bytes_of(config.root_path + path),
             "query_string": _bytes_of(query),
             "headers": [(_bytes_of(k.lower()), _bytes_of(v)) for k, v in headers.raw_items()],
             "subprotocols": [name.strip() for name in offered.split(",") if name],
-            "state": self._app_state.copy(),
+            "state": self.app_state.copy(),
             "extensions": extensions,
         }
         return cast("WebSocketScope", scope)
 
-    def _start_application(self, scope: WebSocketScope) -> None:
-        self._events.put_nowait({"type": "websocket.connect"})
-        tasks = self._server_state.tasks
-        task = asyncio.get_running_loop().create_task(self._run(scope))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
-
     async def _run(self, scope: WebSocketScope) -> None:
         try:
-            await self._config.loaded_app(scope, self._receive, self._send)
+            await self.config.loaded_app(scope, self._receive, self._send)
         except ClientDisconnected:
             pass
         except Exception:  # the outermost edge
             log.exception("The application failed")
         finally:
-            if not self._taken_over:
-                self._socket.returned(stuck=not self._writable.is_set())
-
-    def hand_over(self) -> list[str | bytes]:
-        """The application takes over; returns the frames that it has not received."""
-        self._taken_over = True
-        self._stop_pinging()
-        unread: list[str | bytes] = []
-        while not self._events.empty():
-            event = self._events.get_nowait()
-            if event["type"] == "websocket.receive":
-                text = event["text"]
-                unread.append((event["bytes"] or b"") if text is None else text)
-        return unread
+            self.socket.returned(stuck=not self.writable.is_set())
 
     # --- what the application receives ----------------------------------------------------------
 
     async def _receive(self) -> ASGIReceiveEvent:
-        event = await self._events.get()
-        if self._events.empty():
-            self._socket.resume_frames()
-        return event
+        if self.events.empty():
+            self.socket.resume_frames()
+        return await self.events.get()
 
     def receive(self, sent: Iterable[str | bytes]) -> None:
-        """Keep the frames of one read until the application receives them; then read on."""
+        """Keep the frames of one read; read on when the application has received them."""
         for each in sent:
             text, data = (each, None) if isinstance(each, str) else (None, each)
-            self._events.put_nowait({"type": "websocket.receive", "text": text, "bytes": data})
-        self._socket.pause_reading()
+            self.events.put_nowait({"type": "websocket.receive", "text": text, "bytes": data})
+        self.socket.pause_frames()
 
     def disconnect(self, code: int, reason: str) -> None:
-        self._stop_pinging()
-        self._events.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        self.events.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
 
     def end(self) -> None:
         """Nothing to do: `disconnect` came before."""
@@ -480,17 +457,17 @@ class AsgiConnection:
     # --- what the application sends -------------------------------------------------------------
 
     async def _send(self, message: ASGISendEvent) -> None:
-        await self._writable.wait()
-        if not self._answered:
+        await self.writable.wait()
+        if not self.answered:
             self._answer(message)
         elif message["type"] == "websocket.send":
             data, text = message.get("bytes"), message.get("text")
             if data is None:
-                self._socket.send(frames.TEXT, (text or "").encode())
+                self.socket.send(frames.TEXT, (text or "").encode())
             else:
-                self._socket.send(frames.BINARY, data)
+                self.socket.send(frames.BINARY, data)
         elif message["type"] == "websocket.close":
-            self._socket.send_close(message.get("code", 1000), message.get("reason") or "")
+            self.socket.send_close(message.get("code", 1000), message.get("reason") or "")
         else:
             raise RuntimeError(f"Not expected of an open WebSocket: {message['type']!r}.")
 
@@ -501,53 +478,38 @@ class AsgiConnection:
         elif message["type"] == "websocket.close":
             self._refuse(HTTPStatus.FORBIDDEN, [], b"")
         elif message["type"] == "websocket.http.response.start":
-            self._response = message["status"], [*message.get("headers", ())], []
-        elif message["type"] == "websocket.http.response.body" and self._response is not None:
-            status, headers, body = self._response
-            body.append(message["body"])
+            self.response = message["status"], [*message.get("headers", ())], b""
+        elif message["type"] == "websocket.http.response.body" and self.response is not None:
+            status, headers, body = self.response
+            self.response = status, headers, body + message.get("body", b"")
             if not message.get("more_body", False):
-                self._refuse(status, headers, b"".join(body))
+                self._refuse(*self.response)
         else:
             raise RuntimeError(f"Not expected of a handshake: {message['type']!r}.")
 
     def _accept(self, message: WebSocketAcceptEvent) -> None:
-        headers = [*SWITCHING, (b"Sec-WebSocket-Accept", self._accept_key)]
-        headers += [*self._server_state.default_headers, *message.get("headers", ())]
+        headers = [(b"Upgrade", b"websocket"), (b"Connection", b"Upgrade")]
+        headers += [(b"Sec-WebSocket-Accept", self.accept_key)]
+        headers += [*self.server_state.default_headers, *message.get("headers", ())]
         subprotocol = message.get("subprotocol")
         if subprotocol:
             headers.append((b"Sec-WebSocket-Protocol", subprotocol.encode()))
-        self._answered = True
-        self._socket.accept(_http_head(HTTPStatus.SWITCHING_PROTOCOLS, headers))
-        self._ping_later()
+        self.answered = True
+        head = _http_head(HTTPStatus.SWITCHING_PROTOCOLS, headers)
+        self.socket.accept(head, self.config.ws_ping_interval)
 
     def _refuse(self, status: int, headers: list[Header], body: bytes) -> None:
-        self._answered = True
-        self._socket.refuse(http_response(status, headers, body))
+        self.answered = True
+        self.socket.refuse(http_response(status, headers, body))
 
     def flush(self, now: float) -> None:
         """Nothing to do: what the application sends is written at once."""
 
     def pause(self) -> None:
-        self._writable.clear()
+        self.writable.clear()
 
     def resume(self) -> None:
-        self._writable.set()
-
-    # --- pings ----------------------------------------------------------------------------------
-
-    def _ping_later(self) -> None:
-        """`ws_ping_interval` is also how long the client has to answer."""
-        interval = self._config.ws_ping_interval
-        if interval:
-            self._ping_timer = asyncio.get_running_loop().call_later(interval, self._ping)
-
-    def _ping(self) -> None:
-        if not self._events.empty() or self._socket.ping():  # not while reading is paused
-            self._ping_later()
-
-    def _stop_pinging(self) -> None:
-        if self._ping_timer is not None:
-            self._ping_timer.cancel()
+        self.writable.set()
 
 
 def http_response(status: int, headers: Sequence[Header] = (), body: bytes = b"") -> bytes:
@@ -564,14 +526,8 @@ def http_response(status: int, headers: Sequence[Header] = (), body: bytes = b""
 
 
 def _http_head(status: int, headers: Iterable[Header]) -> bytes:
-    first = f"HTTP/1.1 {status} {PHRASES.get(status, '')}".encode()
+    first = f"HTTP/1.1 {status} {responses.get(status, '')}".encode()
     return b"\r\n".join((first, *(b"%b: %b" % header for header in headers), b"\r\n"))
-
-
-def _address(transport: asyncio.Transport, name: str) -> tuple[str, int] | None:
-    """Host and port; None for a UNIX socket."""
-    found = transport.get_extra_info(name)
-    return (str(found[0]), int(found[1])) if isinstance(found, tuple) else None
 
 
 def _bytes_of(text: str) -> bytes:

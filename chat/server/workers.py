@@ -15,7 +15,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from types import FrameType
 from typing import Final
 
 log = logging.getLogger("chat.server.workers")
@@ -46,31 +45,25 @@ class Worker:
         return self.process.poll() is not None
 
 
+@dataclass(eq=False)
 class Supervisor:
-    def __init__(
-        self,
-        listening: socket.socket,
-        workers: int,
-        command: Command,
-        on_started: Callable[[], None],
-    ) -> None:
-        self._listening = listening
-        self._count = workers
-        self._command = command
-        self._on_started = on_started
-        self._workers: list[Worker] = []
-        self._signals: list[int] = []  # received and not handled yet
-        self._started = False  # all were ready once
-        self._spawn_after = 0.0  # on the monotonic clock
+    listening: socket.socket
+    count: int
+    command: Command
+    on_started: Callable[[], None]
+    workers: list[Worker] = field(default_factory=list, init=False)
+    signals: list[int] = field(default_factory=list, init=False)  # received and not handled yet
+    started: bool = field(default=False, init=False)  # all were ready once
+    spawn_after: float = field(default=0.0, init=False)  # on the monotonic clock
 
     def run(self) -> int:
         """Supervise until a signal to stop, or until the first workers fail; return an exit
         code."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, self._receive_signal)
+            signal.signal(number, lambda received, _: self.signals.append(received))
         while True:
-            if self._signals:
-                if self._signals.pop(0) != signal.SIGHUP:
+            if self.signals:
+                if self.signals.pop(0) != signal.SIGHUP:
                     return self._stop()
                 self._reload()
             if not self._maintain():
@@ -78,40 +71,34 @@ class Supervisor:
                 return 1
             time.sleep(POLL_SECONDS)
 
-    def _receive_signal(self, number: int, frame: FrameType | None) -> None:
-        self._signals.append(number)
-
     def _maintain(self) -> bool:
-        """Spawn missing workers; False where one of the first died before all were ready."""
-        for worker in self._workers:
+        """Replace workers that exited; False where one did before all were ready."""
+        for worker in list(self.workers):
             worker.poll()
-        if not self._reap():
-            return False
-        while len(self._workers) < self._count and time.monotonic() >= self._spawn_after:
-            self._workers.append(self._spawn())
-        if not self._started and sum(each.ready for each in self._workers) == self._count:
-            self._started = True
-            self._on_started()
+            if worker.exited():
+                if not self.started:
+                    return False
+                self._remove(worker)
+        while len(self.workers) < self.count and time.monotonic() >= self.spawn_after:
+            self.workers.append(self._spawn())
+        if not self.started and all(worker.ready for worker in self.workers):
+            self.started = True
+            self.on_started()
         return True
 
-    def _reap(self) -> bool:
-        """Remove workers that exited; False where one did before all were ready."""
-        for worker in [each for each in self._workers if each.exited()]:
-            self._workers.remove(worker)
-            worker.pair.close()
-            if not self._started:
-                return False
-            log.error("Worker %d exited with %s", worker.process.pid, worker.process.returncode)
-            if not worker.ready:
-                self._spawn_after = time.monotonic() + RESTART_DELAY_SECONDS
-        return True
+    def _remove(self, worker: Worker) -> None:
+        self.workers.remove(worker)
+        worker.pair.close()
+        log.error("Worker %d exited with %s", worker.process.pid, worker.process.returncode)
+        if not worker.ready:
+            self.spawn_after = time.monotonic() + RESTART_DELAY_SECONDS
 
     def _spawn(self) -> Worker:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        descriptors = (self._listening.fileno(), theirs.fileno())
+        descriptors = (self.listening.fileno(), theirs.fileno())
         process = subprocess.Popen(  # noqa: S603
-            self._command(*descriptors),
+            self.command(*descriptors),
             pass_fds=descriptors,
             start_new_session=True,  # Ctrl-C reaches them through us
         )
@@ -121,7 +108,7 @@ class Supervisor:
 
     def _reload(self) -> None:
         """Replace each worker: the old one ends once the new one is ready."""
-        for old in list(self._workers):
+        for old in list(self.workers):
             new = self._spawn()
             deadline = time.monotonic() + READY_TIMEOUT_SECONDS
             while not new.ready and not new.exited() and time.monotonic() < deadline:
@@ -132,19 +119,21 @@ class Supervisor:
                 new.process.kill()
                 new.process.wait()
                 return
-            self._workers[self._workers.index(old)] = new
-            _terminate([old])
+            self.workers[self.workers.index(old)] = new
+            old.process.terminate()
+            old.process.wait()
 
     def _stop(self) -> int:
         """Terminate all workers; kill them on another signal or after a timeout."""
-        threading.Thread(target=_terminate, args=(self._workers,), daemon=True).start()
+        for worker in self.workers:
+            worker.process.terminate()
         deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
-        while any(not worker.exited() for worker in self._workers):
-            if self._signals or time.monotonic() > deadline:
-                for worker in self._workers:
+        while any(not worker.exited() for worker in self.workers):
+            if self.signals or time.monotonic() > deadline:
+                for worker in self.workers:
                     worker.process.kill()
             time.sleep(POLL_SECONDS)
-        return max((abs(worker.process.returncode) for worker in self._workers), default=0)
+        return max((abs(worker.process.returncode) for worker in self.workers), default=0)
 
 
 def ready_callback(pair: socket.socket) -> Callable[[], None]:
@@ -159,11 +148,3 @@ def _exit_with(pair: socket.socket) -> None:
         while pair.recv(1):
             pass
     os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _terminate(workers: list[Worker]) -> None:
-    for worker in workers:
-        with contextlib.suppress(ProcessLookupError):
-            worker.process.send_signal(signal.SIGTERM)
-    for worker in workers:
-        worker.process.wait()

@@ -164,7 +164,7 @@ async def test_what_cannot_be_closed_yet_is_closed_later(
         raise ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, "Away.")
 
     with monkeypatch.context() as away:
-        away.setattr(process.reaper._writer, "submit", refuse)
+        away.setattr(process.reaper.writer, "submit", refuse)
         await process.reaper.close(dead.member, (dead.channel,))
         await process.reaper.close_backlog()
     assert process.reaper.backlog == {dead.member: (dead.channel,)}
@@ -177,9 +177,9 @@ async def test_the_last_act_of_a_process_is_to_close_its_members(
     process: Process, channel: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connection, presence = opening(process.id), f"presence.{channel}"
-    await process.reaper._writer.submit(connection)
+    await process.reaper.writer.submit(connection)
     joining = subscribing(connection.id, presence, node_id=process.id)
-    await process.reaper._writer.submit(joining)
+    await process.reaper.writer.submit(joining)
     await process.reaper.close_all()
     members = Member.objects.present().filter(channel__name=presence)
     assert not await in_thread(members.exists)

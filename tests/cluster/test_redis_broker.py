@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from chat.cluster import announcer, redis_broker
+from chat.cluster import redis_broker
 from chat.cluster.redis_broker import RedisBroker
 from chat.cluster.redis_layer import RedisLayer
 from chat.fanout.announcements import Announcement, Change, Ephemeral
@@ -189,7 +189,7 @@ async def test_what_cannot_be_read_is_passed_over(redis: Program) -> None:
     async with running(one, other):
         await other.join("c")
         one.broker.notify("from-the-future", 1)
-        one.broker._announcer.put(announcer.group_of("c"), [["change", "too", "few"]])
+        one.broker._announcer.put(redis_broker.group_of("c"), [["change", "too", "few"]])
         one.broker.announce(change(1))
         await other.until(lambda: len(other.got) == 1)
 
@@ -202,8 +202,8 @@ async def test_a_newer_version_makes_it_look_into_the_database(
         await other.join("c")
         await other.until(lambda: other.checks > 0)
         before = other.checks
-        newer = announcer.message([["odd"]], "newer") | {"v": announcer.VERSION + 1}
-        await one.broker._layer.group_send_many([(announcer.group_of("c"), newer)])
+        newer = redis_broker.message([["odd"]], "newer") | {"v": redis_broker.VERSION + 1}
+        await one.broker._layer.group_send_many([(redis_broker.group_of("c"), newer)])
         await other.until(lambda: other.checks > before)
     assert other.got == []
 
@@ -252,7 +252,7 @@ async def test_a_link_that_goes_deaf_begins_anew(
     redis: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(redis_broker, "PROBE_SECONDS", 0.2)
-    monkeypatch.setattr(announcer, "SEND_SECONDS", 0.2)
+    monkeypatch.setattr(redis_broker, "SEND_SECONDS", 0.2)
     one = Process("one", redis)
     async with running(one):
         before = one.checks
@@ -262,7 +262,7 @@ async def test_a_link_that_goes_deaf_begins_anew(
 
 
 async def test_what_waits_is_bounded(redis: Program, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(announcer, "MAX_QUEUED", 10)
+    monkeypatch.setattr(redis_broker, "MAX_QUEUED", 10)
     one, other = Process("one", redis), Process("other", redis)
     async with running(one, other):
         before = other.checks

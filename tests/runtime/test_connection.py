@@ -7,8 +7,13 @@ import pytest
 
 from chat.fanout.send_queue import SendQueue
 from chat.protocol.session import Session
-from chat.runtime.admission import Admission
-from chat.runtime.connection import PING_SECONDS, Connections, LiveConnection
+from chat.runtime.connection import (
+    BAR_SECONDS,
+    PING_SECONDS,
+    Admission,
+    Connections,
+    LiveConnection,
+)
 from tests.support.live import recording
 from tests.support.written import new_id
 from tokens.claims import Claims
@@ -138,3 +143,20 @@ async def test_who_has_gone_is_not_pinged() -> None:
     connections.remove(connection)
     connections.check(START + PING_SECONDS)
     assert send_queue.pings == 0
+
+
+def test_who_was_closed_for_abuse_is_barred_alone_and_for_a_moment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    notified: list[tuple[object, ...]] = []
+    entrance, now = Admission(lambda *bar: notified.append(bar)), 1000.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    entrance.bar(("a", None))
+    assert notified == [("bar", "a", None)]  # the other processes
+    assert entrance.is_barred(("a", None))
+    assert not entrance.is_barred(("a", "jim"))
+    assert not entrance.is_barred(("b", None))
+    now += BAR_SECONDS
+    assert not entrance.is_barred(("a", None))
+    entrance.forget_expired()
+    assert not entrance.is_barred(("a", None))

@@ -13,7 +13,8 @@ from chat.protocol.session import Session
 from chat.runtime import metadata
 from chat.runtime import node as nodes
 from chat.runtime.connection import Connections
-from chat.runtime.metadata import Metadata, Update
+from chat.runtime.metadata import Metadata
+from chat.store.operations import UpdateUmd
 from tests.support.databases import in_thread
 from tests.support.live import live
 from tests.support.written import opening, subscribing
@@ -56,9 +57,9 @@ class Two:
 
     async def change(self, umd: str, channel: str | None = None) -> None:
         """Over the other process, which knows the connection from the database alone."""
-        seen = Session(self.session.connection_id, CLAIMS)
-        seen.resume(self.channel, None, "", OLD)
-        await self.asker.change_elsewhere(seen, Update(umd, channel, propagate=channel is None))
+        own, channels = channel is None, (channel or self.channel,)
+        update = UpdateUmd(self.session.connection_id, umd, channels, own)
+        await self.asker.change_elsewhere(update, propagate=own)
 
     @property
     def known(self) -> tuple[str, str]:
@@ -145,7 +146,8 @@ async def test_it_is_read_only_once_a_subscription_that_begins_is_there(two: Two
 async def test_a_later_change_by_its_holder_stays(two: Two) -> None:
     two.link.opened, two.link.status = False, BrokerStatus.DISCONNECTED
     await two.change(NEW)
-    await two.holder.change(two.session, Update(NEWER, propagate=True))
+    update = UpdateUmd(two.session.connection_id, NEWER, (two.channel,), own=True)
+    await two.holder.change(two.session, update)
     two.holder.read_again(two.session.connection_id)
     await two.settle()
     assert two.known == (NEWER, NEWER)
