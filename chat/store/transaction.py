@@ -6,13 +6,14 @@ message is 20 to 50 times slower. Knows tables; decides nothing about chat.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence, Sized
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol, cast
 
 import psycopg
 from django.db import connection
+from msgspec import json
 
 from chat.conf import settings
 from chat.protocol import ids
@@ -20,6 +21,8 @@ from chat.protocol.events import Template
 from chat.protocol.presence import Roster
 from chat.store.listeners import listening
 from chat.store.reports import Report, Time
+
+PROTOCOL_VERSION: Final = "1.13.0"
 
 Row = tuple[object, ...]
 
@@ -248,10 +251,20 @@ class Transaction:
         for name in self.created.difference(names):
             self.execute(DELETE_CHANNEL, (self.heads[name].id,))
 
-    def report[**P](self, make: Callable[P, Report], *args: P.args, **kwargs: P.kwargs) -> None:
-        """Sends a backend event, if this commits. Without a listener, `make` is not even called."""
+    def report(
+        self,
+        type: str,
+        data_type: str,
+        stream: str,
+        data: Mapping[str, object],
+        request: Mapping[str, str] | None = None,
+    ) -> None:
+        """Sends a backend event, if this commits and anybody wants them. `request` is what its
+        metadata says besides the channel."""
         if self.reporting:
-            self.reports.append(make(*args, **kwargs))
+            where = {} if data_type == "connection" else {"channel": stream}
+            metadata = {"hotsockVersion": PROTOCOL_VERSION, **where, **(request or {})}
+            self.reports.append(Report(type, data_type, stream, metadata, json.encode(data)))
 
     # --- writing ----------------------------------------------------------------------------
 

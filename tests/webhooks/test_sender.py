@@ -189,7 +189,7 @@ def test_without_a_listener_nothing_is_encoded_or_written(
     channel: str, set_chat: Setter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_chat(WEBHOOK_URL="")
-    monkeypatch.setattr("chat.store.reports.message_published", None)
+    monkeypatch.setattr("chat.store.operations.messages.reports", None)
     operation = store(channel)
     operation.source = SOURCE
     do(operation)

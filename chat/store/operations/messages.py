@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
+from msgspec import Raw
+
 from chat.fanout.announcements import Change, Ephemeral
 from chat.protocol import events, ids
 from chat.protocol.errors import ErrorCode, ProtocolError
@@ -17,6 +19,7 @@ from chat.store.transaction import Head, Transaction, marks
 # change reads them all, and a page of history is never cut short.
 MAX_REACTIONS: Final = 100
 
+NOBODY: Final = events.meta(None, "null")
 MESSAGES: Final = (
     "SELECT id, channel_id, expires_at FROM chat_message WHERE id IN ({})"
     " AND (expires_at IS NULL OR expires_at > ?)"
@@ -53,12 +56,17 @@ class PublishMessage(ChannelOperation[str]):
             id = self._store(transaction, head)
         else:
             id = self.id or self.announce(transaction.ms, head.number)
-        if self.source is not None:
-            transaction.report(
-                reports.message_published,
-                *(self.channel, self.event, id, self.data, self.meta, self.source),
-            )
+        if transaction.reporting and self.source is not None:
+            self._report(transaction, id, self.source)
         return id
+
+    def _report(self, transaction: Transaction, id: str, source: Source) -> None:
+        data: dict[str, object] = {"channel": self.channel, "event": self.event, "id": id}
+        data["data"] = Raw(self.data)
+        if self.meta is not None and self.meta != NOBODY:
+            data["meta"] = Raw(self.meta)
+        request = {"event": self.event, "requestId": reports.new_id(), **reports.request(source)}
+        transaction.report("hotsock.messagePublished", "message", self.channel, data, request)
 
     def _store(self, transaction: Transaction, head: Head) -> str:
         previous, number = head.number, head.advance()
@@ -140,12 +148,23 @@ class SetReaction(ChannelOperation[None]):
         )
         change = Change(self.channel, previous, number, event, self.origin, self.echo)
         self.announced = (change,)
-        if self.source is not None:
-            transaction.report(
-                reports.reaction_changed,
-                *(self.action, self.channel, self.message_id, id, self.reaction),
-                *(self.uid, self.umd, transaction.now, expires, self.source),
-            )
+        if transaction.reporting and self.source is not None:
+            self._report(transaction, id, expires, self.source)
+
+    def _report(
+        self, transaction: Transaction, id: str, expires: Time | None, source: Source
+    ) -> None:
+        """`expires` is when the message does."""
+        data = {
+            **{"channel": self.channel, "messageId": self.message_id, "id": id},
+            **{"reaction": self.reaction, "uid": self.uid, "umd": Raw(self.umd)},
+            "createdAt": reports.instant(transaction.now),
+            "expiresAt": reports.instant(expires),
+        }
+        request = {"reaction": self.reaction, "requestId": reports.new_id()}
+        request |= reports.request(source)
+        type = events.REACTION_EVENTS[self.action].decode()
+        transaction.report(type, "messageReaction", self.channel, data, request)
 
     def _count(self, transaction: Transaction) -> None:
         """One more of this uid's on this message; raises RATE_LIMITED."""
