@@ -27,7 +27,8 @@ from chat.protocol.publication import Publication, Receipt, Source, parse
 from chat.runtime import node as nodes
 from chat.store import callers_transaction
 from chat.store.databases import UNAVAILABLE
-from chat.store.operations import CancelSchedule, Operation
+from chat.store.operations import Operation
+from chat.store.operations.schedules import CancelSchedule
 
 __all__ = [
     "ChannelInfo",

@@ -19,7 +19,7 @@ from chat.models import Connection, Subscription
 from chat.protocol.errors import ProtocolError
 from chat.protocol.session import Session
 from chat.runtime.connection import Connections, LiveConnection
-from chat.store import operations
+from chat.store.operations.connections import ReadAgain, UpdateUmd
 from chat.store.reads import read
 from chat.store.writer import Writer
 from tokens.names import is_presence
@@ -40,11 +40,11 @@ class Update:
     channel: str | None = None
     propagate: bool = False
 
-    def operation(self, session: Session, *, stale: bool = False) -> operations.UpdateUmd:
+    def operation(self, session: Session, *, stale: bool = False) -> UpdateUmd:
         own = self.channel is None
         channels = tuple(session.subscriptions) if self.propagate else ()
         named = channels if self.channel is None else (self.channel,)
-        return operations.UpdateUmd(session.connection_id, self.umd, named, own, stale)
+        return UpdateUmd(session.connection_id, self.umd, named, own, stale)
 
 
 class Metadata:
@@ -86,12 +86,12 @@ class Metadata:
         try:  # to subscriptions that began before that process had read it
             later = set(await read(channels_of, id)).difference(first.channels)
             if later:
-                rest = operations.UpdateUmd(id, update.umd, tuple(later), own=False, stale=True)
+                rest = UpdateUmd(id, update.umd, tuple(later), own=False, stale=True)
                 await self._change_marked(rest)
         except ProtocolError as error:
             log.warning("Subscriptions that began meanwhile keep their metadata: %s", error.message)
 
-    async def _change_marked(self, operation: operations.UpdateUmd) -> None:
+    async def _change_marked(self, operation: UpdateUmd) -> None:
         await self._submit(operation)
         self._broker.notify(READ_AGAIN, operation.connection_id)
         with contextlib.suppress(ProtocolError):
@@ -101,7 +101,7 @@ class Metadata:
                     return
                 await asyncio.sleep(POLL_SECONDS)
 
-    async def _submit(self, operation: operations.UpdateUmd) -> None:
+    async def _submit(self, operation: UpdateUmd) -> None:
         async with self._member_throttle.passing(filter(is_presence, operation.channels)):
             await self._writer.submit(operation)
 
@@ -115,7 +115,7 @@ class Metadata:
         session = connection.session
         try:
             async with connection.changing:
-                own, subscribed = await self._writer.submit(operations.ReadAgain(connection.id))
+                own, subscribed = await self._writer.submit(ReadAgain(connection.id))
                 session.take_on(own, (), own=True)
                 for channel, umd in subscribed:
                     session.take_on(umd, (channel,), own=False)

@@ -30,8 +30,7 @@ from chat.store.databases import (
     limit_statements,
 )
 from chat.store.listeners import notify, notify_scheduled
-from chat.store.operations import Operation
-from chat.store.operations.base import load_all
+from chat.store.operations import Operation, load_all
 from chat.store.transaction import Cursor, Transaction, driver_cursor
 
 log = logging.getLogger("chat.writer")

@@ -16,7 +16,7 @@ from django.db import connection
 
 from chat.models import BackendEvent
 from chat.protocol.publication import Source
-from chat.store.operations import PublishMessage
+from chat.store.operations.messages import PublishMessage
 from chat.store.transaction import Transaction
 from chat.store.writer import Writer, commit
 from chat.webhooks import queue as webhook_queue

@@ -11,7 +11,7 @@ from typing import Final, Self
 from msgspec import json, structs
 
 from chat.protocol.publication import Receipt
-from chat.store.operations.base import Operation, load_all
+from chat.store.operations import Operation, load_all
 from chat.store.transaction import Transaction, marks
 
 REMEMBERED_SECONDS: Final = 300

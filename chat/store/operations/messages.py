@@ -9,9 +9,9 @@ from msgspec import Raw
 from chat.fanout.announcements import Change, Ephemeral
 from chat.protocol import events, ids
 from chat.protocol.errors import ErrorCode, ProtocolError
-from chat.protocol.publication import Source
+from chat.protocol.publication import FOR_EVER, Source
 from chat.store import reports
-from chat.store.operations.base import FOR_EVER, ChannelOperation
+from chat.store.operations import ChannelOperation
 from chat.store.reports import Time
 from chat.store.transaction import Head, Transaction, marks
 

@@ -13,7 +13,7 @@ import msgspec
 
 from chat.protocol import ids, schedule
 from chat.protocol.publication import Source
-from chat.store.operations.base import Operation, load_all
+from chat.store.operations import Operation, load_all
 from chat.store.operations.messages import PublishMessage
 from chat.store.operations.storage import SetStorage
 from chat.store.transaction import Transaction, marks

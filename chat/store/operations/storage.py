@@ -7,8 +7,8 @@ from typing import Final, Self
 from chat.fanout.announcements import Change
 from chat.protocol import events
 from chat.protocol.jsontext import same_value
-from chat.protocol.publication import Source
-from chat.store.operations.base import FOR_EVER, ChannelOperation, Operation
+from chat.protocol.publication import FOR_EVER, Source
+from chat.store.operations import ChannelOperation, Operation
 from chat.store.reports import Time, instant, raw, request
 from chat.store.transaction import Row, Transaction, marks
 
