@@ -25,8 +25,8 @@ from chat.protocol import decoders, frames
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.publication import Publication, Receipt, Source, parse
 from chat.runtime import node as nodes
-from chat.store import callers_transaction
-from chat.store.databases import UNAVAILABLE
+from chat.store import writer
+from chat.store.databases import DatabaseUnavailable
 from chat.store.operations import Operation
 from chat.store.operations.schedules import CancelSchedule
 
@@ -146,7 +146,7 @@ def channel_info(channel: str) -> ChannelInfo:
     try:
         info = channels.read_channel_info(channel)
     except Error as error:
-        raise ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, UNAVAILABLE) from error
+        raise DatabaseUnavailable from error
     members = None if info.members is None else msgspec.json.decode(info.members)
     return ChannelInfo(info.name, info.subscriptions, members)
 
@@ -249,12 +249,12 @@ def _write[Result](operation: Operation[Result]) -> Result:
     one: two writers of one process would wait for each other's locks."""
     node = nodes.of_process()
     if node is None or connection.in_atomic_block:
-        return callers_transaction.write(operation, _announce)
+        return writer.write(operation, _announce)
     committing = asyncio.run_coroutine_threadsafe(node.writer.submit(operation), node.loop)
     try:
         return committing.result(TIMEOUT_SECONDS)
     except TimeoutError:
-        raise ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, UNAVAILABLE) from None
+        raise DatabaseUnavailable from None
 
 
 def _announce(operation: Operation[object]) -> None:

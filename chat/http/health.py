@@ -45,7 +45,7 @@ async def readyz(request: HttpRequest) -> JsonResponse:
     """503 with a sentence for each part that is missing and needed; else 200, `degraded` where the
     other processes cannot be reached: each serves its own clients, and finds what others store."""
     *needed, broker = await asyncio.gather(
-        _probe("database", _database()),
+        _probe("database", asyncio.get_running_loop().run_in_executor(_thread, _database)),
         _probe("server", _server()),
         _probe("channel layer", _channel_layer()),
     )
@@ -70,15 +70,11 @@ async def _probe(part: str, probe: Awaitable[str]) -> str:
         return f"The {part} does not answer."
 
 
-async def _database() -> str:
-    await asyncio.get_running_loop().run_in_executor(_thread, _select)
-    return ""
-
-
-def _select() -> None:
+def _database() -> str:
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
+        return ""
     finally:
         connection.close()
 

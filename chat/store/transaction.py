@@ -49,7 +49,9 @@ def marks(values: Sized) -> str:
     return ",".join("?" * len(values))
 
 
-TABLES: Final = {  # what is inserted, in this order, so that what a row refers to is there
+# What is inserted, in this order: what a row refers to is there. Backend events are last, when all
+# that orders the changes is locked: so their ids have that order, too.
+TABLES: Final = {
     "connection": "id connected_at claims address uid umd user_agent node_id secret_hash expires_at"
     " revoked",
     "subscription": "connection_id channel_id uid umd counted claims head_id subscribed_at",
@@ -80,8 +82,7 @@ def _insert(table: str) -> str:
 
 INSERTS: Final = {table: _insert(table) for table in TABLES}
 COPY_MESSAGES: Final = (
-    "COPY chat_message (id, channel_id, number, event, data, uid, umd, by_server, expires_at)"
-    " FROM STDIN (FORMAT BINARY)"
+    f"COPY chat_message ({', '.join(TABLES['message'].split())}) FROM STDIN (FORMAT BINARY)"
 )
 MESSAGE_TYPES: Final = ("text", "int8", "int8", *["text"] * 4, "bool", "timestamptz")
 LOCK_CHANNELS: Final = (
@@ -261,43 +262,35 @@ class Transaction:
     ) -> None:
         """Sends a backend event, if this commits and anybody wants them. `request` is what its
         metadata says besides the channel."""
-        if self.reporting:
-            where = {} if data_type == "connection" else {"channel": stream}
-            metadata = {"hotsockVersion": PROTOCOL_VERSION, **where, **(request or {})}
-            self.reports.append(Report(type, data_type, stream, metadata, json.encode(data)))
+        if not self.reporting:
+            return
+        where = {} if data_type == "connection" else {"channel": stream}
+        metadata = {"hotsockVersion": PROTOCOL_VERSION, **where, **(request or {})}
+        report = Report(type, data_type, stream, metadata, json.encode(data))
+        self.reports.append(report)
+        if settings.WEBHOOK_URL:
+            now = self.moment(self.now)
+            row = (report.id, stream, type, report.body.decode(), now, now, 0, "")
+            self.add("backendevent", row)
 
     # --- writing ----------------------------------------------------------------------------
 
     def flush(self) -> None:
         """Writes all that was collected."""
-        for table in INSERTS:
-            if rows := self.rows.get(table):
-                self._insert_rows(table, rows)
+        for table, sql in INSERTS.items():
+            rows = self.rows.get(table, ())
+            if table == "message" and self.postgresql and len(rows) > 1:
+                self._copy_messages(rows)
+            elif rows:
+                self.cursor.executemany(self._sql(sql), rows)
         self._move_heads()
-        if self.reports and settings.WEBHOOK_URL:
-            self._insert_reports()
 
-    def _insert_rows(self, table: str, rows: list[Row]) -> None:
-        if table == "message" and self.postgresql and len(rows) > 1:
-            self._copy_messages(rows)
-        else:
-            self.cursor.executemany(self._sql(INSERTS[table]), rows)
-
-    def _copy_messages(self, rows: list[Row]) -> None:
+    def _copy_messages(self, rows: Iterable[Row]) -> None:
         """As their insert; 64 took 0.6 ms instead of 1.5."""
         with cast("psycopg.Cursor[Row]", self.cursor).copy(COPY_MESSAGES) as copy:
             copy.set_types(MESSAGE_TYPES)
             for row in rows:
                 copy.write_row(row)
-
-    def _insert_reports(self) -> None:
-        """Last, when all that orders the changes is locked: so their ids have that order, too."""
-        now = self.moment(self.now)
-        rows: list[Row] = [
-            (report.id, report.stream, report.type, report.body.decode(), now, now, 0, "")
-            for report in self.reports
-        ]
-        self._insert_rows("backendevent", rows)
 
     def _move_heads(self) -> None:
         now = self.moment(self.now)

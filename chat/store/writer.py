@@ -18,7 +18,8 @@ from functools import partial
 from typing import Any, Final
 
 import psycopg
-from django.db import connection
+from django.db import Error, connection
+from django.db.transaction import atomic, on_commit
 from psycopg.errors import InvalidParameterValue
 
 from chat.fanout.announcements import Announcement
@@ -174,15 +175,12 @@ class OutsideCommits:
         if now < self._due or connection.connection is None:
             return
         self._due = now + POLL_SECONDS
-        with contextlib.suppress(sqlite3.Error):  # the next write finds out, and says so
-            self._compare()
-
-    def _compare(self) -> None:
         driver = connection.connection  # a new one counts anew
-        seen = (driver, driver.execute("PRAGMA data_version").fetchone()[0])
-        if seen != self._seen:
-            self._seen = seen
-            self._notice()
+        with contextlib.suppress(sqlite3.Error):  # the next write finds out, and says so
+            seen = (driver, driver.execute("PRAGMA data_version").fetchone()[0])
+            if seen != self._seen:
+                self._seen = seen
+                self._notice()
 
 
 # --- one batch ----------------------------------------------------------------------------------
@@ -289,9 +287,11 @@ def _took_effect(transaction: Transaction, on_outage: OnOutage) -> bool:
         try:
             # In progress: its server process has not noticed yet, or waits for a COMMIT that is
             # lost, until it may be idle no longer.
-            status = _status(transaction)
+            status = _ask(STATUS, transaction.xid)
             if status != "in progress" or time.monotonic() > undecided_until:
-                return status == "committed" and _holds_messages(transaction)
+                # After a crash the number of what was never written may be another one's.
+                stored = [row[0] for row in transaction.rows.get("message", ())]
+                return status == "committed" and _ask(STORED, stored) == len(stored)
         except InvalidParameterValue:  # its number is not given yet: a crash has undone it all
             return False
         except (psycopg.Error, DatabaseUnavailable):
@@ -303,14 +303,8 @@ def _took_effect(transaction: Transaction, on_outage: OnOutage) -> bool:
     return False
 
 
-def _status(transaction: Transaction) -> object:
-    return _cursor().execute(STATUS, [transaction.xid]).fetchall()[0][0]
-
-
-def _holds_messages(transaction: Transaction) -> bool:
-    """After a crash the number of what was never written may be given to another transaction."""
-    stored = [row[0] for row in transaction.rows.get("message", ())]
-    return _cursor().execute(STORED, [stored]).fetchall()[0][0] == len(stored)
+def _ask(sql: str, value: object) -> object:
+    return _cursor().execute(sql, [value]).fetchall()[0][0]
 
 
 def _cursor() -> Cursor:
@@ -333,3 +327,35 @@ def _roll_back() -> None:
     except Exception:  # it is gone: a new one is made when it is needed
         log.warning("The database connection was lost; making a new one")
         connection.close()
+
+
+# --- in the caller's transaction ----------------------------------------------------------------
+
+
+def write[Result](
+    operation: Operation[Result], announce: Callable[[Operation[Result]], object]
+) -> Result:
+    """The operation's result, in the caller's thread and in its transaction: of a view, a task or a
+    shell, in any process.
+
+    `announce` is called with it once the outermost transaction is committed; where the caller has
+    none open, before this returns. Raises the ProtocolError with which it was refused:
+    SERVICE_UNAVAILABLE where the database did not take it (SQLite: within 5 s, while others write).
+    The caller's transaction can go on.
+    """
+    try:
+        with atomic():
+            with connection.wrap_database_errors:
+                adopted = Transaction(driver_cursor(), connection.vendor == "postgresql")
+                adopted.lock(operation.locks())
+                type(operation).load(adopted, [operation])
+                result = operation.perform(adopted)
+                adopted.flush()
+            if adopted.reports:
+                on_commit(partial(notify, adopted.reports))
+            on_commit(partial(announce, operation))
+    except Error as error:
+        if not connection.in_atomic_block:
+            connection.close_if_unusable_or_obsolete()
+        raise DatabaseUnavailable from error
+    return result

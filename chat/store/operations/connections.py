@@ -109,6 +109,23 @@ class SingleUse:
             )
 
 
+@dataclass(slots=True)
+class SubscriberOperation[Result](Operation[Result]):
+    """A write to what subscribes to the channels that it locks."""
+
+    @classmethod
+    def load(cls, transaction: Transaction, operations: Sequence[Self]) -> None:
+        """Reads the members of these channels, and how many subscribe to each."""
+        channels = {name for each in operations for name in each.locks()}
+        _load_rosters(transaction, channels)
+        if not transaction.reporting or not channels:
+            return
+        ids = [transaction.heads[name].id for name in channels]
+        transaction.counts.update(dict.fromkeys(channels, 0))
+        rows: list[tuple[int, int]] = transaction.select(COUNTS.format(marks(ids)), ids)
+        transaction.counts.update((transaction.names[id], count) for id, count in rows)
+
+
 # --- connections --------------------------------------------------------------------------------
 
 
@@ -141,7 +158,7 @@ class OpenConnection(Operation[datetime]):
 
 
 @dataclass(slots=True)
-class CloseConnection(Operation[None]):
+class CloseConnection(SubscriberOperation[None]):
     """Removes a connection and its subscriptions; its secret stops working.
 
     `channels` are those in which it may be and whose listeners are notified: the members of
@@ -153,10 +170,6 @@ class CloseConnection(Operation[None]):
 
     def locks(self) -> tuple[str, ...]:
         return self.channels
-
-    @classmethod
-    def load(cls, transaction: Transaction, operations: Sequence[Self]) -> None:
-        _load(transaction, {name for each in operations for name in each.channels})
 
     def apply(self, transaction: Transaction) -> None:
         ended: list[SubscriptionRow] = transaction.select(END_SUBSCRIPTIONS, [self.id])
@@ -192,7 +205,7 @@ def _report_connection(
 
 
 @dataclass(slots=True)
-class Subscribe(Operation[tuple[str, int]]):
+class Subscribe(SubscriberOperation[tuple[str, int]]):
     """Registers a subscription and gives where the channel stood: last message id, number.
 
     On presence channels `members` is the JSON of their list afterwards, and `node_id` must be the
@@ -215,7 +228,7 @@ class Subscribe(Operation[tuple[str, int]]):
 
     @classmethod
     def load(cls, transaction: Transaction, operations: Sequence[Self]) -> None:
-        _load(transaction, {each.channel for each in operations})
+        SubscriberOperation.load(transaction, operations)
         joining = [each for each in operations if is_presence(each.channel)]
         if not joining:
             return
@@ -251,16 +264,12 @@ class Subscribe(Operation[tuple[str, int]]):
 
 
 @dataclass(slots=True)
-class Unsubscribe(Operation[None]):
+class Unsubscribe(SubscriberOperation[None]):
     connection_id: str
     channel: str
 
     def locks(self) -> tuple[str, ...]:
         return (self.channel,) if is_presence(self.channel) or listening() else ()
-
-    @classmethod
-    def load(cls, transaction: Transaction, operations: Sequence[Self]) -> None:
-        _load(transaction, {each.channel for each in operations})
 
     def apply(self, transaction: Transaction) -> None:
         where = [self.connection_id, self.channel]
@@ -271,18 +280,6 @@ class Unsubscribe(Operation[None]):
             _report_subscription(transaction, row, -1)
         if is_presence(self.channel):
             self.announced = _leave(transaction, self.channel, self.connection_id)
-
-
-def _load(transaction: Transaction, channels: Collection[str]) -> None:
-    """The members of these channels, which must be locked, and how many subscribe to each, before
-    anything is applied."""
-    _load_rosters(transaction, channels)
-    if not transaction.reporting or not channels:
-        return
-    ids = [transaction.heads[name].id for name in channels]
-    transaction.counts.update(dict.fromkeys(channels, 0))
-    rows: list[tuple[int, int]] = transaction.select(COUNTS.format(marks(ids)), ids)
-    transaction.counts.update((transaction.names[id], count) for id, count in rows)
 
 
 def _report_subscription(transaction: Transaction, row: SubscriptionRow, step: int) -> None:
@@ -371,7 +368,7 @@ def _change_member(
 
 
 @dataclass(slots=True)
-class UpdateUmd(Operation[None]):
+class UpdateUmd(SubscriberOperation[None]):
     """Gives metadata to subscriptions of a connection and, where `own`, to later ones.
 
     `umd` is JSON text; with `stale` the process that holds the connection is to read it again.
@@ -388,10 +385,6 @@ class UpdateUmd(Operation[None]):
 
     def locks(self) -> tuple[str, ...]:
         return tuple(filter(is_presence, self.channels))
-
-    @classmethod
-    def load(cls, transaction: Transaction, operations: Sequence[Self]) -> None:
-        _load_rosters(transaction, {name for each in operations for name in each.locks()})
 
     def apply(self, transaction: Transaction) -> None:
         id, rosters = self.connection_id, transaction.rosters
