@@ -13,16 +13,11 @@ from typing import Final
 from django.conf import settings
 from django.db import Error, connection, reset_queries
 
-from chat.store.databases import (
-    STATEMENT_TIMEOUT_SECONDS,
-    DatabaseUnavailable,
-    limit_statements,
-)
+from chat.store.databases import STATEMENT_TIMEOUT_SECONDS, DatabaseUnavailable, limit_statements
 
-THREADS: Final = 6
 UNANSWERED: Final = "The database does not answer; try again."
 
-_threads = ThreadPoolExecutor(THREADS, thread_name_prefix="reader", initializer=limit_statements)
+_threads = ThreadPoolExecutor(6, thread_name_prefix="reader", initializer=limit_statements)
 
 
 async def read[**P, T](query: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

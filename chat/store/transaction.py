@@ -1,8 +1,8 @@
 """One batch of changes in one database transaction: heads are read under lock, rows are written in
-sets.
+sets. Knows tables; decides nothing about chat.
 
 Plain SQL on the driver's own cursor: Django's keeps every query under DEBUG, and one ORM save a
-message is 20 to 50 times slower. Knows tables; decides nothing about chat.
+message is 20 to 50 times slower.
 """
 
 from collections import Counter
@@ -165,11 +165,9 @@ class Transaction:
         self.lock(channels, restart=self.postgresql)
 
     def lock(self, channels: Iterable[str], *, restart: bool = False) -> None:
-        """Locks the rows of these channels, and creates those that are new.
-
-        With `restart` no lock is held while a row is created: another process may be creating it,
-        and wait for a lock of this one (seen as a deadlock that PostgreSQL ended after a second).
-        """
+        """Locks the rows of these channels, and creates those that are new. With `restart` no lock
+        is held meanwhile: another process may be creating them too, and wait for that lock (seen as
+        a deadlock)."""
         names = sorted(set(channels))
         if names and len(self._lock(names)) < len(names):
             new = [(name,) for name in names if name not in self.heads]

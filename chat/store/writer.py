@@ -1,8 +1,5 @@
 """Group commit: all operations that wait become one transaction, and are announced once it is
-committed.
-
-Every write of the running server goes through here. While one batch commits, the next one fills:
-latency is one commit, throughput is many operations a commit. It never lingers for more.
+committed. While one batch commits, the next one fills. Every write of the server goes through here.
 """
 
 import asyncio
@@ -58,9 +55,8 @@ answer; False: give up."""
 class Writer:
     """A queue, and the thread that commits what is in it.
 
-    `announce` is called on the event loop for all that was committed, in the order of the commit,
-    before the caller of an operation gets its result. `notice` is called there when, on SQLite,
-    another process has committed something.
+    `announce` is called on the event loop for all that was committed, in order, before the callers
+    get their results; `notice` when, on SQLite, another process has committed something.
     """
 
     def __init__(
@@ -137,7 +133,7 @@ class Writer:
 
     def _refuse_backlog(self) -> bool:
         """Refuses all that waits while the database is unavailable: each batch would wait as long
-        as the one before it did. Gives whether the writer goes on."""
+        again. Gives whether the writer goes on."""
         if backlog := self._take(sys.maxsize):
             refusals = [DatabaseUnavailable() for _ in backlog]
             self._loop.call_soon_threadsafe(self._settle, backlog, refusals)
@@ -189,12 +185,8 @@ class OutsideCommits:
 def commit(
     operations: Sequence[Operation[object]], on_outage: OnOutage = lambda: True
 ) -> list[object]:
-    """Applies and commits; gives for each operation its result, or the ProtocolError with which it
-    was refused.
-
-    A batch that fails for what is in it is retried one by one, so that a bad operation fails
-    alone. Runs in a thread that keeps its own database connection.
-    """
+    """Gives for each operation its result, or the ProtocolError with which it was refused. A batch
+    that fails for what is in it is retried one by one, so that a bad operation fails alone."""
     try:
         with connection.wrap_database_errors:
             transaction, outcomes = _commit_batch(operations, on_outage)
@@ -203,23 +195,18 @@ def commit(
         return [DatabaseUnavailable() for _ in operations]
     except Exception:
         _roll_back()
-        if len(operations) > 1:
-            return _commit_each(operations, on_outage)
-        log.exception("%s was not committed", type(operations[0]).__name__)
-        return [ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, UNAVAILABLE)]
+        if len(operations) == 1:
+            log.exception("%s was not committed", type(operations[0]).__name__)
+            return [ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, UNAVAILABLE)]
+        outcomes = []
+        for operation in operations:  # until the database is unavailable: each would wait anew
+            unavailable = outcomes and isinstance(outcomes[-1], DatabaseUnavailable)
+            outcomes += [DatabaseUnavailable()] if unavailable else commit([operation], on_outage)
+        return outcomes
     if transaction.reports:
         notify(transaction.reports)
     if transaction.due is not None:
         notify_scheduled((transaction.due - transaction.now).total_seconds())
-    return outcomes
-
-
-def _commit_each(operations: Sequence[Operation[object]], on_outage: OnOutage) -> list[object]:
-    """Once the database is unavailable the rest is not tried: each would wait for it anew."""
-    outcomes: list[object] = []
-    for operation in operations:
-        unavailable = outcomes and isinstance(outcomes[-1], DatabaseUnavailable)
-        outcomes += [DatabaseUnavailable()] if unavailable else commit([operation], on_outage)
     return outcomes
 
 
@@ -278,10 +265,8 @@ def _apply(transaction: Transaction, operations: Sequence[Operation[object]]) ->
 
 
 def _took_effect(transaction: Transaction, on_outage: OnOutage) -> bool:
-    """Whether a transaction was committed though its connection broke meanwhile (promise P1).
-
-    Nobody knows before the database is back, so this takes as long as the outage.
-    """
+    """Whether a transaction was committed though its connection broke meanwhile (promise P1). This
+    takes as long as the outage."""
     undecided_until = time.monotonic() + UNDECIDED_SECONDS
     while transaction.postgresql:
         try:

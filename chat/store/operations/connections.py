@@ -45,9 +45,9 @@ CONNECTION: Final = f"SELECT {COLUMNS} FROM chat_connection WHERE id = ?"  # noq
 END_CONNECTION: Final = f"DELETE FROM chat_connection WHERE id = ? RETURNING {COLUMNS}"  # noqa: S608
 HELD: Final = "SELECT id, node_id FROM chat_connection WHERE id IN ({})"
 UPDATE_CONNECTION: Final = "UPDATE chat_connection SET umd = ? WHERE id = ?"
+OF_CHANNEL: Final = "channel_id = (SELECT id FROM chat_channel WHERE name = ?)"
 UPDATE_SUBSCRIPTION: Final = (
-    "UPDATE chat_subscription SET umd = ? WHERE connection_id = ?"
-    " AND channel_id = (SELECT id FROM chat_channel WHERE name = ?)"
+    f"UPDATE chat_subscription SET umd = ? WHERE connection_id = ? AND {OF_CHANNEL}"  # noqa: S608
 )
 SET_STALE: Final = "UPDATE chat_connection SET stale = ? WHERE id = ?"
 READ_STALE: Final = f"{SET_STALE} RETURNING umd"
@@ -56,20 +56,11 @@ READ_SUBSCRIBED: Final = (
     " WHERE s.connection_id = ?"
 )
 COUNTS: Final = (
-    "SELECT channel_id, count(*) FROM chat_subscription"
-    " WHERE channel_id IN ({}) AND counted GROUP BY channel_id"
-)
-COUNT: Final = (
-    "SELECT name, (SELECT count(*) FROM chat_subscription s WHERE s.channel_id = c.id AND counted)"
-    " FROM chat_channel c WHERE id = ?"
+    "SELECT id, name, (SELECT count(*) FROM chat_subscription s"
+    " WHERE s.channel_id = c.id AND counted) FROM chat_channel c WHERE id IN ({})"
 )
 END_SUBSCRIPTIONS: Final = (
-    "DELETE FROM chat_subscription WHERE connection_id = ?"
-    " RETURNING connection_id, channel_id, uid, umd, counted"
-)
-END_SUBSCRIPTION: Final = (
-    "DELETE FROM chat_subscription WHERE connection_id = ?"
-    " AND channel_id = (SELECT id FROM chat_channel WHERE name = ?)"
+    "DELETE FROM chat_subscription WHERE connection_id = ? AND {}"
     " RETURNING connection_id, channel_id, uid, umd, counted"
 )
 MEMBERS: Final = (
@@ -118,12 +109,8 @@ class SubscriberOperation[Result](Operation[Result]):
         """Reads the members of these channels, and how many subscribe to each."""
         channels = {name for each in operations for name in each.locks()}
         _load_rosters(transaction, channels)
-        if not transaction.reporting or not channels:
-            return
-        ids = [transaction.heads[name].id for name in channels]
-        transaction.counts.update(dict.fromkeys(channels, 0))
-        rows: list[tuple[int, int]] = transaction.select(COUNTS.format(marks(ids)), ids)
-        transaction.counts.update((transaction.names[id], count) for id, count in rows)
+        if transaction.reporting and channels:
+            _count(transaction, [transaction.heads[name].id for name in channels])
 
 
 # --- connections --------------------------------------------------------------------------------
@@ -172,7 +159,9 @@ class CloseConnection(SubscriberOperation[None]):
         return self.channels
 
     def apply(self, transaction: Transaction) -> None:
-        ended: list[SubscriptionRow] = transaction.select(END_SUBSCRIPTIONS, [self.id])
+        ended: list[SubscriptionRow] = transaction.select(
+            END_SUBSCRIPTIONS.format("TRUE"), [self.id]
+        )
         for subscription in ended + transaction.withdraw("subscription", self.id):
             _report_subscription(transaction, subscription, -1)
         presence = filter(is_presence, self.channels)
@@ -273,13 +262,23 @@ class Unsubscribe(SubscriberOperation[None]):
 
     def apply(self, transaction: Transaction) -> None:
         where = [self.connection_id, self.channel]
-        ended: list[SubscriptionRow] = transaction.select(END_SUBSCRIPTION, where)
+        ended: list[SubscriptionRow] = transaction.select(
+            END_SUBSCRIPTIONS.format(OF_CHANNEL), where
+        )
         if head := transaction.heads.get(self.channel):
             ended += transaction.withdraw("subscription", self.connection_id, head.id)
         for row in ended:
             _report_subscription(transaction, row, -1)
         if is_presence(self.channel):
             self.announced = _leave(transaction, self.channel, self.connection_id)
+
+
+def _count(transaction: Transaction, channel_ids: Sequence[int]) -> None:
+    """Reads how many subscribe to each of these channels."""
+    sql = COUNTS.format(marks(channel_ids))
+    rows: list[tuple[int, str, int]] = transaction.select(sql, channel_ids)
+    for id, name, count in rows:
+        transaction.names[id], transaction.counts[name] = name, count
 
 
 def _report_subscription(transaction: Transaction, row: SubscriptionRow, step: int) -> None:
@@ -289,9 +288,9 @@ def _report_subscription(transaction: Transaction, row: SubscriptionRow, step: i
     connection_id, channel_id, uid, umd, counted = row[:5]
     channel = transaction.names.get(channel_id, "")
     if channel not in transaction.counts:  # nobody knew that the connection is in this one
-        found: list[tuple[str, int]] = transaction.select(COUNT, [channel_id])
-        [(channel, left)] = found
-        transaction.names[channel_id], transaction.counts[channel] = channel, left + counted
+        _count(transaction, [channel_id])
+        channel = transaction.names[channel_id]
+        transaction.counts[channel] += counted
     type = "hotsock.subscribed" if step > 0 else "hotsock.unsubscribed"
     data = {"channel": channel, "connectionId": connection_id, "uid": uid, "umd": Raw(umd)}
     transaction.report(type, "subscription", channel, data)
