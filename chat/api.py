@@ -6,7 +6,6 @@ with a `code` of protocol.md section 17 and a `message` in words; where it does,
 """
 
 import asyncio
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -55,6 +54,7 @@ NOT_STORED: Final = (
     " REDIS_URL set; give it a store, such as -1."
 )
 
+_encoder = DjangoJSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"))
 _any_json: "msgspec.json.Decoder[Any]" = msgspec.json.Decoder(msgspec.Raw)
 
 
@@ -205,13 +205,7 @@ def _expression(at: datetime, timezone: str | None) -> tuple[str, str | None]:
 def _json(value: object) -> str:
     """Compact; knows dates, decimals, UUIDs and lazy text as Django does."""
     try:
-        return json.dumps(
-            value,
-            cls=DjangoJSONEncoder,
-            allow_nan=False,
-            ensure_ascii=False,
-            separators=(",", ":"),
-        )
+        return _encoder.encode(value)
     except RecursionError:
         raise frames.malformed("data is nested too deep.") from None
     except (TypeError, ValueError) as error:

@@ -21,8 +21,7 @@ log = logging.getLogger("chat.http.health")
 
 PROBE_SECONDS: Final = 2  # for each part to answer
 
-# One thread of its own: a database that hangs holds up no other work. Probes that come meanwhile
-# wait for the thread and time out.
+# One thread of its own: a database that hangs holds up no other work.
 _thread = ThreadPoolExecutor(1, "readyz")
 
 View = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
@@ -37,7 +36,7 @@ def middleware(get_response: View) -> View:
 
 
 async def healthz(request: HttpRequest) -> JsonResponse:
-    """The process answers; no other part is asked."""
+    """The process answers."""
     return JsonResponse({"status": "ok"})
 
 

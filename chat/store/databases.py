@@ -42,9 +42,6 @@ def limit_statements() -> None:
     _thread.timeout = STATEMENT_TIMEOUT_SECONDS
 
 
-# --- PostgreSQL ---------------------------------------------------------------------------------
-
-
 class Connection(psycopg.Connection[Any]):
     """psycopg's, with the timeout: every wait for an answer goes through `wait`."""
 
@@ -96,9 +93,6 @@ def _postgresql(options: Options, lease_seconds: int) -> Options:
         "tcp_user_timeout": 6000,
     }
     return {"OPTIONS": options, "CONN_HEALTH_CHECKS": True}
-
-
-# --- SQLite -------------------------------------------------------------------------------------
 
 
 def _sqlite(options: Options, lease_seconds: int) -> Options:
