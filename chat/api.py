@@ -13,9 +13,9 @@ from typing import Any, Final, TypedDict, Unpack
 
 import msgspec
 from asgiref.sync import sync_to_async
-from django.core.exceptions import SynchronousOnlyOperation
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import Error, connection, transaction
+from django.utils.asyncio import async_unsafe
 
 from chat.actions import channels, publishing
 from chat.actions.storage import SET_STORAGE
@@ -49,6 +49,7 @@ __all__ = [
 
 SOURCE: Final = Source("server.python")
 TIMEOUT_SECONDS: Final = 10.0  # for this process's own server, which refuses sooner where it can
+HOLDS_UP: Final = "This would hold up the event loop: await apublish and the like."
 NOT_STORED: Final = (
     "A message that is not stored can be published only in a process that serves, or with"
     " REDIS_URL set; give it a store, such as -1."
@@ -128,9 +129,9 @@ async def areact(
 # --- schedules and channels ---------------------------------------------------------------------
 
 
+@async_unsafe(HOLDS_UP)
 def cancel_schedule(schedule_arn: str) -> bool:
     """Whether there was such a schedule, which will not be done now."""
-    _refuse_on_event_loop()
     if not decoders.MESSAGE_ID.fullmatch(schedule_arn):
         return False
     return _write(CancelSchedule(schedule_arn))
@@ -215,8 +216,8 @@ def _json(value: object) -> str:
 # --- publishing and writing ---------------------------------------------------------------------
 
 
+@async_unsafe(HOLDS_UP)
 def _publish(publication: Publication) -> Receipt:
-    _refuse_on_event_loop()
     operation = publishing.operation_of(publication, SOURCE)
     reachable = nodes.of_process() is not None or settings.REDIS_URL
     if publishing.is_ephemeral(operation) and not reachable:
@@ -261,13 +262,3 @@ def _announce(operation: Operation[object]) -> None:
         from chat.cluster.redis_broker import announce_from_outside  # with Redis' client
 
         announce_from_outside(operation.announced)
-
-
-def _refuse_on_event_loop() -> None:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return
-    raise SynchronousOnlyOperation(
-        "This would hold up the event loop: await apublish and the like."
-    )

@@ -82,16 +82,13 @@ RELEASE: Final = (
 
 
 class QueuedEvent(NamedTuple):
-    """An event to be sent; `attempts` have failed."""
-
     id: int
     webhook_id: str
     body: str
-    attempts: int
+    attempts: int  # that failed
 
 
-@dataclass(slots=True, frozen=True)
-class Batch:
+class Batch(NamedTuple):
     """The oldest events of a stream, claimed for CLAIM_SECONDS."""
 
     stream: str
@@ -106,11 +103,9 @@ def due() -> list[tuple[int, str]]:
 
 @dataclass(slots=True)
 class Claim(Operation[list[Batch]]):
-    """Gives a batch of each of these streams whose oldest event is due and not claimed.
-
-    `streams` -> events of it that `due` found: they are postponed to the oldest one's time, so
-    that the next look finds other streams.
-    """
+    """Gives a batch of each of these streams whose oldest event is due and not claimed. The events
+    of a stream that `due` found are postponed to its oldest one's time, so that the next look finds
+    other streams."""
 
     streams: Mapping[str, Collection[int]]
 
@@ -120,7 +115,7 @@ class Claim(Operation[list[Batch]]):
 
 
 def _claim(transaction: Transaction, stream: str, found: Collection[int]) -> Batch | None:
-    now = transaction.moment(transaction.now)
+    now = transaction.after(0)
     rows: list[tuple[int, str, str, int, bool]] = transaction.select(OLDEST, [now, stream, BATCH])
     if not rows:
         return None
@@ -137,11 +132,9 @@ def _claim(transaction: Transaction, stream: str, found: Collection[int]) -> Bat
 
 @dataclass(slots=True)
 class Settle(Operation[bool]):
-    """Ends a claim: some events are delivered and, where one failed, why.
-
-    That one is retried, later each time, until it is a day old; then, or where it is GONE, it is
-    parked. Gives whether it is. Any other event that comes first in the stream now is due at once.
-    """
+    """Ends a claim: some events are delivered and, where one failed, why. That one is retried,
+    later each time, until it is a day old; then, or where it is GONE, it is parked. Gives whether
+    it is. Any other event that comes first in the stream now is due at once."""
 
     stream: str
     delivered: Sequence[int]
@@ -153,22 +146,20 @@ class Settle(Operation[bool]):
             transaction.execute(DELETE.format(marks(self.delivered)), self.delivered)
         parked = self.failed is not None and self._fail(transaction, self.failed)
         if parked or self.failed is None:
-            transaction.execute(RELEASE, [transaction.moment(transaction.now), self.stream])
+            transaction.execute(RELEASE, [transaction.after(0), self.stream])
         return parked
 
     def _fail(self, transaction: Transaction, event: QueuedEvent) -> bool:
         """Whether it is parked."""
         too_old = transaction.after(0 if self.error == GONE else -GIVE_UP_SECONDS)
         retry_at = transaction.after(retry_seconds(event.attempts))
-        parked: list[tuple[bool]] = transaction.select(
-            FAIL, [self.error[:MAX_ERROR], too_old, retry_at, event.id]
-        )
+        values = [self.error[:MAX_ERROR], too_old, retry_at, event.id]
+        parked: list[tuple[bool]] = transaction.select(FAIL, values)
         return bool(parked and parked[0][0])
 
 
 def retry_seconds(failed: int) -> float:
-    """How long to wait after an attempt, when `failed` others had failed before it: twice as long
-    each time, up to an hour, and no two alike."""
+    """How long to wait after an attempt, when `failed` others had failed before it."""
     wait: float = min(FIRST_RETRY_SECONDS * 2 ** min(failed, 20), LAST_RETRY_SECONDS)
     return wait * random.uniform(0.75, 1.25)  # noqa: S311  # spreads load, hides nothing
 
@@ -177,7 +168,7 @@ def retry_seconds(failed: int) -> float:
 
 
 class Webhook:
-    """Delivers what the writer's transactions leave; `secret` is a `whsec_…`."""
+    """`secret` is a `whsec_…`."""
 
     def __init__(self, writer: Writer, url: str, secret: str) -> None:
         self._writer = writer
@@ -185,7 +176,7 @@ class Webhook:
         self._signer = Signer(secret)
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
-        self._candidates: dict[str, set[int]] = {}  # streams to claim, with what `due` found
+        self._candidates: dict[str, set[int]] = {}  # streams to claim, with events that are due
         self._busy: set[str] = set()
         self._poll_at = 0.0
         self._failing = False
@@ -246,12 +237,11 @@ class Webhook:
 
     async def _pause(self) -> None:
         """Until there is a stream to claim, or it is time to poll."""
-        if self._next():
-            return
-        room = len(self._busy) < STREAMS
-        left = self._poll_at - time.monotonic() if room else POLL_SECONDS
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), max(left, 0))
+        if not self._next():
+            room = len(self._busy) < STREAMS
+            left = self._poll_at - time.monotonic() if room else POLL_SECONDS
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), max(left, 0))
 
     # --- delivering -------------------------------------------------------------------------
 
@@ -277,8 +267,7 @@ class Webhook:
             parked = False
         self._log(outcome, parked)
         self._busy.discard(outcome.stream)
-        again = [outcome.stream] if parked or outcome.failed is None else []
-        self._add_candidates(*again)
+        self._add_candidates(*[outcome.stream] if parked or outcome.failed is None else [])
 
     def _log(self, outcome: Settle, parked: bool) -> None:
         """A receiver that fails for hours is mentioned once."""

@@ -80,9 +80,6 @@ def reading[Body: Struct](
     return operation
 
 
-# --- publishMessage -----------------------------------------------------------------------------
-
-
 class MessageBody(frames.Frame, gc=False, rename="camel"):
     eager_id_generation: bool | None = None
 
@@ -103,9 +100,6 @@ async def _publish_message(node: Node, session: Session, text: str) -> HttpRespo
     route = route_to(session, command.channel, command.event)
     receipt = await publish(node.hub, node.writer, session, route, command.data, command.at)
     return accepted(receipt, with_id=bool(body.eager_id_generation))
-
-
-# --- listMessages and listReactions -------------------------------------------------------------
 
 
 class HistoryBody(ChannelBody, gc=False, rename="camel"):
@@ -189,9 +183,6 @@ async def _list_reactions(node: Node, session: Session, body: ReactionsBody) -> 
     return respond(json.encode({"reactions": reactions}))
 
 
-# --- storage ------------------------------------------------------------------------------------
-
-
 class EntryBody(ChannelBody, gc=False):
     key: str | None = None
 
@@ -240,9 +231,6 @@ def entries_response(rows: Iterable[StorageEntry]) -> HttpResponse:
     """`{"items":[{"key":…,"data":…,"meta":…},…]}`."""
     items = (events.storage_item(entry.key, *entry.shown) for entry in rows)
     return respond(b'{"items":[%b]}' % b",".join(items))
-
-
-# --- getChannelInfo and umdUpdate ---------------------------------------------------------------
 
 
 class UmdBody(ChannelBody, gc=False):

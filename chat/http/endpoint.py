@@ -1,6 +1,5 @@
-"""One endpoint of the HTTP API: how its request is read and answered (protocol.md section 14).
-
-Bodies are JSON whatever their Content-Type says; every refusal has the same shape.
+"""One endpoint of the HTTP API: how its request is read and answered (protocol.md section 14). Bodies
+are JSON whatever their Content-Type says; every refusal has the same shape.
 """
 
 from collections.abc import Awaitable, Callable, Coroutine
@@ -25,9 +24,7 @@ type Endpoint[**P] = Callable[Concatenate[HttpRequest, P], Coroutine[None, None,
 
 def endpoint[**P](*methods: str, allow: str | None = None) -> Callable[[View[P]], Endpoint[P]]:
     """Makes a view an endpoint: no CSRF token, these methods only, ProtocolErrors become answers.
-
-    `allow` is the header Allow where it has more than `methods`.
-    """
+    `allow` is the header Allow where it has more than `methods`."""
 
     def decorate(view: View[P]) -> Endpoint[P]:
         @csrf_exempt

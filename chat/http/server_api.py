@@ -1,5 +1,4 @@
 """The server HTTP API (protocol.md section 15): for the application's own backend, with an API key.
-
 Parses and answers; the verbs act.
 """
 

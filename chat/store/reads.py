@@ -1,7 +1,5 @@
-"""Reads beside the event loop, in a small pool of threads of their own.
-
-Django's async ORM runs every query of a process in one thread. A connection is given back after
-each job, else a pool of them runs dry.
+"""Reads beside the event loop, in a small pool of threads of their own: Django's async ORM runs
+every query of a process in one thread.
 """
 
 import asyncio
@@ -45,7 +43,7 @@ def _run[**P, T](query: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         connection.close()
         raise DatabaseUnavailable(UNANSWERED) from error
     finally:
-        if connection.vendor == "postgresql":  # SQLite's own costs more to open than to keep
+        if connection.vendor == "postgresql":  # given back: the pool would run dry
             connection.close()
         if settings.DEBUG:  # Django keeps the last 9,000 queries, and drops them by request
             reset_queries()

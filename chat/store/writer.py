@@ -41,12 +41,10 @@ UNDECIDED_SECONDS: Final = 20.0  # idle_in_transaction_session_timeout ends it l
 STATUS: Final = "SELECT pg_xact_status(%s::xid8)"
 STORED: Final = "SELECT count(*) FROM chat_message WHERE id = ANY(%s)"
 
-type OnDone[Result] = Callable[[Result | ProtocolError], object]
-"""Called on the event loop once the operation is committed and announced, or was refused."""
+type OnDone[Result] = Callable[[Result | ProtocolError], object]  # on the event loop
 Pending = tuple[Operation[Any], OnDone[Any]]
 OnOutage = Callable[[], bool]
-"""Called again and again while the outcome of a COMMIT is unknown, because the database does not
-answer; False: give up."""
+"""Called again and again while the outcome of a COMMIT is unknown; False: give up."""
 
 
 # --- the queue ----------------------------------------------------------------------------------
@@ -76,19 +74,16 @@ class Writer:
         self._thread.start()
 
     async def submit[Result](self, operation: Operation[Result]) -> Result:
-        """The operation's result, once it is committed and announced.
-
+        """The operation's result, once it is committed and announced; cancelling does not undo it.
         Raises the ProtocolError with which it was refused: SERVICE_UNAVAILABLE where the database
-        did not take it, or the writer has been stopped. Cancelling the caller does not undo it.
-        """
+        did not take it, or the writer has been stopped."""
         future: asyncio.Future[Result] = self._loop.create_future()
         self.put(operation, partial(_resolve, future))
         return await future
 
     def put[Result](self, operation: Operation[Result], on_done: OnDone[Result]) -> None:
-        """As `submit`, for a caller that puts several before the first is committed: they are
-        committed in this order. Raises ProtocolError where the writer has been stopped; any other
-        refusal goes to `on_done`."""
+        """As `submit`, without waiting; several are committed in this order. Raises ProtocolError
+        where the writer has been stopped; any other refusal goes to `on_done`."""
         if self._stopping:
             raise ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, "The server is shutting down.")
         self._queue.put((operation, on_done))
@@ -157,8 +152,7 @@ def _resolve[Result](future: "asyncio.Future[Result]", outcome: Result | Protoco
 
 
 class OutsideCommits:
-    """Notices that another connection than this thread's has committed to the SQLite database, by
-    the database's count of commits: 3 µs to read."""
+    """Notices commits of other connections to SQLite, by its count of them: 3 µs to read."""
 
     def __init__(self, notice: Callable[[], object]) -> None:
         self._notice = notice
@@ -320,13 +314,11 @@ def _roll_back() -> None:
 def write[Result](
     operation: Operation[Result], announce: Callable[[Operation[Result]], object]
 ) -> Result:
-    """The operation's result, in the caller's thread and in its transaction: of a view, a task or a
-    shell, in any process.
+    """The operation's result, in the thread and transaction of a view, a task or a shell.
 
-    `announce` is called with it once the outermost transaction is committed; where the caller has
-    none open, before this returns. Raises the ProtocolError with which it was refused:
-    SERVICE_UNAVAILABLE where the database did not take it (SQLite: within 5 s, while others write).
-    The caller's transaction can go on.
+    `announce` is called with the operation after the outermost commit. Raises the ProtocolError
+    with which it was refused: SERVICE_UNAVAILABLE where the database did not take it (SQLite:
+    within 5 s, while others write). The caller's transaction can go on.
     """
     try:
         with atomic():

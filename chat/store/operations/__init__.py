@@ -15,10 +15,8 @@ from chat.store.transaction import Transaction
 
 @dataclass(slots=True)
 class Operation[Result]:
-    """One write. `apply` gives its result, which the caller gets once the batch is committed.
-
-    `announced` is what subscribers get then, in this order.
-    """
+    """One write. `apply` gives its result, which the caller gets once the batch is committed;
+    `announced` is what subscribers get then, in this order."""
 
     announced: Sequence[Announcement] = field(default=(), init=False, repr=False, compare=False)
 

@@ -85,16 +85,10 @@ class SingleUse:
 
     def consume(self, transaction: Transaction) -> None:
         """Raises INVALID_SUBSCRIBE_TOKEN where it was used before, in any process, or has expired
-        by the database's clock: by then its use may be forgotten.
-
-        One statement, at once: where another process uses it at this moment, it waits for that
-        one's commit and then finds the row. Reading first would find nothing in both.
-        """
-        until, now = map(transaction.moment, (self.expires_at, transaction.now))
-        used: list[tuple[str]] = []
-        if self.expires_at > transaction.now:
-            used = transaction.select(USE_ONCE, [self.digest, until, now])
-        if not used:
+        by the database's clock: by then its use may be forgotten. One statement, which waits for
+        another process that uses it at this moment; reading first would find nothing in both."""
+        values = [self.digest, transaction.moment(self.expires_at), transaction.after(0)]
+        if self.expires_at <= transaction.now or not transaction.select(USE_ONCE, values):
             raise ProtocolError(
                 ErrorCode.INVALID_SUBSCRIBE_TOKEN, "The token was good for one use."
             )
@@ -134,10 +128,8 @@ class OpenConnection(Operation[datetime]):
     def apply(self, transaction: Transaction) -> datetime:
         if self.single_use is not None:
             self.single_use.consume(transaction)
-        now = transaction.moment(transaction.now)
-        row = ConnectionRow(
-            *(self.id, now, self.claims, self.address, self.uid, self.umd, self.user_agent)
-        )
+        now, about = transaction.after(0), (self.address, self.uid, self.umd, self.user_agent)
+        row = ConnectionRow(self.id, now, self.claims, *about)
         until = transaction.after(self.max_seconds)
         transaction.add("connection", (*row, self.node_id, self.secret_hash, until, False))
         _report_connection(transaction, "hotsock.connected", row)
@@ -146,11 +138,8 @@ class OpenConnection(Operation[datetime]):
 
 @dataclass(slots=True)
 class CloseConnection(SubscriberOperation[None]):
-    """Removes a connection and its subscriptions; its secret stops working.
-
-    `channels` are those in which it may be and whose listeners are notified: the members of
-    presence channels and, where it listens, the application's backend of any.
-    """
+    """Removes a connection and its subscriptions; its secret stops working. `channels` are those in
+    which it may be and whose members or, where it listens, the backend are notified."""
 
     id: str
     channels: tuple[str, ...] = ()
@@ -195,11 +184,9 @@ def _report_connection(
 
 @dataclass(slots=True)
 class Subscribe(SubscriberOperation[tuple[str, int]]):
-    """Registers a subscription and gives where the channel stood: last message id, number.
-
-    On presence channels `members` is the JSON of their list afterwards, and `node_id` must be the
-    node that holds the connection: one that others took for dead joins nothing any more.
-    """
+    """Registers a subscription and gives where the channel stood: last message id, number. On
+    presence channels `members` is the JSON of their list afterwards, and `node_id` must be the node
+    that holds the connection: one that others took for dead joins nothing any more."""
 
     connection_id: str
     channel: str
@@ -240,8 +227,7 @@ class Subscribe(SubscriberOperation[tuple[str, int]]):
         head = transaction.heads[self.channel]
         head_id = ids.ulid_text(head.last_id) if head.last_id else ""
         row = (self.connection_id, head.id, self.uid, self.umd, self.counted)
-        now = transaction.moment(transaction.now)
-        transaction.add("subscription", (*row, self.claims, head_id, now))
+        transaction.add("subscription", (*row, self.claims, head_id, transaction.after(0)))
         _report_subscription(transaction, row, +1)
         changes: list[Change] = []
         if roster is not None:
@@ -316,10 +302,8 @@ def _load_rosters(transaction: Transaction, channels: Collection[str]) -> None:
     members: list[tuple[int, str, str, int]] = transaction.select(MEMBERS.format(marks(ids)), ids)
     for channel, uid, umd, joined in members:
         rosters[channel].load_member(uid, umd, joined)
-    subscribers: list[tuple[int, str, str]] = transaction.select(
-        SUBSCRIBERS.format(marks(ids)), ids
-    )
-    for channel, connection, uid in subscribers:
+    held: list[tuple[int, str, str]] = transaction.select(SUBSCRIBERS.format(marks(ids)), ids)
+    for channel, connection, uid in held:
         rosters[channel].add_subscriber(connection, uid)
 
 
@@ -353,14 +337,12 @@ def _change_member(
     """Writes a member as it is now, and reports it."""
     head, members = transaction.heads[channel], transaction.rosters[channel].json()
     previous, number = head.number, head.advance()
-    removed, now = kind == events.MEMBER_REMOVED, transaction.moment(transaction.now)
-    row = (head.id, uid, member.umd, member.joined, number, removed, now)
-    transaction.add("member", row)
+    state = number, kind == events.MEMBER_REMOVED, transaction.after(0)
+    transaction.add("member", (head.id, uid, member.umd, member.joined, *state))
     data = {"uid": uid, "umd": Raw(member.umd), "members": Raw(members)}
     transaction.report(kind, "channelMember", channel, data)
     event = events.member(kind, channel, member.json, members)
-    echo = kind == events.MEMBER_UPDATED
-    return [Change(channel, previous, number, event, origin, echo)]
+    return [Change(channel, previous, number, event, origin, kind == events.MEMBER_UPDATED)]
 
 
 # --- metadata -----------------------------------------------------------------------------------
@@ -368,12 +350,11 @@ def _change_member(
 
 @dataclass(slots=True)
 class UpdateUmd(SubscriberOperation[None]):
-    """Gives metadata to subscriptions of a connection and, where `own`, to later ones.
+    """Gives metadata to subscriptions of a connection and, where `own`, to later ones; with `stale`
+    the process that holds the connection is to read it again.
 
-    `umd` is JSON text; with `stale` the process that holds the connection is to read it again.
-    Raises NOT_SUBSCRIBED where the only channel is left by now,
-    INVALID_CONNECTION where the connection has ended, PRESENCE_CHANNEL_CAPACITY_REACHED; then
-    nothing changes.
+    Raises NOT_SUBSCRIBED where the only channel is left by now, INVALID_CONNECTION where the
+    connection has ended, PRESENCE_CHANNEL_CAPACITY_REACHED; then nothing changes.
     """
 
     connection_id: str

@@ -32,19 +32,16 @@ REACTIONS: Final = (
 
 @dataclass(slots=True)
 class PublishMessage(ChannelOperation[str]):
-    """Publishes a message and gives its id.
-
-    `store` in seconds, -1 for ever; 0: it is ephemeral, and all that is written of it is its
-    backend event. With an `id` it is announced already. `meta` None: the server publishes it;
-    `source` None: no backend event is wanted.
-    """
+    """Publishes a message and gives its id. `store` 0: it is ephemeral, and all that is written of
+    it is its backend event; with an `id` it is announced already. `meta` None: the server publishes
+    it; `source` None: no backend event is wanted."""
 
     event: str
     data: bytes
     uid: str | None
     umd: str
     meta: bytes | None
-    store: int
+    store: int  # seconds, or FOR_EVER
     origin: str | None = None
     echo: bool = False
     source: Source | None = None
@@ -72,11 +69,9 @@ class PublishMessage(ChannelOperation[str]):
         previous, number = head.number, head.advance()
         id = transaction.next_message_id(head)
         expires = None if self.store == FOR_EVER else transaction.after(self.store)
-        data, by_server = self.data.decode(), self.meta is None
-        transaction.add(
-            "message",
-            (id, head.id, number, self.event, data, self.uid, self.umd, by_server, expires),
-        )
+        sender = self.uid, self.umd, self.meta is None
+        row = (id, head.id, number, self.event, self.data.decode(), *sender, expires)
+        transaction.add("message", row)
         template = transaction.template(self.event, self.channel)
         event = template.message(id, self.data, self.meta)
         change = Change(self.channel, previous, number, event, self.origin, self.echo)
@@ -94,10 +89,8 @@ class PublishMessage(ChannelOperation[str]):
 
 @dataclass(slots=True)
 class SetReaction(ChannelOperation[None]):
-    """Adds or removes a reaction; one that changes nothing is not announced.
-
-    `source` None: no backend event is wanted.
-    """
+    """Adds or removes a reaction; one that changes nothing is not announced. `source` None: no
+    backend event is wanted."""
 
     message_id: str
     uid: str
@@ -137,11 +130,8 @@ class SetReaction(ChannelOperation[None]):
             self._count(transaction)
         transaction.reactions[key] = not removed
         previous, number = head.number, head.advance()
-        now = transaction.moment(transaction.now)
-        transaction.add(
-            "reaction",
-            (self.message_id, head.id, number, self.uid, self.umd, self.reaction, removed, now),
-        )
+        row = (number, self.uid, self.umd, self.reaction, removed, transaction.after(0))
+        transaction.add("reaction", (self.message_id, head.id, *row))
         id = ids.new_id(transaction.ms)
         event = events.reaction(
             id, self.channel, self.message_id, self.reaction, self.action, self.meta

@@ -27,17 +27,14 @@ TAKE_EXPIRED: Final = (
 @dataclass(slots=True)
 class SetStorage(ChannelOperation[None]):
     """Sets an entry, or clears it where `data` is None; only a change of its value is announced.
-
-    `store` in seconds, -1 for ever; `meta` None: by the server API; `source` None: no backend
-    event is wanted, of its expiry neither.
-    """
+    `meta` None: by the server API; `source` None: no backend event is wanted, nor of its expiry."""
 
     key: str
     data: bytes | None
     uid: str | None
     umd: str
     meta: bytes | None
-    store: int = FOR_EVER
+    store: int = FOR_EVER  # seconds
     source: Source | None = None
 
     @classmethod
