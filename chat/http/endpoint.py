@@ -1,5 +1,5 @@
-"""One endpoint of the HTTP API: how its request is read and answered (protocol.md section 14). Bodies
-are JSON whatever their Content-Type says; every refusal has the same shape.
+"""One endpoint of the HTTP API: how its request is read and answered (protocol.md section 14).
+Bodies are JSON whatever their Content-Type says; every refusal has the same shape.
 """
 
 from collections.abc import Awaitable, Callable, Coroutine

@@ -1,5 +1,5 @@
-"""What the server publishes, once for each deduplicationId (protocol.md section 15): of two at once,
-one publishes and both get the same answer, since the channel's row is locked.
+"""What the server publishes, once for each deduplicationId (protocol.md section 15): of two at
+once, one publishes and both get the same answer, since the channel's row is locked.
 """
 
 from collections.abc import Sequence
@@ -23,8 +23,8 @@ _receipt_decoder = json.Decoder(Receipt)
 
 @dataclass(slots=True)
 class PublishOnce(Operation[Receipt]):
-    """Does `what` and gives `receipt`, with the result of `what` in its field `gives`. With a `key`,
-    a repeat on its channel does nothing and gives the receipt of the first."""
+    """Does `what` and gives `receipt`, with the result of `what` in its field `gives`. With a
+    `key`, a repeat on its channel does nothing and gives the receipt of the first."""
 
     what: Operation[object]
     receipt: Receipt

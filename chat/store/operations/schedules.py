@@ -1,5 +1,5 @@
-"""What is to be done later (protocol.md section 13). A row holds an operation; it is deleted and done
-in one transaction: once, however many processes try.
+"""What is to be done later (protocol.md section 13). A row holds an operation; it is deleted and
+done in one transaction: once, however many processes try.
 """
 
 from collections.abc import Sequence
