@@ -80,9 +80,6 @@ class ChannelInfo:
     members: list[dict[str, Any]] | None
 
 
-# --- messages, storage, reactions ---------------------------------------------------------------
-
-
 def publish(channel: str, event: str, data: object = None, **options: Unpack[Options]) -> Receipt:
     """Publishes a message, by default one that is not stored; the receipt has its `id` or, with
     `at`, the `schedule_arn`."""
@@ -126,9 +123,6 @@ async def areact(
     return await _apublish(_reaction(channel, message_id, reaction, uid, umd, action))
 
 
-# --- schedules and channels ---------------------------------------------------------------------
-
-
 @async_unsafe(HOLDS_UP)
 def cancel_schedule(schedule_arn: str) -> bool:
     """Whether there was such a schedule, which will not be done now."""
@@ -154,9 +148,6 @@ def channel_info(channel: str) -> ChannelInfo:
 
 async def achannel_info(channel: str) -> ChannelInfo:
     return await sync_to_async(channel_info)(channel)
-
-
-# --- from plain values to a publication ---------------------------------------------------------
 
 
 def _reaction(
@@ -211,9 +202,6 @@ def _json(value: object) -> str:
         raise frames.malformed("data is nested too deep.") from None
     except (TypeError, ValueError) as error:
         raise frames.malformed(f"This cannot be written as JSON: {error}.") from None
-
-
-# --- publishing and writing ---------------------------------------------------------------------
 
 
 @async_unsafe(HOLDS_UP)

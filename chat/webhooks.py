@@ -265,20 +265,16 @@ class Webhook:
             parked = await self._writer.submit(outcome)
         except ProtocolError:  # the claim ends, and they are sent once more
             parked = False
-        self._log(outcome, parked)
-        self._busy.discard(outcome.stream)
-        self._add_candidates(*[outcome.stream] if parked or outcome.failed is None else [])
-
-    def _log(self, outcome: Settle, parked: bool) -> None:
-        """A receiver that fails for hours is mentioned once."""
         failed, error = outcome.failed, outcome.error
         if parked and failed is not None:
             log.error("Event %s of %s is parked: %s", failed.webhook_id, outcome.stream, error)
-        if failed is not None and not self._failing:
+        if failed is not None and not self._failing:  # one that fails for hours is mentioned once
             log.warning("The webhook failed and is tried again: %s", error)
         if failed is None and self._failing:
             log.warning("The webhook takes events again")
         self._failing = failed is not None
+        self._busy.discard(outcome.stream)
+        self._add_candidates(*[outcome.stream] if parked or failed is None else [])
 
     async def _send(self, http: httpx.AsyncClient, event: QueuedEvent) -> str | None:
         """Why it was not taken; None where it was."""

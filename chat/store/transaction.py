@@ -127,9 +127,9 @@ class Transaction:
     now: datetime
     ms: int  # `now` in milliseconds since 1970
 
-    def __init__(self, cursor: Cursor, postgresql: bool) -> None:
+    def __init__(self, cursor: Cursor) -> None:
         self.cursor = cursor
-        self.postgresql = postgresql
+        self.postgresql = connection.vendor == "postgresql"
         self.xid = ""  # PostgreSQL's number of this transaction
         self.heads: dict[str, Head] = {}  # of the channels that are locked
         self.names: dict[int, str] = {}  # of these channels, by row

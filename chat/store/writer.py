@@ -229,14 +229,13 @@ def _commit_batch(
 
 def _begin(names: set[str], *, reconnect: bool = True) -> Transaction:
     """A transaction with these channels locked. A connection that was lost is replaced once."""
-    cursor, postgresql = _cursor(), connection.vendor == "postgresql"
+    transaction = Transaction(_cursor())
     try:
-        transaction = Transaction(cursor, postgresql)
         transaction.begin(names)
         return transaction
     except Exception as error:
         _roll_back()
-        if not (postgresql and reconnect) or isinstance(error, StatementTimeout):
+        if not (transaction.postgresql and reconnect) or isinstance(error, StatementTimeout):
             raise DatabaseUnavailable from error
     connection.close()
     return _begin(names, reconnect=False)
@@ -323,7 +322,7 @@ def write[Result](
     try:
         with atomic():
             with connection.wrap_database_errors:
-                adopted = Transaction(driver_cursor(), connection.vendor == "postgresql")
+                adopted = Transaction(driver_cursor())
                 adopted.lock(operation.locks())
                 type(operation).load(adopted, [operation])
                 result = operation.perform(adopted)

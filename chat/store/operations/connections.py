@@ -4,7 +4,7 @@ good for one use (protocol.md sections 3, 6, 7, 10, 11), with the backend events
 What begins and ends in one batch is never written, but reported.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple, Self
@@ -102,9 +102,20 @@ class SubscriberOperation[Result](Operation[Result]):
     def load(cls, transaction: Transaction, operations: Sequence[Self]) -> None:
         """Reads the members of these channels, and how many subscribe to each."""
         channels = {name for each in operations for name in each.locks()}
-        _load_rosters(transaction, channels)
         if transaction.reporting and channels:
             _count(transaction, [transaction.heads[name].id for name in channels])
+        new = [name for name in channels if is_presence(name) and name not in transaction.rosters]
+        if not new:
+            return
+        transaction.rosters.update((name, Roster()) for name in new)
+        rosters = {transaction.heads[name].id: transaction.rosters[name] for name in new}
+        ids, places = list(rosters), marks(new)
+        members: list[tuple[int, str, str, int]] = transaction.select(MEMBERS.format(places), ids)
+        for channel, uid, umd, joined in members:
+            rosters[channel].load_member(uid, umd, joined)
+        held: list[tuple[int, str, str]] = transaction.select(SUBSCRIBERS.format(places), ids)
+        for channel, connection, uid in held:
+            rosters[channel].add_subscriber(connection, uid)
 
 
 # --- connections --------------------------------------------------------------------------------
@@ -287,24 +298,6 @@ def _report_subscription(transaction: Transaction, row: SubscriptionRow, step: i
 
 
 # --- members of presence channels ---------------------------------------------------------------
-
-
-def _load_rosters(transaction: Transaction, channels: Collection[str]) -> None:
-    """Reads who is in the presence channels among these, which must be locked."""
-    rosters = {
-        transaction.heads[name].id: transaction.rosters.setdefault(name, Roster())
-        for name in channels
-        if is_presence(name) and name not in transaction.rosters
-    }
-    if not rosters:
-        return
-    ids = list(rosters)
-    members: list[tuple[int, str, str, int]] = transaction.select(MEMBERS.format(marks(ids)), ids)
-    for channel, uid, umd, joined in members:
-        rosters[channel].load_member(uid, umd, joined)
-    held: list[tuple[int, str, str]] = transaction.select(SUBSCRIBERS.format(marks(ids)), ids)
-    for channel, connection, uid in held:
-        rosters[channel].add_subscriber(connection, uid)
 
 
 def _update_member(

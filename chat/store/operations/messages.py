@@ -69,9 +69,11 @@ class PublishMessage(ChannelOperation[str]):
         previous, number = head.number, head.advance()
         id = transaction.next_message_id(head)
         expires = None if self.store == FOR_EVER else transaction.after(self.store)
-        sender = self.uid, self.umd, self.meta is None
-        row = (id, head.id, number, self.event, self.data.decode(), *sender, expires)
-        transaction.add("message", row)
+        data, by_server = self.data.decode(), self.meta is None
+        transaction.add(
+            "message",
+            (id, head.id, number, self.event, data, self.uid, self.umd, by_server, expires),
+        )
         template = transaction.template(self.event, self.channel)
         event = template.message(id, self.data, self.meta)
         change = Change(self.channel, previous, number, event, self.origin, self.echo)
