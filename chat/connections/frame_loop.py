@@ -9,16 +9,19 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from itertools import chain
-from typing import Final
+from typing import Any, Final
 
 from chat.actions import publishing
 from chat.actions.connections import Opened
-from chat.actions.subscriptions import subscribe
+from chat.actions.metadata import update_umd
+from chat.actions.reactions import react
+from chat.actions.storage import get_storage, set_storage
+from chat.actions.subscriptions import subscribe, unsubscribe
 from chat.conf import settings
-from chat.connections.handlers import HANDLERS
 from chat.fanout.send_queue import Socket
 from chat.protocol import commands, decoders, events, frames
 from chat.protocol.errors import CloseCode, ErrorCode, ProtocolError
@@ -48,33 +51,23 @@ FAILED: Final = "The server could not handle this; try again."
 END: Final = (None,)
 
 
+@dataclass(slots=True, eq=False)
 class FrameLoop:
     """An open connection, from its first frame to the last row of it removed."""
 
-    __slots__ = (
-        "_ended",
-        "_handling",
-        "_node",
-        "_paused",
-        "_rate",
-        "_socket",
-        "_stored",
-        "_storing",
-        "_waiting",
-        "connection",
-    )
+    _node: Node
+    connection: LiveConnection
+    _socket: Socket
+    _rate: Rate = field(init=False)
+    _waiting: deque[str | bytes] | None = None  # frames behind the one being handled
+    _handling: asyncio.Task[None] | bool = True  # until `open`, too
+    _paused: bool = False
+    _ended: bool = False
+    _storing: int = 0  # messages that are not committed yet
+    _stored: asyncio.Future[None] | None = None  # done when there are none
 
-    def __init__(self, node: Node, connection: LiveConnection, socket: Socket) -> None:
-        self.connection = connection
-        self._node = node
-        self._socket = socket
+    def __post_init__(self) -> None:
         self._rate = Rate(settings.CLIENT_FRAMES_PER_SECOND)
-        self._waiting: deque[str | bytes] | None = None  # frames behind the one being handled
-        self._handling: asyncio.Task[None] | bool = True  # until `open`, too
-        self._paused = False
-        self._ended = False
-        self._storing = 0  # messages that are not committed yet
-        self._stored: asyncio.Future[None] | None = None  # done when there are none
 
     # --- frames in their order --------------------------------------------------------------
 
@@ -323,6 +316,50 @@ class FrameLoop:
             queue.close(CloseCode.TRY_AGAIN_LATER)
         elif error.code is ErrorCode.RATE_LIMITED and self._rate.refused >= MAX_REFUSED:
             queue.close(CloseCode.TOO_FAST)
+
+
+# --- commands -----------------------------------------------------------------------------------
+
+Handler = Callable[[Node, LiveConnection, Any], Awaitable[object] | None]
+"""Gives None where all is done, else what is left to be awaited; both raise ProtocolError."""
+
+
+async def _get_storage(
+    node: Node, connection: LiveConnection, command: commands.GetStorage
+) -> None:
+    connection.send_queue.push(await get_storage(connection.session, command))
+
+
+async def _update_umd(node: Node, connection: LiveConnection, command: commands.UpdateUmd) -> None:
+    session = connection.session
+    channel = await update_umd(session, command, node.connections, node.metadata)
+    changed = session if channel is None else session.subscriptions[channel]
+    connection.send_queue.push(events.umd_updated(channel, changed.meta))
+
+
+def _heartbeat(node: Node, connection: LiveConnection, command: commands.Heartbeat) -> None:
+    connection.beat_at = connection.heard_at
+
+
+HANDLERS: Final[dict[type[commands.Command], Handler]] = {
+    commands.Subscribe: lambda node, connection, command: subscribe(
+        connection, command, node.id, node.hub, node.writer, node.member_throttle
+    ),
+    commands.Unsubscribe: lambda node, connection, command: unsubscribe(
+        connection, command, node.hub, node.writer, node.member_throttle
+    ),
+    commands.React: lambda node, connection, command: react(
+        node.writer, connection.session, command
+    ),
+    commands.GetStorage: _get_storage,
+    commands.SetStorage: lambda node, connection, command: set_storage(
+        node.writer, connection.session, command
+    ),
+    commands.UpdateUmd: _update_umd,
+    commands.Ping: lambda node, connection, command: connection.send_queue.push(events.PONG),
+    commands.Pong: lambda node, connection, command: None,  # any frame shows that it is alive
+    commands.Heartbeat: _heartbeat,
+}
 
 
 class FrameTooLarge(ProtocolError):

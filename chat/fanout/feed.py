@@ -8,7 +8,8 @@ import asyncio
 import heapq
 import itertools
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Final
 
 from chat.fanout.announcements import Announcement, Change, Ephemeral
@@ -39,22 +40,15 @@ def _observes_nothing(key: str) -> bool:
     return False
 
 
+@dataclass(slots=True, eq=False)
 class Subscriber:
     """A connection's place in a channel. Until it is released, it holds back what it is to get."""
 
-    __slots__ = ("connection_id", "head", "held", "observes", "send_queue")
-
-    def __init__(
-        self,
-        connection_id: str,
-        send_queue: SendQueue,
-        observes: Callable[[str], bool] = _observes_nothing,
-    ) -> None:
-        self.connection_id = connection_id
-        self.send_queue = send_queue
-        self.observes = observes  # which storage keys
-        self.head: int | None = None  # the channel's number when it subscribed, once it is known
-        self.held: list[Announcement] | None = None
+    connection_id: str
+    send_queue: SendQueue
+    observes: Callable[[str], bool] = _observes_nothing  # which storage keys
+    head: int | None = None  # the channel's number when it subscribed, once it is known
+    held: list[Announcement] | None = None
 
     def hold(self, announcement: Announcement) -> None:
         if self.held is None:
@@ -121,37 +115,21 @@ class Broadcast:
             self._batch.open = False
 
 
+@dataclass(slots=True, eq=False)
 class Feed:
-    __slots__ = (
-        "_arrivals",
-        "_broadcast",
-        "_head",
-        "_holding",
-        "_is_connected",
-        "_last",
-        "_read_changes",
-        "_repair",
-        "_waiting",
-        "channel",
-        "subscribers",
-    )
-
-    def __init__(
-        self, channel: str, read_changes: ReadChanges, is_connected: Callable[[], bool]
-    ) -> None:
-        self.channel = channel
-        self.subscribers: dict[str, Subscriber] = {}
-        self._read_changes = read_changes
-        self._is_connected = is_connected  # whether a broker may still bring what is missing
-        self._broadcast = Broadcast()  # to those released
-        self._holding: list[Subscriber] = []  # the others
-        self._last = UNKNOWN  # the number last delivered
-        self._head = UNKNOWN  # the channel's number as it was last read
-        # A heap: by what must come before; ephemeral messages before the change that follows the
-        # same, since their sender may have caused it afterwards (P4); then as they arrived.
-        self._waiting: list[tuple[int, bool, int, Announcement]] = []
-        self._arrivals = itertools.count()
-        self._repair: asyncio.Task[None] | None = None
+    channel: str
+    _read_changes: ReadChanges
+    _is_connected: Callable[[], bool]  # whether a broker may still bring what is missing
+    subscribers: dict[str, Subscriber] = field(default_factory=dict)
+    _broadcast: Broadcast = field(default_factory=Broadcast)  # to those released
+    _holding: list[Subscriber] = field(default_factory=list)  # the others
+    _last: int = UNKNOWN  # the number last delivered
+    _head: int = UNKNOWN  # the channel's number as it was last read
+    # A heap: by what must come before; ephemeral messages before the change that follows the same,
+    # since their sender may have caused it afterwards (P4); then as they arrived.
+    _waiting: list[tuple[int, bool, int, Announcement]] = field(default_factory=list)
+    _arrivals: Iterator[int] = field(default_factory=itertools.count)
+    _repair: asyncio.Task[None] | None = None
 
     # --- subscribers ------------------------------------------------------------------------
 

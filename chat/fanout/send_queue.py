@@ -8,6 +8,7 @@ once; what many get at once is joined once for all of them (docs/decisions/0003-
 import asyncio
 import logging
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from chat.protocol.errors import CLOSE_REASONS, CloseCode
@@ -103,8 +104,6 @@ class Batch:
 class Flusher:
     """The send queues that have something to write in this turn of the event loop."""
 
-    __slots__ = ("_batches", "_held", "_loop", "_queues", "_scheduled")
-
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._queues: list[SendQueue] = []
@@ -148,7 +147,7 @@ class Flusher:
         self._scheduled = False
         queues, self._queues = self._queues, []
         batches, self._batches = self._batches, []
-        now = self._loop.time()
+        now = self.now()
         for queue in queues:
             try:
                 queue.flush(now)
@@ -162,6 +161,7 @@ class Flusher:
 # --- one connection -----------------------------------------------------------------------------
 
 
+@dataclass(slots=True, eq=False)
 class SendQueue:
     """Frames leave in the order in which they were pushed. At most MAX_UNSENT_BYTES are kept for a
     client that does not read, and no byte waits MAX_STALL_SECONDS.
@@ -170,42 +170,27 @@ class SendQueue:
     whole frames and its close code comes next.
     """
 
-    __slots__ = (
-        "_backlog",
-        "_backlog_bytes",
-        "_batch",
-        "_parts",
-        "_paused",
-        "_queued",
-        "_room",
-        "_socket",
-        "_stuck",
-        "_transport",
-        "_written",
-        "close_code",
-        "closing",
-        "ended",
-        "flusher",
-        "sent_at",
-    )
+    _socket: Socket
+    flusher: Flusher
+    sent_at: float = field(init=False)  # when a frame was last written; by the loop's clock
+    close_code: int | None = field(init=False, default=None)  # with which the server ends it
+    closing: bool = field(init=False, default=False)  # what the client still sends does not count
+    ended: bool = field(init=False, default=False)  # nothing more will be sent
+    _transport: Transport = field(init=False)
+    _parts: list[bytes | Batch] = field(init=False, default_factory=list)  # of this turn
+    _batch: Batch | None = field(init=False, default=None)  # the last of them, while open
+    _queued: bool = field(init=False, default=False)
+    _backlog: list[bytes] | None = field(init=False, default=None)  # while the transport is full
+    _backlog_bytes: int = field(init=False, default=0)
+    _paused: bool = field(init=False, default=False)
+    _room: asyncio.Event | None = field(init=False, default=None)
+    _written: int = field(init=False, default=0)  # bytes, in all
+    # How many of them had left, and since when no more have.
+    _stuck: tuple[int, float] | None = field(init=False, default=None)
 
-    def __init__(self, socket: Socket, flusher: Flusher) -> None:
-        self._socket = socket
-        self._transport = socket.transport
-        self.flusher = flusher
-        self._parts: list[bytes | Batch] = []  # of this turn
-        self._batch: Batch | None = None  # the last of them, while it may be open
-        self._queued = False
-        self._backlog: list[bytes] | None = None  # of turns before, while the transport is full
-        self._backlog_bytes = 0
-        self._paused = False
-        self._room: asyncio.Event | None = None
-        self._written = 0  # bytes, in all
-        self._stuck: tuple[int, float] | None = None  # how many of them had left, and since when
-        self.sent_at = flusher.now()  # when a frame was last written; by the loop's clock
-        self.close_code: int | None = None  # with which the server ends the connection
-        self.closing = False  # its end is decided: what the client still sends does not count
-        self.ended = False  # nothing more will be sent
+    def __post_init__(self) -> None:
+        self._transport = self._socket.transport
+        self.sent_at = self.flusher.now()
 
     @property
     def behind(self) -> bool:
