@@ -6,7 +6,6 @@ with a `code` of protocol.md section 17 and a `message` in words; where it does,
 """
 
 import asyncio
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -14,9 +13,9 @@ from typing import Any, Final, TypedDict, Unpack
 
 import msgspec
 from asgiref.sync import sync_to_async
-from django.core.exceptions import SynchronousOnlyOperation
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import Error, connection, transaction
+from django.utils.asyncio import async_unsafe
 
 from chat.actions import channels, publishing
 from chat.actions.storage import SET_STORAGE
@@ -25,9 +24,10 @@ from chat.protocol import decoders, frames
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.publication import Publication, Receipt, Source, parse
 from chat.runtime import node as nodes
-from chat.store import callers_transaction
-from chat.store.databases import UNAVAILABLE
-from chat.store.operations import CancelSchedule, Operation
+from chat.store import writer
+from chat.store.databases import DatabaseUnavailable
+from chat.store.operations import Operation
+from chat.store.operations.schedules import CancelSchedule
 
 __all__ = [
     "ChannelInfo",
@@ -49,11 +49,13 @@ __all__ = [
 
 SOURCE: Final = Source("server.python")
 TIMEOUT_SECONDS: Final = 10.0  # for this process's own server, which refuses sooner where it can
+HOLDS_UP: Final = "This would hold up the event loop: await apublish and the like."
 NOT_STORED: Final = (
     "A message that is not stored can be published only in a process that serves, or with"
     " REDIS_URL set; give it a store, such as -1."
 )
 
+_encoder = DjangoJSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"))
 _any_json: "msgspec.json.Decoder[Any]" = msgspec.json.Decoder(msgspec.Raw)
 
 
@@ -76,9 +78,6 @@ class ChannelInfo:
     name: str
     subscriptions_count: int
     members: list[dict[str, Any]] | None
-
-
-# --- messages, storage, reactions ---------------------------------------------------------------
 
 
 def publish(channel: str, event: str, data: object = None, **options: Unpack[Options]) -> Receipt:
@@ -124,12 +123,9 @@ async def areact(
     return await _apublish(_reaction(channel, message_id, reaction, uid, umd, action))
 
 
-# --- schedules and channels ---------------------------------------------------------------------
-
-
+@async_unsafe(HOLDS_UP)
 def cancel_schedule(schedule_arn: str) -> bool:
     """Whether there was such a schedule, which will not be done now."""
-    _refuse_on_event_loop()
     if not decoders.MESSAGE_ID.fullmatch(schedule_arn):
         return False
     return _write(CancelSchedule(schedule_arn))
@@ -145,16 +141,13 @@ def channel_info(channel: str) -> ChannelInfo:
     try:
         info = channels.read_channel_info(channel)
     except Error as error:
-        raise ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, UNAVAILABLE) from error
+        raise DatabaseUnavailable from error
     members = None if info.members is None else msgspec.json.decode(info.members)
     return ChannelInfo(info.name, info.subscriptions, members)
 
 
 async def achannel_info(channel: str) -> ChannelInfo:
     return await sync_to_async(channel_info)(channel)
-
-
-# --- from plain values to a publication ---------------------------------------------------------
 
 
 def _reaction(
@@ -204,24 +197,15 @@ def _expression(at: datetime, timezone: str | None) -> tuple[str, str | None]:
 def _json(value: object) -> str:
     """Compact; knows dates, decimals, UUIDs and lazy text as Django does."""
     try:
-        return json.dumps(
-            value,
-            cls=DjangoJSONEncoder,
-            allow_nan=False,
-            ensure_ascii=False,
-            separators=(",", ":"),
-        )
+        return _encoder.encode(value)
     except RecursionError:
         raise frames.malformed("data is nested too deep.") from None
     except (TypeError, ValueError) as error:
         raise frames.malformed(f"This cannot be written as JSON: {error}.") from None
 
 
-# --- publishing and writing ---------------------------------------------------------------------
-
-
+@async_unsafe(HOLDS_UP)
 def _publish(publication: Publication) -> Receipt:
-    _refuse_on_event_loop()
     operation = publishing.operation_of(publication, SOURCE)
     reachable = nodes.of_process() is not None or settings.REDIS_URL
     if publishing.is_ephemeral(operation) and not reachable:
@@ -248,12 +232,12 @@ def _write[Result](operation: Operation[Result]) -> Result:
     one: two writers of one process would wait for each other's locks."""
     node = nodes.of_process()
     if node is None or connection.in_atomic_block:
-        return callers_transaction.write(operation, _announce)
+        return writer.write(operation, _announce)
     committing = asyncio.run_coroutine_threadsafe(node.writer.submit(operation), node.loop)
     try:
         return committing.result(TIMEOUT_SECONDS)
     except TimeoutError:
-        raise ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, UNAVAILABLE) from None
+        raise DatabaseUnavailable from None
 
 
 def _announce(operation: Operation[object]) -> None:
@@ -266,13 +250,3 @@ def _announce(operation: Operation[object]) -> None:
         from chat.cluster.redis_broker import announce_from_outside  # with Redis' client
 
         announce_from_outside(operation.announced)
-
-
-def _refuse_on_event_loop() -> None:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return
-    raise SynchronousOnlyOperation(
-        "This would hold up the event loop: await apublish and the like."
-    )

@@ -13,7 +13,7 @@ from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.publication import Source
 from chat.protocol.session import Session
 from chat.runtime.connection import Admission
-from chat.store.operations import OpenConnection, SingleUse
+from chat.store.operations.connections import OpenConnection, SingleUse
 from chat.store.writer import Writer
 from tokens.claims import Claims
 from tokens.conf import settings as token_settings

@@ -8,7 +8,7 @@ from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.session import Session
 from chat.runtime.connection import Connections
 from chat.runtime.metadata import Metadata
-from chat.store import operations
+from chat.store.operations import connections as rows
 from tokens.claims import Claims, TokenError
 from tokens.permissions import grants
 from tokens.signing import verify
@@ -58,15 +58,15 @@ def _verified(session: Session, token: str) -> Claims:
     return claims
 
 
-def _permitted(session: Session, command: UpdateUmd, claims: Claims) -> operations.UpdateUmd:
+def _permitted(session: Session, command: UpdateUmd, claims: Claims) -> rows.UpdateUmd:
     id = session.connection_id
     if command.channel is None:
         _require(claims.umd_update)
         channels = tuple(session.subscriptions) if claims.umd_propagate else ()
-        return operations.UpdateUmd(id, claims.umd, channels, own=True)
+        return rows.UpdateUmd(id, claims.umd, channels, own=True)
     channel = session.real_name(command.channel)
     _require(grants(claims).channel(channel).umd_update)
-    return operations.UpdateUmd(id, claims.umd, (session.subscription(channel).channel,), own=False)
+    return rows.UpdateUmd(id, claims.umd, (session.subscription(channel).channel,), own=False)
 
 
 def _require(permitted: bool) -> None:

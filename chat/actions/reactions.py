@@ -6,7 +6,7 @@ from chat.actions.history import Given
 from chat.models import Message, Reaction
 from chat.protocol.commands import React
 from chat.protocol.session import Session, Subscription, needs_uid, window_start
-from chat.store.operations import SetReaction, message_not_found
+from chat.store.operations.messages import SetReaction, message_not_found
 from chat.store.reads import read
 from chat.store.writer import Writer
 

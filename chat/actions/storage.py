@@ -10,7 +10,7 @@ from chat.protocol import events
 from chat.protocol.commands import GetStorage, SetStorage
 from chat.protocol.publication import Receipt
 from chat.protocol.session import Session, Subscription, denied_storage
-from chat.store import operations
+from chat.store.operations import storage
 from chat.store.reads import read
 from chat.store.writer import Writer
 
@@ -29,7 +29,7 @@ async def set_storage(writer: Writer, session: Session, command: SetStorage) -> 
     """
     channel = session.real_name(command.channel)
     rights, sender = session.may_set(channel, command.key)
-    write = operations.SetStorage(
+    write = storage.SetStorage(
         channel=channel,
         key=command.key,
         data=command.data,

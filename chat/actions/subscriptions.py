@@ -13,7 +13,7 @@ from chat.protocol import commands, events
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.session import Subscription
 from chat.runtime.connection import LiveConnection
-from chat.store.operations import Subscribe, Unsubscribe
+from chat.store.operations.connections import Subscribe, Unsubscribe
 from chat.store.writer import Writer
 from tokens.claims import Claims, TokenError
 from tokens.names import is_presence

@@ -9,8 +9,9 @@ from django.http import HttpRequest
 from django.utils.timezone import now
 
 from chat.models import Schedule
-from chat.store.operations import FOR_EVER, SetStorage
+from chat.protocol.publication import FOR_EVER
 from chat.store.operations.schedules import Work, decode
+from chat.store.operations.storage import SetStorage
 
 from . import render
 from .base import ChannelRowAdmin, Column, row_action

@@ -21,7 +21,7 @@ from chat.cluster.leases import (
 )
 from chat.fanout.member_throttle import MemberThrottle
 from chat.protocol.errors import ProtocolError
-from chat.store.operations import CloseConnection
+from chat.store.operations.connections import CloseConnection
 from chat.store.reads import read
 from chat.store.writer import Writer
 from tokens.names import is_presence

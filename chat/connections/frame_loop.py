@@ -31,7 +31,7 @@ from chat.protocol.session import Route
 from chat.runtime.connection import LiveConnection
 from chat.runtime.node import Node
 from chat.store.listeners import listening
-from chat.store.operations import PublishMessage
+from chat.store.operations.messages import PublishMessage
 
 log = logging.getLogger("chat.connection")
 

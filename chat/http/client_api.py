@@ -1,7 +1,5 @@
-"""The client HTTP API: `POST /connection/<operation>` (protocol.md section 14).
-
-Parses and answers; the verbs act. An operation is a Struct for its body, a function and a row of
-OPERATIONS.
+"""The client HTTP API: `POST /connection/<operation>` (protocol.md section 14). Parses and answers;
+the verbs act. An operation is a Struct for its body, a function and a row of OPERATIONS.
 """
 
 import time
@@ -59,15 +57,15 @@ async def client_operation(request: HttpRequest, operation: str) -> HttpResponse
     node = await nodes.current()
     _, channel = frames.outline(body)
     session = await session_of(node.connections, node.id, connection_id, secret, channel)
-    _throttle(connection_id)
+    limit = settings.CLIENT_FRAMES_PER_SECOND
+    if not _rates.of(connection_id, limit).allows(time.monotonic()):
+        raise ProtocolError(ErrorCode.RATE_LIMITED, f"More than {limit} calls a second.")
     source = source_of(request, "client.http", connection_id)
     return await perform(node, session.seen_from(source), body)
 
 
-def _throttle(connection_id: str) -> None:
-    limit = settings.CLIENT_FRAMES_PER_SECOND
-    if not _rates.of(connection_id, limit).allows(time.monotonic()):
-        raise ProtocolError(ErrorCode.RATE_LIMITED, f"More than {limit} calls a second.")
+class ChannelBody(Struct, gc=False):
+    channel: str | None = None
 
 
 def reading[Body: Struct](
@@ -80,9 +78,6 @@ def reading[Body: Struct](
         return await perform(node, session, frames.read(text, decoder, BODY))
 
     return operation
-
-
-# --- publishMessage -----------------------------------------------------------------------------
 
 
 class MessageBody(frames.Frame, gc=False, rename="camel"):
@@ -107,19 +102,14 @@ async def _publish_message(node: Node, session: Session, text: str) -> HttpRespo
     return accepted(receipt, with_id=bool(body.eager_id_generation))
 
 
-# --- listMessages and listReactions -------------------------------------------------------------
-
-
-class HistoryBody(Struct, gc=False, rename="camel"):
-    channel: str | None = None
+class HistoryBody(ChannelBody, gc=False, rename="camel"):
     after: str | None = None
     before: str | None = None
     reverse: bool | None = None
     expand_reactions: bool | None = None
 
 
-class ReactionsBody(Struct, gc=False, rename="camel"):
-    channel: str | None = None
+class ReactionsBody(ChannelBody, gc=False, rename="camel"):
     message_id: str | None = None
 
 
@@ -135,8 +125,6 @@ class Reaction(Struct, gc=False):
 
 
 class Summary(Struct, gc=False):
-    """How many gave a reaction and, where that is asked for, who, oldest first."""
-
     count: int
     items: list[Person] | UnsetType = UNSET
 
@@ -172,7 +160,7 @@ def _messages(page: Page, *, expand: bool) -> Iterable[bytes]:
 
 
 def _summaries(reactions: Sequence[Given], expand: bool) -> bytes:
-    """`{"👍":{"count":2}}`."""
+    """`{"👍":{"count":2}}` and, with `expand`, who gave them, oldest first."""
     people: dict[str, list[Person]] = {}
     for each in reactions:
         people.setdefault(each.reaction, []).append(Person(each.uid, _umd(each)))
@@ -195,23 +183,16 @@ async def _list_reactions(node: Node, session: Session, body: ReactionsBody) -> 
     return respond(json.encode({"reactions": reactions}))
 
 
-# --- storage ------------------------------------------------------------------------------------
-
-
-class EntryBody(Struct, gc=False):
-    channel: str | None = None
+class EntryBody(ChannelBody, gc=False):
     key: str | None = None
 
 
-class EntriesBody(Struct, gc=False):
-    channel: str | None = None
+class EntriesBody(ChannelBody, gc=False):
     keys: list[str] | None = None
     after: str | None = None
 
 
 class SetEntryBody(frames.Frame, gc=False, rename="camel"):
-    """A frame without its event."""
-
     event: str = SET_STORAGE
 
 
@@ -252,16 +233,8 @@ def entries_response(rows: Iterable[StorageEntry]) -> HttpResponse:
     return respond(b'{"items":[%b]}' % b",".join(items))
 
 
-# --- getChannelInfo and umdUpdate ---------------------------------------------------------------
-
-
-class ChannelBody(Struct, gc=False):
-    channel: str | None = None
-
-
-class UmdBody(Struct, gc=False):
+class UmdBody(ChannelBody, gc=False):
     token: str | None = None
-    channel: str | None = None
 
 
 async def _get_channel_info(node: Node, session: Session, body: ChannelBody) -> HttpResponse:

@@ -1,7 +1,5 @@
-"""Who calls the HTTP API: a connection by its id and secret, or the application's backend by a key.
-
-A connection's credentials are good in every process (protocol.md section 14): they are looked up in
-the database; in the process that holds the connection, once.
+"""Who calls the HTTP API: the application's backend by a key, or a connection by its id and secret,
+which are good in every process (protocol.md section 14).
 """
 
 import hmac
@@ -25,9 +23,6 @@ from tokens.names import is_storable
 NO_HASH: Final = "0" * 64  # where there is no such connection: the comparison takes as long
 
 
-# --- a connection -------------------------------------------------------------------------------
-
-
 async def session_of(
     connections: Connections,
     node_id: str,
@@ -35,10 +30,10 @@ async def session_of(
     secret: str,
     channel: str | None = None,
 ) -> Session:
-    """The session of an open connection: one of `connections`, those of this node, or of another.
+    """The session of an open connection: one of `connections`, those of this node, or of another;
+    then with those subscriptions that `channel`, a name or an alias, may mean; without it, all.
 
-    Another's has those of its subscriptions that `channel`, a name or an alias, may mean; without
-    `channel`, all. Raises ProtocolError: INVALID_CONNECTION (wrong id or secret, or it has ended),
+    Raises ProtocolError: INVALID_CONNECTION (wrong id or secret, or it has ended),
     SERVICE_UNAVAILABLE.
     """
     own = connections.get(connection_id)
@@ -55,8 +50,7 @@ async def session_of(
 
 
 def _own_session(connection: LiveConnection, hashed: str) -> Session:
-    same = hmac.compare_digest(connection.secret_hash, hashed)
-    if not same or connection.send_queue.closing:
+    if not hmac.compare_digest(connection.secret_hash, hashed) or connection.send_queue.closing:
         raise _invalid_connection()
     return connection.session
 
@@ -102,9 +96,6 @@ def _invalid_connection() -> ProtocolError:
         ErrorCode.INVALID_CONNECTION,
         "connectionId and connectionSecret are not those of an open connection.",
     )
-
-
-# --- the application's backend ------------------------------------------------------------------
 
 
 def require_api_key(request: HttpRequest) -> None:

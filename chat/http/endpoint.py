@@ -1,5 +1,4 @@
 """One endpoint of the HTTP API: how its request is read and answered (protocol.md section 14).
-
 Bodies are JSON whatever their Content-Type says; every refusal has the same shape.
 """
 
@@ -25,9 +24,7 @@ type Endpoint[**P] = Callable[Concatenate[HttpRequest, P], Coroutine[None, None,
 
 def endpoint[**P](*methods: str, allow: str | None = None) -> Callable[[View[P]], Endpoint[P]]:
     """Makes a view an endpoint: no CSRF token, these methods only, ProtocolErrors become answers.
-
-    `allow` is the header Allow where it has more than `methods`.
-    """
+    `allow` is the header Allow where it has more than `methods`."""
 
     def decorate(view: View[P]) -> Endpoint[P]:
         @csrf_exempt
@@ -49,28 +46,20 @@ def endpoint[**P](*methods: str, allow: str | None = None) -> Callable[[View[P]]
     return decorate
 
 
-# --- requests -----------------------------------------------------------------------------------
-
-
 def body_of(request: HttpRequest) -> str:
     """Raises INVALID_REQUEST, DATA_TOO_LARGE."""
-    if int(request.headers.get("Content-Length") or 0) > MAX_FRAME_BYTES:
-        raise _too_large()
     try:
-        body = request.body
+        declared = int(request.headers.get("Content-Length") or 0)
+        body = request.body if declared <= MAX_FRAME_BYTES else None
     except RequestDataTooBig:
-        raise _too_large() from None
-    if len(body) > MAX_FRAME_BYTES:
-        raise _too_large()
+        body = None
+    if body is None or len(body) > MAX_FRAME_BYTES:
+        message = f"The body takes more than {MAX_FRAME_BYTES} bytes."
+        raise ProtocolError(ErrorCode.DATA_TOO_LARGE, message)
     try:
         return body.decode()
     except UnicodeDecodeError as error:
         raise invalid(f"The body is not UTF-8: {error}.") from None
-
-
-def _too_large() -> ProtocolError:
-    message = f"The body takes more than {MAX_FRAME_BYTES} bytes."
-    return ProtocolError(ErrorCode.DATA_TOO_LARGE, message)
 
 
 def query_of(request: HttpRequest) -> QueryDict:
@@ -86,9 +75,6 @@ def source_of(request: HttpRequest, trigger: Trigger, connection_id: str = "") -
     address = request.META.get("REMOTE_ADDR") or ""
     agent = request.headers.get("User-Agent", "").replace("\0", "")
     return Source(trigger, connection_id, address, agent[:MAX_USER_AGENT_LENGTH])
-
-
-# --- responses ----------------------------------------------------------------------------------
 
 
 def respond(body: bytes, status: int = 200) -> HttpResponse:

@@ -1,8 +1,6 @@
-"""The HTTP API without Django's threads: its requests are handled in the event loop alone.
-
-Programs call it, without cookies, sessions or forms, and its views read the database in threads of
-their own. A page of history took 5.0 ms with a thread for each of Django's steps around it, and
-takes 2.4 without.
+"""The HTTP API without Django's threads: its requests have no cookies, sessions or forms, and are
+handled in the event loop. A page of history took 5.0 ms with a thread for each of Django's steps
+around it, and takes 2.4 without.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -27,8 +25,7 @@ Message = Mapping[str, Any]
 
 
 class Handler(ASGIHandler):
-    """Django's; for the API without request_started and request_finished, which look after database
-    connections of threads that the API does not use."""
+    """Django's; for the API without request_started and request_finished."""
 
     async def handle(
         self,
@@ -52,10 +49,8 @@ class Handler(ASGIHandler):
 
 @async_only_middleware
 def middleware(get_response: View) -> View:
-    """Answers calls of the API; other requests go on to the middlewares behind this one.
-
-    Around the API are the middlewares that refuse hosts and add headers.
-    """
+    """Answers calls of the API, inside the middlewares that refuse hosts and add headers; other
+    requests go on to the middlewares behind this one."""
     api = _in_loop(CommonMiddleware, _catching(_view))
     api = _catching(cast("View", CorsMiddleware(api)))
     api = _in_loop(SecurityMiddleware, _in_loop(ContentSecurityPolicyMiddleware, api))

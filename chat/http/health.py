@@ -21,8 +21,7 @@ log = logging.getLogger("chat.http.health")
 
 PROBE_SECONDS: Final = 2  # for each part to answer
 
-# One thread of its own: a database that hangs holds up no other work. Probes that come meanwhile
-# wait for the thread and time out.
+# One thread of its own: a database that hangs holds up no other work.
 _thread = ThreadPoolExecutor(1, "readyz")
 
 View = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
@@ -37,7 +36,7 @@ def middleware(get_response: View) -> View:
 
 
 async def healthz(request: HttpRequest) -> JsonResponse:
-    """The process answers; no other part is asked."""
+    """The process answers."""
     return JsonResponse({"status": "ok"})
 
 
@@ -45,7 +44,7 @@ async def readyz(request: HttpRequest) -> JsonResponse:
     """503 with a sentence for each part that is missing and needed; else 200, `degraded` where the
     other processes cannot be reached: each serves its own clients, and finds what others store."""
     *needed, broker = await asyncio.gather(
-        _probe("database", _database()),
+        _probe("database", asyncio.get_running_loop().run_in_executor(_thread, _database)),
         _probe("server", _server()),
         _probe("channel layer", _channel_layer()),
     )
@@ -70,15 +69,11 @@ async def _probe(part: str, probe: Awaitable[str]) -> str:
         return f"The {part} does not answer."
 
 
-async def _database() -> str:
-    await asyncio.get_running_loop().run_in_executor(_thread, _select)
-    return ""
-
-
-def _select() -> None:
+def _database() -> str:
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
+        return ""
     finally:
         connection.close()
 

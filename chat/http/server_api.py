@@ -1,5 +1,4 @@
 """The server HTTP API (protocol.md section 15): for the application's own backend, with an API key.
-
 Parses and answers; the verbs act.
 """
 
@@ -36,17 +35,13 @@ async def publish(request: HttpRequest) -> HttpResponse:
 async def channel(request: HttpRequest) -> HttpResponse:
     """`GET /channels/{name}` and `GET /channels/{name}/storage`."""
     require_api_key(request)
-    path = _path_below_channels(request)
+    # Still percent-encoded: a slash in the name differs from one of the path.
+    scope = getattr(request, "scope", {})  # an ASGI server's
+    whole: bytes = scope.get("raw_path") or quote(request.path).encode()
+    path = whole.partition(b"/channels/")[2]
     if path.endswith(STORAGE):
         return await _entries(request, _name(path.removesuffix(STORAGE)))
     return info_response(b"name", await channel_info(_name(path)))
-
-
-def _path_below_channels(request: HttpRequest) -> bytes:
-    """Still percent-encoded: a slash in the name differs from one of the path."""
-    scope = getattr(request, "scope", {})  # an ASGI server's
-    whole: bytes = scope.get("raw_path") or quote(request.path).encode()
-    return whole.partition(b"/channels/")[2]
 
 
 def _name(encoded: bytes) -> str:

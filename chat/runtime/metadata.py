@@ -19,7 +19,7 @@ from chat.models import Connection, Subscription
 from chat.protocol.errors import ProtocolError
 from chat.protocol.session import Session
 from chat.runtime.connection import Connections, LiveConnection
-from chat.store.operations import ReadAgain, UpdateUmd
+from chat.store.operations.connections import ReadAgain, UpdateUmd
 from chat.store.reads import read
 from chat.store.writer import Writer
 from tokens.names import is_presence

@@ -136,7 +136,7 @@ class Node:
             "storage expiry": repeat("Reporting expiries", partial(report_expiries, self.writer)),
         }
         if settings.WEBHOOK_URL:
-            from chat.webhooks.sender import Webhook  # its client takes a third of a second
+            from chat.webhooks import Webhook  # its client takes a third of a second
 
             webhook = Webhook(self.writer, settings.WEBHOOK_URL, settings.WEBHOOK_SECRET)
             work["webhook"] = webhook.run()

@@ -13,7 +13,8 @@ from django.db.models.functions import Now
 from chat.models import Schedule, StorageEntry
 from chat.protocol.errors import ProtocolError
 from chat.store.listeners import listening, schedule_listeners
-from chat.store.operations import ReportExpiries, RunSchedule
+from chat.store.operations.schedules import RunSchedule
+from chat.store.operations.storage import ReportExpiries
 from chat.store.reads import read
 from chat.store.writer import MAX_BATCH, Writer
 

@@ -1,6 +1,5 @@
-"""What changed in a channel since a number, read from its rows: gap repair (promise P3).
-
-Ignores expiry: a subscriber still gets what it should have seen a moment ago.
+"""What changed in a channel since a number, read from its rows: gap repair (promise P3). Ignores
+expiry: a subscriber still gets what it should have seen a moment ago.
 """
 
 from typing import Final
@@ -21,18 +20,14 @@ MAX_MEMBER_BYTES: Final = 256 * 1024  # of member events at once, each with the 
 
 async def read_changes(channel: str, after: int) -> tuple[list[Change], int]:
     """The changes with a greater number, in order, and the number up to which none is missing.
-
-    Raises SERVICE_UNAVAILABLE.
-    """
+    Raises SERVICE_UNAVAILABLE."""
     return await read(changes_after, channel, after)
 
 
 def changes_after(channel: str, after: int) -> tuple[list[Change], int]:
     head = Channel.objects.filter(name=channel).first()
-    if head is None:
-        return [], after
-    if head.number <= after:
-        return [], head.number
+    if head is None or head.number <= after:
+        return [], head.number if head else after
     # Bounded by the head that is read first: a commit between the queries below shows in the later
     # ones only, and what the earlier ones missed would be skipped.
     id, known = head.id, min(head.number, after + MAX_READ)

@@ -16,9 +16,7 @@ from psycopg_pool.base import AttemptWithBackoff
 
 from chat.protocol.errors import ErrorCode, ProtocolError
 
-STATEMENT_TIMEOUT_SECONDS: Final = 5.0
-"""As long as SQLite is waited for (`timeout` below). No statement of the server's takes that long
-where the database works."""
+STATEMENT_TIMEOUT_SECONDS: Final = 5.0  # far more than any statement of the server's takes
 POOL_RETRY_SECONDS: Final = 0.2
 UNAVAILABLE: Final = "The database did not take this; try again."
 
@@ -35,22 +33,17 @@ class DatabaseUnavailable(ProtocolError):
 
 
 class StatementTimeout(psycopg.OperationalError):
-    """A statement had no answer in time. Its connection is closed, so the database rolls back what
-    was begun as soon as it goes on. After a COMMIT the outcome is unknown."""
+    """A statement had no answer in time. Its connection is closed, so the database rolls back;
+    after a COMMIT the outcome is unknown."""
 
 
 def limit_statements() -> None:
-    """From now on every statement of this thread raises StatementTimeout where its answer takes
-    longer than STATEMENT_TIMEOUT_SECONDS."""
+    """From now on every statement of this thread may raise StatementTimeout."""
     _thread.timeout = STATEMENT_TIMEOUT_SECONDS
 
 
-# --- PostgreSQL ---------------------------------------------------------------------------------
-
-
 class Connection(psycopg.Connection[Any]):
-    """psycopg's, with the timeout: every wait for an answer goes through `wait`, the pool's check
-    of a connection that it hands out as well."""
+    """psycopg's, with the timeout: every wait for an answer goes through `wait`."""
 
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         limit: float | None = getattr(_thread, "timeout", None)
@@ -80,13 +73,12 @@ def check(connection: Connection) -> None:
 
 
 def _postgresql(options: Options, lease_seconds: int) -> Options:
-    # A small pool for the threads that read; it waits 2 s at most, and never hands out a broken
-    # connection. It retries for ever: a caller that came just before the database is back would
-    # wait in vain otherwise.
+    # A small pool for the threads that read; it never hands out a broken connection. It retries for
+    # ever: a caller that came just before the database is back would wait in vain otherwise.
     # The cost of a page is a solid-state disk's: with the default of 4, PostgreSQL reads and sorts
     # a whole channel for a page of history (10,000 messages: 48 ms instead of 0.1).
-    # A process that is stopped within a transaction keeps its channels locked: others can neither
-    # write to them nor announce that its members are gone. It has a third of its lease.
+    # A process that is stopped within a transaction keeps its channels locked: it has a third of
+    # its lease.
     # A network that drops everything is noticed after 6 s, not after the kernel's 15 minutes.
     idle_ms = lease_seconds * 1000 // 3
     session = f"-c random_page_cost=1.1 -c idle_in_transaction_session_timeout={idle_ms}"
@@ -101,9 +93,6 @@ def _postgresql(options: Options, lease_seconds: int) -> Options:
         "tcp_user_timeout": 6000,
     }
     return {"OPTIONS": options, "CONN_HEALTH_CHECKS": True}
-
-
-# --- SQLite -------------------------------------------------------------------------------------
 
 
 def _sqlite(options: Options, lease_seconds: int) -> Options:

@@ -8,7 +8,7 @@ import pytest
 from chat.actions.publishing import operation_of, route_to
 from chat.protocol.publication import Source, parse
 from chat.protocol.session import Session
-from chat.store.operations import AddSchedule
+from chat.store.operations.schedules import AddSchedule
 from tokens.claims import parse_claims
 
 SOURCE = Source("server.http", address="192.0.2.1")

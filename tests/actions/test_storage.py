@@ -13,7 +13,7 @@ from chat.actions.storage import list_entries, show_observed
 from chat.models import StorageEntry
 from chat.protocol.commands import Subscribe
 from chat.protocol.session import Session
-from chat.store.operations import SetStorage
+from chat.store.operations.storage import SetStorage
 from tests.support.databases import in_thread
 from tests.support.live import recording
 from tests.support.written import do

@@ -14,7 +14,7 @@ from chat.runtime import metadata
 from chat.runtime import node as nodes
 from chat.runtime.connection import Connections
 from chat.runtime.metadata import Metadata
-from chat.store.operations import UpdateUmd
+from chat.store.operations.connections import UpdateUmd
 from tests.support.databases import in_thread
 from tests.support.live import live
 from tests.support.written import opening, subscribing

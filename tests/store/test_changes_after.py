@@ -14,7 +14,7 @@ from chat.models import Channel, Message
 from chat.protocol import events
 from chat.store import changes_after as catchup
 from chat.store.changes_after import changes_after
-from chat.store.operations import PublishMessage, SetReaction
+from chat.store.operations.messages import PublishMessage, SetReaction
 from chat.store.writer import commit
 
 META = events.meta("jim", '{"a":1}')

@@ -20,7 +20,8 @@ from chat.models import Channel, Connection, Message, Reaction, Subscription
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.ids import new_id as ulid
 from chat.store import transaction as transactions
-from chat.store.operations import CloseConnection, PublishMessage, Unsubscribe
+from chat.store.operations.connections import CloseConnection, Unsubscribe
+from chat.store.operations.messages import PublishMessage
 from chat.store.writer import commit
 from tests.support.written import do, new_id, node, opening, react, single_use, store, subscribing
 from tokens.models import UsedToken

@@ -10,14 +10,16 @@ from chat.models import Channel, Message, Schedule, StorageEntry
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.publication import Source
 from chat.runtime import recurring
-from chat.store.operations import (
+from chat.store.operations.messages import PublishMessage
+from chat.store.operations.schedules import (
     AddSchedule,
     CancelSchedule,
-    PublishMessage,
     RunSchedule,
-    SetStorage,
+    Work,
+    decode,
+    encode,
 )
-from chat.store.operations.schedules import Work, decode, encode
+from chat.store.operations.storage import SetStorage
 from chat.store.writer import Writer, commit
 from tests.support.databases import in_thread
 from tests.support.written import META, do, store

@@ -7,7 +7,7 @@ import pytest
 from chat.models import Channel, StorageEntry
 from chat.protocol import events
 from chat.store.changes_after import changes_after
-from chat.store.operations import SetStorage
+from chat.store.operations.storage import SetStorage
 from tests.support.written import META, do, store
 
 
