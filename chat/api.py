@@ -18,7 +18,7 @@ from django.core.exceptions import SynchronousOnlyOperation
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import Error, connection, transaction
 
-from chat.actions import channels, publishing
+from chat.actions import publishing, queries
 from chat.actions.storage import SET_STORAGE
 from chat.conf import settings
 from chat.protocol import decoders, frames
@@ -143,7 +143,7 @@ def channel_info(channel: str) -> ChannelInfo:
     """How many subscribe to a channel, and who is in it."""
     decoders.valid_channel(channel)
     try:
-        info = channels.read_channel_info(channel)
+        info = queries.channel_info(channel)
     except Error as error:
         raise ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, UNAVAILABLE) from error
     members = None if info.members is None else msgspec.json.decode(info.members)

@@ -123,10 +123,10 @@ def store(
     writer.put(message, partial(on_done, message))
 
 
-def remember(session: Session, message: PublishMessage) -> None:
+def remember(session: Session, done: PublishMessage | SetReaction | SetStorage) -> None:
     """Ephemeral messages that the session publishes from now on stay behind this one (P4)."""
-    if message.change is not None:
-        session.remember(message.channel, message.change.number)
+    if done.change is not None:
+        session.remember(done.channel, done.change.number)
 
 
 def _message(session: Session, route: Route, data: bytes) -> PublishMessage:
