@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import datetime
 from enum import Enum
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from msgspec import structs
 
@@ -168,14 +168,35 @@ async def publish_as_server(
     return receipt
 
 
+Planned = tuple[Operation[object], str | None]
+"""An operation, and the receipt's field for its result."""
+
+
 def operation_of(publication: Publication, source: Source) -> PublishOnce:
     """What is to be committed and announced; its result is the receipt."""
-    command = publication.command
-    what, gives = _OPERATIONS[type(command)](
-        publication, command, source if publication.emits else None
-    )
-    receipt = Receipt(command.channel, publication.event)
+    receipt = Receipt(publication.command.channel, publication.event)
+    what, gives = _planned(publication, source if publication.emits else None)
     return PublishOnce(what, receipt, gives, publication.deduplication_id)
+
+
+def _planned(publication: Publication, source: Source | None) -> Planned:
+    match publication.command:
+        case commands.Publish(channel, event, data, at):
+            message = PublishMessage(channel, event, data, *SERVER, publication.store)
+            if at is not None or message.store or listening():
+                message.source = source
+            return _at(at, message, "id")
+        case commands.SetStorage(channel, key, value, at):
+            entry = SetStorage(channel, key, value, *SERVER, publication.store, source)
+            return _at(at, entry, None)
+        case commands.React(channel, message_id, reaction, action):
+            who = publication.uid, publication.umd
+            place = channel, message_id, *who, events.meta(*who)
+            return SetReaction(*place, reaction, action, source=source), None
+
+
+def _at(at: datetime | None, work: PublishMessage | SetStorage, gives: str | None) -> Planned:
+    return (work, gives) if at is None else (AddSchedule(at, work), "schedule_arn")
 
 
 def is_ephemeral(operation: PublishOnce) -> bool:
@@ -191,46 +212,6 @@ def without_commit(operation: PublishOnce) -> Receipt | None:
     id = what.announce(int(time.time() * 1000))
     operation.announced = what.announced
     return operation.receipt_for(id)
-
-
-Asked = tuple[Operation[object], str | None]
-"""An operation, and the receipt's field for its result."""
-
-
-def _publish(publication: Publication, command: commands.Publish, source: Source | None) -> Asked:
-    channel, event, data = command.channel, command.event, command.data
-    message = PublishMessage(channel, event, data, *SERVER, publication.store, source=source)
-    if command.at is not None:
-        return AddSchedule(command.at, message), "schedule_arn"
-    if decide(publication.store, publication.emits) is Delivery.EPHEMERAL:
-        message.source = None  # no backend event is committed
-    return message, "id"
-
-
-def _set_storage(
-    publication: Publication, command: commands.SetStorage, source: Source | None
-) -> Asked:
-    channel, key, data = command.channel, command.key, command.data
-    entry = SetStorage(channel, key, data, *SERVER, publication.store, source)
-    if command.at is not None:
-        return AddSchedule(command.at, entry), "schedule_arn"
-    return entry, None
-
-
-def _react(publication: Publication, command: commands.React, source: Source | None) -> Asked:
-    who = publication.uid, publication.umd
-    return SetReaction(
-        *(command.channel, command.message_id, *who, events.meta(*who)),
-        *(command.reaction, command.action),
-        source=source,
-    ), None
-
-
-_OPERATIONS: Final[dict[type, Callable[[Publication, Any, Source | None], Asked]]] = {
-    commands.Publish: _publish,
-    commands.SetStorage: _set_storage,
-    commands.React: _react,
-}
 
 
 # --- at a later time ----------------------------------------------------------------------------

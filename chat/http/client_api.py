@@ -252,8 +252,8 @@ def valid_keys(keys: list[str]) -> list[str]:
 
 def entries_response(rows: Iterable[StorageEntry]) -> HttpResponse:
     """`{"items":[{"key":…,"data":…,"meta":…},…]}`."""
-    items = (events.storage_item(entry.key, *entry.shown) for entry in rows)
-    return respond(b'{"items":[%b]}' % b",".join(items))
+    items = [events.storage_item(entry.key, *entry.shown) for entry in rows]
+    return respond(json.encode({"items": items}))
 
 
 # --- getChannelInfo and umdUpdate ---------------------------------------------------------------
