@@ -1,6 +1,7 @@
 """A connection begins and ends (protocol.md section 6)."""
 
 import hashlib
+import logging
 import secrets
 import time
 from base64 import urlsafe_b64encode
@@ -15,10 +16,12 @@ from chat.protocol.session import Session
 from chat.runtime.admission import Admission
 from chat.store.operations import OpenConnection, SingleUse
 from chat.store.writer import Writer
-from tokens.claims import Claims
+from tokens.claims import Claims, TokenError
 from tokens.conf import settings as token_settings
 from tokens.models import UsedToken
 from tokens.signing import verify
+
+log = logging.getLogger("chat.tokens")
 
 ID_BYTES: Final = 11
 SECRET_BYTES: Final = 24  # 192 bits; the contract asks for 120
@@ -63,6 +66,15 @@ async def open_connection(
         single_use=single_use(claims),
     )
     return Opened(session, secret, await writer.submit(operation))
+
+
+def verified(token: str, scope: str, refused: ErrorCode, name: str) -> Claims:
+    """The claims of a token that a connection sends later; raises `refused`."""
+    try:
+        return verify(token, scope=scope, now=time.time())
+    except TokenError as error:
+        log.info("A %s token was refused: %s", scope, error)
+        raise ProtocolError(refused, f"{name} was refused: {error}.") from None
 
 
 def secret_hash(secret: str) -> str:

@@ -1,18 +1,13 @@
 """A user's metadata changes while it is connected (protocol.md section 11)."""
 
-import logging
-import time
-
+from chat.actions.connections import verified
 from chat.protocol.commands import UpdateUmd
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.session import Session
 from chat.runtime.connection import Connections
 from chat.runtime.metadata import Metadata, Update
-from tokens.claims import Claims, TokenError
+from tokens.claims import Claims
 from tokens.permissions import grants
-from tokens.signing import verify
-
-log = logging.getLogger("chat.metadata")
 
 
 async def update_umd(
@@ -41,13 +36,7 @@ async def update_umd(
 
 
 def _verified(session: Session, token: str) -> Claims:
-    try:
-        claims = verify(token, scope="umd", now=time.time())
-    except TokenError as error:
-        log.info("A umd token was refused: %s", error)
-        raise ProtocolError(
-            ErrorCode.INVALID_UMD_TOKEN, f"The umd token was refused: {error}."
-        ) from None
+    claims = verified(token, "umd", ErrorCode.INVALID_UMD_TOKEN, "The umd token")
     if not session.is_bound(claims):
         raise ProtocolError(
             ErrorCode.INVALID_UMD_TOKEN,

@@ -67,10 +67,9 @@ class MessageAdmin(ContentAdmin[Message]):
     excerpt = Column[HasBeginning]("data", lambda row: render.excerpt(row.beginning))
     expiry_time = Column[Message]("expires", lambda row: render.expiry(row.expires_at))
     content = Column[Message]("data", lambda row: render.json(row.data))
-
-    @admin.display(description="event")
-    def event_name(self, row: Message) -> str:
-        return render.list_link(row.event, "message", event=row.event)
+    event_name = Column[Message](
+        "event", lambda row: render.list_link(row.event, "message", event=row.event)
+    )
 
     @admin.display(description="reactions")
     def reacted(self, row: HasCounts) -> str:
@@ -153,10 +152,9 @@ class ReactionAdmin(ChannelRowAdmin[Reaction]):
 
     state = Column[Reaction]("state", lambda row: "taken back" if row.removed else "stands")
     time = Column[Reaction]("time (UTC)", lambda row: render.timestamp(row.created_at))
-
-    @admin.display(description="message")
-    def message_page(self, row: Reaction) -> str:
-        return render.page_link(row.message_id, "message", row.message_id)
+    message_page = Column[Reaction](
+        "message", lambda row: render.page_link(row.message_id, "message", row.message_id)
+    )
 
     @admin.display(description="channel")
     def channel_name(self, row: ChannelRow) -> str:

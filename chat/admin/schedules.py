@@ -38,11 +38,9 @@ class ScheduleAdmin(ChannelRowAdmin[Schedule]):
         *("created", "content"),
     )
     actions = ("cancel_selected",)
+    action_permission = "chat.delete_schedule"
 
-    def has_cancel_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("chat.delete_schedule")
-
-    @row_action("cancel", "Cancel {}")
+    @row_action("Cancel {}")
     def cancel_selected(self, request: HttpRequest, rows: QuerySet[Schedule]) -> None:
         """Deletes the rows: the scheduler runs only what it has deleted itself. Skips those that
         it has locked at this moment."""

@@ -1,7 +1,7 @@
 """Text to frame: fields of the right type, or a sentence that names the one that is not. No Django
 here."""
 
-from typing import Any, Final, TypeVar, overload
+from typing import Any, Final, overload
 
 import msgspec
 from msgspec import Raw, Struct
@@ -14,9 +14,6 @@ UNDECODED: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
 NULL: Final = Raw(b"null")
 SURELY_SHALLOW: Final = 2 * jsontext.MAX_DEPTH
 """Characters of valid JSON that cannot be nested too deep: each level opens and closes."""
-
-_Shape = TypeVar("_Shape", bound=Struct)
-_AnyFrame = TypeVar("_AnyFrame", bound="Frame")
 
 
 class Frame(Struct, gc=False, rename="camel"):
@@ -41,7 +38,7 @@ def malformed(message: str) -> ProtocolError:
     return ProtocolError(ErrorCode.INVALID_MESSAGE, message)
 
 
-def convert(raw: str | bytes, decoder: "msgspec.json.Decoder[_Shape]", what: str) -> _Shape:
+def convert[S: Struct](raw: str | bytes, decoder: msgspec.json.Decoder[S], what: str) -> S:
     """Decodes `raw`, or raises INVALID_MESSAGE with a sentence that names the field."""
     try:
         return decoder.decode(raw)
@@ -75,7 +72,7 @@ def oversize(sent: str | bytes) -> bool:
     return len(sent) * 4 > MAX_FRAME_BYTES and len(sent.encode()) > MAX_FRAME_BYTES
 
 
-def read(text: str, decoder: "msgspec.json.Decoder[_Shape]", what: str) -> _Shape:
+def read[S: Struct](text: str, decoder: msgspec.json.Decoder[S], what: str) -> S:
     """As `convert`, for all that a client sent at once: it may hold no NUL anywhere."""
     shape = convert(text, decoder, what)
     _refuse_nul(text, what)
@@ -90,7 +87,7 @@ def _refuse_nul(text: str, what: str) -> None:
 @overload
 def parse(text: str, what: str = ...) -> Frame: ...
 @overload
-def parse(text: str, what: str, decoder: "msgspec.json.Decoder[_AnyFrame]") -> _AnyFrame: ...
+def parse[F: Frame](text: str, what: str, decoder: msgspec.json.Decoder[F]) -> F: ...
 def parse(
     text: str, what: str = "The frame", decoder: "msgspec.json.Decoder[Any]" = _frame_decoder
 ) -> Frame:

@@ -42,9 +42,6 @@ class Roster:
     _bytes: int = 0
     _held: Counter[str] = field(default_factory=Counter)  # uid -> how many subscriptions
 
-    def load_member(self, uid: str, umd: str, joined: int) -> None:
-        self._put(uid, Present(umd, joined, meta(uid, umd)))
-
     def add_subscriber(self, connection_id: str, uid: str) -> None:
         self.subscribers[connection_id] = uid
         self._held[uid] += 1
@@ -70,7 +67,8 @@ class Roster:
         """Lets `uid` join, or gives it another `umd`; `number` is that of this change."""
         known = self.members.get(uid)
         present = Present(umd, known.joined if known else number, meta(uid, umd))
-        self._put(uid, present)
+        self._bytes += len(present.json) - (len(known.json) if known else 0)
+        self.members[uid] = present
         return present
 
     def drop_subscriber(self, connection_id: str) -> Present | None:
@@ -88,8 +86,3 @@ class Roster:
 
     def json(self) -> bytes:
         return members_json(present.json for present in self.members.values())
-
-    def _put(self, uid: str, present: Present) -> None:
-        known = self.members.get(uid)
-        self._bytes += len(present.json) - (len(known.json) if known else 0)
-        self.members[uid] = present

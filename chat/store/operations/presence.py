@@ -35,7 +35,7 @@ def load_rosters(transaction: Transaction, channels: Iterable[str]) -> None:
     ids = list(rosters)
     members: list[tuple[int, str, str, int]] = transaction.select(MEMBERS.format(marks(ids)), ids)
     for channel, uid, umd, joined in members:
-        rosters[channel].load_member(uid, umd, joined)
+        rosters[channel].put(uid, umd, joined)
     subscribers: list[tuple[int, str, str]] = transaction.select(
         SUBSCRIBERS.format(marks(ids)), ids
     )
