@@ -37,7 +37,7 @@ from chat.http.endpoint import (
 )
 from chat.models import StorageEntry
 from chat.protocol import decoders, events, frames
-from chat.protocol.commands import GetStorage, Publish, React
+from chat.protocol.commands import Publish, React
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.publication import Receipt
 from chat.protocol.rate import rate_of
@@ -222,7 +222,7 @@ _set_entry_body = json.Decoder(SetEntryBody)
 
 
 async def _get_entry(node: Node, session: Session, body: EntryBody) -> HttpResponse:
-    command = GetStorage(decoders.valid_channel(body.channel), decoders.valid_key(body.key))
+    command = decoders.get_storage(body.channel, body.key)
     return respond((await get_storage(session, command)).payload)
 
 
