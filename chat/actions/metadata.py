@@ -46,16 +46,12 @@ def _verified(session: Session, token: str) -> Claims:
 
 
 def _permitted(session: Session, command: UpdateUmd, claims: Claims) -> Update:
-    if command.channel is None:
-        _require(claims.umd_update)
-        return Update(claims.umd, propagate=claims.umd_propagate)
-    channel = session.real_name(command.channel)
-    _require(grants(claims).channel(channel).umd_update)
-    return Update(claims.umd, session.subscription(channel).channel)
-
-
-def _require(permitted: bool) -> None:
-    if not permitted:
+    channel = None if command.channel is None else session.real_name(command.channel)
+    rights = claims if channel is None else grants(claims).channel(channel)
+    if not rights.umd_update:
         raise ProtocolError(
             ErrorCode.UMD_UPDATE_PERMISSION_DENIED, "The umd token does not allow this update."
         )
+    if channel is None:
+        return Update(claims.umd, propagate=claims.umd_propagate)
+    return Update(claims.umd, session.subscription(channel).channel)

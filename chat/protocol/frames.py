@@ -48,17 +48,13 @@ def convert[S: Struct](raw: str | bytes, decoder: msgspec.json.Decoder[S], what:
 
 def _undecoded(error: Exception, what: str) -> ProtocolError:
     if isinstance(error, msgspec.ValidationError):
-        return malformed(_shape_sentence(what, str(error)))
+        # such as "Expected `str`, got `int` - at `$.channel`"
+        problem, _, path = str(error).partition(" - at `$")
+        where = f"{what}, field {path.rstrip('`').lstrip('.')}" if path else what
+        return malformed(f"{where}: {problem[0].lower()}{problem[1:]}.")
     if isinstance(error, RecursionError):
         return malformed(f"{what} is nested more than {jsontext.MAX_DEPTH} levels deep.")
     return malformed(f"{what} is not valid JSON: {error}.")
-
-
-def _shape_sentence(what: str, error: str) -> str:
-    """msgspec's "Expected `str`, got `int` - at `$.channel`", as a sentence about `what`."""
-    problem, _, path = error.partition(" - at `$")
-    where = f"{what}, field {path.rstrip('`').lstrip('.')}" if path else what
-    return f"{where}: {problem[0].lower()}{problem[1:]}."
 
 
 _frame_decoder = msgspec.json.Decoder(Frame)
