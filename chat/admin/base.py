@@ -83,7 +83,8 @@ class KeysetChangeList(ChangeList):
     ) -> QuerySet[Model]:
         """All rows: an action applies to the selected ones, whatever the filters."""
         self.filters = self.model_admin.filters(request.GET)
-        self.cursor = Cursor.of(request.GET)
+        newer = request.GET.get("newer")
+        self.cursor = Cursor(newer or request.GET.get("older", ""), back=bool(newer))
         if self.params.keys() - {*self.filters.fields, *CURSORS, *IGNORED_PARAMS}:
             raise IncorrectLookupParameters
         given = {name: value for name, value in self.params.items() if value}

@@ -15,7 +15,6 @@ from chat.store.operations.schedules import Work, decode
 from . import render
 from .base import ChannelRowAdmin, Column, row_action
 from .filters import ByChannelFilters
-from .paging import IndexScan
 
 RETENTIONS: Final = {FOR_EVER: "ever", 0: "not stored"}
 
@@ -23,10 +22,7 @@ RETENTIONS: Final = {FOR_EVER: "ever", 0: "not stored"}
 class ScheduleFilters(ByChannelFilters[Schedule]):
     """What is due first comes first. Within a channel all are read."""
 
-    order = ("due_at", "id")
-
-    def scan_all(self, rows: QuerySet[Schedule]) -> IndexScan[Schedule]:
-        return IndexScan(rows, self.order, ascending=True)
+    order = whole = ("due_at", "id")
 
 
 @admin.register(Schedule)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import parse_qs
 
@@ -24,14 +25,13 @@ OPENING_SECONDS: Final = 4
 STATUS = {ErrorCode.SERVICE_UNAVAILABLE: 503, ErrorCode.RATE_LIMITED: 429}  # others: 401
 
 
+@dataclass(eq=False)
 class Refusal(Exception):
     """The handshake is refused with this HTTP status; the WebSocket is never accepted."""
 
-    def __init__(self, status: int, code: ErrorCode, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.message = message
+    status: int
+    code: ErrorCode
+    message: str
 
 
 async def open(scope: Scope) -> tuple[nodes.Node, Opened]:
