@@ -23,7 +23,12 @@ async def update_umd(
     PRESENCE_CHANNEL_CAPACITY_REACHED, INVALID_CONNECTION, SERVICE_UNAVAILABLE; nothing has
     changed then.
     """
-    claims = _verified(session, command.token)
+    claims = verified(command.token, "umd", ErrorCode.INVALID_UMD_TOKEN, "The umd token")
+    if not session.is_bound(claims):
+        raise ProtocolError(
+            ErrorCode.INVALID_UMD_TOKEN,
+            "The umd token must carry this connection's connectionId or its uid.",
+        )
     held = connections.get(session.connection_id)
     if held is None:
         update = _permitted(session, command, claims)
@@ -33,16 +38,6 @@ async def update_umd(
             update = _permitted(held.session, command, claims)
             await metadata.change(held.session, update)
     return update.channel
-
-
-def _verified(session: Session, token: str) -> Claims:
-    claims = verified(token, "umd", ErrorCode.INVALID_UMD_TOKEN, "The umd token")
-    if not session.is_bound(claims):
-        raise ProtocolError(
-            ErrorCode.INVALID_UMD_TOKEN,
-            "The umd token must carry this connection's connectionId or its uid.",
-        )
-    return claims
 
 
 def _permitted(session: Session, command: UpdateUmd, claims: Claims) -> Update:

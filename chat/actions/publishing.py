@@ -8,7 +8,6 @@ import logging
 import time
 from collections.abc import Callable
 from datetime import datetime
-from enum import Enum
 from functools import partial
 from typing import Final
 
@@ -37,20 +36,6 @@ from tokens.permissions import MessageRights, StorageRights
 log = logging.getLogger("chat.publishing")
 
 
-class Delivery(Enum):
-    EPHEMERAL = "broadcast at once, and not kept"
-    REPORTED = "ephemeral, and a backend event is committed"
-    STORED = "committed, then broadcast"
-
-
-def decide(store: int, emits: bool) -> Delivery:
-    """What becomes of a message that is published now: `store` in seconds, 0 for not stored;
-    `emits`: with a backend event."""
-    if store:
-        return Delivery.STORED
-    return Delivery.REPORTED if emits and listening() else Delivery.EPHEMERAL
-
-
 # --- by a client --------------------------------------------------------------------------------
 
 
@@ -62,9 +47,8 @@ def route_to(session: Session, channel: str, event: str) -> Route:
     """
     route = session.route(channel, event)
     if not route.rights.emit_pubsub_event:
-        decided = decide(route.rights.store, emits=False)
-        route.is_ephemeral = decided is Delivery.EPHEMERAL
-        route.is_stored = decided is Delivery.STORED
+        route.is_stored = route.rights.store != 0
+        route.is_ephemeral = not route.is_stored
     return route
 
 
@@ -80,18 +64,16 @@ async def publish(
     if at is not None:
         arn = await add_schedule(writer, at, _message(session, route, data), rights)
         return structs.replace(receipt, schedule_arn=arn)
-    match decide(rights.store, rights.emit_pubsub_event):
-        case Delivery.EPHEMERAL:
-            id = broadcast(hub, session, route, [data])
-        case Delivery.REPORTED:
-            id = broadcast(hub, session, route, [data])
+    if rights.store:
+        message = _message(session, route, data)
+        id = await writer.submit(message)
+        remember(session, message)
+    else:
+        id = broadcast(hub, session, route, [data])
+        if rights.emit_pubsub_event and listening():
             message = _message(session, route, data)
             message.id = id
             await _report(writer, message)
-        case Delivery.STORED:
-            message = _message(session, route, data)
-            id = await writer.submit(message)
-            remember(session, message)
     return structs.replace(receipt, id=id)
 
 
@@ -184,7 +166,7 @@ def _planned(publication: Publication, source: Source | None) -> Planned:
         case commands.Publish(channel, event, data, at):
             message = PublishMessage(channel, event, data, *SERVER, publication.store)
             if at is not None or message.store or listening():
-                message.source = source
+                message.source = source  # else no backend event is committed
             return _at(at, message, "id")
         case commands.SetStorage(channel, key, value, at):
             entry = SetStorage(channel, key, value, *SERVER, publication.store, source)
