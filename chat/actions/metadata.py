@@ -17,7 +17,7 @@ async def update_umd(
     metadata: Metadata,
 ) -> str | None:
     """Gives what the token says to a subscription or, without a channel, to the connection, and
-    tells which subscription that was, by the real name of its channel.
+    gives which subscription that was, by the real name of its channel.
 
     Raises ProtocolError: INVALID_UMD_TOKEN, UMD_UPDATE_PERMISSION_DENIED, NOT_SUBSCRIBED,
     PRESENCE_CHANNEL_CAPACITY_REACHED, INVALID_CONNECTION, SERVICE_UNAVAILABLE; nothing has
