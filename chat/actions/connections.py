@@ -27,6 +27,10 @@ ID_BYTES: Final = 11
 SECRET_BYTES: Final = 24  # 192 bits; the contract asks for 120
 MAX_ADDRESS_LENGTH: Final = 64
 MAX_USER_AGENT_LENGTH: Final = 256
+LATER_TOKENS: Final = {
+    "subscribe": (ErrorCode.INVALID_SUBSCRIBE_TOKEN, "data.token"),
+    "umd": (ErrorCode.INVALID_UMD_TOKEN, "The umd token"),
+}
 LAST_SECOND: Final = 253_402_300_799  # of the year 9999, where the databases' times end
 
 
@@ -68,13 +72,15 @@ async def open_connection(
     return Opened(session, secret, await writer.submit(operation))
 
 
-def verified(token: str, scope: str, refused: ErrorCode, name: str) -> Claims:
-    """The claims of a token that a connection sends later; raises `refused`."""
+def verified(token: str, scope: str) -> Claims:
+    """The claims of a token that a connection sends later; raises INVALID_SUBSCRIBE_TOKEN or
+    INVALID_UMD_TOKEN."""
     try:
         return verify(token, scope=scope, now=time.time())
     except TokenError as error:
         log.info("A %s token was refused: %s", scope, error)
-        raise ProtocolError(refused, f"{name} was refused: {error}.") from None
+        code, name = LATER_TOKENS[scope]
+        raise ProtocolError(code, f"{name} was refused: {error}.") from None
 
 
 def secret_hash(secret: str) -> str:

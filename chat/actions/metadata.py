@@ -23,7 +23,7 @@ async def update_umd(
     PRESENCE_CHANNEL_CAPACITY_REACHED, INVALID_CONNECTION, SERVICE_UNAVAILABLE; nothing has
     changed then.
     """
-    claims = verified(command.token, "umd", ErrorCode.INVALID_UMD_TOKEN, "The umd token")
+    claims = verified(command.token, "umd")
     if not session.is_bound(claims):
         raise ProtocolError(
             ErrorCode.INVALID_UMD_TOKEN,
