@@ -17,7 +17,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import Error, connection, transaction
 from django.utils.asyncio import async_unsafe
 
-from chat.actions import channels, publishing
+from chat.actions import publishing, queries
 from chat.actions.storage import SET_STORAGE
 from chat.conf import settings
 from chat.protocol import decoders, frames
@@ -139,7 +139,7 @@ def channel_info(channel: str) -> ChannelInfo:
     """How many subscribe to a channel, and who is in it."""
     decoders.valid_channel(channel)
     try:
-        info = channels.read_channel_info(channel)
+        info = queries.channel_info(channel)
     except Error as error:
         raise DatabaseUnavailable from error
     members = None if info.members is None else msgspec.json.decode(info.members)

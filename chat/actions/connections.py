@@ -1,6 +1,7 @@
 """A connection begins and ends (protocol.md section 6)."""
 
 import hashlib
+import logging
 import secrets
 import time
 from base64 import urlsafe_b64encode
@@ -15,15 +16,21 @@ from chat.protocol.session import Session
 from chat.runtime.connection import Admission
 from chat.store.operations.connections import OpenConnection, SingleUse
 from chat.store.writer import Writer
-from tokens.claims import Claims
+from tokens.claims import Claims, TokenError
 from tokens.conf import settings as token_settings
 from tokens.models import UsedToken
 from tokens.signing import verify
+
+log = logging.getLogger("chat.tokens")
 
 ID_BYTES: Final = 11
 SECRET_BYTES: Final = 24  # 192 bits; the contract asks for 120
 MAX_ADDRESS_LENGTH: Final = 64
 MAX_USER_AGENT_LENGTH: Final = 256
+LATER_TOKENS: Final = {
+    "subscribe": (ErrorCode.INVALID_SUBSCRIBE_TOKEN, "data.token"),
+    "umd": (ErrorCode.INVALID_UMD_TOKEN, "The umd token"),
+}
 LAST_SECOND: Final = 253_402_300_799  # of the year 9999, where the databases' times end
 
 
@@ -63,6 +70,17 @@ async def open_connection(
         single_use=single_use(claims),
     )
     return Opened(session, secret, await writer.submit(operation))
+
+
+def verified(token: str, scope: str) -> Claims:
+    """The claims of a token that a connection sends later; raises INVALID_SUBSCRIBE_TOKEN or
+    INVALID_UMD_TOKEN."""
+    try:
+        return verify(token, scope=scope, now=time.time())
+    except TokenError as error:
+        log.info("A %s token was refused: %s", scope, error)
+        code, name = LATER_TOKENS[scope]
+        raise ProtocolError(code, f"{name} was refused: {error}.") from None
 
 
 def secret_hash(secret: str) -> str:

@@ -1,19 +1,16 @@
 """A user's metadata changes while it is connected (protocol.md section 11)."""
 
-import logging
-import time
+from collections.abc import Iterable
 
+from chat.actions.connections import verified
 from chat.protocol.commands import UpdateUmd
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.session import Session
 from chat.runtime.connection import Connections
 from chat.runtime.metadata import Metadata
-from chat.store.operations import connections as rows
-from tokens.claims import Claims, TokenError
+from chat.store.operations import connections as operations
+from tokens.claims import Claims
 from tokens.permissions import grants
-from tokens.signing import verify
-
-log = logging.getLogger("chat.metadata")
 
 
 async def update_umd(
@@ -22,14 +19,20 @@ async def update_umd(
     connections: Connections,
     metadata: Metadata,
 ) -> str | None:
-    """Gives what the token says to a subscription or, without a channel, to the connection, and
-    tells which subscription that was, by the real name of its channel.
+    """Gives what the token says to a subscription or, without a channel, to the connection.
+
+    Returns the real name of that subscription's channel.
 
     Raises ProtocolError: INVALID_UMD_TOKEN, UMD_UPDATE_PERMISSION_DENIED, NOT_SUBSCRIBED,
     PRESENCE_CHANNEL_CAPACITY_REACHED, INVALID_CONNECTION, SERVICE_UNAVAILABLE; nothing has
     changed then.
     """
-    claims = _verified(session, command.token)
+    claims = verified(command.token, "umd")
+    if not session.is_bound(claims):
+        raise ProtocolError(
+            ErrorCode.INVALID_UMD_TOKEN,
+            "The umd token must carry this connection's connectionId or its uid.",
+        )
     held = connections.get(session.connection_id)
     if held is None:
         update = _permitted(session, command, claims)
@@ -42,35 +45,16 @@ async def update_umd(
     return None if update.own else update.channels[0]
 
 
-def _verified(session: Session, token: str) -> Claims:
-    try:
-        claims = verify(token, scope="umd", now=time.time())
-    except TokenError as error:
-        log.info("A umd token was refused: %s", error)
-        raise ProtocolError(
-            ErrorCode.INVALID_UMD_TOKEN, f"The umd token was refused: {error}."
-        ) from None
-    if not session.is_bound(claims):
-        raise ProtocolError(
-            ErrorCode.INVALID_UMD_TOKEN,
-            "The umd token must carry this connection's connectionId or its uid.",
-        )
-    return claims
-
-
-def _permitted(session: Session, command: UpdateUmd, claims: Claims) -> rows.UpdateUmd:
-    id = session.connection_id
-    if command.channel is None:
-        _require(claims.umd_update)
-        channels = tuple(session.subscriptions) if claims.umd_propagate else ()
-        return rows.UpdateUmd(id, claims.umd, channels, own=True)
-    channel = session.real_name(command.channel)
-    _require(grants(claims).channel(channel).umd_update)
-    return rows.UpdateUmd(id, claims.umd, (session.subscription(channel).channel,), own=False)
-
-
-def _require(permitted: bool) -> None:
-    if not permitted:
+def _permitted(session: Session, command: UpdateUmd, claims: Claims) -> operations.UpdateUmd:
+    channel = None if command.channel is None else session.real_name(command.channel)
+    rights = claims if channel is None else grants(claims).channel(channel)
+    if not rights.umd_update:
         raise ProtocolError(
             ErrorCode.UMD_UPDATE_PERMISSION_DENIED, "The umd token does not allow this update."
         )
+    channels: Iterable[str] = session.subscriptions if claims.umd_propagate else ()
+    if channel is not None:
+        channels = (session.subscription(channel).channel,)
+    return operations.UpdateUmd(
+        session.connection_id, claims.umd, tuple(channels), own=channel is None
+    )

@@ -8,9 +8,8 @@ import logging
 import time
 from collections.abc import Callable
 from datetime import datetime
-from enum import Enum
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from msgspec import structs
 
@@ -33,20 +32,6 @@ from tokens.permissions import MessageRights, StorageRights
 log = logging.getLogger("chat.publishing")
 
 
-class Delivery(Enum):
-    EPHEMERAL = "broadcast at once, and not kept"
-    REPORTED = "ephemeral, and a backend event is committed"
-    STORED = "committed, then broadcast"
-
-
-def decide(store: int, emits: bool) -> Delivery:
-    """What becomes of a message that is published now: `store` in seconds, 0 for not stored;
-    `emits`: with a backend event."""
-    if store:
-        return Delivery.STORED
-    return Delivery.REPORTED if emits and listening() else Delivery.EPHEMERAL
-
-
 # --- by a client --------------------------------------------------------------------------------
 
 
@@ -58,9 +43,8 @@ def route_to(session: Session, channel: str, event: str) -> Route:
     """
     route = session.route(channel, event)
     if not route.rights.emit_pubsub_event:
-        decided = decide(route.rights.store, emits=False)
-        route.is_ephemeral = decided is Delivery.EPHEMERAL
-        route.is_stored = decided is Delivery.STORED
+        route.is_stored = route.rights.store != 0
+        route.is_ephemeral = not route.is_stored
     return route
 
 
@@ -76,18 +60,16 @@ async def publish(
     if at is not None:
         arn = await add_schedule(writer, at, _message(session, route, data), rights)
         return structs.replace(receipt, schedule_arn=arn)
-    match decide(rights.store, rights.emit_pubsub_event):
-        case Delivery.EPHEMERAL:
-            id = broadcast(hub, session, route, [data])
-        case Delivery.REPORTED:
-            id = broadcast(hub, session, route, [data])
+    if rights.store:
+        message = _message(session, route, data)
+        id = await writer.submit(message)
+        remember(session, message)
+    else:
+        id = broadcast(hub, session, route, [data])
+        if rights.emit_pubsub_event and listening():
             message = _message(session, route, data)
             message.id = id
             await _report(writer, message)
-        case Delivery.STORED:
-            message = _message(session, route, data)
-            id = await writer.submit(message)
-            remember(session, message)
     return structs.replace(receipt, id=id)
 
 
@@ -119,10 +101,10 @@ def store(
     writer.put(message, partial(on_done, message))
 
 
-def remember(session: Session, message: PublishMessage) -> None:
+def remember(session: Session, done: PublishMessage | SetReaction | SetStorage) -> None:
     """Ephemeral messages that the session publishes from now on stay behind this one (P4)."""
-    if message.change is not None:
-        session.remember(message.channel, message.change.number)
+    if done.change is not None:
+        session.remember(done.channel, done.change.number)
 
 
 def _message(session: Session, route: Route, data: bytes) -> PublishMessage:
@@ -164,14 +146,35 @@ async def publish_as_server(
     return receipt
 
 
+Planned = tuple[Operation[object], str | None]
+"""An operation, and the receipt's field for its result."""
+
+
 def operation_of(publication: Publication, source: Source) -> PublishOnce:
     """What is to be committed and announced; its result is the receipt."""
-    command = publication.command
-    what, gives = _OPERATIONS[type(command)](
-        publication, command, source if publication.emits else None
-    )
-    receipt = Receipt(command.channel, publication.event)
+    receipt = Receipt(publication.command.channel, publication.event)
+    what, gives = _planned(publication, source if publication.emits else None)
     return PublishOnce(what, receipt, gives, publication.deduplication_id)
+
+
+def _planned(publication: Publication, source: Source | None) -> Planned:
+    match publication.command:
+        case commands.Publish(channel, event, data, at):
+            message = PublishMessage(channel, event, data, *SERVER, publication.store)
+            if at is not None or message.store or listening():
+                message.source = source  # else no backend event is committed
+            return _at(at, message, "id")
+        case commands.SetStorage(channel, key, value, at):
+            entry = SetStorage(channel, key, value, *SERVER, publication.store, source)
+            return _at(at, entry, None)
+        case commands.React(channel, message_id, reaction, action):
+            who = publication.uid, publication.umd
+            place = channel, message_id, *who, events.meta(*who)
+            return SetReaction(*place, reaction, action, source=source), None
+
+
+def _at(at: datetime | None, work: PublishMessage | SetStorage, gives: str | None) -> Planned:
+    return (work, gives) if at is None else (AddSchedule(at, work), "schedule_arn")
 
 
 def is_ephemeral(operation: PublishOnce) -> bool:
@@ -187,46 +190,6 @@ def without_commit(operation: PublishOnce) -> Receipt | None:
     id = what.announce(int(time.time() * 1000))
     operation.announced = what.announced
     return operation.receipt_for(id)
-
-
-Asked = tuple[Operation[object], str | None]
-"""An operation, and the receipt's field for its result."""
-
-
-def _publish(publication: Publication, command: commands.Publish, source: Source | None) -> Asked:
-    channel, event, data = command.channel, command.event, command.data
-    message = PublishMessage(channel, event, data, *SERVER, publication.store, source=source)
-    if command.at is not None:
-        return AddSchedule(command.at, message), "schedule_arn"
-    if decide(publication.store, publication.emits) is Delivery.EPHEMERAL:
-        message.source = None  # no backend event is committed
-    return message, "id"
-
-
-def _set_storage(
-    publication: Publication, command: commands.SetStorage, source: Source | None
-) -> Asked:
-    channel, key, data = command.channel, command.key, command.data
-    entry = SetStorage(channel, key, data, *SERVER, publication.store, source)
-    if command.at is not None:
-        return AddSchedule(command.at, entry), "schedule_arn"
-    return entry, None
-
-
-def _react(publication: Publication, command: commands.React, source: Source | None) -> Asked:
-    who = publication.uid, publication.umd
-    return SetReaction(
-        *(command.channel, command.message_id, *who, events.meta(*who)),
-        *(command.reaction, command.action),
-        source=source,
-    ), None
-
-
-_OPERATIONS: Final[dict[type, Callable[[Publication, Any, Source | None], Asked]]] = {
-    commands.Publish: _publish,
-    commands.SetStorage: _set_storage,
-    commands.React: _react,
-}
 
 
 # --- at a later time ----------------------------------------------------------------------------

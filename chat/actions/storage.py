@@ -3,13 +3,14 @@
 from collections.abc import Callable, Collection
 from typing import Final
 
-from chat.actions.publishing import add_schedule
+from chat.actions.publishing import add_schedule, remember
 from chat.fanout.send_queue import SendQueue
 from chat.models import StorageEntry
 from chat.protocol import events
 from chat.protocol.commands import GetStorage, SetStorage
+from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.publication import Receipt
-from chat.protocol.session import Session, Subscription, denied_storage
+from chat.protocol.session import Session, Subscription
 from chat.store.operations import storage
 from chat.store.reads import read
 from chat.store.writer import Writer
@@ -28,7 +29,10 @@ async def set_storage(writer: Writer, session: Session, command: SetStorage) -> 
     INVALID_SCHEDULE_EXPRESSION, SERVICE_UNAVAILABLE.
     """
     channel = session.real_name(command.channel)
-    rights, sender = session.may_set(channel, command.key)
+    sender = session.sender(channel)
+    rights = sender.grants.storage(channel, command.key)
+    if not rights.set:
+        raise _denied()
     write = storage.SetStorage(
         channel=channel,
         key=command.key,
@@ -43,8 +47,7 @@ async def set_storage(writer: Writer, session: Session, command: SetStorage) -> 
         arn = await add_schedule(writer, command.at, write, rights)
         return Receipt(channel, SET_STORAGE, schedule_arn=arn)
     await writer.submit(write)
-    if write.change is not None:
-        session.remember(channel, write.change.number)
+    remember(session, write)
     return Receipt(channel, SET_STORAGE)
 
 
@@ -54,11 +57,17 @@ async def get_storage(session: Session, command: GetStorage) -> events.Event:
     Raises ProtocolError: STORAGE_PERMISSION_DENIED, SERVICE_UNAVAILABLE.
     """
     channel = session.real_name(command.channel)
-    if not session.may_get(channel, command.key):
-        raise denied_storage()
+    if not session.sender(channel).grants.storage(channel, command.key).get:
+        raise _denied()
     found = await list_entries(channel, keys=[command.key])
     data, meta = found[0].shown if found else (None, None)
     return events.storage_data(channel, command.key, data, meta)
+
+
+def _denied() -> ProtocolError:
+    return ProtocolError(
+        ErrorCode.STORAGE_PERMISSION_DENIED, "You may not do this with this key of this channel."
+    )
 
 
 async def show_observed(send_queue: SendQueue, subscription: Subscription, head: int) -> None:

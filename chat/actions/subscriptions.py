@@ -1,11 +1,9 @@
 """Subscribing to a channel and ending it (protocol.md section 7)."""
 
-import logging
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from chat.actions.connections import single_use
+from chat.actions.connections import single_use, verified
 from chat.actions.storage import show_observed
 from chat.fanout.hub import Hub
 from chat.fanout.member_throttle import MemberThrottle
@@ -15,11 +13,7 @@ from chat.protocol.session import Subscription
 from chat.runtime.connection import LiveConnection
 from chat.store.operations.connections import Subscribe, Unsubscribe
 from chat.store.writer import Writer
-from tokens.claims import Claims, TokenError
 from tokens.names import is_presence
-from tokens.signing import verify
-
-log = logging.getLogger("chat.subscriptions")
 
 
 async def subscribe(
@@ -38,7 +32,7 @@ async def subscribe(
     The hub holds back what arrives until `hotsock.subscribed` has been pushed, so that nothing
     published after it is missed (promise P3). Raises ProtocolError.
     """
-    claims = None if command.token is None else _verified(command.token)
+    claims = None if command.token is None else verified(command.token, "subscribe")
     async with connection.changing:
         subscription = connection.session.may_subscribe(command, claims)
         subscriber = connection.subscriber(subscription)
@@ -94,16 +88,6 @@ async def _joining(
                 connection.joining = before
             raise
     connection.joining = before
-
-
-def _verified(token: str) -> Claims:
-    try:
-        return verify(token, scope="subscribe", now=time.time())
-    except TokenError as error:
-        log.info("A subscribe token was refused: %s", error)
-        raise ProtocolError(
-            ErrorCode.INVALID_SUBSCRIBE_TOKEN, f"data.token was refused: {error}."
-        ) from None
 
 
 async def unsubscribe(

@@ -50,14 +50,12 @@ class BackendEventAdmin(ReadOnlyAdmin[BackendEvent]):
     list_display = ("time", "type", "of", "state", "attempts", "last_error")
     fields = ("time", "webhook_id", "type", "of", "state", "attempts", "last_error", "content")
     actions = ("deliver_again",)
+    action_permission = "chat.change_backendevent"
 
     def columns_of(self, rows: QuerySet[BackendEvent]) -> QuerySet[BackendEvent]:
         return rows.defer("body")
 
-    def has_deliver_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("chat.change_backendevent")
-
-    @row_action("deliver", "Deliver {} again")
+    @row_action("Deliver {} again")
     def deliver_again(self, request: HttpRequest, rows: QuerySet[BackendEvent]) -> None:
         """Parked events become due; waiting ones have their time already."""
         parked = list(rows.filter(next_attempt_at=None).select_for_update().defer("body"))
@@ -71,10 +69,10 @@ class BackendEventAdmin(ReadOnlyAdmin[BackendEvent]):
 
     time = Column[BackendEvent]("time (UTC)", lambda row: render.timestamp(row.created_at))
     content = Column[BackendEvent]("body", lambda row: render.json(row.body))
-
-    @admin.display(description="channel or connection")
-    def of(self, row: BackendEvent) -> str:
-        return render.list_link(row.stream, "backendevent", stream=row.stream)
+    of = Column[BackendEvent](
+        "channel or connection",
+        lambda row: render.list_link(row.stream, "backendevent", stream=row.stream),
+    )
 
     def state(self, row: BackendEvent) -> str:
         if row.next_attempt_at is None:

@@ -6,7 +6,7 @@ such as `secret_hash__startswith`. This one refuses what its form has no field f
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol, cast
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol, cast
 
 from django.contrib import admin
 from django.contrib.admin.helpers import ActionForm
@@ -45,10 +45,11 @@ type ChannelRow = Member | Message | Reaction | Schedule | StorageEntry | Subscr
 CURSORS: Final = ("older", "newer")
 
 
-def row_action[F: Callable[..., object]](permission: str, description: str) -> Callable[[F], F]:
-    """An action in a list and on the page of a row; `description` has "{}" in place of the rows."""
+def row_action[F: Callable[..., object]](description: str) -> Callable[[F], F]:
+    """An action in a list and on the page of a row, for users with the list's `action_permission`;
+    `description` has "{}" in place of the rows."""
     return admin.action(
-        permissions=[permission],
+        permissions=["action"],
         description=description.format("this %(verbose_name)s"),
         description_plural=description.format("selected %(verbose_name_plural)s"),
         location=[ActionLocation.CHANGE_LIST, ActionLocation.CHANGE_FORM],
@@ -82,7 +83,8 @@ class KeysetChangeList(ChangeList):
     ) -> QuerySet[Model]:
         """All rows: an action applies to the selected ones, whatever the filters."""
         self.filters = self.model_admin.filters(request.GET)
-        self.cursor = Cursor.of(request.GET)
+        newer = request.GET.get("newer")
+        self.cursor = Cursor(newer or request.GET.get("older", ""), back=bool(newer))
         if self.params.keys() - {*self.filters.fields, *CURSORS, *IGNORED_PARAMS}:
             raise IncorrectLookupParameters
         given = {name: value for name, value in self.params.items() if value}
@@ -114,6 +116,7 @@ class ReadOnlyAdmin[M: Model](ModelAdmin[M]):
     """Shows rows and changes none. Subclasses name their form in `filters`."""
 
     filters: type[Filters[M]] = Filters
+    action_permission: ClassVar[str]
     action_form = SelectedOnlyForm
     empty_value_display = render.EMPTY
     show_facets = ShowFacets.NEVER
@@ -148,6 +151,9 @@ class ReadOnlyAdmin[M: Model](ModelAdmin[M]):
         return False
 
     has_add_permission = has_delete_permission = has_change_permission
+
+    def has_action_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm(self.action_permission)
 
     def describe(self, row: M) -> str:
         """How the log names a row."""
@@ -190,9 +196,9 @@ class ChannelRowAdmin[M: ChannelRow](ReadOnlyAdmin[M]):
         name = row.channel.name
         return render.list_link(name, str(self.opts.model_name), channel=name)
 
-    @admin.display(description="channel")
-    def channel_page(self, row: ChannelRow) -> str:
-        return render.page_link(row.channel.name, "channel", row.channel_id)
+    channel_page = Column[ChannelRow](
+        "channel", lambda row: render.page_link(row.channel.name, "channel", row.channel_id)
+    )
 
 
 class HasBeginning(Protocol):

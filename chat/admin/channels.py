@@ -115,10 +115,9 @@ class StorageEntryAdmin(ContentAdmin[StorageEntry]):
     writer = Column[StorageEntry]("written by", lambda row: render.sender(row.uid, row.by_server))
     excerpt = Column[HasBeginning]("value", lambda row: render.excerpt(row.beginning))
     content = Column[StorageEntry]("value", lambda row: render.json(row.data))
-
-    @admin.display(description="expires")
-    def expiry_time(self, row: StorageEntry) -> str:
-        return render.expiry(row.expires_at) if row.data else "cleared"
+    expiry_time = Column[StorageEntry](
+        "expires", lambda row: render.expiry(row.expires_at) if row.data else "cleared"
+    )
 
     def describe(self, row: StorageEntry) -> str:
         writer = render.sender_name(row.uid, row.by_server)

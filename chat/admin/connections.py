@@ -64,6 +64,7 @@ class ConnectionAdmin(ReadOnlyAdmin[Connection]):
         *("node", "rights", "subscriptions"),
     )
     actions = ("close_selected",)
+    action_permission = "chat.delete_connection"  # closing ends it as deleting ends a message
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Connection]:
         return super().get_queryset(request).defer("secret_hash")
@@ -72,11 +73,7 @@ class ConnectionAdmin(ReadOnlyAdmin[Connection]):
         own = Subscription.objects.filter(connection_id=OuterRef("pk"))
         return with_counts(rows.defer("secret_hash", "claims", "umd"), SUBSCRIPTIONS, held=own)
 
-    def has_close_permission(self, request: HttpRequest) -> bool:
-        """Closing ends a connection as deleting ends a message: the same permission."""
-        return request.user.has_perm("chat.delete_connection")
-
-    @row_action("close", "Close {}")
+    @row_action("Close {}")
     def close_selected(self, request: HttpRequest, rows: QuerySet[Connection]) -> None:
         closing = list(rows.filter(revoked=False))
         Connection.objects.filter(id__in=[row.id for row in closing]).update(revoked=True)
@@ -88,10 +85,10 @@ class ConnectionAdmin(ReadOnlyAdmin[Connection]):
 
     since = Column[Connection]("since (UTC)", lambda row: render.timestamp(row.connected_at))
     browser = Column[Connection]("browser", lambda row: browser_name(row.user_agent))
-
-    @admin.display(description="ends at the latest (UTC)")
-    def ends(self, row: Connection) -> str:
-        return render.timestamp(row.expires_at)
+    ends = Column[Connection](
+        "ends at the latest (UTC)", lambda row: render.timestamp(row.expires_at)
+    )
+    rights = Column[Connection]("its token says", lambda row: explain_claims(row.claims, "connect"))
 
     @admin.display(description="subscriptions")
     def subscribed(self, row: Counted) -> str:
@@ -102,10 +99,6 @@ class ConnectionAdmin(ReadOnlyAdmin[Connection]):
         if row.revoked:
             return "being closed"
         return "open" if row.expires_at > now() else "at its end"
-
-    @admin.display(description="its token says")
-    def rights(self, row: Connection) -> str:
-        return explain_claims(row.claims, "connect")
 
     def subscriptions(self, row: Connection) -> str:
         found = row.subscriptions.select_related("channel")[: SUBSCRIPTIONS + 1]
@@ -168,18 +161,16 @@ class SubscriptionAdmin(ChannelRowAdmin[Subscription]):
         return rows.only("channel__name", "connection__uid", "subscribed_at", "claims")
 
     since = Column[Subscription]("since (UTC)", lambda row: render.timestamp(row.subscribed_at))
-
-    @admin.display(description="connection")
-    def connection_page(self, row: Subscription) -> str:
-        return render.page_link(row.connection_id, "connection", row.connection_id)
-
-    @admin.display(description="uid of the connection")
-    def connection_uid(self, row: Subscription) -> str:
-        return row.connection.uid or render.EMPTY
-
-    @admin.display(description="its own token says")
-    def rights(self, row: Subscription) -> str:
-        return explain_claims(row.claims, "subscribe")
+    connection_page = Column[Subscription](
+        "connection",
+        lambda row: render.page_link(row.connection_id, "connection", row.connection_id),
+    )
+    connection_uid = Column[Subscription](
+        "uid of the connection", lambda row: row.connection.uid or render.EMPTY
+    )
+    rights = Column[Subscription](
+        "its own token says", lambda row: explain_claims(row.claims, "subscribe")
+    )
 
 
 # --- nodes --------------------------------------------------------------------------------------

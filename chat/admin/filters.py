@@ -64,18 +64,16 @@ def live(prefix: str = "") -> Q:
 class ByChannelFilters[M: Model](Filters[M]):
     """A channel, or by `q` the beginning of channel names; then the rows are in the order of names.
 
-    Subclasses give the order of rows within a channel and the condition of being listed at all.
+    Subclasses give the order of rows within a channel and the condition of being listed at all;
+    the `whole` list is in that order or has the latest first.
     """
 
     search = "How its channel's name begins"
     order: ClassVar[tuple[str, ...]]
+    whole: ClassVar[tuple[str, ...]] = ("id",)
     listed: ClassVar[Q] = Q()
 
     channel = forms.CharField(required=False)
-
-    def scan_all(self, rows: QuerySet[M]) -> IndexScan[M]:
-        """The latest first."""
-        return IndexScan(rows, residual=self.listed)
 
     def scans(self, rows: QuerySet[M]) -> Scans[M]:
         conditions = self.conditions()
@@ -86,7 +84,7 @@ class ByChannelFilters[M: Model](Filters[M]):
             rows = rows.filter(of_channel(name))
             return [IndexScan(rows, self.order, self.listed, ascending=True)]
         if not beginning:
-            return [self.scan_all(rows)]
+            return [IndexScan(rows, self.whole, self.listed, ascending=self.whole == self.order)]
         rows = rows.filter(starts_with("channel__name", beginning))
         key = ("channel__name", *self.order)
         channels = Channel.objects.filter(starts_with("name", beginning))

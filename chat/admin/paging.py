@@ -5,11 +5,11 @@ beyond a cap, and no page passes over more than SCAN_LIMIT rows. Knows querysets
 about messages or HTML.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from operator import attrgetter
-from typing import Final, Self, cast
+from typing import Final, cast
 
 from django.contrib.admin.utils import get_fields_from_path
 from django.core.exceptions import ValidationError
@@ -44,9 +44,6 @@ class IndexScan[M: Model]:
     ascending: bool = False
     driving: QuerySet[Model] | None = None
 
-    def reversed(self) -> Self:
-        return replace(self, ascending=not self.ascending)
-
     def after(self, key: Key | None) -> QuerySet[M]:
         up = self.ascending
         rows = self.rows if key is None else self.rows.filter(_beyond(self.key, key, UP[up]))
@@ -64,10 +61,6 @@ class IndexScan[M: Model]:
             rows = rows.filter((f"{column}__{UP[up]}{'e' if len(key) > 1 else ''}", key[0]))
         ordered = rows.order_by(column if up else f"-{column}")
         return Subquery(ordered.values(column)[SCAN_LIMIT - 1 : SCAN_LIMIT])
-
-    def until(self, limit: Key) -> Q:
-        """The condition of coming no later than `limit`."""
-        return _beyond(self.key, limit, f"{UP[not self.ascending]}e")
 
     def key_of(self, row: M) -> Key:
         return tuple(attrgetter(column.replace(LOOKUP_SEP, "."))(row) for column in self.key)
@@ -98,12 +91,6 @@ class Cursor:
     text: str = ""
     back: bool = False
 
-    @classmethod
-    def of(cls, parameters: Mapping[str, str]) -> Self:
-        if parameters.get("newer"):
-            return cls(parameters["newer"], back=True)
-        return cls(parameters.get("older", ""))
-
 
 @dataclass(frozen=True, slots=True)
 class Page[M: Model]:
@@ -122,10 +109,12 @@ def read_page[M: Model](scans: Scans[M], cursor: Cursor, size: int) -> Page[M]:
     """Up to `size` of the rows that each of `scans` finds by its own index."""
     scans, key = _positioned(scans, cursor)
     back = cursor.back and not (key is None and cursor.text)
-    scan, limit = _chosen([scan.reversed() for scan in scans] if back else scans, key)
+    if back:
+        scans = [replace(scan, ascending=not scan.ascending) for scan in scans]
+    scan, limit = _chosen(scans, key)
     rows = scan.after(key)
     if limit is not None:
-        rows = rows.filter(scan.until(limit))
+        rows = rows.filter(_beyond(scan.key, limit, f"{UP[not scan.ascending]}e"))
     found = list(rows.filter(scan.residual)[: size + 1])
     more, found = len(found) > size, found[:size]
     last = scan.key_of(found[-1]) if more else limit

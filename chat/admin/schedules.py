@@ -16,7 +16,6 @@ from chat.store.operations.storage import SetStorage
 from . import render
 from .base import ChannelRowAdmin, Column, row_action
 from .filters import ByChannelFilters
-from .paging import IndexScan
 
 RETENTIONS: Final = {FOR_EVER: "ever", 0: "not stored"}
 
@@ -24,10 +23,7 @@ RETENTIONS: Final = {FOR_EVER: "ever", 0: "not stored"}
 class ScheduleFilters(ByChannelFilters[Schedule]):
     """What is due first comes first. Within a channel all are read."""
 
-    order = ("due_at", "id")
-
-    def scan_all(self, rows: QuerySet[Schedule]) -> IndexScan[Schedule]:
-        return IndexScan(rows, self.order, ascending=True)
+    order = whole = ("due_at", "id")
 
 
 @admin.register(Schedule)
@@ -39,11 +35,9 @@ class ScheduleAdmin(ChannelRowAdmin[Schedule]):
         *("created", "content"),
     )
     actions = ("cancel_selected",)
+    action_permission = "chat.delete_schedule"
 
-    def has_cancel_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("chat.delete_schedule")
-
-    @row_action("cancel", "Cancel {}")
+    @row_action("Cancel {}")
     def cancel_selected(self, request: HttpRequest, rows: QuerySet[Schedule]) -> None:
         """Deletes the rows: the scheduler runs only what it has deleted itself. Skips those that
         it has locked at this moment."""

@@ -4,17 +4,22 @@ the verbs act. An operation is a Struct for its body, a function and a row of OP
 
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from functools import partial
 from typing import Final
 
 from django.http import HttpRequest, HttpResponse
 from msgspec import UNSET, Raw, Struct, UnsetType, json
 
-from chat.actions.channels import ChannelInfo, get_channel_info
-from chat.actions.history import Given, Page, list_messages
 from chat.actions.metadata import update_umd
 from chat.actions.publishing import publish, route_to
-from chat.actions.reactions import list_reactions, react
+from chat.actions.queries import (
+    ChannelInfo,
+    Page,
+    StoredReaction,
+    get_channel_info,
+    list_messages,
+    list_reactions,
+)
+from chat.actions.reactions import react
 from chat.actions.storage import SET_STORAGE, get_storage, list_entries, set_storage
 from chat.conf import settings
 from chat.http.credentials import session_of
@@ -30,18 +35,16 @@ from chat.http.endpoint import (
 )
 from chat.models import StorageEntry
 from chat.protocol import decoders, events, frames
-from chat.protocol.commands import GetStorage, Publish, React
+from chat.protocol.commands import Publish, React
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.publication import Receipt
-from chat.protocol.rate import Rates
+from chat.protocol.rate import rate_of
 from chat.protocol.session import NOTHING, Session
 from chat.runtime import node as nodes
 from chat.runtime.node import Node
 
 BODY: Final = "The body"
 MAX_KEYS: Final = 100
-
-_rates = Rates()  # of calls, by connection id
 
 Operation = Callable[[Node, Session, str], Awaitable[HttpResponse]]
 
@@ -58,7 +61,7 @@ async def client_operation(request: HttpRequest, operation: str) -> HttpResponse
     _, channel = frames.outline(body)
     session = await session_of(node.connections, node.id, connection_id, secret, channel)
     limit = settings.CLIENT_FRAMES_PER_SECOND
-    if not _rates.of(connection_id, limit).allows(time.monotonic()):
+    if not rate_of(connection_id, limit).allows(time.monotonic()):
         raise ProtocolError(ErrorCode.RATE_LIMITED, f"More than {limit} calls a second.")
     source = source_of(request, "client.http", connection_id)
     return await perform(node, session.seen_from(source), body)
@@ -159,8 +162,8 @@ def _messages(page: Page, *, expand: bool) -> Iterable[bytes]:
         yield message
 
 
-def _summaries(reactions: Sequence[Given], expand: bool) -> bytes:
-    """`{"👍":{"count":2}}` and, with `expand`, who gave them, oldest first."""
+def _summaries(reactions: Sequence[StoredReaction], expand: bool) -> bytes:
+    """`{"👍":{"count":2}}`."""
     people: dict[str, list[Person]] = {}
     for each in reactions:
         people.setdefault(each.reaction, []).append(Person(each.uid, _umd(each)))
@@ -169,7 +172,7 @@ def _summaries(reactions: Sequence[Given], expand: bool) -> bytes:
     )
 
 
-def _umd(reaction: Given) -> Raw | UnsetType:
+def _umd(reaction: StoredReaction) -> Raw | UnsetType:
     """Left out where it is null."""
     return UNSET if reaction.umd == NOTHING else Raw(reaction.umd)
 
@@ -200,7 +203,7 @@ _set_entry_body = json.Decoder(SetEntryBody)
 
 
 async def _get_entry(node: Node, session: Session, body: EntryBody) -> HttpResponse:
-    command = GetStorage(decoders.valid_channel(body.channel), decoders.valid_key(body.key))
+    command = decoders.get_storage(body.channel, body.key)
     return respond((await get_storage(session, command)).payload)
 
 
@@ -211,11 +214,12 @@ async def _set_entry(node: Node, session: Session, text: str) -> HttpResponse:
 
 async def _list_entries(node: Node, session: Session, body: EntriesBody) -> HttpResponse:
     channel = session.real_name(decoders.valid_channel(body.channel))
+    grants = session.sender(channel).grants
     entries = await list_entries(
         channel,
         keys=None if body.keys is None else valid_keys(body.keys),
         after=decoders.valid_key(body.after, "after") if body.after else "",
-        allowed=partial(session.may_get, channel),
+        allowed=lambda key: grants.storage(channel, key).get,
     )
     return entries_response(entries)
 
@@ -229,8 +233,8 @@ def valid_keys(keys: list[str]) -> list[str]:
 
 def entries_response(rows: Iterable[StorageEntry]) -> HttpResponse:
     """`{"items":[{"key":…,"data":…,"meta":…},…]}`."""
-    items = (events.storage_item(entry.key, *entry.shown) for entry in rows)
-    return respond(b'{"items":[%b]}' % b",".join(items))
+    items = [events.storage_item(entry.key, *entry.shown) for entry in rows]
+    return respond(json.encode({"items": items}))
 
 
 class UmdBody(ChannelBody, gc=False):

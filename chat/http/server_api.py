@@ -7,8 +7,8 @@ from urllib.parse import quote, unquote_to_bytes
 
 from django.http import HttpRequest, HttpResponse
 
-from chat.actions.channels import channel_info
 from chat.actions.publishing import cancel_schedule, publish_as_server
+from chat.actions.queries import channel_info
 from chat.actions.storage import list_entries
 from chat.http.client_api import entries_response, info_response, valid_keys
 from chat.http.credentials import require_api_key
@@ -16,6 +16,7 @@ from chat.http.endpoint import accepted, body_of, endpoint, invalid, query_of, r
 from chat.protocol import decoders
 from chat.protocol.publication import parse
 from chat.runtime import node as nodes
+from chat.store.reads import read
 
 STORAGE: Final = b"/storage"
 
@@ -41,7 +42,7 @@ async def channel(request: HttpRequest) -> HttpResponse:
     path = whole.partition(b"/channels/")[2]
     if path.endswith(STORAGE):
         return await _entries(request, _name(path.removesuffix(STORAGE)))
-    return info_response(b"name", await channel_info(_name(path)))
+    return info_response(b"name", await read(channel_info, _name(path)))
 
 
 def _name(encoded: bytes) -> str:

@@ -9,7 +9,7 @@ from django.db.models import Q, QuerySet
 from chat.fanout.announcements import Change
 from chat.models import Channel, Member, Message, Reaction, StorageEntry
 from chat.protocol import events, ids
-from chat.protocol.presence import member_json, members_json
+from chat.protocol.presence import members_json
 from chat.store.reads import read
 from tokens.names import is_presence
 
@@ -90,7 +90,7 @@ def _member_events(
     ones: they end with the true list, too, and do not fill the client's send queue (P6)."""
     rows = Member.objects.filter(Q(removed=False) | Q(number__gt=after), channel_id=id)
     members = list(rows.order_by("joined"))
-    listed = members_json(member_json(row.uid, row.umd) for row in members if not row.removed)
+    listed = members_json(events.meta(row.uid, row.umd) for row in members if not row.removed)
     changed = sorted(
         (row for row in members if after < row.number <= known), key=lambda row: row.number
     )
@@ -101,4 +101,4 @@ def _member_events(
 def _member_event(channel: str, row: Member, after: int, listed: bytes) -> events.Event:
     kind = events.MEMBER_ADDED if row.joined > after else events.MEMBER_UPDATED
     kind = events.MEMBER_REMOVED if row.removed else kind
-    return events.member(kind, channel, member_json(row.uid, row.umd), listed)
+    return events.member(kind, channel, events.meta(row.uid, row.umd), listed)

@@ -14,7 +14,8 @@ from django.db import connection
 from django.http import StreamingHttpResponse
 from django.test import AsyncClient
 
-from chat.admin import export, paging
+from chat.admin import messages as message_admin
+from chat.admin import paging
 from chat.models import Message
 from tests.admin import stored
 from tests.admin.conftest import on_both
@@ -146,7 +147,7 @@ def mixed() -> None:
 
 
 async def test_it_goes_on_chunk_by_chunk(rows: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(export, "CHUNK", 8)
+    monkeypatch.setattr(message_admin, "CHUNK", 8)
     messages = await sync_to_async(stored.messages)(41)
     answer = await ask("jsonl")
     chunks = [chunk async for chunk in answer]

@@ -112,7 +112,7 @@ class SubscriberOperation[Result](Operation[Result]):
         ids, places = list(rosters), marks(new)
         members: list[tuple[int, str, str, int]] = transaction.select(MEMBERS.format(places), ids)
         for channel, uid, umd, joined in members:
-            rosters[channel].load_member(uid, umd, joined)
+            rosters[channel].put(uid, umd, joined)
         held: list[tuple[int, str, str]] = transaction.select(SUBSCRIBERS.format(places), ids)
         for channel, connection, uid in held:
             rosters[channel].add_subscriber(connection, uid)

@@ -155,7 +155,7 @@ class SetReaction(ChannelOperation[None]):
         }
         request = {"reaction": self.reaction, "requestId": reports.new_id()}
         request |= reports.request(source)
-        type = events.REACTION_EVENTS[self.action].decode()
+        type = events.REACTION_EVENTS[self.action]
         transaction.report(type, "messageReaction", self.channel, data, request)
 
     def _count(self, transaction: Transaction) -> None:
