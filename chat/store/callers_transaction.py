@@ -7,7 +7,7 @@ neither stored nor announced.
 from collections.abc import Callable
 from functools import partial
 
-from django.db import Error, connection, transaction
+from django.db import Error, close_old_connections, connection, transaction
 
 from chat.store.databases import DatabaseUnavailable
 from chat.store.listeners import notify
@@ -37,6 +37,6 @@ def write[Result](
             transaction.on_commit(partial(announce, operation))
     except Error as error:
         if not connection.in_atomic_block:
-            connection.close_if_unusable_or_obsolete()
+            close_old_connections()
         raise DatabaseUnavailable from error
     return result
