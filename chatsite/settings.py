@@ -108,7 +108,7 @@ MIDDLEWARE = [
     "chat.http.health.middleware",
     "chat.http.fast_path.middleware",
     "django.middleware.security.SecurityMiddleware",
-    "chat.http.staticfiles.StaticFilesMiddleware",
+    "chat.http.staticfiles.middleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "django.middleware.common.CommonMiddleware",

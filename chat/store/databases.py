@@ -12,7 +12,6 @@ import psycopg
 from psycopg.abc import RV, PQGen
 from psycopg.errors import _WaitTimeout
 from psycopg_pool import ConnectionPool
-from psycopg_pool.base import AttemptWithBackoff
 
 from chat.protocol.errors import ErrorCode, ProtocolError
 
@@ -56,12 +55,6 @@ class Connection(psycopg.Connection[Any]):
             raise StatementTimeout(f"PostgreSQL did not answer within {limit} s") from error
 
 
-# How often the pool retries to connect, and how soon it replaces a broken connection. It has no
-# option for either: left alone it waits 1 s, then twice as long each time.
-AttemptWithBackoff.INITIAL_DELAY = POOL_RETRY_SECONDS
-AttemptWithBackoff.DELAY_BACKOFF = 1.0
-
-
 def check(connection: Connection) -> None:
     """As the pool's own check. Where one connection is broken, most likely all are: the pool
     replaces them at once, else each would make its next user wait."""
@@ -73,8 +66,10 @@ def check(connection: Connection) -> None:
 
 
 def _postgresql(options: Options, lease_seconds: int) -> Options:
-    # A small pool for the threads that read; it never hands out a broken connection. It retries for
-    # ever: a caller that came just before the database is back would wait in vain otherwise.
+    # A small pool for the threads that read; it waits 2 s at most, and never hands out a broken
+    # connection. Left alone it retries after 1 s, then after twice as long each time; here it gives
+    # up after POOL_RETRY_SECONDS and begins anew at once, for ever: a caller that came just before
+    # the database is back would wait in vain otherwise.
     # The cost of a page is a solid-state disk's: with the default of 4, PostgreSQL reads and sorts
     # a whole channel for a page of history (10,000 messages: 48 ms instead of 0.1).
     # A process that is stopped within a transaction keeps its channels locked: it has a third of
@@ -84,7 +79,8 @@ def _postgresql(options: Options, lease_seconds: int) -> Options:
     session = f"-c random_page_cost=1.1 -c idle_in_transaction_session_timeout={idle_ms}"
     options |= {
         "pool": {
-            **{"min_size": 1, "max_size": 8, "timeout": 2, "reconnect_timeout": float("inf")},
+            **{"min_size": 1, "max_size": 8, "timeout": 2, "reconnect_timeout": POOL_RETRY_SECONDS},
+            "reconnect_failed": ConnectionPool.check,  # begins to connect where nothing is open
             **{"connection_class": Connection, "check": check},
         },
         "connect_timeout": 2,

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, Final
 
 import psycopg
-from django.db import Error, connection
+from django.db import Error, close_old_connections, connection
 from django.db.transaction import atomic, on_commit
 from psycopg.errors import InvalidParameterValue
 
@@ -332,6 +332,6 @@ def write[Result](
             on_commit(partial(announce, operation))
     except Error as error:
         if not connection.in_atomic_block:
-            connection.close_if_unusable_or_obsolete()
+            close_old_connections()
         raise DatabaseUnavailable from error
     return result
