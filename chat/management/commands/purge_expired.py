@@ -71,26 +71,22 @@ def _positive[N: (int, float)](option: str, number: type[N], text: str) -> N:
 
 @contextmanager
 def _stopped_by_signals(stop: Stop) -> Iterator[None]:
-    """The first SIGINT or SIGTERM ends the purge between two transactions, the next at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may handle signals
-        return
-    previous = {number: signal.getsignal(number) for number in SIGNALS}
-
-    def restore() -> None:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+    """SIGINT or SIGTERM ends the purge between two transactions; the same signal again, at once."""
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    signals = SIGNALS if in_main_thread else ()  # no other thread may handle signals
+    previous = {number: signal.getsignal(number) for number in signals}
 
     def request_stop(number: int, frame: object) -> None:
-        restore()
+        signal.signal(number, previous[signal.Signals(number)])
         stop.request(signal.Signals(number).name)
 
-    for number in SIGNALS:
+    for number in signals:
         signal.signal(number, request_stop)
     try:
         yield
     finally:
-        restore()
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def _purge(batch_size: int, stop: Stop) -> Report:
