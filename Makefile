@@ -9,7 +9,7 @@ SIDE_BY_SIDE := $(MAKE) --no-print-directory --jobs 2 --output-sync
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-faults test-nginx test-scripts lint $(LINTS) format bench \
-	bench-against bench-report profile clean
+	bench-against bench-report profile measure-code clean
 
 ifeq ($(firstword $(MAKECMDGOALS)),bench-against)  # its second word, if any, is the commit
 REV ?= $(word 2,$(MAKECMDGOALS))
@@ -76,6 +76,9 @@ bench-report: setup ## Write figures of docs/performance.md, docs/scaling.md, RE
 
 profile: setup ## Draw what the server does: SCENARIO=fanout-100; a flame graph in benchmarks/results
 	$(BIN)/python -m benchmarks.profile --save $(or $(SCENARIO),fanout-100)
+
+measure-code: setup ## Count files, lines, long functions, and the files that a message passes
+	@$(BIN)/python -m benchmarks.code
 
 clean: ## Remove all that can be made again; keys (.env) and the database stay
 	rm -rf .venv .uv staticfiles .mypy_cache .ruff_cache .pytest_cache .hypothesis
