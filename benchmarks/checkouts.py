@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from benchmarks import cpu
-from tests.servers import ROOT, Program, Server, StartError, free_port, server_environment
+from tests.support.servers import ROOT, Program, Server, StartError, free_port, server_environment
 
 TRIES: Final = 3
 

@@ -21,7 +21,7 @@ from benchmarks.generator.connection import Connection, close_all, open_many
 from benchmarks.peers import Running
 from benchmarks.peers.ours import Ours
 from benchmarks.scenarios.stored import PUBLISH
-from tests.servers import ROOT
+from tests.support.servers import ROOT
 
 APPS: Final = ("chat", "tokens", "chatsite")
 TYPED: Final = ("chat", "tokens")

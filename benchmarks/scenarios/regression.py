@@ -14,7 +14,7 @@ from benchmarks.large import CHANNEL
 from benchmarks.peers import Running
 from benchmarks.peers.base import DATA
 from benchmarks.peers.ours import Ours
-from tests.servers import Server
+from tests.support.servers import Server
 
 from .base import Figures, Options, Run, Scenario
 from .handshakes import run as connect

@@ -42,7 +42,7 @@ USE_ONCE: Final = (
 )
 COLUMNS: Final = ", ".join(ConnectionRow._fields)
 CONNECTION: Final = f"SELECT {COLUMNS} FROM chat_connection WHERE id = ?"  # noqa: S608
-END_CONNECTION: Final = f"DELETE FROM chat_connection WHERE id = ? RETURNING {COLUMNS}"  # noqa: S608
+END_CONNECTION: Final = "DELETE FROM chat_connection WHERE id = ?"
 HELD: Final = "SELECT id, node_id FROM chat_connection WHERE id IN ({})"
 UPDATE_CONNECTION: Final = "UPDATE chat_connection SET umd = ? WHERE id = ?"
 OF_CHANNEL: Final = "channel_id = (SELECT id FROM chat_channel WHERE name = ?)"
@@ -59,10 +59,9 @@ COUNTS: Final = (
     "SELECT id, name, (SELECT count(*) FROM chat_subscription s"
     " WHERE s.channel_id = c.id AND counted) FROM chat_channel c WHERE id IN ({})"
 )
-END_SUBSCRIPTIONS: Final = (
-    "DELETE FROM chat_subscription WHERE connection_id = ? AND {}"
-    " RETURNING connection_id, channel_id, uid, umd, counted"
-)
+END_SUBSCRIPTIONS: Final = "DELETE FROM chat_subscription WHERE connection_id = ?"
+END_SUBSCRIPTION: Final = f"{END_SUBSCRIPTIONS} AND {OF_CHANNEL}"
+REPORTED: Final = "connection_id, channel_id, uid, umd, counted"  # of a subscription
 MEMBERS: Final = (
     "SELECT channel_id, uid, umd, joined FROM chat_member"
     " WHERE channel_id IN ({}) AND NOT removed ORDER BY joined"
@@ -73,7 +72,7 @@ SUBSCRIBERS: Final = (
 )
 
 SubscriptionRow = tuple[str, int, str | None, str, bool]
-"""Connection, channel row, uid, umd, and whether it counts: how a row to be inserted begins."""
+"""What is REPORTED: how a row to be inserted begins."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -159,14 +158,12 @@ class CloseConnection(SubscriberOperation[None]):
         return self.channels
 
     def apply(self, transaction: Transaction) -> None:
-        ended: list[SubscriptionRow] = transaction.select(
-            END_SUBSCRIPTIONS.format("TRUE"), [self.id]
-        )
+        ended: list[SubscriptionRow] = transaction.delete(END_SUBSCRIPTIONS, [self.id], REPORTED)
         for subscription in ended + transaction.withdraw("subscription", self.id):
             _report_subscription(transaction, subscription, -1)
         presence = filter(is_presence, self.channels)
         self.announced = [each for name in presence for each in _leave(transaction, name, self.id)]
-        rows: list[ConnectionRow] = transaction.select(END_CONNECTION, [self.id])
+        rows: list[ConnectionRow] = transaction.delete(END_CONNECTION, [self.id], COLUMNS)
         for row in rows + transaction.withdraw("connection", self.id):
             own = ConnectionRow._make(row[: len(ConnectionRow._fields)])
             _report_connection(transaction, "hotsock.disconnected", own, transaction.now)
@@ -259,9 +256,7 @@ class Unsubscribe(SubscriberOperation[None]):
 
     def apply(self, transaction: Transaction) -> None:
         where = [self.connection_id, self.channel]
-        ended: list[SubscriptionRow] = transaction.select(
-            END_SUBSCRIPTIONS.format(OF_CHANNEL), where
-        )
+        ended: list[SubscriptionRow] = transaction.delete(END_SUBSCRIPTION, where, REPORTED)
         if head := transaction.heads.get(self.channel):
             ended += transaction.withdraw("subscription", self.connection_id, head.id)
         for row in ended:
