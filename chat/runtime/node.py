@@ -13,10 +13,8 @@ from typing import TYPE_CHECKING, Final, cast
 
 from channels.layers import get_channel_layer
 
-from chat.cluster.head_check import check_heads
-from chat.cluster.leases import LEASE_SHARE, Lease, RemoveNode, alive, marked
+from chat.cluster.leases import LEASE_SHARE, Lease, Reaper, RemoveNode, alive, marked
 from chat.cluster.memory_broker import Handlers, MemoryBroker, NodeBroker
-from chat.cluster.reaper import Reaper
 from chat.conf import settings
 from chat.fanout.hub import BrokerStatus, Hub
 from chat.fanout.member_throttle import MemberThrottle
@@ -25,7 +23,7 @@ from chat.protocol import ids
 from chat.protocol.errors import CloseCode, ProtocolError
 from chat.runtime.connection import BAR, Admission, Connections
 from chat.runtime.metadata import READ_AGAIN, Metadata
-from chat.runtime.recurring import repeat, report_expiries, run_schedules
+from chat.runtime.recurring import check_heads, repeat, report_expiries, run_schedules
 from chat.store.changes_after import read_changes
 from chat.store.reads import close_pool, read
 from chat.store.writer import Writer

@@ -8,9 +8,11 @@ from datetime import timedelta
 from functools import partial
 from typing import Final
 
+from django.db import connection
 from django.db.models.functions import Now
 
-from chat.models import Schedule, StorageEntry
+from chat.fanout.hub import BrokerStatus, Hub
+from chat.models import Channel, Schedule, StorageEntry
 from chat.protocol.errors import ProtocolError
 from chat.store.listeners import listening, schedule_listeners
 from chat.store.operations.schedules import RunSchedule
@@ -24,6 +26,9 @@ RETRY_SECONDS: Final = 1.0
 LOOK_SECONDS: Final = 0.75  # so late, at most, is what another process schedules just before
 EXPIRY_SECONDS: Final = 1.0
 EXPIRIES_AT_ONCE: Final = 200
+CHECK_SECONDS: Final = 2.0
+CONNECTED_CHECK_SECONDS: Final = 25.0  # finds what the broker loses at the tail of a channel
+MAX_NAMES: Final = 10_000  # in one query; databases take some 32 thousand parameters
 
 
 async def repeat(
@@ -48,6 +53,30 @@ async def repeat(
         else:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(sooner.wait(), pause)
+
+
+# --- what other processes committed -------------------------------------------------------------
+
+
+async def check_heads(hub: Hub) -> float | None:
+    """Finds what other processes committed without an announcement that arrived here (P3): reads
+    the numbers of the channels with subscribers here. Returns the seconds until the next check;
+    None: once another process has committed something, which SQLite tells. Raises
+    SERVICE_UNAVAILABLE."""
+    channels = hub.channels()
+    for start in range(0, len(channels), MAX_NAMES):
+        hub.check(await read(heads, channels[start : start + MAX_NAMES]))
+    status = hub.broker.status
+    if status is BrokerStatus.CONNECTED:
+        return CONNECTED_CHECK_SECONDS
+    if status is BrokerStatus.SINGLE_PROCESS and connection.vendor == "sqlite":
+        return None
+    return CHECK_SECONDS
+
+
+def heads(channels: list[str]) -> list[tuple[str, int]]:
+    """The channels that hold something durable, each with its number."""
+    return list(Channel.objects.filter(name__in=channels).values_list("name", "number"))
 
 
 # --- what was scheduled -------------------------------------------------------------------------
@@ -109,14 +138,10 @@ async def report_expiries(writer: Writer) -> float:
     Every process looks, and the database lets one of them report each entry. Where nobody listens,
     nobody looks. Raises SERVICE_UNAVAILABLE.
     """
-    found = await read(_expired) if listening() else []
+    rows = StorageEntry.objects.filter(reports_expiry=True, expires_at__lte=Now())
+    first = rows.order_by("expires_at").values_list("id", "channel__name")[:EXPIRIES_AT_ONCE]
+    found = await read(list, first) if listening() else []
     if found:
         ids, channels = zip(*found, strict=True)
         await writer.submit(ReportExpiries(ids, tuple(set(channels))))
     return 0.0 if len(found) == EXPIRIES_AT_ONCE else EXPIRY_SECONDS
-
-
-def _expired() -> list[tuple[int, str]]:
-    """The rows and channels of those that expired first."""
-    rows = StorageEntry.objects.filter(reports_expiry=True, expires_at__lte=Now())
-    return list(rows.order_by("expires_at").values_list("id", "channel__name")[:EXPIRIES_AT_ONCE])

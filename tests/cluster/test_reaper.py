@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from chat.cluster.leases import Lease, RenewLease, TakeOver
-from chat.cluster.reaper import Reaper
+from chat.cluster.leases import Lease, Reaper, RenewLease, TakeOver
 from chat.fanout.member_throttle import MemberThrottle
 from chat.models import Connection, Member, Node, Subscription
 from chat.protocol.errors import ErrorCode, ProtocolError
