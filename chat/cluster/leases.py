@@ -58,8 +58,7 @@ END_BLOCKERS: Final = """
 """
 
 Ended = dict[str, tuple[str, ...]]
-"""Connections that have ended, but whose rows are there: id -> channels in which that is announced.
-"""
+"""Connections that have ended, with rows left: id -> channels in which that is announced."""
 
 
 @dataclass(slots=True, eq=False)

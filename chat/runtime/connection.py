@@ -84,7 +84,7 @@ class Connections:
         if connection.session.claims.keep_alive:
             connection.keep_alive_at = connection.heard_at + self._keep_alive
         self._open[connection.id] = connection
-        self._enter(connection.address)
+        self._addresses[connection.address] += 1
 
     def remove(self, connection: LiveConnection) -> None:
         if self._open.pop(connection.id, None) is not None:
@@ -154,14 +154,11 @@ class Connections:
     @contextmanager
     def arriving(self, address: str) -> Iterator[None]:
         """Counts a handshake, too: else any number at once would be below the limit."""
-        self._enter(address)
+        self._addresses[address] += 1
         try:
             yield
         finally:
             self._leave(address)
-
-    def _enter(self, address: str) -> None:
-        self._addresses[address] += 1
 
     def _leave(self, address: str) -> None:
         self._addresses[address] -= 1
