@@ -7,6 +7,7 @@ import os
 import socket
 import time
 from dataclasses import dataclass, field
+from itertools import batched
 from math import inf
 from typing import Final
 
@@ -142,9 +143,8 @@ class Reaper:
     async def close_backlog(self) -> None:
         """What cannot be removed yet stays; its secret would work until then, were it not looked
         up here, too (`chat.http.credentials`)."""
-        ended, self.backlog = list(self.backlog.items()), {}
-        for at in range(0, len(ended), AT_ONCE):
-            part = ended[at : at + AT_ONCE]
+        ended, self.backlog = self.backlog, {}
+        for part in batched(ended.items(), AT_ONCE):
             await asyncio.gather(*(self.close(id, channels) for id, channels in part))
 
     async def close_all(self) -> None:

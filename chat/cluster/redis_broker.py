@@ -12,6 +12,7 @@ import hashlib
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from itertools import batched
 from typing import Final, TypedDict, cast
 
 from asgiref.sync import async_to_sync
@@ -320,9 +321,8 @@ class RedisBroker:
         return own
 
     async def _join_all(self) -> None:
-        channels = self._hub.channels()
-        for at in range(0, len(channels), JOINS_AT_ONCE):
-            await asyncio.gather(*map(self.subscribe, channels[at : at + JOINS_AT_ONCE]))
+        for channels in batched(self._hub.channels(), JOINS_AT_ONCE):
+            await asyncio.gather(*map(self.subscribe, channels))
         if self._lost.is_set():
             raise ConnectionError("not all channels could be joined")
 

@@ -3,9 +3,10 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from functools import partial
+from itertools import batched
 from typing import Final
 
 from django.db import connection
@@ -63,9 +64,8 @@ async def check_heads(hub: Hub) -> float | None:
     the numbers of the channels with subscribers here. Returns the seconds until the next check;
     None: once another process has committed something, which SQLite tells. Raises
     SERVICE_UNAVAILABLE."""
-    channels = hub.channels()
-    for start in range(0, len(channels), MAX_NAMES):
-        hub.check(await read(heads, channels[start : start + MAX_NAMES]))
+    for channels in batched(hub.channels(), MAX_NAMES):
+        hub.check(await read(heads, channels))
     status = hub.broker.status
     if status is BrokerStatus.CONNECTED:
         return CONNECTED_CHECK_SECONDS
@@ -74,7 +74,7 @@ async def check_heads(hub: Hub) -> float | None:
     return CHECK_SECONDS
 
 
-def heads(channels: list[str]) -> list[tuple[str, int]]:
+def heads(channels: Sequence[str]) -> list[tuple[str, int]]:
     """The channels that hold something durable, each with its number."""
     return list(Channel.objects.filter(name__in=channels).values_list("name", "number"))
 
@@ -106,26 +106,21 @@ async def run_schedules(writer: Writer) -> None:
 
 
 async def run_due(writer: Writer) -> float:
-    """Does what is due, up to MAX_BATCH at once, and returns the seconds until there is more to do,
-    as far as is known: LOOK_SECONDS at most.
+    """Does what is due, the longest due first, up to MAX_BATCH at once. Returns the seconds until
+    there is more to do, as far as is known: LOOK_SECONDS at most.
 
     Raises SERVICE_UNAVAILABLE where the database did not take all of them.
     """
-    soon = await read(_due_soon)
+    due = Schedule.objects.filter(due_at__lte=Now() + timedelta(seconds=LOOK_SECONDS))
+    ordered = due.annotate(now=Now()).order_by("due_at", "created_at", "id")
+    found = ordered.values_list("id", "channel__name", "due_at", "now")[:MAX_BATCH]
+    rows = await read(list, found)
+    soon = [(id, channel, (at - now).total_seconds()) for id, channel, at, now in rows]
     runs = [writer.submit(RunSchedule(id, channel)) for id, channel, left in soon if left <= 0]
     await asyncio.gather(*runs)
     if len(runs) == MAX_BATCH:
         return 0.0
     return min((left for _, _, left in soon if left > 0), default=LOOK_SECONDS)
-
-
-def _due_soon() -> list[tuple[str, str, float]]:
-    """Schedules that are due before the next look, the longest due first, and then as they were
-    made: their ids, channels, and the seconds until they are due."""
-    soon = Schedule.objects.filter(due_at__lte=Now() + timedelta(seconds=LOOK_SECONDS))
-    ordered = soon.annotate(now=Now()).order_by("due_at", "created_at", "id")
-    found = ordered.values_list("id", "channel__name", "due_at", "now")[:MAX_BATCH]
-    return [(id, channel, (due - now).total_seconds()) for id, channel, due, now in found]
 
 
 # --- storage entries that expire ----------------------------------------------------------------
