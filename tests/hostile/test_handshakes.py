@@ -2,13 +2,15 @@
 (protocol.md section 6, rule 1)."""
 
 import asyncio
+import base64
+import hashlib
+import hmac
 from pathlib import Path
 
 import pytest
 from websockets.asyncio.client import ClientConnection
 
 from tests.hostile.conftest import unharmed
-from tests.hostile.forging import forge
 from tests.support.connecting import Refused, connect, handshake
 from tests.support.grants import room
 from tests.support.servers import Server, start_server, token
@@ -61,14 +63,6 @@ async def test_of_two_tokens_the_first_counts(attacked: Server) -> None:
 async def test_a_token_over_64_kib_is_refused(attacked_serve: Server, size: int) -> None:
     with pytest.raises(Refused) as refused:
         await handshake(f"{attacked_serve.ws_url}?token={'x' * size}")
-    assert refused.value.status == 401
-
-
-async def test_a_good_token_over_64_kib_is_refused(attacked_serve: Server) -> None:
-    long = token(attacked_serve, channels={"c": {"x": "x" * 50 * KIB}})
-    assert len(long) > 64 * KIB
-    with pytest.raises(Refused) as refused:
-        await handshake(f"{attacked_serve.ws_url}?token={long}")
     assert refused.value.status == 401
 
 
@@ -145,6 +139,21 @@ async def raw_handshake(
     finally:
         writer.transport.abort()
     return int(line.split()[1]) if line else None
+
+
+def forge(server: Server, token: str, old: str, new: str) -> str:
+    """`token` with `old` in its payload's text replaced by `new`, signed again (HS256)."""
+    header, payload, _ = token.split(".")
+    text = base64.urlsafe_b64decode(f"{payload}==").decode()
+    assert old in text
+    signed = f"{header}.{encoded(text.replace(old, new).encode())}"
+    key = base64.b64decode(server.env["SIGNING_KEY_1_ENCODED"])
+    signature = hmac.digest(key, signed.encode(), hashlib.sha256)
+    return f"{signed}.{encoded(signature)}"
+
+
+def encoded(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
 
 
 ALTERED = {

@@ -11,6 +11,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import InvalidStatus
 
 from tests.support.client import Client, reset_transport
+from tests.support.grants import room
 from tests.support.servers import Server, token
 
 
@@ -37,6 +38,17 @@ async def connect(
         yield client
     finally:
         await client.aclose()
+
+
+@asynccontextmanager
+async def subscribed(
+    server: Server, channel: str, *, channels: dict[str, Any] | None = None, **claims: Any
+) -> AsyncIterator[Client]:
+    """A connection that has subscribed; its token's `channels` are `room(channel)` by default."""
+    granted = room(channel) if channels is None else channels
+    async with connect(server, channels=granted, **claims) as client:
+        await client.subscribe(channel)
+        yield client
 
 
 async def open_client(server: Server, jwt: str, **options: Any) -> Client:

@@ -105,10 +105,3 @@ async def test_an_explicit_false_of_the_subscribe_token_wins(server: Server, cha
         assert answer.refusal == (403, "INFO_PERMISSION_DENIED")
         await client.unsubscribe(channel)
         assert (await info(client, channel))["subscriptionsCount"] == 0
-
-
-@pytest.mark.parametrize("body", [{}, {"channel": None}, {"channel": ""}, {"channel": "a*"}])
-async def test_a_bad_name_is_refused(server: Server, body: dict[str, Any]) -> None:
-    async with connect(server, channels={"*": {"getInfo": True}}) as client:
-        answer = await client.call("getChannelInfo", body)
-        assert answer.refusal == (400, "INVALID_CHANNEL_NAME")

@@ -20,6 +20,7 @@ from tests.support.servers import (
     start_server,
     token,
 )
+from tests.support.stored import rows
 
 Two = tuple[Server, Server]
 ALL: dict[str, Any] = {
@@ -278,13 +279,10 @@ async def test_a_connection_closed_in_the_admin_of_another_process(
     processes: Two, channel: str
 ) -> None:
     """Revoking is a row: whoever holds the connection closes it, and its secret ends at once."""
-    import psycopg
-
     one, other = processes
     async with connect(one, uid="jim", channels=room(channel)) as jim:
         await jim.subscribe(channel)
-        with psycopg.connect(one.env["DATABASE_URL"], autocommit=True) as database:
-            database.execute("UPDATE chat_connection SET revoked = true WHERE id = %s", [jim.id])
+        rows(one, "UPDATE chat_connection SET revoked = true WHERE id = ?", jim.id)
         elsewhere = Client(other, jim.socket)
         elsewhere.connected = jim.connected
         refused = await elsewhere.call("listMessages", {"channel": channel})

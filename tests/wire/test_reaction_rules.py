@@ -108,34 +108,6 @@ async def test_no_leave_to_publish_is_needed(any_server: Server, channel: str) -
         await jim.receive(f"{EVENT}Added")
 
 
-@pytest.mark.parametrize(
-    ("change", "code"),
-    [
-        ({"action": "toggle"}, "INVALID_MESSAGE"),
-        ({"action": None}, "INVALID_MESSAGE"),
-        ({"action": ""}, "INVALID_MESSAGE"),
-        ({"messageId": 1}, "INVALID_MESSAGE"),
-        ({"messageId": None}, "INVALID_MESSAGE"),
-        ({"reaction": 1}, "INVALID_MESSAGE"),
-        ({"reaction": ["👍"]}, "INVALID_MESSAGE"),
-        ({"reaction": ""}, "INVALID_REACTION"),
-    ],
-)
-async def test_wrong_fields_are_told(
-    any_server: Server, channel: str, change: dict[str, Any], code: str
-) -> None:
-    async with connect(any_server, uid="jim", channels=room(channel)) as client:
-        await client.subscribe(channel)
-        message = await client.store(channel)
-        await client.receive("chat")
-        data = {"messageId": message, "reaction": "👍", "action": "add", **change}
-        await client.send({"event": EVENT, "channel": channel, "data": data})
-        await client.error(code, EVENT, channel)
-        body = {"channel": channel, "event": EVENT, "data": data}
-        assert (await client.call("publishMessage", body)).refusal == (400, code)
-        assert await client.reactions(channel, message) == []
-
-
 async def test_one_uid_has_at_most_100_different_ones_on_a_message(
     every_server: Server, channel: str
 ) -> None:
@@ -185,25 +157,3 @@ async def test_reactions_are_listed_inside_the_callers_window_alone(
         assert refused.refusal == (404, "MESSAGE_NOT_FOUND")
         assert await pam.reactions(channel, after) == [{"reaction": "👍", "uid": "pam"}]
         assert await jim.reactions(channel, before) == [{"reaction": "👍", "uid": "pam"}]
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        "",
-        "[]",
-        '{"channel":1}',
-        '{"channel":"CHANNEL"}',
-        '{"channel":"CHANNEL","messageId":1}',
-        r'{"channel":"CHANNEL","messageId":"\u0000"}',
-        r'{"channel":"CHANNEL","messageId":"\ud83d"}',
-    ],
-)
-async def test_a_malformed_listing_is_refused(
-    every_server: Server, channel: str, body: str
-) -> None:
-    async with connect(every_server, uid="jim", channels=room(channel)) as client:
-        await client.subscribe(channel)
-        refused = await client.call("listReactions", body.replace("CHANNEL", channel))
-        assert refused.status == 400
-        assert refused.code in ("INVALID_REQUEST", "INVALID_MESSAGE")

@@ -399,44 +399,12 @@ async def test_where_no_backend_listens_nothing_waits_to_be_reported(
 # --- hostile ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("event", ["hotsock.channelStorageGet", "hotsock.channelStorageSet"])
-@pytest.mark.parametrize(
-    ("fields", "code"),
-    [
-        ({"key": None}, "INVALID_STORAGE_KEY"),
-        ({"key": ""}, "INVALID_STORAGE_KEY"),
-        ({"key": "a b"}, "INVALID_STORAGE_KEY"),
-        ({"key": "a*"}, "INVALID_STORAGE_KEY"),
-        ({"key": "a,b"}, "INVALID_STORAGE_KEY"),
-        ({"key": "#a"}, "INVALID_STORAGE_KEY"),
-        ({"key": "a\u2028b"}, "INVALID_STORAGE_KEY"),
-        ({"key": "k" * 129}, "INVALID_STORAGE_KEY"),
-        ({"key": 1}, "INVALID_MESSAGE"),
-        ({"key": ["k"]}, "INVALID_MESSAGE"),
-        ({"key": "a\u0000"}, "INVALID_MESSAGE"),
-        ({"channel": None}, "INVALID_CHANNEL_NAME"),
-        ({"channel": "a b"}, "INVALID_CHANNEL_NAME"),
-        ({"channel": 1}, "INVALID_MESSAGE"),
-    ],
-)
-async def test_bad_fields_are_refused(
-    server: Server, fields: dict[str, Any], code: str, event: str
-) -> None:
-    async with connect(server, uid="jim", channels=stores("*")) as jim:
-        frame = {"event": event, "channel": "c", "key": "k", "data": 1, **fields}
-        await jim.send({name: value for name, value in frame.items() if value is not None})
-        refused = await jim.receive("hotsock.error")
-        assert refused["error"]["code"] == code
-
-
 @pytest.mark.parametrize(
     ("data", "code"),
     [
         ('"' + "x" * 32 * 1024 + '"', "DATA_TOO_LARGE"),
-        ('"\\u0000"', "INVALID_MESSAGE"),
         ('"\\ud800"', "INVALID_MESSAGE"),
         ("NaN", "INVALID_MESSAGE"),
-        ("[" * 101 + "]" * 101, "INVALID_MESSAGE"),
     ],
 )
 async def test_bad_values_are_refused_and_change_nothing(

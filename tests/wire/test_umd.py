@@ -275,26 +275,6 @@ async def test_a_bad_token_is_refused(
         assert await shown(jim, channel) == "old"
 
 
-@DOORS
-@pytest.mark.parametrize("jwt", ["", "x", "a.b.c", "é.é.é"])
-async def test_what_is_no_token_is_refused(server: Server, door: str, jwt: str) -> None:
-    async with connect(server, uid="jim") as jim:
-        await refused(jim, door, "INVALID_UMD_TOKEN", jwt)
-
-
-async def test_a_token_is_required(server: Server) -> None:
-    async with connect(server, uid="jim") as jim:
-        await jim.send({"event": "hotsock.umdUpdate"}, {"event": "hotsock.umdUpdate", "data": {}})
-        for _ in range(2):
-            await jim.error("INVALID_UMD_TOKEN", "hotsock.umdUpdate", None)
-        await jim.send({"event": "hotsock.umdUpdate", "data": {"token": 1}})
-        await jim.error("INVALID_MESSAGE", "hotsock.umdUpdate", None)
-        answer = await jim.call("umdUpdate", {})
-        assert answer.refusal == (403, "INVALID_UMD_TOKEN")
-        answer = await jim.call("umdUpdate", {"token": 1})
-        assert answer.refusal == (400, "INVALID_MESSAGE")
-
-
 async def test_it_may_be_bound_by_the_connection_alone(server: Server, channel: str) -> None:
     async with connect(server, channels=room(channel)) as nobody:
         await nobody.subscribe(channel)
@@ -348,11 +328,3 @@ async def test_single_use_does_not_count(server: Server, channel: str) -> None:
         jwt = umd_token(server, singleUse=True, jti=secrets.token_hex(8), **allowing(channel))
         for door in ("socket", "http", "socket"):
             await update(jim, door, jwt, channel)
-
-
-async def test_a_bad_channel_name_is_refused(server: Server) -> None:
-    async with connect(server, uid="jim") as jim:
-        answer = await jim.call("umdUpdate", {"channel": "a,b", "token": "x"})
-        assert answer.refusal == (400, "INVALID_CHANNEL_NAME")
-        await ask(jim, "x", "a,b")
-        await jim.error("INVALID_CHANNEL_NAME", "hotsock.umdUpdate", "a,b")
