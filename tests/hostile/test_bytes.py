@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.calls import compact
 from tests.support.client import eventually
-from tests.support.connecting import connect
+from tests.support.connecting import subscribed
 from tests.support.grants import CHAT, room
 from tests.support.raw import BINARY, CLOSE, FIN, PING, PONG, Raw, asked, frame, length, raw
 from tests.support.servers import WAY, Server
@@ -316,8 +316,7 @@ async def test_what_follows_a_bad_frame_is_not_heard(
     attacked_uvicorn: Server, jim: Raw, channel: str
 ) -> None:
     grants = room(channel, MESSAGES)
-    async with connect(attacked_uvicorn, uid="eve", channels=grants) as eve:
-        await eve.subscribe(channel)
+    async with subscribed(attacked_uvicorn, channel, uid="eve", channels=grants) as eve:
         jim.send(echoed(channel, 1), frame(b"\xff"), echoed(channel, 2), stored(channel, 3))
         if not WAY:
             await comes_back(jim, 1)

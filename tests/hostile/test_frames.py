@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.support.client import Client
-from tests.support.connecting import connect
+from tests.support.connecting import subscribed
 from tests.support.grants import room
 from tests.support.servers import Server
 
@@ -16,16 +16,16 @@ KIB = 1024
 @pytest.fixture
 async def jim(attacked: Server, channel: str) -> AsyncIterator[Client]:
     """A subscriber who attacks."""
-    async with connect(attacked, uid="jim", channels=room(channel, historyStart=0)) as client:
-        await client.subscribe(channel)
+    async with subscribed(
+        attacked, channel, uid="jim", channels=room(channel, historyStart=0)
+    ) as client:
         yield client
 
 
 @pytest.fixture
 async def pam(attacked: Server, channel: str) -> AsyncIterator[Client]:
     """A subscriber who should not notice."""
-    async with connect(attacked, uid="pam", channels=room(channel)) as client:
-        await client.subscribe(channel)
+    async with subscribed(attacked, channel, uid="pam") as client:
         yield client
 
 

@@ -11,8 +11,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 
 from tests.hostile.conftest import unharmed
-from tests.support.connecting import Refused, connect, handshake
-from tests.support.grants import room
+from tests.support.connecting import Refused, handshake, subscribed
 from tests.support.servers import Server, start_server, token
 
 KIB = 1024
@@ -205,8 +204,7 @@ async def test_many_who_never_finish_their_handshake_hold_up_nobody(
         _, writer = await asyncio.open_connection("127.0.0.1", attacked.port)
         writer.write(openings[at % len(openings)])
         writers.append(writer)
-    async with connect(attacked, channels=room(channel)) as client:
-        await client.subscribe(channel)
+    async with subscribed(attacked, channel) as client:
         await client.publish(channel, "hi")
         assert (await client.receive("chat"))["data"] == "hi"
     for writer in writers:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.calls import answer, compact, http_client
 from tests.support.client import Client
-from tests.support.connecting import connect
+from tests.support.connecting import subscribed
 from tests.support.grants import room
 from tests.support.servers import Server
 
@@ -22,8 +22,9 @@ OPERATIONS = ["listMessages", "listReactions", "publishMessage"]
 @pytest.fixture
 async def jim(attacked: Server, channel: str) -> AsyncIterator[Client]:
     """A subscriber with one stored message; each test ends with that one and no other."""
-    async with connect(attacked, uid="jim", channels=room(channel, historyStart=0)) as client:
-        await client.subscribe(channel)
+    async with subscribed(
+        attacked, channel, uid="jim", channels=room(channel, historyStart=0)
+    ) as client:
         id = await client.store(channel, "the only one")
         await client.receive("chat")
         yield client

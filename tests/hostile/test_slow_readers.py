@@ -14,7 +14,7 @@ import pytest
 from tests.hostile.conftest import memory
 from tests.support.calls import compact, http_client
 from tests.support.client import Client, eventually
-from tests.support.connecting import connect
+from tests.support.connecting import subscribed
 from tests.support.grants import room
 from tests.support.servers import Server, token
 
@@ -112,11 +112,9 @@ async def crowd(attacked_uvicorn: Server, channel: str) -> AsyncIterator[tuple[C
     """One who publishes, and one who reads as it should."""
     grants = room(channel, MESSAGES)
     async with (
-        connect(attacked_uvicorn, uid=f"jim-{channel}", channels=grants) as jim,
-        connect(attacked_uvicorn, uid=f"pam-{channel}", channels=grants) as pam,
+        subscribed(attacked_uvicorn, channel, uid=f"jim-{channel}", channels=grants) as jim,
+        subscribed(attacked_uvicorn, channel, uid=f"pam-{channel}", channels=grants) as pam,
     ):
-        await jim.subscribe(channel)
-        await pam.subscribe(channel)
         yield jim, pam
 
 

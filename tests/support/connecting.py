@@ -42,10 +42,15 @@ async def connect(
 
 @asynccontextmanager
 async def subscribed(
-    server: Server, channel: str, *, channels: dict[str, Any] | None = None, **claims: Any
+    server: Server,
+    channel: str,
+    messages: dict[str, dict[str, Any]] | None = None,
+    *,
+    channels: dict[str, Any] | None = None,
+    **claims: Any,
 ) -> AsyncIterator[Client]:
-    """A connection that has subscribed; its token's `channels` are `room(channel)` by default."""
-    granted = room(channel) if channels is None else channels
+    """A connection that has subscribed, by default with a token for `room(channel, messages)`."""
+    granted = room(channel, messages) if channels is None else channels
     async with connect(server, channels=granted, **claims) as client:
         await client.subscribe(channel)
         yield client

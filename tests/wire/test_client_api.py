@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.support.calls import answer, compact, http_client
-from tests.support.connecting import connect
+from tests.support.connecting import connect, subscribed
 from tests.support.grants import PASSING, STORED, room
 from tests.support.servers import Server
 
@@ -23,11 +23,10 @@ async def test_it_needs_the_credentials_of_an_open_connection(
 ) -> None:
     body = compact({"channel": channel, "event": "chat", "messageId": "0" * 26})
     async with (
-        connect(every_server, channels=room(channel)) as client,
+        subscribed(every_server, channel) as client,
         connect(every_server) as other,
         http_client(every_server) as http,
     ):
-        await client.subscribe(channel)
         if called:
             assert (await client.call("listMessages", {"channel": channel})).status == 200
         for credentials in (
@@ -77,11 +76,9 @@ async def test_a_published_message(
     channels = room(channel, {"chat": directives})
     body = {"channel": channel, "event": "chat", "data": {"a": 1}, "eagerIdGeneration": eager}
     async with (
-        connect(every_server, uid="jim", umd=2, channels=channels) as jim,
-        connect(every_server, uid="pam", channels=channels) as pam,
+        subscribed(every_server, channel, uid="jim", umd=2, channels=channels) as jim,
+        subscribed(every_server, channel, uid="pam", channels=channels) as pam,
     ):
-        await jim.subscribe(channel)
-        await pam.subscribe(channel)
         answered = await jim.call("publishMessage", body)
         stored = await jim.history(channel)
         frame = await pam.receive("chat")
@@ -101,11 +98,9 @@ async def test_the_echo_rule_is_about_the_connection_whose_credentials_were_used
 ) -> None:
     messages = {"chat": {"publish": True, "echo": echo}}
     async with (
-        connect(any_server, uid="jim", channels=room(channel, messages)) as jim,
-        connect(any_server, uid="jim", channels=room(channel, messages)) as same,
+        subscribed(any_server, channel, messages, uid="jim") as jim,
+        subscribed(any_server, channel, messages, uid="jim") as same,
     ):
-        await jim.subscribe(channel)
-        await same.subscribe(channel)
         await jim.call("publishMessage", {"channel": channel, "event": "chat"})
         if echo:
             await jim.receive("chat")
@@ -115,8 +110,7 @@ async def test_the_echo_rule_is_about_the_connection_whose_credentials_were_used
 
 
 async def test_data_is_null_when_none_is_given(any_server: Server, channel: str) -> None:
-    async with connect(any_server, channels=room(channel)) as client:
-        await client.subscribe(channel)
+    async with subscribed(any_server, channel) as client:
         await client.call("publishMessage", {"channel": channel, "event": "chat"})
         frame = await client.receive("chat")
         assert frame["data"] is None
@@ -126,11 +120,9 @@ async def test_data_is_null_when_none_is_given(any_server: Server, channel: str)
 async def test_many_calls_at_once(every_server: Server, channel: str) -> None:
     """Forty over HTTP beside as many over the socket: each once, in one order."""
     async with (
-        connect(every_server, channels=room(channel)) as client,
-        connect(every_server, channels=room(channel)) as reader,
+        subscribed(every_server, channel) as client,
+        subscribed(every_server, channel) as reader,
     ):
-        await client.subscribe(channel)
-        await reader.subscribe(channel)
         calls = (client.store(channel, number) for number in range(40))
         frames = (client.publish(channel, number) for number in range(40, 80))
         outcomes = await asyncio.gather(*calls, *frames)
@@ -159,8 +151,7 @@ MALFORMED: dict[str, tuple[Any, str]] = {
 async def test_a_malformed_body_is_refused(
     any_server: Server, channel: str, body: Any, code: str
 ) -> None:
-    async with connect(any_server, channels=room(channel, {"*": STORED})) as client:
-        await client.subscribe(channel)
+    async with subscribed(any_server, channel, {"*": STORED}) as client:
         sent = {"channel": channel, **body} if isinstance(body, dict) else body
         refused = await client.call("publishMessage", sent)
         assert refused.refusal == (400, code)

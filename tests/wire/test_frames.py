@@ -10,9 +10,7 @@ from tests.support.servers import Server
     "event",
     ["connected", "subscribed", "error", "messageReactionAdded", "memberAdded", "keepAlive"],
 )
-async def test_an_event_of_the_servers_is_unknown(
-    any_server: Server, event: str
-) -> None:
+async def test_an_event_of_the_servers_is_unknown(any_server: Server, event: str) -> None:
     channels = {"*": {"subscribe": True, "messages": {"*": {"publish": True}}}}
     async with connect(any_server, uid="jim", channels=channels) as client:
         await client.send({"event": f"hotsock.{event}", "channel": "c"})

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.support.client import Client
-from tests.support.connecting import connect
+from tests.support.connecting import connect, subscribed
 from tests.support.servers import Server, token
 from tests.wire.test_storage import ALL, stores, updated
 
@@ -30,8 +30,7 @@ async def listed(client: Client, channel: str, **body: Any) -> list[Any]:
 async def test_an_entry_is_set_got_and_cleared(every_server: Server, channel: str) -> None:
     """It is there when the answer is: for the socket, for HTTP, for who observes it."""
     channels = {channel: {"subscribe": True, "alias": "list", "storage": {"*": ALL}}}
-    async with connect(every_server, uid="jim", channels=channels) as jim:
-        await jim.subscribe(channel)
+    async with subscribed(every_server, channel, uid="jim", channels=channels) as jim:
         for data, meta in (({"b": 1, "a": [None]}, JIM), ([], JIM), (None, None)):
             body = {"channel": "list", "key": "k", "data": data}
             answer = await jim.call("channelStorageSet", body)
