@@ -1,6 +1,5 @@
 """Opening connections, and what there is when they are refused."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,7 +9,7 @@ import websockets
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import InvalidStatus
 
-from tests.support.client import Client, reset_transport
+from tests.support.client import Client
 from tests.support.grants import room
 from tests.support.servers import Server, token
 
@@ -74,15 +73,3 @@ async def handshake(url: str, **options: Any) -> ClientConnection:
         response = refused.response
         content_type = response.headers.get("content-type", "")
         raise Refused(response.status_code, content_type, bytes(response.body)) from None
-
-
-async def cut_handshake(server: Server, jwt: str) -> None:
-    """Asks for a WebSocket and is gone before the answer."""
-    _, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    writer.write(
-        f"GET /v1?token={jwt} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n"
-        "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
-    )
-    await writer.drain()
-    reset_transport(writer.transport)

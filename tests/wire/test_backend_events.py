@@ -107,9 +107,7 @@ async def test_a_message_published_over_http(reporting: Reporting, channel: str)
 async def test_each_request_has_an_id_of_its_own(reporting: Reporting, channel: str) -> None:
     async with subscribed(reporting.server, channel, CHAT, uid="jim") as jim:
         await jim.fill(channel, 3)
-        published = await reporting.receiver.wait(
-            3, lambda found: (found.type, found.channel) == ("messagePublished", channel)
-        )
+        published = await reporting.receiver.several(3, "messagePublished", channel)
     assert len({delivery.body["metadata"]["requestId"] for delivery in published}) == 3
     assert len({delivery.id for delivery in published}) == 3
 
@@ -181,9 +179,7 @@ async def test_a_reaction_expires_with_its_message(reporting: Reporting, channel
 async def test_what_is_delivered_leaves_no_row(reporting: Reporting, channel: str) -> None:
     async with subscribed(reporting.server, channel, CHAT, uid="jim") as jim:
         await jim.fill(channel, 3)
-        await reporting.receiver.wait(
-            3, lambda found: (found.type, found.channel) == ("messagePublished", channel)
-        )
+        await reporting.receiver.several(3, "messagePublished", channel)
     await eventually(lambda: waiting(reporting.server, channel, 0))
 
 

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from tests.support.client import Client, eventually
-from tests.support.connecting import connect, cut_handshake, open_client, subscribed
+from tests.support.connecting import connect, open_client, subscribed
 from tests.support.grants import PASSING, STORED, room
+from tests.support.raw import cut_handshake
 from tests.support.servers import Server, token
 from tests.support.stored import rows, rows_of, writes_blocked
 

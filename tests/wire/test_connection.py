@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from tests.support.client import Client, eventually
-from tests.support.connecting import Refused, connect, cut_handshake, open_client, subscribed
+from tests.support.connecting import Refused, connect, open_client, subscribed
 from tests.support.grants import PASSING, room
 from tests.support.kinds import handshake_status
+from tests.support.raw import cut_handshake
 from tests.support.servers import Server, start_server, token
 from tests.support.stored import rows, rows_of
 

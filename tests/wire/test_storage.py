@@ -9,7 +9,7 @@ import pytest
 from tests.support.client import Client, Frame
 from tests.support.connecting import connect, open_client, subscribed
 from tests.support.servers import Server, token
-from tests.support.stored import rows
+from tests.support.stored import expire_entries, rows
 
 ALL = {"get": True, "set": True, "observe": True}
 
@@ -361,13 +361,7 @@ async def test_entries_expire_after_the_writer_s_store(every_server: Server, cha
             ("brief", False),
             ("long", True),
         ]
-        rows(
-            every_server,
-            "UPDATE chat_storageentry SET expires_at = ? WHERE key = 'brief'"  # noqa: S608
-            f" AND channel_id = {of_channel}",
-            "2020-01-01 00:00:00",
-            channel,
-        )
+        expire_entries(every_server, channel, "brief")
         assert (await get(pam, channel, "brief"))["data"] is None
         await pam.nothing(jim)
         await jim.send(setting(channel, "brief", None))
