@@ -11,6 +11,7 @@ from tests.support.connecting import subscribed
 from tests.support.servers import Server, start_server
 from tests.support.stored import rows
 from tests.support.ulids import ULID
+from tests.wire.test_schedule import PAST
 
 REACTION = {"reaction": "👍", "action": "add", "uid": "robot"}
 
@@ -237,7 +238,7 @@ async def test_a_reaction_needs_a_message_of_the_channel(
         ({"data": "\x00"}, 400, "INVALID_MESSAGE", "NUL"),
         ({"data": "x" * 32_767}, 413, "DATA_TOO_LARGE", "data"),
         ({"data": "x" * 140_000}, 413, "DATA_TOO_LARGE", "body"),
-        ({"scheduleExpression": "now"}, 400, "INVALID_SCHEDULE_EXPRESSION", "scheduleExpression"),
+        ({"scheduleExpression": PAST}, 400, "INVALID_SCHEDULE_EXPRESSION", "scheduleExpression"),
     ],
     ids=str,
 )
