@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.support.calls import answer, compact, http_client
+from tests.support.client import eventually
 from tests.support.connecting import connect, subscribed
 from tests.support.grants import PASSING, STORED, room
 from tests.support.servers import Server
@@ -166,3 +167,34 @@ async def test_a_refused_call_says_why_in_a_sentence(any_server: Server, channel
         message = refused.json["error"]["message"]
         assert message[0].isupper()
         assert message.endswith(".")
+
+
+async def test_credentials_end_with_the_connection(every_server: Server, channel: str) -> None:
+    async with connect(every_server, channels=room(channel)) as client:
+        await client.subscribe(channel)
+        assert (await client.call("listMessages", {"channel": channel})).status == 200
+        await client.socket.close()
+
+        async def ended() -> bool:
+            return (await client.call("listMessages", {"channel": channel})).status == 401
+
+        await eventually(ended)
+        for operation in OPERATIONS:
+            refused = await client.call(operation, {"channel": channel, "event": "chat"})
+            assert refused.refusal == (401, "INVALID_CONNECTION")
+
+
+async def test_the_credentials_of_one_connection_are_no_others(
+    any_server: Server, channel: str
+) -> None:
+    async with (
+        connect(any_server, channels=room(channel)) as one,
+        connect(any_server, channels=room(channel)) as two,
+    ):
+        await one.subscribe(channel)
+        await two.subscribe(channel)
+        body = {"channel": channel}
+        for id, secret in ((one.id, two.secret), ("unknown", one.secret), (one.id, "\u00e9\0")):
+            answered = await one.call("listMessages", body, id=id, secret=secret)
+            assert answered.refusal == (401, "INVALID_CONNECTION")
+        assert (await one.call("listMessages", body)).status == 200

@@ -221,3 +221,32 @@ async def test_a_longer_token_is_refused(server: Server) -> None:
     with pytest.raises(Refused) as refused:
         await open_client(server, token_of(server, 64 * KIB + 1))
     assert refused.value.status == 401
+
+
+NOT_JSON = {
+    "NaN": "NaN",
+    "Infinity": "-Infinity",
+    "lone surrogate": '"\\ud83d"',
+    "lone surrogate in a name": '{"\\udc4d":1}',
+    "NUL": '"a\\u0000b"',
+    "NUL in a name": '{"\\u0000":1}',
+    "control character": '"a\x01b"',
+    "trailing comma": "[1,]",
+    "leading zero": "01",
+}
+
+
+@pytest.mark.parametrize("data", NOT_JSON.values(), ids=NOT_JSON)
+async def test_what_is_not_json_is_refused_never_half_stored(
+    any_server: Server, channel: str, data: str
+) -> None:
+    async with connect(any_server, channels=room(channel, historyStart=0)) as client:
+        await client.subscribe(channel)
+        frame = f'{{"event":"chat","channel":"{channel}","data":{data}}}'
+        await client.send(frame)
+        refused = await client.receive("hotsock.error")
+        assert refused["error"]["code"] == "INVALID_MESSAGE"
+        assert (await client.call("publishMessage", frame)).refusal == (400, "INVALID_MESSAGE")
+        assert await client.history(channel) == []
+        await client.publish(channel, "still here")
+        await client.receive("chat")

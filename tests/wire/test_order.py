@@ -279,3 +279,17 @@ def answered(frame: Any) -> str:
     if "error" in frame:
         return str(frame["error"]["code"])
     return str(frame["data"]) if isinstance(frame.get("data"), int) else str(frame["event"])
+
+
+async def test_more_messages_than_may_wait_are_all_stored(
+    every_server: Server, channel: str
+) -> None:
+    messages = {"chat": {"publish": True, "store": 60, "echo": True}}
+    frame = {"event": "chat", "channel": channel}
+    async with connect(every_server, uid="jim", channels=room(channel, messages)) as jim:
+        await jim.subscribe(channel)
+        await jim.send(*({**frame, "data": number} for number in range(300)))
+        heard = [(await jim.receive("chat"))["data"] for _ in range(300)]
+        history = await jim.whole_history(channel)
+    assert heard == [*range(300)]
+    assert [each["data"] for each in history] == heard
