@@ -26,10 +26,9 @@ from standardwebhooks import Webhook as Signer
 
 from chat.models import BackendEvent
 from chat.protocol.errors import ProtocolError
-from chat.store.listeners import report_listeners
 from chat.store.operations import Operation
 from chat.store.reads import read
-from chat.store.reports import Report
+from chat.store.reports import Report, committed
 from chat.store.transaction import Transaction, marks
 from chat.store.writer import Writer
 
@@ -186,7 +185,7 @@ class Webhook:
         limits = httpx.Limits(max_connections=STREAMS, max_keepalive_connections=STREAMS)
         # Each request has one timeout for all of it; the library's are for each of its steps.
         client = httpx.AsyncClient(timeout=None, trust_env=False, limits=limits)  # noqa: S113
-        report_listeners.add(self._on_reports)
+        committed.connect(self._on_reports)
         try:
             async with client as http, asyncio.TaskGroup() as tasks:
                 while True:
@@ -196,11 +195,11 @@ class Webhook:
                         tasks.create_task(self._deliver(http, batch))
                     await self._pause()
         finally:
-            report_listeners.discard(self._on_reports)
+            committed.disconnect(self._on_reports)
 
     # --- whose turn it is -------------------------------------------------------------------
 
-    def _on_reports(self, reports: Sequence[Report]) -> None:
+    def _on_reports(self, reports: Sequence[Report], **kwargs: object) -> None:
         """In the thread that committed them."""
         streams = {report.stream for report in reports}
         self._loop.call_soon_threadsafe(self._add_candidates, *streams)

@@ -19,8 +19,7 @@ from chat.conf import settings
 from chat.protocol import ids
 from chat.protocol.events import Template
 from chat.protocol.presence import Roster
-from chat.store.listeners import listening
-from chat.store.reports import Report, Time
+from chat.store.reports import Report, Time, listening
 
 PROTOCOL_VERSION: Final = "1.13.0"
 
@@ -165,11 +164,6 @@ class Transaction:
             return self.select(f"{sql} RETURNING {columns}", parameters)
         self.execute(sql, parameters)
         return []
-
-    def begin(self, channels: Iterable[str]) -> None:
-        """Starts the transaction and locks these channels."""
-        self.execute("BEGIN" if self.postgresql else "BEGIN IMMEDIATE")
-        self.lock(channels, restart=self.postgresql)
 
     def lock(self, channels: Iterable[str], *, restart: bool = False) -> None:
         """Locks the rows of these channels, and creates those that are new. With `restart` no lock

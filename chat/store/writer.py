@@ -27,8 +27,8 @@ from chat.store.databases import (
     StatementTimeout,
     limit_statements,
 )
-from chat.store.listeners import notify, notify_scheduled
 from chat.store.operations import Operation, load_all
+from chat.store.reports import Report, committed, scheduled
 from chat.store.transaction import Cursor, Transaction, driver_cursor
 
 log = logging.getLogger("chat.writer")
@@ -198,9 +198,10 @@ def commit(
             outcomes += [DatabaseUnavailable()] if unavailable else commit([operation], on_outage)
         return outcomes
     if transaction.reports:
-        notify(transaction.reports)
+        committed.send_robust(sender=Report, reports=transaction.reports)
     if transaction.due is not None:
-        notify_scheduled((transaction.due - transaction.now).total_seconds())
+        seconds = (transaction.due - transaction.now).total_seconds()
+        scheduled.send_robust(sender=Transaction, seconds=seconds)
     return outcomes
 
 
@@ -231,7 +232,8 @@ def _begin(names: set[str], *, reconnect: bool = True) -> Transaction:
     """A transaction with these channels locked. A connection that was lost is replaced once."""
     transaction = Transaction(_cursor())
     try:
-        transaction.begin(names)
+        transaction.execute("BEGIN" if transaction.postgresql else "BEGIN IMMEDIATE")
+        transaction.lock(names, restart=transaction.postgresql)
         return transaction
     except Exception as error:
         _roll_back()
@@ -328,7 +330,7 @@ def write[Result](
                 result = operation.perform(adopted)
                 adopted.flush()
             if adopted.reports:
-                on_commit(partial(notify, adopted.reports))
+                on_commit(partial(committed.send_robust, Report, reports=adopted.reports))
             on_commit(partial(announce, operation))
     except Error as error:
         if not connection.in_atomic_block:
