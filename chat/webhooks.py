@@ -40,7 +40,7 @@ TIMEOUT_SECONDS: Final = 10
 MARGIN_SECONDS: Final = 4
 POLL_SECONDS: Final = 1.0
 BACKLOG_SECONDS: Final = 0.05  # to the next look, where the last one did not find all
-ANSWER_BYTES: Final = 64 * 1024  # that are read of an answer, so that its connection can be kept
+ANSWER_BYTES: Final = 64 * 1024  # that are read of an answer
 AGENT: Final = "chat-webhook"
 CLAIM_SECONDS: Final = 20
 BATCH: Final = 20  # events in a claim
@@ -75,9 +75,6 @@ RELEASE: Final = (
     "UPDATE chat_backendevent SET next_attempt_at = ? WHERE id = (SELECT id FROM chat_backendevent"
     " WHERE stream = ? AND next_attempt_at IS NOT NULL ORDER BY id LIMIT 1)"
 )
-
-
-# --- the queue ----------------------------------------------------------------------------------
 
 
 class QueuedEvent(NamedTuple):
@@ -163,9 +160,6 @@ def retry_seconds(failed: int) -> float:
     return wait * random.uniform(0.75, 1.25)  # noqa: S311  # spreads load, hides nothing
 
 
-# --- the sender -------------------------------------------------------------------------------
-
-
 class Webhook:
     """`secret` is a `whsec_…`."""
 
@@ -196,8 +190,6 @@ class Webhook:
                     await self._pause()
         finally:
             committed.disconnect(self._on_reports)
-
-    # --- whose turn it is -------------------------------------------------------------------
 
     def _on_reports(self, reports: Sequence[Report], **kwargs: object) -> None:
         """In the thread that committed them."""
@@ -241,8 +233,6 @@ class Webhook:
             left = self._poll_at - time.monotonic() if room else POLL_SECONDS
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), max(left, 0))
-
-    # --- delivering -------------------------------------------------------------------------
 
     async def _deliver(self, http: httpx.AsyncClient, batch: Batch) -> None:
         """Sends a batch until one fails, or the next one's answer might come after its claim."""
@@ -290,7 +280,8 @@ class Webhook:
                 asyncio.timeout(TIMEOUT_SECONDS),
                 http.stream("POST", self._url, content=event.body, headers=headers) as response,
             ):
-                await _read_some(response)
+                # Where that is all of it, its connection is kept for the next one.
+                await anext(response.aiter_raw(ANSWER_BYTES), None)
         except TimeoutError:
             return f"no answer within {TIMEOUT_SECONDS} s"
         except httpx.HTTPError as error:
@@ -299,12 +290,3 @@ class Webhook:
             log.exception("An event could not be sent")
             return "it could not be sent; the server's log says why"
         return None if response.is_success else f"HTTP {response.status_code}"
-
-
-async def _read_some(response: httpx.Response) -> None:
-    """Its connection is kept for the next one where all of the answer was read."""
-    read = 0
-    async for part in response.aiter_raw():
-        read += len(part)
-        if read > ANSWER_BYTES:
-            return

@@ -83,7 +83,7 @@ async def run_due(writer: Writer) -> float:
     Raises SERVICE_UNAVAILABLE where the database did not take all of them.
     """
     soon = await read(_due_soon)
-    runs = [writer.submit(RunSchedule(id, channel)) for id, channel, left in soon if left <= 0]
+    runs = [writer.submit(RunSchedule(channel, id)) for id, channel, left in soon if left <= 0]
     await asyncio.gather(*runs)
     if len(runs) == MAX_BATCH:
         return 0.0

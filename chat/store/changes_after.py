@@ -10,7 +10,6 @@ from chat.fanout.announcements import Change
 from chat.models import Channel, Member, Message, Reaction, StorageEntry
 from chat.protocol import events, ids
 from chat.protocol.presence import members_json
-from chat.store.reads import read
 from tokens.names import is_presence
 
 ACTIONS = {False: "add", True: "remove"}
@@ -18,13 +17,8 @@ MAX_READ: Final = 1000  # changes at once: memory stays bounded, however long th
 MAX_MEMBER_BYTES: Final = 256 * 1024  # of member events at once, each with the whole list
 
 
-async def read_changes(channel: str, after: int) -> tuple[list[Change], int]:
-    """The changes with a greater number, in order, and the number up to which none is missing.
-    Raises SERVICE_UNAVAILABLE."""
-    return await read(changes_after, channel, after)
-
-
 def changes_after(channel: str, after: int) -> tuple[list[Change], int]:
+    """The changes with a greater number, in order, and the number up to which none is missing."""
     head = Channel.objects.filter(name=channel).first()
     if head is None or head.number <= after:
         return [], head.number if head else after
@@ -43,7 +37,7 @@ def changes_after(channel: str, after: int) -> tuple[list[Change], int]:
             for row in Reaction.objects.filter(**between)
         ),
         *(
-            (row.number, entry_event(channel, row), row.key)
+            (row.number, events.storage_updated(channel, row.key, *row.shown), row.key)
             for row in StorageEntry.objects.filter(**between)
         ),
         *(_member_events(channel, id, after, known) if is_presence(channel) else ()),
@@ -69,10 +63,6 @@ def _messages(head: Channel, after: int) -> QuerySet[Message]:
 def message_event(channel: str, row: Message) -> events.Event:
     meta = None if row.by_server else events.meta(row.uid, row.umd)
     return events.message(row.id, row.event, channel, row.data.encode(), meta)
-
-
-def entry_event(channel: str, row: StorageEntry) -> events.Event:
-    return events.storage_updated(channel, row.key, *row.shown)
 
 
 def _reaction_event(channel: str, row: Reaction) -> events.Event:

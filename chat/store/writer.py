@@ -47,9 +47,6 @@ OnOutage = Callable[[], bool]
 """Called again and again while the outcome of a COMMIT is unknown; False: give up."""
 
 
-# --- the queue ----------------------------------------------------------------------------------
-
-
 class Writer:
     """A queue, and the thread that commits what is in it.
 

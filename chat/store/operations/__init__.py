@@ -50,8 +50,7 @@ class ChannelOperation[Result](Operation[Result]):
     @property
     def change(self) -> Change | None:
         """What it has changed, None where that is nothing."""
-        change = self.announced[0] if self.announced else None
-        return change if isinstance(change, Change) else None
+        return next((each for each in self.announced if isinstance(each, Change)), None)
 
 
 def load_all(transaction: Transaction, operations: Iterable[Operation[object]]) -> None:

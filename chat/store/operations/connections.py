@@ -116,9 +116,6 @@ class SubscriberOperation[Result](Operation[Result]):
             rosters[channel].add_subscriber(connection, uid)
 
 
-# --- connections --------------------------------------------------------------------------------
-
-
 @dataclass(slots=True)
 class OpenConnection(Operation[datetime]):
     """Registers a connection and gives the moment at which it ends at the latest."""
@@ -184,9 +181,6 @@ def _report_connection(
         "userAgent": row.user_agent,
     }
     transaction.report(type, "connection", row.id, data)
-
-
-# --- subscriptions ------------------------------------------------------------------------------
 
 
 @dataclass(slots=True)
@@ -291,9 +285,6 @@ def _report_subscription(transaction: Transaction, row: SubscriptionRow, step: i
         transaction.report("hotsock.channelUpdated", "channel", channel, count)
 
 
-# --- members of presence channels ---------------------------------------------------------------
-
-
 def _update_member(
     transaction: Transaction, channel: str, connection_id: str, umd: str
 ) -> list[Change]:
@@ -330,9 +321,6 @@ def _change_member(
     transaction.report(kind, "channelMember", channel, data)
     event = events.member(kind, channel, member.json, members)
     return [Change(channel, previous, number, event, origin, kind == events.MEMBER_UPDATED)]
-
-
-# --- metadata -----------------------------------------------------------------------------------
 
 
 @dataclass(slots=True)
