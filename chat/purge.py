@@ -80,13 +80,11 @@ class Database:
     def execute(self, sql: str, *parameters: Parameter) -> int:
         """Returns the number of rows that the statement changed."""
         self._cursor.execute(sql, parameters)
-        changed: int = self._cursor.rowcount
-        return changed
+        return int(self._cursor.rowcount)
 
     def select(self, sql: str, *parameters: Parameter) -> list[tuple[Any, ...]]:
         self.execute(sql, *parameters)
-        rows: list[tuple[Any, ...]] = self._cursor.fetchall()
-        return rows
+        return list(self._cursor.fetchall())
 
     def count(self, sql: str, *parameters: Parameter) -> int:
         return int(self.select(sql, *parameters)[0][0])

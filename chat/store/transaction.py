@@ -91,7 +91,6 @@ NEW_CHANNEL: Final = (
     "INSERT INTO chat_channel (name, number, last_message_id, changed_at)"
     " VALUES (?, 0, '', CURRENT_TIMESTAMP) ON CONFLICT (name) DO NOTHING"
 )
-DELETE_CHANNEL: Final = "DELETE FROM chat_channel WHERE id = ?"
 MOVE_CHANNEL: Final = (
     "UPDATE chat_channel SET number = ?, last_message_id = ?, changed_at = ? WHERE id = ?"
 )
@@ -245,11 +244,6 @@ class Transaction:
         if found:
             self.rows[table] = [row for row in rows if row[:size] != beginning]
         return cast("list[R]", found)
-
-    def keep_channels(self, names: Iterable[str]) -> None:
-        """Of the channels that this transaction has created, only these stay."""
-        for name in self.created.difference(names):
-            self.execute(DELETE_CHANNEL, (self.heads[name].id,))
 
     def report(
         self,

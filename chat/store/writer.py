@@ -38,6 +38,7 @@ POLL_SECONDS: Final = 0.25  # between two looks for commits of other processes, 
 INTEGRITY: Final = (sqlite3.IntegrityError, psycopg.IntegrityError)
 STATUS_POLL_SECONDS: Final = 0.05
 UNDECIDED_SECONDS: Final = 20.0  # idle_in_transaction_session_timeout ends it long before
+DELETE_CHANNEL: Final = "DELETE FROM chat_channel WHERE id = ?"
 STATUS: Final = "SELECT pg_xact_status(%s::xid8)"
 STORED: Final = "SELECT count(*) FROM chat_message WHERE id = ANY(%s)"
 
@@ -251,7 +252,8 @@ def _apply(transaction: Transaction, operations: Sequence[Operation[object]]) ->
     if transaction.created:
         done = zip(operations, outcomes, strict=True)
         used = [each.locks() for each, outcome in done if not isinstance(outcome, ProtocolError)]
-        transaction.keep_channels(set[str]().union(*used))
+        for name in transaction.created.difference(*used):
+            transaction.execute(DELETE_CHANNEL, [transaction.heads[name].id])
     transaction.flush()
     return outcomes
 

@@ -42,6 +42,7 @@ USE_ONCE: Final = (
 COLUMNS: Final = ", ".join(ConnectionRow._fields)
 CONNECTION: Final = f"SELECT {COLUMNS} FROM chat_connection WHERE id = ?"  # noqa: S608
 END_CONNECTION: Final = "DELETE FROM chat_connection WHERE id = ?"
+ENDED: Final = "The connection has ended."
 HELD: Final = "SELECT id, node_id FROM chat_connection WHERE id IN ({})"
 UPDATE_CONNECTION: Final = "UPDATE chat_connection SET umd = ? WHERE id = ?"
 OF_CHANNEL: Final = "channel_id = (SELECT id FROM chat_channel WHERE name = ?)"
@@ -369,7 +370,7 @@ class UpdateUmd(SubscriberOperation[None]):
             transaction.select(CONNECTION, [self.connection_id]) if transaction.reporting else []
         )
         if not transaction.execute(UPDATE_CONNECTION, (self.umd, self.connection_id)).rowcount:
-            raise _connection_ended()
+            raise ProtocolError(ErrorCode.INVALID_CONNECTION, ENDED)
         for row in map(ConnectionRow._make, before):
             if not same_value(row.umd.encode(), self.umd.encode()):
                 now = row._replace(umd=self.umd)
@@ -386,9 +387,5 @@ class ReadAgain(Operation[tuple[str, list[tuple[str, str]]]]):
     def apply(self, transaction: Transaction) -> tuple[str, list[tuple[str, str]]]:
         own: list[tuple[str]] = transaction.select(READ_STALE, [False, self.connection_id])
         if not own:
-            raise _connection_ended()
+            raise ProtocolError(ErrorCode.INVALID_CONNECTION, ENDED)
         return own[0][0], transaction.select(READ_SUBSCRIBED, [self.connection_id])
-
-
-def _connection_ended() -> ProtocolError:
-    return ProtocolError(ErrorCode.INVALID_CONNECTION, "The connection has ended.")
