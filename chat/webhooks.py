@@ -3,10 +3,8 @@ least once (protocol.md section 16).
 
 They wait as rows. The events of a stream are delivered by one process at a time, the oldest first:
 moving the due time of the oldest one ahead claims its whole stream until then. A parked event has
-no due time, and holds up nothing.
-
-One sender in every process. It is notified at once of what its own process wrote, and looks each
-second for what others left and what is to be retried.
+no due time, and holds up nothing. The sender of each process is notified at once of what its own
+process wrote, and looks each second for what others left and what is to be retried.
 """
 
 import asyncio
@@ -41,7 +39,6 @@ MARGIN_SECONDS: Final = 4
 POLL_SECONDS: Final = 1.0
 BACKLOG_SECONDS: Final = 0.05  # to the next look, where the last one did not find all
 ANSWER_BYTES: Final = 64 * 1024  # that are read of an answer
-AGENT: Final = "chat-webhook"
 CLAIM_SECONDS: Final = 20
 BATCH: Final = 20  # events in a claim
 MAX_DUE: Final = 500  # events looked at to find the streams that have one due
@@ -270,7 +267,7 @@ class Webhook:
         now = datetime.now(UTC)
         headers = {
             "content-type": "application/json",
-            "user-agent": AGENT,
+            "user-agent": "chat-webhook",
             "webhook-id": event.webhook_id,
             "webhook-timestamp": str(int(now.timestamp())),
             "webhook-signature": self._signer.sign(event.webhook_id, now, event.body),

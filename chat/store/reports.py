@@ -90,9 +90,6 @@ def new_id() -> str:
     return ids.new_id(int(time.time() * 1000))
 
 
-# --- who is notified ----------------------------------------------------------------------------
-
-
 def listening() -> bool:
     """Whether anybody wants backend events; if not, none is encoded or written."""
     return bool(settings.WEBHOOK_URL or backend_event.receivers)

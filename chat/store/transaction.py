@@ -148,8 +148,6 @@ class Transaction:
         self._afters: dict[float, Time] = {}  # seconds -> moment
         self._templates: dict[tuple[str, str], Template] = {}
 
-    # --- reading ----------------------------------------------------------------------------
-
     def execute(self, sql: str, parameters: Sequence[object] = ()) -> Cursor:
         return self.cursor.execute(self._sql(sql), parameters)
 
@@ -201,8 +199,6 @@ class Transaction:
         else:
             self.now = datetime.now(UTC)  # SQLite's clock is its process's
         self.ms = int(self.now.timestamp() * 1000)
-
-    # --- collecting -------------------------------------------------------------------------
 
     def moment(self, moment: datetime) -> Time:
         """A time as the driver takes it."""
@@ -265,8 +261,6 @@ class Transaction:
             now = self.moment(self.now)
             row = (report.id, stream, type, report.body.decode(), now, now, 0, "")
             self.add("backendevent", row)
-
-    # --- writing ----------------------------------------------------------------------------
 
     def flush(self) -> None:
         """Writes all that was collected."""
