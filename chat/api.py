@@ -126,9 +126,8 @@ async def areact(
 @async_unsafe(HOLDS_UP)
 def cancel_schedule(schedule_arn: str) -> bool:
     """Whether there was such a schedule, which will not be done now."""
-    if not decoders.MESSAGE_ID.fullmatch(schedule_arn):
-        return False
-    return _write(CancelSchedule(schedule_arn))
+    known_form = decoders.MESSAGE_ID.fullmatch(schedule_arn) is not None
+    return known_form and _write(CancelSchedule(schedule_arn))
 
 
 async def acancel_schedule(schedule_arn: str) -> bool:

@@ -30,8 +30,8 @@ from chat.protocol.rate import Rate
 from chat.protocol.session import Route
 from chat.runtime.connection import LiveConnection
 from chat.runtime.node import Node
-from chat.store.listeners import listening
 from chat.store.operations.messages import PublishMessage
+from chat.store.reports import listening
 
 log = logging.getLogger("chat.connection")
 

@@ -24,7 +24,7 @@ from chat.protocol.errors import CloseCode, ProtocolError
 from chat.runtime.connection import BAR, Connections
 from chat.runtime.metadata import READ_AGAIN, Metadata
 from chat.runtime.recurring import check_heads, repeat, report_expiries, run_schedules
-from chat.store.changes_after import read_changes
+from chat.store.changes_after import changes_after
 from chat.store.reads import close_pool, read
 from chat.store.writer import Writer
 
@@ -44,7 +44,7 @@ class Node:
         self.loop = asyncio.get_running_loop()
         self.draining = False  # lets nobody in any more
         self._broker = _broker(self.id)
-        self.hub = Hub(read_changes, self._broker)
+        self.hub = Hub(lambda *gap: read(changes_after, *gap), self._broker)
         self._check_heads = asyncio.Event()  # something may have been committed elsewhere
         self.writer = Writer(self.loop, self.hub.announce, self._check_heads.set)
         self.flusher = Flusher(self.loop)

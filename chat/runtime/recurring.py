@@ -15,10 +15,10 @@ from django.db.models.functions import Now
 from chat.fanout.hub import BrokerStatus, Hub
 from chat.models import Channel, Schedule, StorageEntry
 from chat.protocol.errors import ProtocolError
-from chat.store.listeners import listening, schedule_listeners
 from chat.store.operations.schedules import RunSchedule
 from chat.store.operations.storage import ReportExpiries
 from chat.store.reads import read
+from chat.store.reports import listening, scheduled
 from chat.store.writer import MAX_BATCH, Writer
 
 log = logging.getLogger("chat.recurring")
@@ -92,17 +92,17 @@ async def run_schedules(writer: Writer) -> None:
     """
     sooner, loop = asyncio.Event(), asyncio.get_running_loop()
 
-    def wake(seconds: float) -> None:
+    def wake(seconds: float, **kwargs: object) -> None:
         """In the thread that committed something that is due then."""
         if seconds < 2 * LOOK_SECONDS:  # else a look finds it before, even one that takes long
             with contextlib.suppress(RuntimeError):  # this loop has ended meanwhile
                 loop.call_soon_threadsafe(loop.call_later, seconds, sooner.set)
 
-    schedule_listeners.add(wake)
+    scheduled.connect(wake)
     try:
         await repeat("Running schedules", partial(run_due, writer), sooner=sooner)
     finally:
-        schedule_listeners.discard(wake)
+        scheduled.disconnect(wake)
 
 
 async def run_due(writer: Writer) -> float:
@@ -116,7 +116,7 @@ async def run_due(writer: Writer) -> float:
     found = ordered.values_list("id", "channel__name", "due_at", "now")[:MAX_BATCH]
     rows = await read(list, found)
     soon = [(id, channel, (at - now).total_seconds()) for id, channel, at, now in rows]
-    runs = [writer.submit(RunSchedule(id, channel)) for id, channel, left in soon if left <= 0]
+    runs = [writer.submit(RunSchedule(channel, id)) for id, channel, left in soon if left <= 0]
     await asyncio.gather(*runs)
     if len(runs) == MAX_BATCH:
         return 0.0

@@ -19,8 +19,7 @@ from chat.conf import settings
 from chat.protocol import ids
 from chat.protocol.events import Template
 from chat.protocol.presence import Roster
-from chat.store.listeners import listening
-from chat.store.reports import Report, Time
+from chat.store.reports import Report, Time, listening
 
 PROTOCOL_VERSION: Final = "1.13.0"
 
@@ -92,7 +91,6 @@ NEW_CHANNEL: Final = (
     "INSERT INTO chat_channel (name, number, last_message_id, changed_at)"
     " VALUES (?, 0, '', CURRENT_TIMESTAMP) ON CONFLICT (name) DO NOTHING"
 )
-DELETE_CHANNEL: Final = "DELETE FROM chat_channel WHERE id = ?"
 MOVE_CHANNEL: Final = (
     "UPDATE chat_channel SET number = ?, last_message_id = ?, changed_at = ? WHERE id = ?"
 )
@@ -150,8 +148,6 @@ class Transaction:
         self._afters: dict[float, Time] = {}  # seconds -> moment
         self._templates: dict[tuple[str, str], Template] = {}
 
-    # --- reading ----------------------------------------------------------------------------
-
     def execute(self, sql: str, parameters: Sequence[object] = ()) -> Cursor:
         return self.cursor.execute(self._sql(sql), parameters)
 
@@ -165,11 +161,6 @@ class Transaction:
             return self.select(f"{sql} RETURNING {columns}", parameters)
         self.execute(sql, parameters)
         return []
-
-    def begin(self, channels: Iterable[str]) -> None:
-        """Starts the transaction and locks these channels."""
-        self.execute("BEGIN" if self.postgresql else "BEGIN IMMEDIATE")
-        self.lock(channels, restart=self.postgresql)
 
     def lock(self, channels: Iterable[str], *, restart: bool = False) -> None:
         """Locks the rows of these channels, and creates those that are new. With `restart` no lock
@@ -208,8 +199,6 @@ class Transaction:
         else:
             self.now = datetime.now(UTC)  # SQLite's clock is its process's
         self.ms = int(self.now.timestamp() * 1000)
-
-    # --- collecting -------------------------------------------------------------------------
 
     def moment(self, moment: datetime) -> Time:
         """A time as the driver takes it."""
@@ -252,11 +241,6 @@ class Transaction:
             self.rows[table] = [row for row in rows if row[:size] != beginning]
         return cast("list[R]", found)
 
-    def keep_channels(self, names: Iterable[str]) -> None:
-        """Of the channels that this transaction has created, only these stay."""
-        for name in self.created.difference(names):
-            self.execute(DELETE_CHANNEL, (self.heads[name].id,))
-
     def report(
         self,
         type: str,
@@ -277,8 +261,6 @@ class Transaction:
             now = self.moment(self.now)
             row = (report.id, stream, type, report.body.decode(), now, now, 0, "")
             self.add("backendevent", row)
-
-    # --- writing ----------------------------------------------------------------------------
 
     def flush(self) -> None:
         """Writes all that was collected."""

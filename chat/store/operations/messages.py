@@ -18,6 +18,9 @@ from chat.store.transaction import Head, Transaction, marks
 # Different reactions of one uid to one message, removed ones too, since their marks stay: each
 # change reads them all, and a page of history is never cut short.
 MAX_REACTIONS: Final = 100
+TOO_MANY_REACTIONS: Final = (
+    f"{MAX_REACTIONS} different reactions of one uid to one message are the most."
+)
 
 NOBODY: Final = events.meta(None, "null")
 MESSAGES: Final = (
@@ -129,7 +132,9 @@ class SetReaction(ChannelOperation[None]):
         if transaction.reactions.get(key, False) is not removed:
             return
         if key not in transaction.reactions:
-            self._count(transaction)
+            if transaction.reacted[key[:2]] >= MAX_REACTIONS:
+                raise ProtocolError(ErrorCode.RATE_LIMITED, TOO_MANY_REACTIONS)
+            transaction.reacted[key[:2]] += 1
         transaction.reactions[key] = not removed
         previous, number = head.number, head.advance()
         row = (number, self.uid, self.umd, self.reaction, removed, transaction.after(0))
@@ -157,16 +162,6 @@ class SetReaction(ChannelOperation[None]):
         request |= reports.request(source)
         type = events.REACTION_EVENTS[self.action]
         transaction.report(type, "messageReaction", self.channel, data, request)
-
-    def _count(self, transaction: Transaction) -> None:
-        """One more of this uid's on this message; raises RATE_LIMITED."""
-        mine = (self.message_id, self.uid)
-        if transaction.reacted[mine] >= MAX_REACTIONS:
-            raise ProtocolError(
-                ErrorCode.RATE_LIMITED,
-                f"{MAX_REACTIONS} different reactions of one uid to one message are the most.",
-            )
-        transaction.reacted[mine] += 1
 
 
 def message_not_found() -> ProtocolError:
