@@ -24,10 +24,9 @@ from standardwebhooks import Webhook as Signer
 
 from chat.models import BackendEvent
 from chat.protocol.errors import ProtocolError
-from chat.store.operations import Operation
 from chat.store.reads import read
 from chat.store.reports import Report, committed
-from chat.store.transaction import Transaction, marks
+from chat.store.transaction import Operation, Transaction, marks
 from chat.store.writer import Writer
 
 log = logging.getLogger("chat.webhook")

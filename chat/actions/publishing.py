@@ -20,12 +20,12 @@ from chat.protocol.decoders import MESSAGE_ID
 from chat.protocol.errors import ProtocolError
 from chat.protocol.publication import Publication, Receipt, Source
 from chat.protocol.session import Route, Session
-from chat.store.operations import Operation
 from chat.store.operations.deduplication import PublishOnce
 from chat.store.operations.messages import PublishMessage, SetReaction
 from chat.store.operations.schedules import AddSchedule, CancelSchedule
 from chat.store.operations.storage import SetStorage
 from chat.store.reports import listening
+from chat.store.transaction import Operation
 from chat.store.writer import Writer
 
 log = logging.getLogger("chat.publishing")

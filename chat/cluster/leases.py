@@ -18,10 +18,9 @@ from chat.conf import settings
 from chat.fanout.member_throttle import MemberThrottle
 from chat.models import Connection, Node
 from chat.protocol.errors import ProtocolError
-from chat.store.operations import Operation
 from chat.store.operations.connections import CloseConnection
 from chat.store.reads import read
-from chat.store.transaction import Transaction, marks
+from chat.store.transaction import Operation, Transaction, marks
 from chat.store.writer import Writer
 from tokens.names import PRESENCE_PREFIX, is_presence
 

@@ -1,21 +1,23 @@
 """One batch of changes in one database transaction: heads are read under lock, rows are written in
-sets. Knows tables; decides nothing about chat.
+sets. And what an operation is, which makes such changes. Decides nothing about chat.
 
 Plain SQL on the driver's own cursor: Django's keeps every query under DEBUG, and one ORM save a
 message is 20 to 50 times slower.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence, Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Final, Protocol, cast
+from functools import cached_property
+from typing import Any, Final, Protocol, cast
 
 import psycopg
 from django.db import connection
 from msgspec import json
 
 from chat.conf import settings
+from chat.fanout.announcements import Announcement, Change
 from chat.protocol import ids
 from chat.protocol.events import Template
 from chat.protocol.presence import Roster
@@ -133,7 +135,6 @@ class Transaction:
         self.names: dict[int, str] = {}  # of these channels, by row
         self.created: set[str] = set()  # channels that were not there before
         self.rows: dict[str, list[Row]] = {}  # to be inserted, by key of INSERTS
-        self.reporting = listening()
         self.reports: list[Report] = []
         self.due: datetime | None = None  # when the first thing that this schedules is due
         # What operations have read, and what those before them in the batch have changed.
@@ -147,6 +148,11 @@ class Transaction:
         self.counts: dict[str, int] = {}  # channel -> subscriptions
         self._afters: dict[float, Time] = {}  # seconds -> moment
         self._templates: dict[tuple[str, str], Template] = {}
+
+    @cached_property
+    def reporting(self) -> bool:
+        """Whether anybody wants backend events."""
+        return listening()
 
     def execute(self, sql: str, parameters: Sequence[object] = ()) -> Cursor:
         return self.cursor.execute(self._sql(sql), parameters)
@@ -294,3 +300,59 @@ class Transaction:
 
     def _sql(self, sql: str) -> str:
         return sql.replace("?", "%s") if self.postgresql else sql
+
+
+# --- what runs in a transaction -----------------------------------------------------------------
+# In the writer's thread. A refusal found here (a message gone, a token used before) is raised as
+# ProtocolError before anything is added: it is that operation's outcome, and its batch goes on.
+
+
+@dataclass(slots=True)
+class Operation[Result]:
+    """One write. `apply` gives its result, which the caller gets once the batch is committed;
+    `announced` is what subscribers get then, in this order."""
+
+    announced: Sequence[Announcement] = field(default=(), init=False, repr=False, compare=False)
+
+    def locks(self) -> tuple[str, ...]:
+        """The names of the channels whose rows must be locked, and created where missing."""
+        return ()
+
+    @classmethod
+    def load(cls, transaction: Transaction, operations: Sequence[Any]) -> None:
+        """Reads what `apply` needs to know, for all `operations`, which are of this class."""
+
+    def apply(self, transaction: Transaction) -> Result:
+        """Adds its rows, and sets `announced` where it changes what subscribers see."""
+        raise NotImplementedError
+
+    def perform(self, transaction: Transaction) -> Result:
+        """Applies it, maybe again: a batch that fails is retried."""
+        self.announced = ()
+        return self.apply(transaction)
+
+
+@dataclass(slots=True)
+class ChannelOperation[Result](Operation[Result]):
+    """A write to one channel, which changes it once at most."""
+
+    channel: str
+
+    def locks(self) -> tuple[str, ...]:
+        return (self.channel,)
+
+    @property
+    def change(self) -> Change | None:
+        """What it has changed, None where that is nothing."""
+        change = self.announced[0] if self.announced else None
+        return change if isinstance(change, Change) else None
+
+
+def load_all(transaction: Transaction, operations: Iterable[Operation[object]]) -> None:
+    """Each kind reads what its operations need: always in the same order of kinds, so that no two
+    processes wait for each other."""
+    kinds: dict[type[Operation[object]], list[Operation[object]]] = defaultdict(list)
+    for operation in operations:
+        kinds[type(operation)].append(operation)
+    for kind in sorted(kinds, key=lambda kind: kind.__name__):
+        kind.load(transaction, kinds[kind])

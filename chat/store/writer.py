@@ -27,9 +27,8 @@ from chat.store.databases import (
     StatementTimeout,
     limit_statements,
 )
-from chat.store.operations import Operation, load_all
 from chat.store.reports import Report, committed, scheduled
-from chat.store.transaction import Cursor, Transaction, driver_cursor
+from chat.store.transaction import Cursor, Operation, Transaction, driver_cursor, load_all
 
 log = logging.getLogger("chat.writer")
 

@@ -7,9 +7,9 @@ from typing import Any
 from chat.cluster.leases import RegisterNode
 from chat.protocol import events
 from chat.protocol.publication import Source
-from chat.store.operations import Operation
 from chat.store.operations.connections import OpenConnection, SingleUse, Subscribe
 from chat.store.operations.messages import PublishMessage, SetReaction
+from chat.store.transaction import Operation
 from chat.store.writer import commit
 
 META = events.meta("jim", "null")

@@ -16,9 +16,8 @@ from chat.protocol import events, ids
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.jsontext import same_value
 from chat.protocol.presence import Present, Roster
-from chat.store.operations import Operation
 from chat.store.reports import Time, instant, listening
-from chat.store.transaction import Transaction, marks
+from chat.store.transaction import Operation, Transaction, marks
 from tokens.names import is_presence
 
 

@@ -9,8 +9,7 @@ from typing import Final, Self
 from msgspec import json, structs
 
 from chat.protocol.publication import Receipt
-from chat.store.operations import Operation, load_all
-from chat.store.transaction import Transaction, marks
+from chat.store.transaction import Operation, Transaction, load_all, marks
 
 REMEMBERED_SECONDS: Final = 300
 ANSWERS: Final = (

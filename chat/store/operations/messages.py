@@ -11,9 +11,8 @@ from chat.protocol import events, ids
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.publication import FOR_EVER, Source
 from chat.store import reports
-from chat.store.operations import ChannelOperation
 from chat.store.reports import Time
-from chat.store.transaction import Head, Transaction, marks
+from chat.store.transaction import ChannelOperation, Head, Transaction, marks
 
 # Different reactions of one uid to one message, removed ones too, since their marks stay: each
 # change reads them all, and a page of history is never cut short.
@@ -56,7 +55,7 @@ class PublishMessage(ChannelOperation[str]):
             id = self._store(transaction, head)
         else:
             id = self.id or self.announce(transaction.ms, head.number)
-        if transaction.reporting and self.source is not None:
+        if self.source is not None and transaction.reporting:
             self._report(transaction, id, self.source)
         return id
 
@@ -145,7 +144,7 @@ class SetReaction(ChannelOperation[None]):
         )
         change = Change(self.channel, previous, number, event, self.origin, self.echo)
         self.announced = (change,)
-        if transaction.reporting and self.source is not None:
+        if self.source is not None and transaction.reporting:
             self._report(transaction, id, expires, self.source)
 
     def _report(

@@ -11,10 +11,9 @@ import msgspec
 
 from chat.protocol import ids, schedule
 from chat.protocol.publication import Source
-from chat.store.operations import ChannelOperation, Operation, load_all
 from chat.store.operations.messages import PublishMessage
 from chat.store.operations.storage import SetStorage
-from chat.store.transaction import Transaction, marks
+from chat.store.transaction import ChannelOperation, Operation, Transaction, load_all, marks
 
 Work = PublishMessage | SetStorage
 KINDS: Final[dict[str, type[Work]]] = {"message": PublishMessage, "storage": SetStorage}
