@@ -21,16 +21,11 @@ from http.client import responses
 from typing import ClassVar, Final, cast
 from urllib.parse import unquote
 
-from asgiref.typing import (
-    ASGIReceiveEvent,
-    ASGISendEvent,
-    WebSocketAcceptEvent,
-    WebSocketScope,
-)
+from asgiref.typing import ASGIReceiveEvent, ASGISendEvent, WebSocketAcceptEvent, WebSocketScope
 from uvicorn import Config
 from uvicorn.protocols.utils import ClientDisconnected, get_local_addr, get_remote_addr, is_ssl
 from uvicorn.server import ServerState
-from websockets.frames import CloseCode
+from websockets.frames import Close, CloseCode, Opcode
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
@@ -46,7 +41,7 @@ CLOSE_SECONDS: Final = 2
 FLUSH_SECONDS: Final = 5
 """How long a client may take to read what is left for it, once its connection has ended."""
 NO_LINGER: Final = struct.pack("ii", 1, 0)
-PING_FRAME: Final = frame(frames.PING, b"")
+PING_FRAME: Final = frame(Opcode.PING, b"")
 END_OF_HEAD: Final = b"\r\n\r\n"
 
 Header = tuple[bytes, bytes]
@@ -199,9 +194,10 @@ class WebSocket(asyncio.Protocol):
             self._listener = self._receiver
 
     def _dispatch(self, event: frames.Event, receiver: Receiver | None) -> None:
-        if isinstance(event, frames.Close):
+        if isinstance(event, Close):
             if self._state is State.OPEN:
-                self._end(event.code, event.reason, frame(frames.CLOSE, event.payload))
+                payload = b"" if event.code == CloseCode.NO_STATUS_RCVD else event.serialize()
+                self._end(event.code, event.reason, frame(Opcode.CLOSE, payload))
             self._state = State.CLOSED
             self.transport.close()
         elif receiver is None:
@@ -210,10 +206,10 @@ class WebSocket(asyncio.Protocol):
             receiver.receive(event)
         elif isinstance(event, bytes):
             receiver.receive((event,))
-        elif isinstance(event, frames.Pong):
+        elif event.opcode is Opcode.PONG:
             self._unanswered = False
         else:
-            self.transport.write(frame(frames.PONG, event.payload))
+            self.transport.write(frame(Opcode.PONG, bytes(event.data)))
 
     def pause_frames(self) -> None:
         """Dispatch no more frames, and read no more, until `resume_frames`."""
@@ -231,7 +227,7 @@ class WebSocket(asyncio.Protocol):
 
     # --- out ------------------------------------------------------------------------------------
 
-    def send(self, opcode: int, payload: bytes) -> None:
+    def send(self, opcode: Opcode, payload: bytes) -> None:
         """Raises ClientDisconnected."""
         self._require(State.OPEN)
         self.transport.write(frame(opcode, payload))
@@ -463,9 +459,9 @@ class AsgiConnection:
         elif message["type"] == "websocket.send":
             data, text = message.get("bytes"), message.get("text")
             if data is None:
-                self.socket.send(frames.TEXT, (text or "").encode())
+                self.socket.send(Opcode.TEXT, (text or "").encode())
             else:
-                self.socket.send(frames.BINARY, data)
+                self.socket.send(Opcode.BINARY, data)
         elif message["type"] == "websocket.close":
             self.socket.send_close(message.get("code", 1000), message.get("reason") or "")
         else:
