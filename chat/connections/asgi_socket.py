@@ -63,8 +63,7 @@ class AsgiSocket:
     def write(self, data: bytes) -> None:
         self._unsent.extend(_texts(data))
         self._unsent_bytes += len(data)
-        if self._draining is None:
-            self._start()
+        self._start()
         if self._unsent_bytes > FULL_BYTES and not self._paused:
             self._paused = True
             self._send_queue.pause()
@@ -74,8 +73,7 @@ class AsgiSocket:
 
     def send_close(self, code: int, reason: str) -> None:
         self._close = {"type": "websocket.close", "code": code, "reason": reason}
-        if self._draining is None:
-            self._start()
+        self._start()
         if self._draining is not None:
             loop = asyncio.get_running_loop()
             self._giving_up = loop.call_later(MAX_STALL_SECONDS, self.abort)
@@ -98,8 +96,9 @@ class AsgiSocket:
 
     def _start(self) -> None:
         """Sends now, as far as the server takes it; a task remains only where it does not."""
-        task = asyncio.Task(self._drain(), loop=asyncio.get_running_loop(), eager_start=True)
-        self._draining = None if task.done() else task
+        if self._draining is None:
+            task = asyncio.Task(self._drain(), loop=asyncio.get_running_loop(), eager_start=True)
+            self._draining = None if task.done() else task
 
     async def _drain(self) -> None:
         try:

@@ -27,11 +27,12 @@ STATUS = {ErrorCode.SERVICE_UNAVAILABLE: 503, ErrorCode.RATE_LIMITED: 429}  # ot
 
 @dataclass(eq=False)
 class Refusal(Exception):
-    """The handshake is refused with this HTTP status; the WebSocket is never accepted."""
+    """The handshake is refused, for its token if nothing else is stated, with this HTTP status; the
+    WebSocket is never accepted."""
 
-    status: int
-    code: ErrorCode
-    message: str
+    status: int = 401
+    code: ErrorCode = ErrorCode.INVALID_CONNECTION
+    message: str = "The connect token was refused; the server's log says why."
 
 
 async def open(scope: Scope) -> tuple[nodes.Node, Opened]:
@@ -49,11 +50,11 @@ async def open(scope: Scope) -> tuple[nodes.Node, Opened]:
         raise Refusal(503, ErrorCode.SERVICE_UNAVAILABLE, sentence) from None
     except TokenError as error:
         log.warning("A connect token from %s was refused: %s", address, error)
-        raise _unauthorized() from None
+        raise Refusal from None
     except ProtocolError as error:
         log.warning("A connection from %s was refused: %s", address, error.message)
         status = STATUS.get(error.code)
-        raise (Refusal(status, error.code, error.message) if status else _unauthorized()) from None
+        raise (Refusal(status, error.code, error.message) if status else Refusal()) from None
 
 
 async def _opened(node: nodes.Node, scope: Scope, address: str) -> Opened:
@@ -84,14 +85,6 @@ def _check_room(node: nodes.Node, scope: Scope, address: str) -> None:
     limit = settings.CONNECTIONS_PER_ADDRESS
     if limit and node.admission.count_from(address) >= limit:
         raise Refusal(429, ErrorCode.RATE_LIMITED, "Too many connections from this address.")
-
-
-def _unauthorized() -> Refusal:
-    return Refusal(
-        401,
-        ErrorCode.INVALID_CONNECTION,
-        "The connect token was refused; the server's log says why.",
-    )
 
 
 def _header(scope: Scope, name: bytes) -> str:

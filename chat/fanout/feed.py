@@ -36,17 +36,13 @@ MAX_UNBATCHED: Final = 3  # subscribers; for so few a shared batch costs more th
 MAX_WAITING: Final = 1000
 
 
-def _observes_nothing(key: str) -> bool:
-    return False
-
-
 @dataclass(slots=True, eq=False)
 class Subscriber:
     """A connection's place in a channel. Until it is released, it holds back what it is to get."""
 
     connection_id: str
     send_queue: SendQueue
-    observes: Callable[[str], bool] = _observes_nothing  # which storage keys
+    observes: Callable[[str], bool] = frozenset[str]().__contains__  # which storage keys
     head: int | None = None  # the channel's number when it subscribed, once it is known
     held: list[Announcement] | None = None
 
@@ -60,12 +56,9 @@ class Subscriber:
         """What was held back above its head."""
         held, self.held = self.held, None
         for announcement in held or ():
-            if isinstance(announcement, Ephemeral) or announcement.number > (self.head or 0):
-                self._send(announcement)
-
-    def _send(self, announcement: Announcement) -> None:
-        if announcement.echo or announcement.origin != self.connection_id:
-            self.send_queue.push_frame(_frames(announcement))
+            is_new = isinstance(announcement, Ephemeral) or announcement.number > (self.head or 0)
+            if is_new and (announcement.echo or announcement.origin != self.connection_id):
+                self.send_queue.push_frame(_frames(announcement))
 
 
 class Broadcast:
@@ -99,11 +92,7 @@ class Broadcast:
         batch = self._batch
         if batch is not None and batch.open and exclude == self._excluded:
             batch.frames.append(frames)
-        else:
-            self._start_batch(frames, exclude)
-
-    def _start_batch(self, frames: bytes, exclude: str | None) -> None:
-        queues = self._queues
+            return
         batch = next(iter(queues.values())).flusher.batch(frames)
         self._batch, self._excluded = batch, exclude
         for connection_id, queue in queues.items():
