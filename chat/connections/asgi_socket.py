@@ -19,12 +19,14 @@ FULL_BYTES: Final = 64 * 1024  # unsent: the send queue pauses until a quarter i
 class AsgiSocket:
     """As its own transport it takes joined frames, and sends each as text.
 
-    Must be made in the task that runs the application: `abort` cancels it.
+    Must be made in the task that runs the application: `abort` cancels it. `any_code`: False for
+    daphne, which refuses close codes below 3000; 1000 is sent instead (design.md section 5).
     """
 
-    def __init__(self, receive: Receive, send: Send) -> None:
+    def __init__(self, receive: Receive, send: Send, *, any_code: bool = True) -> None:
         self._receive = receive
         self._send = send
+        self._any_code = any_code
         self._task = asyncio.current_task()
         self._unsent: deque[tuple[int, str]] = deque()  # bytes that it takes, text
         self._unsent_bytes = 0
@@ -72,6 +74,7 @@ class AsgiSocket:
         return self._unsent_bytes
 
     def send_close(self, code: int, reason: str) -> None:
+        code = code if self._any_code or code >= 3000 else 1000
         self._close = {"type": "websocket.close", "code": code, "reason": reason}
         self._start()
         if self._draining is not None:

@@ -1,9 +1,8 @@
 """ChatConsumer: one WebSocket, from its handshake on. No SQL, no permissions.
 
-Where the server offers its socket, frames go straight to its transport and come straight from it,
-and the task of the handshake ends. Elsewhere AsgiSocket carries them. Channels' own dispatch would
-cost 100 µs a message and its layer channel 4 KB a connection (design.md section 4, "Frames straight
-to the transport").
+Frames go straight to the server's transport where it offers its socket, else through AsgiSocket:
+Channels' own dispatch would cost 100 µs a message, its layer channel 4 KB a connection (design.md
+section 4).
 """
 
 from typing import Any
@@ -29,7 +28,7 @@ class ChatConsumer(AsyncConsumer):
             await handshake.refuse(scope, send, refusal)
             return
         offered: Socket | None = (scope.get("extensions") or {}).get(EXTENSION)
-        socket = offered or AsgiSocket(receive, handshake.sender(scope, send))
+        socket = offered or AsgiSocket(receive, send, any_code=handshake.speaks_http(scope))
         now, address = node.loop.time(), handshake.address_of(scope)
         ends_at, send_queue = now + settings.CONNECTION_MAX_SECONDS, SendQueue(socket, node.flusher)
         connection = LiveConnection(opened.session, send_queue, address, ends_at, now, now)

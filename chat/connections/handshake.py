@@ -19,9 +19,7 @@ log = logging.getLogger("chat.connections.handshake")
 
 Scope = dict[str, Any]
 Send = Callable[[Any], Awaitable[None]]
-OPENING_SECONDS: Final = 4
-"""How long the database is waited for: clients give up after 5 s."""
-
+OPENING_SECONDS: Final = 4  # for the database to answer: clients give up after 5 s
 STATUS = {ErrorCode.SERVICE_UNAVAILABLE: 503, ErrorCode.RATE_LIMITED: 429}  # others: 401
 
 
@@ -98,14 +96,14 @@ def address_of(scope: Scope) -> str:
     return str(client[0]) if client else ""
 
 
-def _speaks_http(scope: Scope) -> bool:
+def speaks_http(scope: Scope) -> bool:
     """Whether the server can answer a handshake with an HTTP response; daphne cannot."""
     return "websocket.http.response" in (scope.get("extensions") or {})
 
 
 async def refuse(scope: Scope, send: Send, refusal: Refusal) -> None:
     """Answers with the status and a JSON body, or with 403 where the server can only do that."""
-    if not _speaks_http(scope):
+    if not speaks_http(scope):
         await send({"type": "websocket.close"})
         return
     body = json.encode({"error": {"code": refusal.code, "message": refusal.message}})
@@ -114,20 +112,6 @@ async def refuse(scope: Scope, send: Send, refusal: Refusal) -> None:
         {"type": "websocket.http.response.start", "status": refusal.status, "headers": headers}
     )
     await send({"type": "websocket.http.response.body", "body": body})
-
-
-def sender(scope: Scope, send: Send) -> Send:
-    """`send`, for daphne without the close codes below 3000, which it cannot send: 1000 instead
-    (design.md section 5)."""
-    if _speaks_http(scope):
-        return send
-
-    async def send_what_daphne_can(message: Any) -> None:
-        if message["type"] == "websocket.close" and message["code"] < 3000:
-            message = {**message, "code": 1000}
-        await send(message)
-
-    return send_what_daphne_can
 
 
 async def not_found(scope: Scope, receive: Any, send: Send) -> None:

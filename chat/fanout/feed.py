@@ -23,10 +23,8 @@ log = logging.getLogger("chat.hub")
 ReadChanges = Callable[[str, int], Awaitable[tuple[list[Change], int]]]
 
 REPAIR_AFTER_SECONDS: Final = 0.05
-# With nothing lost, 1 to 8 % of announcements from other processes arrive before their
-# predecessor, by less than 5 ms (design.md section 4, "The hub"); by more where a process is
-# overloaded. A repair would overtake the ephemeral messages that are still on their way behind the
-# missing change (P4), and where the broker works, hardly anything is really lost.
+# Where the broker works, hardly anything is lost; 1 to 8 % arrives before its predecessor, by less
+# than 5 ms, by more under load, and a repair would overtake the ephemeral messages behind it (P4).
 CONNECTED_REPAIR_AFTER_SECONDS: Final = 0.25
 RETRY_AFTER_SECONDS: Final = 1.0
 UNKNOWN: Final = -1  # no subscriber has read the channel's head yet
@@ -61,15 +59,13 @@ class Subscriber:
                 self.send_queue.push_frame(_frames(announcement))
 
 
+@dataclass(slots=True, eq=False)
 class Broadcast:
     """Gives the same bytes to all subscribers of a channel; many share one batch, joined once."""
 
-    __slots__ = ("_batch", "_excluded", "_queues")
-
-    def __init__(self) -> None:
-        self._queues: dict[str, SendQueue] = {}  # by connection
-        self._batch: Batch | None = None
-        self._excluded: str | None = None  # the connection that does not get the batch
+    _queues: dict[str, SendQueue] = field(default_factory=dict)  # by connection
+    _batch: Batch | None = None
+    _excluded: str | None = None  # the connection that does not get the batch
 
     def add(self, connection_id: str, send_queue: SendQueue) -> None:
         self._queues[connection_id] = send_queue
@@ -189,16 +185,13 @@ class Feed:
             for subscriber in self._holding:
                 subscriber.hold(announcement)
         else:
-            self._deliver_to_observers(announcement, key)
+            for subscriber in self.subscribers.values():
+                if subscriber.observes(key):
+                    subscriber.hold(announcement)
+                    if subscriber not in self._holding:
+                        subscriber.send_held()
         if self._holding:
             self._release_held()
-
-    def _deliver_to_observers(self, announcement: Announcement, key: str) -> None:
-        for subscriber in self.subscribers.values():
-            if subscriber.observes(key):
-                subscriber.hold(announcement)
-                if subscriber not in self._holding:
-                    subscriber.send_held()
 
     def _wait(self, announcement: Announcement) -> None:
         is_change = isinstance(announcement, Change)

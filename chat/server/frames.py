@@ -29,8 +29,7 @@ MASKED: Final = 0x80  # of the second; the rest of it is the size, where that is
 MASK_BYTES: Final = 4
 MAX_CONTROL_BYTES: Final = 125
 WHOLE_TEXT: Final = FIN | Opcode.TEXT
-MAX_TEXTS: Final = 64
-"""How many texts are handed over at once: so many may wait in memory for the one before them."""
+MAX_TEXTS: Final = 64  # handed over at once: so many may wait in memory for the one before them
 
 
 @dataclass(eq=False)
@@ -111,7 +110,11 @@ class FrameReader:
                 first, start, size = header
                 if first & CONTROL:
                     return self._control(first & OPCODE, start, start + size)
-                self._begin_frame(first, start, size)
+                if self.message is None:
+                    self.message = bytearray()
+                    self.decoder = Utf8Decoder() if first & OPCODE == Opcode.TEXT else None
+                self.mask = self.data[start - MASK_BYTES : start]
+                self.at, self.left, self.fin = start, size, first >= FIN
             message = self._take_payload()
             if message is not None or self.mask:
                 return message
@@ -154,13 +157,6 @@ class FrameReader:
         except UnicodeDecodeError as error:
             problem = f"{error.reason} at position {error.start}"
             raise FrameError(CloseCode.INVALID_DATA, problem) from None
-
-    def _begin_frame(self, first: int, start: int, size: int) -> None:
-        if self.message is None:
-            self.message = bytearray()
-            self.decoder = Utf8Decoder() if first & OPCODE == Opcode.TEXT else None
-        self.mask = self.data[start - MASK_BYTES : start]
-        self.at, self.left, self.fin = start, size, first >= FIN
 
     def _take_payload(self) -> list[str] | bytes | None:
         """Add what has come of the frame; return the message where it is complete."""
