@@ -54,7 +54,7 @@ class FrameLoop:
     _node: Node
     connection: LiveConnection
     _socket: Socket
-    _rate: Rate = field(init=False)
+    _rate: Rate = field(default_factory=lambda: Rate(settings.CLIENT_FRAMES_PER_SECOND))
     _waiting: deque[str | bytes] | None = None  # frames behind the one being handled
     _handling: asyncio.Task[None] | bool = True  # until `open`, too
     _paused: bool = False
@@ -62,14 +62,10 @@ class FrameLoop:
     _storing: int = 0  # messages that are not committed yet
     _stored: asyncio.Future[None] | None = None  # done when there are none
 
-    def __post_init__(self) -> None:
-        self._rate = Rate(settings.CLIENT_FRAMES_PER_SECOND)
-
     # --- frames in their order --------------------------------------------------------------
 
     def open(self, opened: Opened) -> None:
-        """Sends `hotsock.connected`; frames are handled once the token's `autoSubscribe` is
-        done."""
+        """Sends `hotsock.connected`; handles frames once the token's `autoSubscribe` is done."""
         self._node.connections.add(self.connection)
         session = opened.session
         self.connection.send_queue.push(
@@ -93,8 +89,7 @@ class FrameLoop:
             self._socket.pause_frames()
 
     def end(self) -> None:
-        """Nothing more comes: the connection has ended. Once what came has been handled, it is
-        removed."""
+        """The connection has ended. Once what came has been handled, it is removed."""
         if not self._ended:
             self._ended = True
             if not self._handling:

@@ -156,8 +156,7 @@ class Feed:
     # --- announcements ----------------------------------------------------------------------
 
     def receive(self, announcement: Announcement) -> None:
-        """Delivers what follows the last one; what does not waits; what was delivered before is
-        dropped."""
+        """Delivers what follows the last one; keeps what is early; drops what was delivered."""
         if announcement.previous <= self._last:
             self._deliver(announcement)
         elif _is_kept(announcement, len(self._waiting)):

@@ -57,8 +57,7 @@ class Supervisor:
     spawn_after: float = field(default=0.0, init=False)  # on the monotonic clock
 
     def run(self) -> int:
-        """Supervise until a signal to stop, or until the first workers fail; return an exit
-        code."""
+        """Supervise until a signal to stop or a failed start; return an exit code."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda received, _: self.signals.append(received))
         while True:
