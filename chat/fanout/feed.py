@@ -23,10 +23,8 @@ log = logging.getLogger("chat.hub")
 ReadChanges = Callable[[str, int], Awaitable[tuple[list[Change], int]]]
 
 REPAIR_AFTER_SECONDS: Final = 0.05
-# With nothing lost, 1 to 8 % of announcements from other processes arrive before their
-# predecessor, by less than 5 ms (design.md section 4, "The hub"); by more where a process is
-# overloaded. A repair would overtake the ephemeral messages that are still on their way behind the
-# missing change (P4), and where the broker works, hardly anything is really lost.
+# Where the broker works, hardly anything is lost; 1 to 8 % arrives before its predecessor, by less
+# than 5 ms, by more under load, and a repair would overtake the ephemeral messages behind it (P4).
 CONNECTED_REPAIR_AFTER_SECONDS: Final = 0.25
 RETRY_AFTER_SECONDS: Final = 1.0
 UNKNOWN: Final = -1  # no subscriber has read the channel's head yet
@@ -36,17 +34,13 @@ MAX_UNBATCHED: Final = 3  # subscribers; for so few a shared batch costs more th
 MAX_WAITING: Final = 1000
 
 
-def _observes_nothing(key: str) -> bool:
-    return False
-
-
 @dataclass(slots=True, eq=False)
 class Subscriber:
     """A connection's place in a channel. Until it is released, it holds back what it is to get."""
 
     connection_id: str
     send_queue: SendQueue
-    observes: Callable[[str], bool] = _observes_nothing  # which storage keys
+    observes: Callable[[str], bool] = frozenset[str]().__contains__  # which storage keys
     head: int | None = None  # the channel's number when it subscribed, once it is known
     held: list[Announcement] | None = None
 
@@ -60,23 +54,18 @@ class Subscriber:
         """What was held back above its head."""
         held, self.held = self.held, None
         for announcement in held or ():
-            if isinstance(announcement, Ephemeral) or announcement.number > (self.head or 0):
-                self._send(announcement)
-
-    def _send(self, announcement: Announcement) -> None:
-        if announcement.echo or announcement.origin != self.connection_id:
-            self.send_queue.push_frame(_frames(announcement))
+            is_new = isinstance(announcement, Ephemeral) or announcement.number > (self.head or 0)
+            if is_new and (announcement.echo or announcement.origin != self.connection_id):
+                self.send_queue.push_frame(_frames(announcement))
 
 
+@dataclass(slots=True, eq=False)
 class Broadcast:
     """Gives the same bytes to all subscribers of a channel; many share one batch, joined once."""
 
-    __slots__ = ("_batch", "_excluded", "_queues")
-
-    def __init__(self) -> None:
-        self._queues: dict[str, SendQueue] = {}  # by connection
-        self._batch: Batch | None = None
-        self._excluded: str | None = None  # the connection that does not get the batch
+    _queues: dict[str, SendQueue] = field(default_factory=dict)  # by connection
+    _batch: Batch | None = None
+    _excluded: str | None = None  # the connection that does not get the batch
 
     def add(self, connection_id: str, send_queue: SendQueue) -> None:
         self._queues[connection_id] = send_queue
@@ -99,11 +88,7 @@ class Broadcast:
         batch = self._batch
         if batch is not None and batch.open and exclude == self._excluded:
             batch.frames.append(frames)
-        else:
-            self._start_batch(frames, exclude)
-
-    def _start_batch(self, frames: bytes, exclude: str | None) -> None:
-        queues = self._queues
+            return
         batch = next(iter(queues.values())).flusher.batch(frames)
         self._batch, self._excluded = batch, exclude
         for connection_id, queue in queues.items():
@@ -171,8 +156,7 @@ class Feed:
     # --- announcements ----------------------------------------------------------------------
 
     def receive(self, announcement: Announcement) -> None:
-        """Delivers what follows the last one; what does not waits; what was delivered before is
-        dropped."""
+        """Delivers what follows the last one; keeps what is early; drops what was delivered."""
         if announcement.previous <= self._last:
             self._deliver(announcement)
         elif _is_kept(announcement, len(self._waiting)):
@@ -200,16 +184,13 @@ class Feed:
             for subscriber in self._holding:
                 subscriber.hold(announcement)
         else:
-            self._deliver_to_observers(announcement, key)
+            for subscriber in self.subscribers.values():
+                if subscriber.observes(key):
+                    subscriber.hold(announcement)
+                    if subscriber not in self._holding:
+                        subscriber.send_held()
         if self._holding:
             self._release_held()
-
-    def _deliver_to_observers(self, announcement: Announcement, key: str) -> None:
-        for subscriber in self.subscribers.values():
-            if subscriber.observes(key):
-                subscriber.hold(announcement)
-                if subscriber not in self._holding:
-                    subscriber.send_held()
 
     def _wait(self, announcement: Announcement) -> None:
         is_change = isinstance(announcement, Change)

@@ -91,8 +91,7 @@ class Hub:
             feed.receive(announcement)
 
     def check(self, heads: Iterable[tuple[str, int]]) -> None:
-        """Channels with their sequence numbers in the database: a feed that is behind catches
-        up."""
+        """Channels with their numbers in the database: a feed that is behind catches up."""
         for channel, head in heads:
             feed = self._feeds.get(channel)
             if feed is not None:

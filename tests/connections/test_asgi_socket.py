@@ -155,6 +155,14 @@ async def test_going_away_says_so() -> None:
     await socket.leave()
 
 
+async def test_daphne_gets_no_close_code_that_it_refuses() -> None:
+    socket = Socket()
+    socket.asgi._any_code = False
+    socket.send_queue.close(CloseCode.GOING_AWAY)
+    assert socket.closes == [(1000, "Going away")]
+    await socket.leave()
+
+
 async def test_more_than_the_limit_unsent_is_dropped_and_closed() -> None:
     socket = Socket()
     socket.block()
