@@ -5,8 +5,7 @@ from contextlib import asynccontextmanager
 
 from chat.actions.connections import single_use, verified
 from chat.actions.storage import show_observed
-from chat.fanout.feed import Subscriber
-from chat.fanout.hub import Hub
+from chat.fanout.hub import Hub, Subscriber
 from chat.fanout.member_throttle import MemberThrottle
 from chat.protocol import commands, events
 from chat.protocol.errors import ErrorCode, ProtocolError

@@ -19,10 +19,9 @@ from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
 from redis.exceptions import RedisError
 
-from chat.cluster.memory_broker import Handlers
 from chat.cluster.redis_layer import RedisLayer
 from chat.fanout.announcements import Announcement, Change, Ephemeral
-from chat.fanout.hub import BrokerStatus, Hub
+from chat.fanout.hub import BrokerStatus, Handlers, Hub
 from chat.protocol.events import Event, payloads
 
 log = logging.getLogger("chat.broker")

@@ -12,8 +12,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Final
 
-from chat.cluster.memory_broker import NodeBroker
-from chat.fanout.hub import BrokerStatus
+from chat.fanout.hub import Broker, BrokerStatus
 from chat.fanout.member_throttle import MemberThrottle
 from chat.models import Connection, Subscription
 from chat.protocol.errors import ProtocolError
@@ -36,7 +35,7 @@ class Metadata:
     """A process's part; `outlast` runs what must end before the process does."""
 
     connections: Connections
-    broker: NodeBroker
+    broker: Broker
     writer: Writer
     member_throttle: MemberThrottle
     outlast: Callable[[Coroutine[None, None, None]], object]

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Final, cast
 from channels.layers import get_channel_layer
 
 from chat.cluster.leases import LEASE_SHARE, Lease, Reaper, RemoveNode, alive, marked
-from chat.cluster.memory_broker import Handlers, MemoryBroker, NodeBroker
 from chat.conf import settings
-from chat.fanout.hub import BrokerStatus, Hub
+from chat.fanout.hub import Broker, BrokerStatus, Handlers, Hub, MemoryBroker
 from chat.fanout.member_throttle import MemberThrottle
 from chat.fanout.send_queue import Flusher
 from chat.protocol import ids
@@ -161,7 +160,7 @@ class Node:
         return settings.NODE_LEASE_SECONDS / 5
 
 
-def _broker(node_id: str) -> NodeBroker:
+def _broker(node_id: str) -> Broker:
     if not settings.REDIS_URL:
         return MemoryBroker()
     from chat.cluster.redis_broker import RedisBroker  # with Redis' client: a third of a second

@@ -4,11 +4,9 @@ import asyncio
 
 import pytest
 
-from chat.cluster.memory_broker import MemoryBroker
 from chat.fanout import member_throttle
 from chat.fanout.announcements import Change
-from chat.fanout.feed import Subscriber
-from chat.fanout.hub import Hub
+from chat.fanout.hub import Hub, MemoryBroker, Subscriber
 from chat.fanout.member_throttle import IN_FLIGHT, MemberThrottle
 from chat.fanout.send_queue import BEHIND_BYTES, MAX_UNSENT_BYTES, Flusher
 from chat.protocol.presence import MAX_MEMBERS_BYTES

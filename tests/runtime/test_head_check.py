@@ -9,8 +9,7 @@ from functools import partial
 import pytest
 from django.db import connection
 
-from chat.cluster.memory_broker import MemoryBroker
-from chat.fanout.hub import Hub
+from chat.fanout.hub import Hub, MemoryBroker
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.runtime import recurring
 from chat.runtime.recurring import check_heads, heads, repeat

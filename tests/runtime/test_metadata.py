@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from chat.cluster.memory_broker import MemoryBroker
-from chat.fanout.hub import BrokerStatus
+from chat.fanout.hub import BrokerStatus, MemoryBroker
 from chat.models import Connection, Subscription
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.session import Session
