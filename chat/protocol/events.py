@@ -30,7 +30,6 @@ class Event(Struct, gc=False):
 
     said: bytes | None = None
     framed: bytes | None = None
-    read: str | None = None
 
     @property
     def payload(self) -> bytes:
@@ -48,13 +47,6 @@ class Event(Struct, gc=False):
             said = self.said or b""
             self.framed = _frame_header(len(said)) + said
         return self.framed
-
-    @property
-    def text(self) -> str:
-        """It as ASGI wants it."""
-        if self.read is None:
-            self.read = self.payload.decode()
-        return self.read
 
 
 def payloads(joined: bytes) -> Iterator[tuple[int, bytes]]:

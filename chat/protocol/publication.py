@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from tokens.names import MAX_STORE_SECONDS, MAX_UMD_BYTES, is_uid
 
-from . import decoders, frames, jsontext
+from . import commands, frames, jsontext
 from .commands import Publish, React, SetStorage
 from .errors import ErrorCode, ProtocolError
 from .frames import NULL, Frame, malformed
@@ -78,8 +78,8 @@ _reactor_decoder = msgspec.json.Decoder(Reactor)
 
 def parse(text: str, what: str = "The body") -> Publication:
     """What `text`, a JSON object, asks for; raises ProtocolError."""
-    body = frames.parse(text, what, _body_decoder)
-    command = decoders.decode(body)
+    body = frames.read(text, _body_decoder, what)
+    command = commands.decode(body)
     if not isinstance(command, Publish | SetStorage | React):
         raise ProtocolError(
             ErrorCode.UNKNOWN_EVENT, f'event "{body.event}" is not one that can be published.'

@@ -553,7 +553,7 @@ class Plain:
 
 def texts(item: Change | Ephemeral) -> list[str]:
     if isinstance(item, Change):
-        return [item.event.text]
+        return [item.event.payload.decode()]
     return [payload.decode() for frame in item.frames for _, payload in payloads(frame)]
 
 
