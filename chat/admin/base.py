@@ -23,11 +23,18 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDi
 from django.urls import reverse
 from django.utils.text import capfirst
 
-from chat.models import Connection, Member, Message, Reaction, Schedule, StorageEntry, Subscription
+from chat.models import (
+    Connection,
+    Member,
+    Message,
+    Reaction,
+    Schedule,
+    StorageEntry,
+    Subscription,
+)
 
 from . import render
-from .filters import Filters
-from .paging import Cursor, Page, read_page
+from .paging import Cursor, Filters, Page, read_page
 
 if TYPE_CHECKING:
     from django.contrib.admin import ModelAdmin
@@ -217,7 +224,11 @@ class ContentAdmin[M: Message | StorageEntry](ChannelRowAdmin[M]):
         begins = Left("data", render.EXCERPT_READ)
         return cast(QuerySet[M], rows.defer("data", "umd").annotate(beginning=begins))
 
+    sender = Column[M]("uid", lambda row: render.sender(row.uid, row.by_server))
     expiry = Column[M]("expires", lambda row: render.remaining(row.expires_at))
+    expiry_time = Column[M](
+        "expires", lambda row: render.expiry(row.expires_at) if row.data else "cleared"
+    )
 
     # --- deleting ---------------------------------------------------------------------------
 
