@@ -24,7 +24,7 @@ from chat.protocol import ids
 from chat.store.reads import read
 
 from . import render
-from .base import ChannelRow, ChannelRowAdmin, Column, ContentAdmin, HasBeginning
+from .base import ChannelRow, ChannelRowAdmin, Column, ContentAdmin
 from .paging import Cursor, Filters, IndexScan, Scans, live, of_channel, read_page
 
 KINDS: Final = 5  # reactions of one message that a list names
@@ -193,8 +193,6 @@ class MessageAdmin(ContentAdmin[Message]):
     # --- columns ----------------------------------------------------------------------------
 
     time = Column[Message]("time (UTC)", lambda row: render.timestamp(render.time_of(row.id)))
-    excerpt = Column[HasBeginning]("data", lambda row: render.excerpt(row.beginning))
-    content = Column[Message]("data", lambda row: render.json(row.data))
     event_name = Column[Message](
         "event", lambda row: render.list_link(row.event, "message", event=row.event)
     )

@@ -15,9 +15,8 @@ from . import jsontext, schedule
 from .errors import ErrorCode, ProtocolError
 from .frames import NULL, Frame, convert, malformed
 
-RESERVED: Final = "hotsock."
 MESSAGE_ID: Final = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
-CLEARING: Final = re.compile(rb"null|\{\s*\}")
+CLEARING: Final = re.compile(rb"null|\{\s*\}")  # a storage entry (protocol.md section 12)
 
 
 class Command(Struct, frozen=True, gc=False):
@@ -105,9 +104,10 @@ def decode(frame: Frame) -> Command:
     decoder = DECODERS.get(frame.event)
     if decoder is not None:
         return decoder(frame)
-    if frame.event.startswith(RESERVED):
+    if frame.event.startswith("hotsock."):
         raise ProtocolError(ErrorCode.UNKNOWN_EVENT, f'There is no event "{frame.event[:128]}".')
-    return _publish(frame)
+    channel, event = valid_channel(frame.channel), valid_event(frame.event)
+    return Publish(channel, event, valid_data(frame.data), due(frame))
 
 
 # --- names --------------------------------------------------------------------------------------
@@ -154,11 +154,6 @@ def valid_data(raw: msgspec.Raw) -> bytes:
     return data
 
 
-def clears(data: bytes) -> bool:
-    """Whether this value clears a storage entry (protocol.md section 12)."""
-    return CLEARING.fullmatch(data) is not None
-
-
 def due(frame: Frame) -> datetime | None:
     """When what the frame asks for is to be done; None: now. Raises
     INVALID_SCHEDULE_EXPRESSION."""
@@ -168,11 +163,6 @@ def due(frame: Frame) -> datetime | None:
 
 
 # --- events -------------------------------------------------------------------------------------
-
-
-def _publish(frame: Frame) -> Publish:
-    channel, event = valid_channel(frame.channel), valid_event(frame.event)
-    return Publish(channel, event, valid_data(frame.data), due(frame))
 
 
 def _token(frame: Frame) -> str | None:
@@ -209,7 +199,7 @@ def get_storage(channel: str | None, key: str | None) -> GetStorage:
 
 def set_storage(frame: Frame) -> SetStorage:
     channel, key, data = valid_channel(frame.channel), valid_key(frame.key), valid_data(frame.data)
-    return SetStorage(channel, key, None if clears(data) else data, due(frame))
+    return SetStorage(channel, key, None if CLEARING.fullmatch(data) else data, due(frame))
 
 
 DECODERS: dict[str, Callable[[Frame], Command]] = {

@@ -17,8 +17,6 @@ from .frames import NULL, Frame, malformed
 
 FOR_EVER: Final = -1
 MAX_DEDUPLICATION_ID_LENGTH: Final = 128
-STORE_RANGE: Final = f"-1 (for ever) or 1 to {MAX_STORE_SECONDS} seconds"
-
 
 Trigger = Literal["client.websocket", "client.http", "server.http", "server.python"]
 
@@ -108,7 +106,7 @@ def _store(store: int | None, default: int) -> int:
     if store in (FOR_EVER, default) or 1 <= store <= MAX_STORE_SECONDS:
         return store
     zero = "" if default else "0 (not stored), "
-    raise _invalid(f"store must be {zero}{STORE_RANGE}.")
+    raise _invalid(f"store must be {zero}-1 (for ever) or 1 to {MAX_STORE_SECONDS} seconds.")
 
 
 def _reactor(body: Body) -> tuple[str, str]:

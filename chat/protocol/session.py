@@ -141,9 +141,8 @@ class Session(Sender):
 
     def subscription(self, name: str) -> Subscription:
         """The live subscription to a channel, by its name or an alias; raises NOT_SUBSCRIBED."""
-        subscription = self.subscriptions.get(name)
-        if subscription is None:
-            subscription = self.subscriptions.get(self.real_name(name))
+        held = self.subscriptions
+        subscription = held.get(name) or held.get(self.real_name(name))
         if subscription is None:
             raise ProtocolError(ErrorCode.NOT_SUBSCRIBED, "You are not subscribed to this channel.")
         return subscription
