@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from chat.protocol import events
 from chat.protocol.errors import ErrorCode
-from chat.protocol.events import Event, Template
+from chat.protocol.events import Event, Template, encoded
 
 ID = "01HF7YAT00ABCDEFGHJKMNPQRS"
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -174,7 +174,7 @@ def framed(payload: bytes) -> bytes:
 @pytest.mark.parametrize("size", SIZES)
 def test_payload_and_frame_are_the_same_whichever_it_is_made_of(size: int) -> None:
     payload = "é".encode() * (size // 2) + b"x" * (size % 2)
-    for event in (Event(payload), Event(None, framed(payload))):
+    for event in (encoded(payload), Event(framed(payload))):
         assert event.frame == framed(payload)
         assert event.payload == payload
 
