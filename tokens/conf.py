@@ -6,9 +6,11 @@ the default. A malformed value is replaced by the default, and the system checks
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Final, NamedTuple, cast, get_args, get_type_hints
 
 from django.conf import settings as django_settings
+from django.core.signals import setting_changed
 from msgspec import Meta, ValidationError, convert
 
 Flag = Annotated[bool, Meta(description="true or false")]
@@ -26,29 +28,34 @@ FLAGS: Final = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 class Conf[T]:
     """The settings of one app, with the attributes of `current()`.
 
-    Reads the dict `name` of Django's settings at first use, and again when tests replace that dict.
+    Reads the dict `name` of Django's settings at first use, and again when a test has replaced it.
     """
 
     def __init__(self, name: str, kind: type[T]) -> None:
         self._name, self._kind = name, kind
-        self._latest: tuple[object, T, list[str]] | None = None
+        setting_changed.connect(self._forget)
 
     def __getattr__(self, key: str) -> object:
-        return getattr(self._read()[1], key)
+        value: object = getattr(self.current(), key)
+        vars(self)[key] = value  # found without this method from now on
+        return value
 
     def current(self) -> T:
-        return self._read()[1]
+        return self._values[0]
 
     def problems(self) -> list[str]:
         """A sentence for each key that is unknown or malformed."""
-        return self._read()[2]
+        return self._values[1]
 
-    def _read(self) -> tuple[object, T, list[str]]:
+    @cached_property
+    def _values(self) -> tuple[T, list[str]]:
         given: object = getattr(django_settings, self._name, None)
-        if self._latest is None or self._latest[0] is not given:
-            values, problems = read(self._kind, self._name, {} if given is None else given)
-            self._latest = given, values, problems
-        return self._latest
+        return read(self._kind, self._name, {} if given is None else given)
+
+    def _forget(self, *, setting: str, **kwargs: object) -> None:
+        if setting == self._name:
+            for key in vars(self).keys() - {"_name", "_kind"}:
+                del vars(self)[key]
 
 
 def read[T](kind: type[T], name: str, given: object) -> tuple[T, list[str]]:

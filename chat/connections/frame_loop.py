@@ -331,7 +331,7 @@ async def _get_storage(
 
 async def _update_umd(node: Node, connection: LiveConnection, command: commands.UpdateUmd) -> None:
     session = connection.session
-    channel = await update_umd(session, command, node.connections, node.metadata)
+    channel = await update_umd(session, command, node.metadata)
     changed = session if channel is None else session.subscriptions[channel]
     connection.send_queue.push(events.umd_updated(channel, changed.meta))
 
@@ -377,7 +377,7 @@ async def close_connection(node: Node, connection: LiveConnection) -> None:
     """Ends its subscriptions here and in the database, whatever state it was in."""
     node.connections.remove(connection)
     if connection.send_queue.close_code in ABUSE:
-        node.admission.bar((connection.address, connection.session.uid))
+        node.connections.bar((connection.address, connection.session.uid))
     channels = connection.channels() if listening() else connection.presence()
     for channel in connection.session.subscriptions:
         node.hub.unsubscribe(channel, connection.id)

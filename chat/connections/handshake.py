@@ -41,8 +41,8 @@ async def open(scope: Scope) -> tuple[nodes.Node, Opened]:
         async with asyncio.timeout(OPENING_SECONDS):
             node = await nodes.current()
             _check_room(node, scope, address)
-            with node.admission.arriving(address):
-                async with node.admission.opening:
+            with node.connections.arriving(address):
+                async with node.connections.opening:
                     return node, await _opened(node, scope, address)
     except TimeoutError:
         sentence = "The database does not answer; try again."
@@ -61,7 +61,7 @@ async def _opened(node: nodes.Node, scope: Scope, address: str) -> Opened:
     token = parse_qs(str(scope.get("query_string", b""), "latin-1")).get("token", [""])[0]
     agent = _header(scope, b"user-agent")
     opening = asyncio.create_task(
-        open_connection(token, address, agent, node.id, node.admission, node.writer)
+        open_connection(token, address, agent, node.id, node.connections, node.writer)
     )
 
     def remove(done: asyncio.Task[Opened]) -> None:
@@ -82,7 +82,7 @@ def _check_room(node: nodes.Node, scope: Scope, address: str) -> None:
     if origin and "*" not in allowed and origin not in allowed:  # programs send none
         raise Refusal(403, ErrorCode.INVALID_CONNECTION, "This origin may not connect.")
     limit = settings.CONNECTIONS_PER_ADDRESS
-    if limit and node.admission.count_from(address) >= limit:
+    if limit and node.connections.count_from(address) >= limit:
         raise Refusal(429, ErrorCode.RATE_LIMITED, "Too many connections from this address.")
 
 

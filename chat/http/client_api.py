@@ -58,7 +58,7 @@ async def client_operation(request: HttpRequest, operation: str) -> HttpResponse
     connection_id, secret = query.get("connectionId", ""), query.get("connectionSecret", "")
     node = await nodes.current()
     _, channel = frames.outline(body)
-    session = await session_of(node.connections, node.id, connection_id, secret, channel)
+    session = await session_of(node, connection_id, secret, channel)
     limit = settings.CLIENT_FRAMES_PER_SECOND
     if not rate_of(connection_id, limit).allows(time.monotonic()):
         raise ProtocolError(ErrorCode.RATE_LIMITED, f"More than {limit} calls a second.")
@@ -254,7 +254,7 @@ def info_response(field: bytes, info: ChannelInfo) -> HttpResponse:
 
 async def _update_umd(node: Node, session: Session, body: UmdBody) -> HttpResponse:
     command = commands.umd_update(body.token, body.channel)
-    await update_umd(session, command, node.connections, node.metadata)
+    await update_umd(session, command, node.metadata)
     return respond(b"{}")
 
 

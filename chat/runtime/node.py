@@ -13,19 +13,17 @@ from typing import TYPE_CHECKING, Final, cast
 
 from channels.layers import get_channel_layer
 
-from chat.cluster.head_check import check_heads
-from chat.cluster.leases import LEASE_SHARE, Lease, RemoveNode, alive, marked
+from chat.cluster.leases import LEASE_SHARE, Lease, Reaper, RemoveNode, alive, marked
 from chat.cluster.memory_broker import Handlers, MemoryBroker, NodeBroker
-from chat.cluster.reaper import Reaper
 from chat.conf import settings
 from chat.fanout.hub import BrokerStatus, Hub
 from chat.fanout.member_throttle import MemberThrottle
 from chat.fanout.send_queue import Flusher
 from chat.protocol import ids
 from chat.protocol.errors import CloseCode, ProtocolError
-from chat.runtime.connection import BAR, Admission, Connections
+from chat.runtime.connection import BAR, Connections
 from chat.runtime.metadata import READ_AGAIN, Metadata
-from chat.runtime.recurring import repeat, report_expiries, run_schedules
+from chat.runtime.recurring import check_heads, repeat, report_expiries, run_schedules
 from chat.store.changes_after import read_changes
 from chat.store.reads import close_pool, read
 from chat.store.writer import Writer
@@ -51,9 +49,8 @@ class Node:
         self.writer = Writer(self.loop, self.hub.announce, self._check_heads.set)
         self.flusher = Flusher(self.loop)
         self.member_throttle = MemberThrottle(self.hub.is_behind)
-        self.admission = Admission(self._broker.notify)
         self.connections = Connections(
-            self.admission, settings.CONNECTION_IDLE_SECONDS, settings.KEEP_ALIVE_SECONDS
+            self._broker.notify, settings.CONNECTION_IDLE_SECONDS, settings.KEEP_ALIVE_SECONDS
         )
         self.metadata = Metadata(
             self.connections, self._broker, self.writer, self.member_throttle, self.outlast
@@ -75,7 +72,7 @@ class Node:
             raise
         work = self._recurring_work().items()
         self._recurring = [self.loop.create_task(each, name=name) for name, each in work]
-        handlers: Handlers = {BAR: self.admission.bar_here, READ_AGAIN: self.metadata.read_again}
+        handlers: Handlers = {BAR: self.connections.bar_here, READ_AGAIN: self.metadata.read_again}
         await self._broker.start(self.hub, self._check_heads.set, handlers)
 
     async def drain(self) -> None:
@@ -144,7 +141,6 @@ class Node:
 
     async def _check_connections(self) -> float:
         self.connections.check(self.loop.time())
-        self.admission.forget_expired()
         return CHECK_SECONDS
 
     async def _renew_lease(self) -> float:

@@ -52,7 +52,7 @@ class Two:
         self.connection.session = session
         node.connections.add(self.connection)
         self.holder = self.link.holder = node.metadata
-        nobody = Connections(node.admission, 600, 570)
+        nobody = Connections(self.link.notify, 600, 570)
         self.asker = Metadata(nobody, self.link, node.writer, node.member_throttle, node.outlast)
 
     async def change(self, umd: str, channel: str | None = None) -> None:

@@ -58,7 +58,7 @@ class Room:
         return CloseConnection(connection, (self.channel,))
 
     def members(self) -> list[tuple[str, str]]:
-        rows = Member.objects.present().filter(channel__name=self.channel)
+        rows = Member.objects.filter(removed=False, channel__name=self.channel).order_by("joined")
         return list(rows.values_list("uid", "umd"))
 
 

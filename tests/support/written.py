@@ -38,7 +38,7 @@ def single_use(digest: str, seconds: float = 300) -> SingleUse:
 
 
 def node(**changes: Any) -> RegisterNode:
-    stated = {"id": new_id(), "host": "host", "pid": 1, "version": "1", "lease_seconds": 600}
+    stated = {"id": new_id(), "host": "host", "pid": 1, "lease_seconds": 600}
     return RegisterNode(**stated | changes)
 
 
