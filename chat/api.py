@@ -20,7 +20,7 @@ from django.utils.asyncio import async_unsafe
 from chat.actions import publishing, queries
 from chat.actions.storage import SET_STORAGE
 from chat.conf import settings
-from chat.protocol import decoders, frames
+from chat.protocol import commands, frames
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.publication import Publication, Receipt, Source, parse
 from chat.runtime import node as nodes
@@ -126,8 +126,9 @@ async def areact(
 @async_unsafe(HOLDS_UP)
 def cancel_schedule(schedule_arn: str) -> bool:
     """Whether there was such a schedule, which will not be done now."""
-    known_form = decoders.MESSAGE_ID.fullmatch(schedule_arn) is not None
-    return known_form and _write(CancelSchedule(schedule_arn))
+    if not commands.MESSAGE_ID.fullmatch(schedule_arn):
+        return False
+    return _write(CancelSchedule(schedule_arn))
 
 
 async def acancel_schedule(schedule_arn: str) -> bool:
@@ -136,7 +137,7 @@ async def acancel_schedule(schedule_arn: str) -> bool:
 
 def channel_info(channel: str) -> ChannelInfo:
     """How many subscribe to a channel, and who is in it."""
-    decoders.valid_channel(channel)
+    commands.valid_channel(channel)
     try:
         info = queries.channel_info(channel)
     except Error as error:

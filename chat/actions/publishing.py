@@ -16,7 +16,7 @@ from msgspec import structs
 from chat.fanout.announcements import Ephemeral
 from chat.fanout.hub import Hub
 from chat.protocol import commands, events, ids, schedule
-from chat.protocol.decoders import MESSAGE_ID
+from chat.protocol.commands import MESSAGE_ID
 from chat.protocol.errors import ProtocolError
 from chat.protocol.publication import Publication, Receipt, Source
 from chat.protocol.session import Route, Session

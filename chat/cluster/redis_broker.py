@@ -22,7 +22,7 @@ from redis.exceptions import RedisError
 from chat.cluster.redis_layer import RedisLayer
 from chat.fanout.announcements import Announcement, Change, Ephemeral
 from chat.fanout.hub import BrokerStatus, Handlers, Hub
-from chat.protocol.events import Event, payloads
+from chat.protocol.events import encoded, payloads
 
 log = logging.getLogger("chat.broker")
 
@@ -207,12 +207,12 @@ class RedisBroker:
         number: int,
         key: str | None,
     ) -> None:
-        self._hub.deliver(Change(channel, previous, number, Event(payload), origin, echo, key))
+        self._hub.deliver(Change(channel, previous, number, encoded(payload), origin, echo, key))
 
     def _deliver_ephemeral(
         self, channel: str, previous: int, payload: bytes, origin: str | None, echo: bool
     ) -> None:
-        self._hub.deliver(Ephemeral(channel, previous, [Event(payload).frame], origin, echo))
+        self._hub.deliver(Ephemeral(channel, previous, [encoded(payload).frame], origin, echo))
 
     # --- which channels ---------------------------------------------------------------------
 

@@ -23,11 +23,10 @@ from chat.actions.storage import get_storage, set_storage
 from chat.actions.subscriptions import subscribe, unsubscribe
 from chat.conf import settings
 from chat.fanout.send_queue import Socket
-from chat.protocol import commands, decoders, events, frames
+from chat.protocol import commands, events, frames
 from chat.protocol.errors import CloseCode, ErrorCode, ProtocolError
 from chat.protocol.frames import Frame
-from chat.protocol.rate import Rate
-from chat.protocol.session import Route
+from chat.protocol.session import Rate, Route
 from chat.runtime.connection import LiveConnection
 from chat.runtime.node import Node
 from chat.store.operations.messages import PublishMessage
@@ -157,7 +156,7 @@ class FrameLoop:
                     step = frame = self._parse(sent, now)
                     route = session.routes[frame.channel][frame.event]
                     if route.is_ephemeral and frame.schedule_expression is None:
-                        data = None if self._storing else decoders.valid_data(frame.data)
+                        data = None if self._storing else commands.valid_data(frame.data)
                 except KeyError:
                     pass
                 except ProtocolError as refused:
@@ -200,9 +199,9 @@ class FrameLoop:
             if isinstance(step, ProtocolError):
                 raise step
             if route is not None:
-                data, at = decoders.valid_data(step.data), decoders.due(step)
+                data, at = commands.valid_data(step.data), commands.due(step)
                 return self._publish(step, route, data, at)
-            command = decoders.decode(step)
+            command = commands.decode(step)
             if isinstance(command, commands.Publish):
                 session = self.connection.session
                 route = publishing.route_to(session, command.channel, command.event)
@@ -275,7 +274,7 @@ class FrameLoop:
         node, connection = self._node, self.connection
         for channel in connection.session.grants.auto_channels():
             try:
-                command = commands.Subscribe(decoders.valid_channel(channel))
+                command = commands.Subscribe(commands.valid_channel(channel))
                 await subscribe(
                     *(connection, command, node.id, node.hub, node.writer, node.member_throttle),
                     auto=True,

@@ -12,9 +12,9 @@ from chat.connections import asgi_socket
 from chat.connections.asgi_socket import FULL_BYTES, AsgiSocket
 from chat.fanout.send_queue import MAX_UNSENT_BYTES, Flusher, SendQueue
 from chat.protocol.errors import CloseCode
-from chat.protocol.events import Event
+from chat.protocol.events import encoded
 
-BIG = Event(b"x" * 100_000)
+BIG = encoded(b"x" * 100_000)
 
 
 class Socket:
@@ -75,7 +75,7 @@ class Socket:
 
     async def push(self, *texts: str) -> None:
         for text in texts:
-            self.send_queue.push(Event(text.encode()))
+            self.send_queue.push(encoded(text.encode()))
         await asyncio.sleep(0)
 
     async def leave(self) -> None:

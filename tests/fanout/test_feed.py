@@ -16,7 +16,7 @@ from chat.fanout.announcements import Change, Ephemeral
 from chat.fanout.hub import BrokerStatus, Hub, MemoryBroker, Subscriber
 from chat.fanout.send_queue import Flusher, Receiver, SendQueue
 from chat.protocol.errors import ErrorCode, ProtocolError
-from chat.protocol.events import Event, payloads
+from chat.protocol.events import encoded, payloads
 
 
 @pytest.fixture(autouse=True)
@@ -29,11 +29,11 @@ def _repair_at_once() -> Iterator[None]:
 
 def change(number: int, previous: int | None = None, **rest: Any) -> Change:
     before = number - 1 if previous is None else previous
-    return Change("c", before, number, Event(b"%d" % number), **rest)
+    return Change("c", before, number, encoded(b"%d" % number), **rest)
 
 
 def ephemeral(previous: int, *names: str, **rest: Any) -> Ephemeral:
-    return Ephemeral("c", previous, [Event(name.encode()).frame for name in names], **rest)
+    return Ephemeral("c", previous, [encoded(name.encode()).frame for name in names], **rest)
 
 
 class Reader:
@@ -551,7 +551,7 @@ class Plain:
 
 def texts(item: Change | Ephemeral) -> list[str]:
     if isinstance(item, Change):
-        return [item.event.text]
+        return [item.event.payload.decode()]
     return [payload.decode() for frame in item.frames for _, payload in payloads(frame)]
 
 
@@ -622,7 +622,7 @@ def test_each_gets_what_it_would_get_without_batches(data: st.DataObject) -> Non
                 announce(ephemeral(number, *names, echo=data.draw(st.booleans()), **rest))
             elif step == "answer":
                 name = drawn_name([*model])
-                channel.subscribers[name].send_queue.push(Event(b"a%d" % counter))
+                channel.subscribers[name].send_queue.push(encoded(b"a%d" % counter))
                 model[name].got.append(f"a{counter}")
             elif step == "turn":
                 await turn()
@@ -646,7 +646,7 @@ def test_what_a_sender_does_not_get_ends_no_order(count: int) -> None:
         for at, origin in enumerate([*names, None, names[0], names[0], None]):
             channel.hub.announce(ephemeral(0, f"p{at}", origin=origin))
             if at == 1:
-                channel.subscribers[names[2]].send_queue.push(Event(b"answer"))
+                channel.subscribers[names[2]].send_queue.push(encoded(b"answer"))
 
     run(scenario)
     sent = [*(f"p{at}" for at in range(count + 4))]
