@@ -25,7 +25,7 @@ from chat.conf import settings
 from chat.fanout.send_queue import Socket
 from chat.protocol import commands, events, frames
 from chat.protocol.errors import CloseCode, ErrorCode, ProtocolError
-from chat.protocol.frames import Frame, Rate
+from chat.protocol.frames import Frame
 from chat.protocol.session import Route
 from chat.runtime.connection import LiveConnection
 from chat.runtime.node import Node
@@ -201,7 +201,7 @@ class FrameLoop:
             if isinstance(step, ProtocolError):
                 raise step
             if route is not None:
-                data, at = frames.valid_data(step.data), commands.due(step)
+                data, at = frames.valid_data(step.data), frames.due(step)
                 return self._publish(step, route, data, at)
             command = commands.decode(step)
             if isinstance(command, commands.Publish):

@@ -13,7 +13,7 @@ from tokens.names import is_channel_name, is_event_name, is_reaction, is_storage
 
 from . import schedule
 from .errors import ErrorCode, ProtocolError
-from .frames import NULL, Frame, convert, malformed, valid_data
+from .frames import NULL, Frame, convert, due, malformed, valid_data
 
 MESSAGE_ID: Final = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 CLEARING: Final = re.compile(rb"null|\{\s*\}")  # a storage entry (protocol.md section 12)
@@ -142,14 +142,6 @@ def valid_key(key: str | None, field: str = "key") -> str:
             f"{field} must have 1 to 128 characters, without *, #, commas or white space.",
         )
     return key
-
-
-def due(frame: Frame) -> datetime | None:
-    """When what the frame asks for is to be done; None: now. Raises
-    INVALID_SCHEDULE_EXPRESSION."""
-    if frame.schedule_expression is None:
-        return None
-    return schedule.instant(frame.schedule_expression, frame.schedule_expression_timezone)
 
 
 # --- events -------------------------------------------------------------------------------------

@@ -1,13 +1,14 @@
 """What a client may send, at what rate, and text to frame: fields of the right type, or a sentence
 that names the one that is not. No Django and no clock here."""
 
+from datetime import datetime
 from functools import lru_cache
 from typing import Final
 
 import msgspec
 from msgspec import Raw, Struct
 
-from . import jsontext
+from . import jsontext, schedule
 from .errors import ErrorCode, ProtocolError
 
 MAX_FRAME_BYTES: Final = 128 * 1024
@@ -99,6 +100,14 @@ def valid_data(raw: Raw) -> bytes:
             ErrorCode.DATA_TOO_LARGE, f"data takes more than {jsontext.MAX_DATA_BYTES} bytes."
         )
     return data
+
+
+def due(frame: Frame) -> datetime | None:
+    """When what the frame asks for is to be done; None: now. Raises
+    INVALID_SCHEDULE_EXPRESSION."""
+    if frame.schedule_expression is None:
+        return None
+    return schedule.instant(frame.schedule_expression, frame.schedule_expression_timezone)
 
 
 def outline(sent: str | bytes) -> tuple[str | None, str | None]:
