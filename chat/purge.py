@@ -28,8 +28,9 @@ HOLD: Final = {"sqlite": 0.0005, "postgresql": 0.005}
 """For how many seconds a transaction holds its locks beside a live server. On SQLite the server's
 writer waits for them."""
 MIN_PAUSE: Final = 0.0025  # seconds
-MINUTE: Final = timedelta(minutes=1)
-"""Gap repair reads rows that have just expired (design.md section 4, "The hub")."""
+REPAIR_WINDOW: Final = timedelta(minutes=1)
+"""Gap repair reads rows that have just expired (design.md section 4, "The hub"). Less than
+`PURGE_OVERDUE` of chat/checks.py."""
 SESSION: Final = {
     # A power cut may undo commits that did not wait for the disk; the next run repeats them.
     # Checkpoints come between the transactions.
@@ -214,21 +215,21 @@ KINDS: Final = (
     Kind(
         name="messages",
         table="chat_message",
-        keep=MINUTE,
+        keep=REPAIR_WINDOW,
         parts=(Part("reactions", "chat_reaction", "message_id"),),
     ),
     Kind(
         name="storage_entries",  # an entry that is cleared expires at once
         table="chat_storageentry",
         due="expires_at < %s AND NOT reports_expiry",
-        keep=MINUTE,
+        keep=REPAIR_WINDOW,
     ),
     Kind(
         name="former_members",
         table="chat_member",
         due="removed AND changed_at < %s",
         indexed=False,
-        keep=MINUTE,
+        keep=REPAIR_WINDOW,
     ),
     Kind(name="deduplications", table="chat_deduplication"),
     Kind(name="used_tokens", table="tokens_usedtoken", key="digest"),

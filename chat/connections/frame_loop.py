@@ -74,9 +74,9 @@ class FrameLoop:
         )
         self._await(self._subscribe_at_once())
 
-    def receive(self, frames: Iterable[str | bytes]) -> None:
+    def receive(self, sent: Iterable[str | bytes]) -> None:
         """Frames, as one read of the socket gave them; bytes: a binary one."""
-        coming = iter(frames)
+        coming = iter(sent)
         while not self._handling:
             rest = self._handle_read(coming)
             if rest is None:

@@ -128,7 +128,7 @@ KEEP_ALIVE: Final = encoded(b'{"event":"hotsock.keepAlive","data":{}}')
 
 
 def message_json(id: str, event: str, channel: str, data: bytes, meta: bytes | None) -> bytes:
-    """A message as it travels and as history lists it; `meta` None: the server published it."""
+    """A message as history lists it; `meta` None: the server published it."""
     tail = b"" if meta is None else b',"meta":' + meta
     return b'{"id":"%b%b%b%b}' % (id.encode(), _named(event, channel), data, tail)
 

@@ -8,6 +8,8 @@ from typing import Final
 import msgspec
 from msgspec import Raw, Struct
 
+from tokens.names import MAX_DATA_BYTES
+
 from . import jsontext, schedule
 from .errors import ErrorCode, ProtocolError
 
@@ -95,9 +97,9 @@ def parse(text: str) -> Frame:
 def valid_data(raw: Raw) -> bytes:
     """The raw JSON of a message or a storage entry; raises DATA_TOO_LARGE."""
     data = bytes(raw)
-    if len(data) > jsontext.MAX_DATA_BYTES and jsontext.too_large(data):
+    if len(data) > MAX_DATA_BYTES and jsontext.too_large(data):
         raise ProtocolError(
-            ErrorCode.DATA_TOO_LARGE, f"data takes more than {jsontext.MAX_DATA_BYTES} bytes."
+            ErrorCode.DATA_TOO_LARGE, f"data takes more than {MAX_DATA_BYTES} bytes."
         )
     return data
 

@@ -14,7 +14,8 @@ from typing import Final
 
 from msgspec import json
 
-MAX_DATA_BYTES: Final = 32 * 1024
+from tokens.names import MAX_DATA_BYTES
+
 MAX_DEPTH: Final = 100
 
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")

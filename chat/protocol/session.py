@@ -20,7 +20,7 @@ from .publication import Source
 
 NOTHING: Final = "null"  # an absent umd, as JSON text
 MAX_REMEMBERED: Final = 1024
-MAX_SUBSCRIPTIONS: Final = 2000  # of one connection (promise P6); 64 KiB of token begin fewer
+MAX_SUBSCRIPTIONS: Final = 2000  # of one connection (P6); `autoSubscribe` cannot exceed it
 
 
 @dataclass(slots=True, eq=False)

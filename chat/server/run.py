@@ -13,13 +13,13 @@ from typing import Final
 import uvicorn
 from django.conf import settings
 
+from chat.protocol.frames import MAX_FRAME_BYTES
 from chat.runtime.connection import PING_SECONDS
 from chat.runtime.node import running
 from chat.server.http_protocol import HttpConnection
 from chat.server.websocket import AsgiWebSocket, WebSocket
 
 HEAD_BYTES: Final = 128 * 1024
-FRAME_BYTES: Final = 128 * 1024
 UNACKNOWLEDGED_SECONDS: Final = 30
 GRACEFUL_SHUTDOWN_SECONDS: Final = 3
 EXIT_SECONDS: Final = 10
@@ -94,7 +94,7 @@ def run(
         http=HttpConnection,
         h11_max_incomplete_event_size=HEAD_BYTES,
         ws=WebSocket if direct else AsgiWebSocket,
-        ws_max_size=FRAME_BYTES,
+        ws_max_size=MAX_FRAME_BYTES,
         ws_ping_interval=PING_SECONDS,
         log_config=None,
         server_header=False,

@@ -15,7 +15,7 @@ from tokens.names import is_presence
 
 ACTIONS = {False: "add", True: "remove"}
 MAX_READ: Final = 1000  # changes at once: memory stays bounded, however long the gap (P6)
-MAX_MEMBER_BYTES: Final = 256 * 1024  # of member events at once, each with the whole list
+MAX_ANNOUNCED_BYTES: Final = 256 * 1024  # of member events at once, each with the whole list
 
 
 def changes_after(channel: str, after: int) -> tuple[list[Change], int]:
@@ -75,7 +75,7 @@ def _member_events(channel: str, id: int, after: int, known: int) -> dict[int, e
     members = list(rows.order_by("joined"))
     listed = members_json(events.meta(row.uid, row.umd) for row in members if not row.removed)
     changed = {row.number: row for row in members if after < row.number <= known}
-    kept = sorted(changed)[-max(1, MAX_MEMBER_BYTES // len(listed)) :]
+    kept = sorted(changed)[-max(1, MAX_ANNOUNCED_BYTES // len(listed)) :]
     return {number: _member_event(channel, changed[number], after, listed) for number in kept}
 
 

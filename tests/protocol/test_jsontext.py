@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from chat.protocol.frames import MAX_FRAME_BYTES
 from chat.protocol.jsontext import (
-    MAX_DATA_BYTES,
     MAX_DEPTH,
     compact_size,
     holds_nul,
     too_deep,
     too_large,
 )
+from tokens.names import MAX_DATA_BYTES
 
 # Characters that JSON escapes, may escape or must not, and what looks like structure.
 AWKWARD = '\\"/\b\f\n\r\t\0\x01\x1f\x7f\x80ÿĀ߿ࠀ\u2028\uffff😀[]{}:,u0'

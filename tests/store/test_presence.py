@@ -259,7 +259,7 @@ def test_a_gap_is_closed_with_what_became_of_each_member(room: Room) -> None:
 
 def test_a_long_gap_ends_with_the_true_list(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     """A thousand frames with a thousand members each would close their subscribers."""
-    monkeypatch.setattr(catchup, "MAX_MEMBER_BYTES", 1000)
+    monkeypatch.setattr(catchup, "MAX_ANNOUNCED_BYTES", 1000)
     do(*(room.join(room.connection(), f"m{number:02}") for number in range(20)))
     found, known = changes_after(room.channel, 0)
     assert [each.number for each in found] == [20]
