@@ -33,14 +33,14 @@ PUBLISH_TABLE = [
 
 
 @pytest.mark.parametrize("store", [0, 60])
-@pytest.mark.parametrize(("publish", "broadcast", "subscribed", "unsubscribed"), PUBLISH_TABLE)
+@pytest.mark.parametrize(("publish", "broadcast", "inside", "outside"), PUBLISH_TABLE)
 async def test_who_may_publish(
     any_server: Server,
     channel: str,
     publish: bool | None,
     broadcast: bool | None,
-    subscribed: str | None,
-    unsubscribed: str | None,
+    inside: str | None,
+    outside: str | None,
     store: int,
 ) -> None:
     stated = {"publish": publish, "broadcast": broadcast, "store": store}
@@ -49,9 +49,9 @@ async def test_who_may_publish(
         subscribed(any_server, channel) as listener,
         connect(any_server, channels=room(channel, {"news": directives})) as publisher,
     ):
-        await tries_to_publish(publisher, listener, channel, unsubscribed)
+        await tries_to_publish(publisher, listener, channel, outside)
         await publisher.subscribe(channel)
-        await tries_to_publish(publisher, listener, channel, subscribed)
+        await tries_to_publish(publisher, listener, channel, inside)
 
 
 async def tries_to_publish(
