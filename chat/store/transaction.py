@@ -155,6 +155,13 @@ class Transaction:
         """The rows, of the type that the caller states: only its SQL knows."""
         return cast("list[R]", self.execute(sql, parameters).fetchall())
 
+    def delete[R: Row](self, sql: str, parameters: Sequence[object], columns: str) -> list[R]:
+        """Deletes rows, and gives these columns of them where backend events are wanted."""
+        if self.reporting:
+            return self.select(f"{sql} RETURNING {columns}", parameters)
+        self.execute(sql, parameters)
+        return []
+
     def begin(self, channels: Iterable[str]) -> None:
         """Starts the transaction and locks these channels."""
         self.execute("BEGIN" if self.postgresql else "BEGIN IMMEDIATE")

@@ -29,7 +29,7 @@ USE_ONCE: Final = (
 COLUMNS: Final = ", ".join(ConnectionRow._fields)
 CONNECTION_COLUMNS: Final = len(ConnectionRow._fields)
 CONNECTION: Final = f"SELECT {COLUMNS} FROM chat_connection WHERE id = ?"  # noqa: S608
-END_CONNECTION: Final = f"DELETE FROM chat_connection WHERE id = ? RETURNING {COLUMNS}"  # noqa: S608
+END_CONNECTION: Final = "DELETE FROM chat_connection WHERE id = ?"
 HELD: Final = "SELECT id, node_id FROM chat_connection WHERE id IN ({})"
 UPDATE_CONNECTION: Final = "UPDATE chat_connection SET umd = ? WHERE id = ?"
 UPDATE_SUBSCRIPTION: Final = (
@@ -50,18 +50,14 @@ COUNT: Final = (
     "SELECT name, (SELECT count(*) FROM chat_subscription s WHERE s.channel_id = c.id AND counted)"
     " FROM chat_channel c WHERE id = ?"
 )
-END_SUBSCRIPTIONS: Final = (
-    "DELETE FROM chat_subscription WHERE connection_id = ?"
-    " RETURNING connection_id, channel_id, uid, umd, counted"
-)
+END_SUBSCRIPTIONS: Final = "DELETE FROM chat_subscription WHERE connection_id = ?"
 END_SUBSCRIPTION: Final = (
-    "DELETE FROM chat_subscription WHERE connection_id = ?"
-    " AND channel_id = (SELECT id FROM chat_channel WHERE name = ?)"
-    " RETURNING connection_id, channel_id, uid, umd, counted"
+    f"{END_SUBSCRIPTIONS} AND channel_id = (SELECT id FROM chat_channel WHERE name = ?)"  # noqa: S608
 )
+REPORTED: Final = "connection_id, channel_id, uid, umd, counted"  # of a subscription
 
 SubscriptionRow = tuple[str, int, str | None, str, bool]
-"""Connection, channel row, uid, umd, and whether it counts: how a row to be inserted begins."""
+"""What is REPORTED: how a row to be inserted begins."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -138,12 +134,12 @@ class CloseConnection(Operation[None]):
         _load(transaction, {name for each in operations for name in each.channels})
 
     def apply(self, transaction: Transaction) -> None:
-        ended: list[SubscriptionRow] = transaction.select(END_SUBSCRIPTIONS, [self.id])
+        ended: list[SubscriptionRow] = transaction.delete(END_SUBSCRIPTIONS, [self.id], REPORTED)
         for subscription in ended + transaction.withdraw("subscription", self.id):
             _report_subscription(transaction, "unsubscribed", subscription)
         presence = filter(is_presence, self.channels)
         self.announced = [each for name in presence for each in leave(transaction, name, self.id)]
-        rows: list[ConnectionRow] = transaction.select(END_CONNECTION, [self.id])
+        rows: list[ConnectionRow] = transaction.delete(END_CONNECTION, [self.id], COLUMNS)
         for row in rows + transaction.withdraw("connection", self.id):
             own = ConnectionRow._make(row[:CONNECTION_COLUMNS])
             transaction.report(reports.connection, "disconnected", own, transaction.now)
@@ -230,7 +226,7 @@ class Unsubscribe(Operation[None]):
 
     def apply(self, transaction: Transaction) -> None:
         where = [self.connection_id, self.channel]
-        ended: list[SubscriptionRow] = transaction.select(END_SUBSCRIPTION, where)
+        ended: list[SubscriptionRow] = transaction.delete(END_SUBSCRIPTION, where, REPORTED)
         if head := transaction.heads.get(self.channel):
             ended += transaction.withdraw("subscription", self.connection_id, head.id)
         for row in ended:
