@@ -254,7 +254,8 @@ def _begin(names: set[str], *, reconnect: bool = True) -> Transaction:
     cursor, postgresql = _cursor(), connection.vendor == "postgresql"
     try:
         transaction = Transaction(cursor, postgresql)
-        transaction.begin(names)
+        transaction.execute("BEGIN" if postgresql else "BEGIN IMMEDIATE")
+        transaction.lock(names)
         return transaction
     except Exception as error:
         _roll_back()

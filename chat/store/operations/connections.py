@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from typing import Final, Self
 
 from chat.fanout.announcements import Change
-from chat.protocol import ids
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.storage import same
 from chat.store import reports
@@ -191,14 +190,13 @@ class Subscribe(Operation[tuple[str, int]]):
         if self.single_use is not None:
             self.single_use.consume(transaction)
         head = transaction.heads[self.channel]
-        head_id = ids.ulid_text(head.last_id) if head.last_id else ""
         row = (self.connection_id, head.id, self.uid, self.umd, self.counted)
         now = transaction.moment(transaction.now)
-        transaction.add("subscription", (*row, self.claims, head_id, now))
+        transaction.add("subscription", (*row, self.claims, head.last_message_id, now))
         _report_subscription(transaction, "subscribed", row)
         self.announced = changes = self._join(transaction) if present else []
         # It is not sent that it joined, but it is sent the update that it causes.
-        return head_id, head.number - any(change.echo for change in changes)
+        return head.last_message_id, head.number - any(change.echo for change in changes)
 
     def _check_joining(self, transaction: Transaction) -> None:
         if not self.held:
