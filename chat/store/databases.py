@@ -6,7 +6,7 @@ The limit is for the server's own threads: whoever migrates or exports may take 
 
 import threading
 from collections.abc import Callable
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import psycopg
 from psycopg.abc import RV, PQGen
@@ -22,7 +22,7 @@ where the database works."""
 POOL_RETRY_SECONDS: Final = 0.2
 UNAVAILABLE: Final = "The database did not take this; try again."
 
-Options = dict[str, Any]
+Options = dict[str, object]
 
 _thread = threading.local()
 
@@ -48,7 +48,7 @@ def limit_statements() -> None:
 # --- PostgreSQL ---------------------------------------------------------------------------------
 
 
-class Connection(psycopg.Connection[Any]):
+class Connection(psycopg.Connection[tuple[object, ...]]):
     """psycopg's, with the timeout: every wait for an answer goes through `wait`, the pool's check
     of a connection that it hands out as well."""
 
@@ -75,7 +75,7 @@ def check(connection: Connection) -> None:
     try:
         ConnectionPool.check_connection(connection)
     except psycopg.Error:
-        cast("ConnectionPool[Any]", connection._pool).drain()
+        cast("ConnectionPool[Connection]", connection._pool).drain()
         raise
 
 
