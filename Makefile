@@ -8,10 +8,17 @@ LINTS := lint-types lint-code lint-site
 SIDE_BY_SIDE := $(MAKE) --no-print-directory --jobs 2 --output-sync
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-faults test-nginx test-scripts lint $(LINTS) format bench bench-report profile clean
+.PHONY: help setup run test test-faults test-nginx test-scripts lint $(LINTS) format bench \
+	bench-against bench-report profile measure-code clean
+
+ifeq ($(firstword $(MAKECMDGOALS)),bench-against)  # its second word, if any, is the commit
+REV ?= $(word 2,$(MAKECMDGOALS))
+$(filter-out bench-against,$(MAKECMDGOALS)):
+	@:
+endif
 
 help: ## Say what there is to make
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: .venv/ready .env ## Make the virtual environment and development keys; start nothing
 
@@ -20,7 +27,8 @@ run: setup ## Serve the chat on http://127.0.0.1:PORT (PORT=8000); Ctrl-C ends i
 
 test: setup ## Lint, then all tests: JavaScript, wire, browser (brings Redis, PostgreSQL, nginx, Chromium)
 	@bin/setup services
-	@$(SIDE_BY_SIDE) $(LINTS) test-scripts
+	@start=$$(date +%s); $(SIDE_BY_SIDE) $(LINTS) test-scripts; status=$$?; \
+		echo "lint and JavaScript took $$(($$(date +%s) - start)) s"; exit $$status
 	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test-faults: setup ## Break things for real: FAULT=name SCALE=10 SEED=n (all; 1; drawn), tests/faults
@@ -60,11 +68,18 @@ bench: setup ## Measure ours beside its peers, under 5 minutes; FULL=1: everythi
 	@bin/setup peers
 	$(BIN)/python -m benchmarks.bench --save $(if $(FULL),--full)
 
+bench-against: setup ## Compare the speed of this code with commit REV, 15 minutes; ROWS=name,name: some
+	@bin/setup services
+	@$(BIN)/python -m benchmarks.against $(REV) $(if $(ROWS),--rows $(ROWS))
+
 bench-report: setup ## Write figures of docs/performance.md, docs/scaling.md, README from the last results
 	$(BIN)/python -m benchmarks.report
 
 profile: setup ## Draw what the server does: SCENARIO=fanout-100; a flame graph in benchmarks/results
 	$(BIN)/python -m benchmarks.profile --save $(or $(SCENARIO),fanout-100)
+
+measure-code: setup ## Count files, lines, long functions, and the files that a message passes
+	@$(BIN)/python -m benchmarks.code
 
 clean: ## Remove all that can be made again; keys (.env) and the database stay
 	rm -rf .venv .uv staticfiles .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -39,22 +39,22 @@ PARTS: Final = {
     "parse": r"chat/protocol/(decod|frames|command)|msgspec",
     "encode": r"chat/protocol/",
     "store": (
-        r"chat/delivery/(writer|commit|transaction|operations|joined)|chat/models/|django/db/"
+        r"chat/store/|chat/models/|django/db/"
         r"|psycopg|sqlite3"
     ),
     "write": (
-        r"chat/delivery/(outbox|transport)|uvicorn/.*:(asgi_send|send|\w*write|\w*flush|_send)"
+        r"chat/fanout/send_queue|chat/server/websocket.py:(send|\w*write)"
         r"|websockets/.*:(send|serialize|write)"
     ),
-    "fan out": r"chat/delivery/",
-    "read": r"uvicorn/|websockets/",
+    "fan out": r"chat/(fanout|cluster)/",
+    "read": r"chat/server/|uvicorn/|websockets/",
     "verbs": r"chat/|channels/|asgiref/",
 }
 """Part -> how its code is called, `file:function`. Of a stack, the innermost frame that has a part
 counts: what it calls of libraries and of the system is its own."""
 
 WAITS: Final = re.compile(
-    r"_worker \(concurrent/futures|\S*_first \(chat/delivery/writer"
+    r"_worker \(concurrent/futures|\S*_for_first \(chat/store/writer"
     r"|\S*(wait|get) \((threading|queue)"
 )
 """Innermost frames of threads that have nothing to do: py-spy takes a wait in C for work."""

@@ -17,7 +17,7 @@ from benchmarks.points import Point
 
 MESSAGES: Final = 4000
 WAVES: Final = 15
-MAX_BATCH: Final = 500  # chat/delivery/writer.py
+MAX_BATCH: Final = 500  # chat/store/writer.py
 CLIENT: Final = 8.0  # of the clients, for each chunk that they send, one after another
 WAKE: Final = 40.0  # until a program that has waited runs: what comes meanwhile it takes, too
 SWITCH: Final = 700.0  # about when the writer gets the interpreter from a loop that goes on

@@ -8,10 +8,10 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterator
 
 import jwt
-from django.conf import settings
 
 from benchmarks.measure import RUNS, Row, compare
 from tokens.api import issue
+from tokens.conf import settings
 from tokens.permissions import Grants, grants
 from tokens.signing import verify
 

@@ -6,8 +6,6 @@ with a `code` of protocol.md section 17 and a `message` in words; where it does,
 """
 
 import asyncio
-import json
-from collections.abc import Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -15,20 +13,21 @@ from typing import Any, Final, TypedDict, Unpack
 
 import msgspec
 from asgiref.sync import sync_to_async
-from django.conf import settings
-from django.core.exceptions import SynchronousOnlyOperation
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import Error, connection, transaction
+from django.utils.asyncio import async_unsafe
 
-from chat.actions import channels, server
+from chat.actions import publishing, queries
+from chat.actions.storage import SET_STORAGE
+from chat.conf import settings
 from chat.protocol import decoders, frames
 from chat.protocol.errors import ErrorCode, ProtocolError
-from chat.protocol.publication import Publication, Receipt, parse
-from chat.protocol.sources import Source
+from chat.protocol.publication import Publication, Receipt, Source, parse
 from chat.runtime import node as nodes
-from chat.store import callers_transaction as joined
-from chat.store.databases import UNAVAILABLE
-from chat.store.operations import CancelSchedule, Operation
+from chat.store import writer
+from chat.store.databases import DatabaseUnavailable
+from chat.store.operations import Operation
+from chat.store.operations.schedules import CancelSchedule
 
 __all__ = [
     "ChannelInfo",
@@ -49,17 +48,15 @@ __all__ = [
 ]
 
 SOURCE: Final = Source("server.python")
-PATIENCE_SECONDS: Final = 10.0  # with this process's own server; it refuses sooner where it can
+TIMEOUT_SECONDS: Final = 10.0  # for this process's own server, which refuses sooner where it can
+HOLDS_UP: Final = "This would hold up the event loop: await apublish and the like."
+NOT_STORED: Final = (
+    "A message that is not stored can be published only in a process that serves, or with"
+    " REDIS_URL set; give it a store, such as -1."
+)
 
+_encoder = DjangoJSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"))
 _any_json: "msgspec.json.Decoder[Any]" = msgspec.json.Decoder(msgspec.Raw)
-
-
-FIELDS: Final = {
-    "store": "store",
-    "deduplication_id": "deduplicationId",
-    "emit_pub_sub_event": "emitPubSubEvent",
-    "timezone": "scheduleExpressionTimezone",
-}
 
 
 class Options(TypedDict, total=False):
@@ -83,19 +80,16 @@ class ChannelInfo:
     members: list[dict[str, Any]] | None
 
 
-# --- messages -----------------------------------------------------------------------------------
-
-
-def publish(channel: str, event: str, data: Any = None, **options: Unpack[Options]) -> Receipt:
+def publish(channel: str, event: str, data: object = None, **options: Unpack[Options]) -> Receipt:
     """Publishes a message, by default one that is not stored; the receipt has its `id` or, with
     `at`, the `schedule_arn`."""
-    return _perform(_message(channel, event, _json_text(data), options))
+    return _publish(_publication(channel, event, _json(data), **options))
 
 
 async def apublish(
-    channel: str, event: str, data: Any = None, **options: Unpack[Options]
+    channel: str, event: str, data: object = None, **options: Unpack[Options]
 ) -> Receipt:
-    return await _aperform(_message(channel, event, _json_text(data), options))
+    return await _apublish(_publication(channel, event, _json(data), **options))
 
 
 def publish_json(
@@ -104,44 +98,34 @@ def publish_json(
     """As `publish`, with data that is JSON already and stays as it is; `key` goes with the event
     `hotsock.channelStorageSet`."""
     frames.convert(text, _any_json, "data")
-    named = {"channel": channel, "event": event} | ({"key": key} if key is not None else {})
-    return _perform(_publication(named, text, options))
+    return _publish(_publication(channel, event, text, key, **options))
 
 
-# --- storage ------------------------------------------------------------------------------------
-
-
-def set_storage(channel: str, key: str, data: Any, **options: Unpack[Options]) -> Receipt:
+def set_storage(channel: str, key: str, data: object, **options: Unpack[Options]) -> Receipt:
     """Sets an entry, by default for ever; None or `{}` clears it."""
-    return _perform(_entry(channel, key, _json_text(data), options))
+    return _publish(_publication(channel, SET_STORAGE, _json(data), key, **options))
 
 
-async def aset_storage(channel: str, key: str, data: Any, **options: Unpack[Options]) -> Receipt:
-    return await _aperform(_entry(channel, key, _json_text(data), options))
-
-
-# --- reactions ----------------------------------------------------------------------------------
+async def aset_storage(channel: str, key: str, data: object, **options: Unpack[Options]) -> Receipt:
+    return await _apublish(_publication(channel, SET_STORAGE, _json(data), key, **options))
 
 
 def react(
-    channel: str, message_id: str, reaction: str, uid: str, umd: Any = None, action: str = "add"
+    channel: str, message_id: str, reaction: str, uid: str, umd: object = None, action: str = "add"
 ) -> Receipt:
     """Adds a reaction of `uid`'s to a stored message or, with `action` "remove", removes it."""
-    return _perform(_reaction(channel, message_id, reaction, uid, umd, action))
+    return _publish(_reaction(channel, message_id, reaction, uid, umd, action))
 
 
 async def areact(
-    channel: str, message_id: str, reaction: str, uid: str, umd: Any = None, action: str = "add"
+    channel: str, message_id: str, reaction: str, uid: str, umd: object = None, action: str = "add"
 ) -> Receipt:
-    return await _aperform(_reaction(channel, message_id, reaction, uid, umd, action))
+    return await _apublish(_reaction(channel, message_id, reaction, uid, umd, action))
 
 
-# --- schedules and channels ---------------------------------------------------------------------
-
-
+@async_unsafe(HOLDS_UP)
 def cancel_schedule(schedule_arn: str) -> bool:
     """Whether there was such a schedule, which will not be done now."""
-    _refuse_on_event_loop()
     if not decoders.MESSAGE_ID.fullmatch(schedule_arn):
         return False
     return _write(CancelSchedule(schedule_arn))
@@ -155,9 +139,9 @@ def channel_info(channel: str) -> ChannelInfo:
     """How many subscribe to a channel, and who is in it."""
     decoders.valid_channel(channel)
     try:
-        info = channels.read_channel_info(channel)
+        info = queries.channel_info(channel)
     except Error as error:
-        raise ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, UNAVAILABLE) from error
+        raise DatabaseUnavailable from error
     members = None if info.members is None else msgspec.json.decode(info.members)
     return ChannelInfo(info.name, info.subscriptions, members)
 
@@ -166,130 +150,103 @@ async def achannel_info(channel: str) -> ChannelInfo:
     return await sync_to_async(channel_info)(channel)
 
 
-# --- publications of plain values --------------------------------------------------------------
-
-
-def _message(channel: str, event: str, data: str, options: Options) -> Publication:
-    return _publication({"channel": channel, "event": event}, data, options)
-
-
-def _entry(channel: str, key: str, data: str, options: Options) -> Publication:
-    named = {"channel": channel, "event": "hotsock.channelStorageSet", "key": key}
-    return _publication(named, data, options)
-
-
 def _reaction(
-    channel: str, message_id: str, reaction: str, uid: str, umd: Any, action: str
+    channel: str, id: str, reaction: str, uid: str, umd: object, action: str
 ) -> Publication:
-    change = {"messageId": message_id, "reaction": reaction, "action": action}
-    named = {"channel": channel, "event": "hotsock.messageReaction"}
-    return _publication(named, _json_text({**change, "uid": uid, "umd": umd}), {})
+    data = {"messageId": id, "reaction": reaction, "action": action, "uid": uid, "umd": umd}
+    return _publication(channel, "hotsock.messageReaction", _json(data))
 
 
-def _publication(named: dict[str, Any], data: str, options: Options) -> Publication:
-    stated = dict(options)
-    at, timezone = stated.pop("at", None), stated.get("timezone")
-    if unknown := stated.keys() - FIELDS.keys():
-        raise TypeError(f"There is no option {', '.join(sorted(unknown))}.")
-    fields = named | {FIELDS[name]: value for name, value in stated.items()}
-    if at is not None:
-        fields |= _schedule(at, timezone)
-    text = _json_text(fields)
-    return parse(f'{text[:-1]},"data":{data}}}', "What is published")
+def _publication(
+    channel: str,
+    event: str,
+    data: str,
+    key: str | None = None,
+    *,
+    store: int | None = None,
+    deduplication_id: str | None = None,
+    emit_pub_sub_event: bool | None = None,
+    at: datetime | str | None = None,
+    timezone: str | None = None,
+) -> Publication:
+    """By the parser of `POST /publish`, so that nothing passes here that is refused there."""
+    if isinstance(at, datetime):
+        at, timezone = _expression(at, timezone)
+    fields = {
+        "channel": channel,
+        "event": event,
+        "key": key,
+        "store": store,
+        "deduplicationId": deduplication_id,
+        "emitPubSubEvent": emit_pub_sub_event,
+        "scheduleExpression": at,
+        "scheduleExpressionTimezone": timezone,
+    }
+    return parse(f'{_json(fields)[:-1]},"data":{data}}}', "What is published")
 
 
-def _schedule(at: Any, timezone: Any) -> dict[str, Any]:
+def _expression(at: datetime, timezone: str | None) -> tuple[str, str | None]:
     """A moment with fractions of a second becomes the next full one."""
-    if not isinstance(at, datetime):
-        return {"scheduleExpression": at}
     if at.tzinfo is not None:
         at, timezone = at.astimezone(UTC).replace(tzinfo=None), "UTC"
     if at.microsecond:
         at = at.replace(microsecond=0) + timedelta(seconds=1)
-    return {
-        "scheduleExpression": f"at({at.isoformat()})",
-        "scheduleExpressionTimezone": timezone,
-    }
+    return f"at({at.isoformat()})", timezone
 
 
-def _json_text(value: Any) -> str:
-    """Compact JSON; knows dates, decimals, UUIDs and lazy text as Django does."""
+def _json(value: object) -> str:
+    """Compact; knows dates, decimals, UUIDs and lazy text as Django does."""
     try:
-        return json.dumps(
-            value,
-            cls=DjangoJSONEncoder,
-            allow_nan=False,
-            ensure_ascii=False,
-            separators=(",", ":"),
-        )
+        return _encoder.encode(value)
     except RecursionError:
         raise frames.malformed("data is nested too deep.") from None
     except (TypeError, ValueError) as error:
         raise frames.malformed(f"This cannot be written as JSON: {error}.") from None
 
 
-# --- doing it -----------------------------------------------------------------------------------
-
-
-def _perform(publication: Publication) -> Receipt:
-    _refuse_on_event_loop()
-    operation = server.operation_of(publication, SOURCE)
-    if server.is_passing(operation) and nodes.of_process() is None and not settings.REDIS_URL:
-        raise ProtocolError(
-            ErrorCode.INVALID_REQUEST,
-            "A message that is not stored can be published only in a process that serves, or with"
-            " REDIS_URL set; give it a store, such as -1.",
-        )
-    receipt = server.pass_on(operation)
+@async_unsafe(HOLDS_UP)
+def _publish(publication: Publication) -> Receipt:
+    operation = publishing.operation_of(publication, SOURCE)
+    reachable = nodes.of_process() is not None or settings.REDIS_URL
+    if publishing.is_ephemeral(operation) and not reachable:
+        raise ProtocolError(ErrorCode.INVALID_REQUEST, NOT_STORED)
+    receipt = publishing.without_commit(operation)
     if receipt is None:
-        return _write(operation)
-    if connection.in_atomic_block:
+        receipt = _write(operation)
+    elif connection.in_atomic_block:
         transaction.on_commit(partial(_announce, operation))
     else:
         _announce(operation)
     return receipt
 
 
-async def _aperform(publication: Publication) -> Receipt:
+async def _apublish(publication: Publication) -> Receipt:
     node = nodes.of_process()
     if node is not None and node.loop is asyncio.get_running_loop():
-        return await server.publish(node, publication, SOURCE)
-    return await sync_to_async(_perform)(publication)
+        return await publishing.publish_as_server(node.hub, node.writer, publication, SOURCE)
+    return await sync_to_async(_publish)(publication)
 
 
 def _write[Result](operation: Operation[Result]) -> Result:
-    """Through this process's own server, where it has one: else the two would wait for each
-    other's locks. Not within a transaction of the caller's, which it would not be part of."""
+    """Inside of a caller's transaction, in it. Else through this process's own server, where it has
+    one: two writers of one process would wait for each other's locks."""
     node = nodes.of_process()
     if node is None or connection.in_atomic_block:
-        return joined.write(operation, _announce)
-    return _wait(node.loop, node.writer.submit(operation))
-
-
-def _wait[Result](loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Result]) -> Result:
+        return writer.write(operation, _announce)
+    committing = asyncio.run_coroutine_threadsafe(node.writer.submit(operation), node.loop)
     try:
-        return asyncio.run_coroutine_threadsafe(work, loop).result(PATIENCE_SECONDS)
+        return committing.result(TIMEOUT_SECONDS)
     except TimeoutError:
-        raise ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, UNAVAILABLE) from None
+        raise DatabaseUnavailable from None
 
 
 def _announce(operation: Operation[object]) -> None:
-    """To all who listen; without Redis, other processes notice by themselves what is stored."""
+    """To all subscribers; without Redis, other processes find by themselves what is stored."""
     node = nodes.of_process()
     if node is not None:
         for item in operation.announced:
             node.loop.call_soon_threadsafe(node.hub.announce, item)
     elif settings.REDIS_URL and operation.announced:
-        from chat.cluster.publish_from_outside import tell_servers  # with Redis' client
+        from chat.cluster.redis_broker import announce_from_outside  # with Redis' client
 
-        tell_servers(operation.announced)
-
-
-def _refuse_on_event_loop() -> None:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return
-    raise SynchronousOnlyOperation(
-        "This would hold up the event loop: await apublish and the like."
-    )
+        announce_from_outside(operation.announced)

@@ -1,26 +1,26 @@
-"""What keeps this installation from running as configured, in sentences.
+"""Problems that keep this installation from running as configured, in sentences.
 
-`manage.py check` and `manage.py serve` say the same ones. Checks of keys: `tokens/checks.py`.
+`manage.py check` and the commands report the same ones. Checks of keys: `tokens/checks.py`.
 """
 
 from base64 import b64decode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
-from django.apps import AppConfig
-from django.conf import settings
+from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.models.functions import Now
 
-from .models import Message
+from chat.conf import conf, settings
+from chat.models import Message
 
-PURGE_OVERDUE = timedelta(days=2)
-PURGE_DOES_NOT_RUN = Warning(
+PURGE_OVERDUE: Final = timedelta(days=2)
+PURGE_DOES_NOT_RUN: Final = Warning(
     "Messages that expired more than two days ago are still stored: `manage.py purge_expired`"
     " does not run.",
     hint="docs/operations.md has the line for cron and the timer for systemd.",
@@ -28,12 +28,18 @@ PURGE_DOES_NOT_RUN = Warning(
 )
 MIN_SECRET: Final = 24  # bytes, as the Standard Webhooks scheme wants them
 MAX_SECRET: Final = 64
-NOT_MIGRATED = "The database is not up to date: run `manage.py migrate`."
+SECRET_FORM: Final = f"whsec_ and the Base64 of {MIN_SECRET} to {MAX_SECRET} bytes"
+NO_APPLICATION: Final = (
+    "ASGI_APPLICATION must name the project's ASGI application, such as mysite.asgi.application."
+)
+NOT_MIGRATED: Final = "The database is not up to date: run `manage.py migrate`."
 
 
 def environment_problems() -> list[str]:
-    """One sentence for each variable that is malformed; its value, maybe a secret, is not in it."""
-    return [f"{name} must be {expected}." for name, expected in settings.ENVIRONMENT_ERRORS.items()]
+    """A sentence for each setting that is unknown or malformed, without its value."""
+    application = getattr(django_settings, "ASGI_APPLICATION", None)
+    named = isinstance(application, str) and "." in application
+    return [*settings.PROBLEMS, *conf.problems(), *([] if named else [NO_APPLICATION])]
 
 
 def webhook_problems() -> list[str]:
@@ -41,13 +47,52 @@ def webhook_problems() -> list[str]:
     if not settings.WEBHOOK_URL:
         return []
     secret = settings.WEBHOOK_SECRET
-    form = f"whsec_ and the Base64 of {MIN_SECRET} to {MAX_SECRET} bytes"
-    present = {
-        "WEBHOOK_URL must be an address with a host.": _has_host(settings.WEBHOOK_URL),
-        f"WEBHOOK_SECRET is empty: WEBHOOK_URL needs one, {form}.": secret,
-        f"WEBHOOK_SECRET must be {form}.": not secret or _is_webhook_secret(secret),
-    }
-    return [problem for problem, found in present.items() if not found]
+    return _unmet(
+        {
+            "WEBHOOK_URL must be an address with a host.": _has_host(settings.WEBHOOK_URL),
+            f"WEBHOOK_SECRET is empty: WEBHOOK_URL needs one, {SECRET_FORM}.": secret,
+            f"WEBHOOK_SECRET must be {SECRET_FORM}.": not secret or _is_webhook_secret(secret),
+        }
+    )
+
+
+def deployment_problems() -> list[str]:
+    """What must be there when DEBUG is off."""
+    if django_settings.DEBUG:
+        return []
+    manifest = Path(django_settings.STATIC_ROOT) / "staticfiles.json"
+    hosts = "ALLOWED_HOSTS must name the hosts that this server answers for."
+    static = "Static files are not collected: run `manage.py collectstatic --no-input`."
+    return _unmet({hosts: django_settings.ALLOWED_HOSTS, static: manifest.exists()})
+
+
+def database_problems() -> list[str]:
+    """Whether the database answers and is migrated. Uses a connection of its own."""
+    probe = connection.copy()
+    probe.settings_dict["OPTIONS"].pop("pool", None)  # a pool would retry before it reports
+    try:
+        executor = MigrationExecutor(probe)
+        pending = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    except DatabaseError as error:
+        where = f" ({probe.settings_dict['NAME']})" if probe.vendor == "sqlite" else ""
+        return [f"The database cannot be used{where}: {' '.join(str(error).split())}."]
+    finally:
+        probe.close()
+    return [NOT_MIGRATED] if pending else []
+
+
+def workers_problems(workers: int) -> list[str]:
+    """What several processes need to keep every promise."""
+    if workers < 1:
+        return ["--workers must be 1 or more."]
+    shared = settings.REDIS_URL and connection.vendor == "postgresql"
+    needs = "More than one worker needs REDIS_URL, and PostgreSQL in DATABASE_URL."
+    return _unmet({needs: workers == 1 or shared})
+
+
+def _unmet(requirements: Mapping[str, object]) -> list[str]:
+    """The sentences of those that are not met."""
+    return [sentence for sentence, met in requirements.items() if not met]
 
 
 def _has_host(url: str) -> bool:
@@ -65,68 +110,23 @@ def _is_webhook_secret(secret: str) -> bool:
     return secret.startswith("whsec_") and MIN_SECRET <= len(key) <= MAX_SECRET
 
 
-def deployment_problems() -> list[str]:
-    """What must be there when DEBUG is off."""
-    if settings.DEBUG:
-        return []
-    manifest = Path(settings.STATIC_ROOT) / "staticfiles.json"
-    present = {
-        "ALLOWED_HOSTS must name the hosts that this server answers for.": settings.ALLOWED_HOSTS,
-        "Static files are not collected: run `manage.py collectstatic --no-input`.": (
-            manifest.exists()
-        ),
-    }
-    return [problem for problem, found in present.items() if not found]
-
-
-def database_problems() -> list[str]:
-    """Whether the database answers and is migrated. Opens a connection and closes it."""
-    probe = connection.copy()
-    # A pool would try again, wait and warn; what is wanted here is the first answer.
-    probe.settings_dict["OPTIONS"].pop("pool", None)
-    try:
-        executor = MigrationExecutor(probe)
-        pending = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    except DatabaseError as error:
-        where = f" ({probe.settings_dict['NAME']})" if probe.vendor == "sqlite" else ""
-        return [f"The database cannot be used{where}: {' '.join(str(error).split())}."]
-    finally:
-        probe.close()
-    return [NOT_MIGRATED] if pending else []
-
-
-def workers_problems(workers: int) -> list[str]:
-    """What several processes need to keep every promise."""
-    if workers < 1:
-        return ["--workers must be 1 or more."]
-    if workers > 1 and not (settings.REDIS_URL and connection.vendor == "postgresql"):
-        return ["More than one worker needs REDIS_URL, and PostgreSQL in DATABASE_URL."]
-    return []
-
-
 @register(Tags.compatibility)
-def environment(
-    app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
-) -> list[CheckMessage]:
+def environment(**kwargs: object) -> list[CheckMessage]:
     return [Error(problem, id="chat.E001") for problem in environment_problems()]
 
 
 @register(Tags.security)
-def webhook(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> list[CheckMessage]:
+def webhook(**kwargs: object) -> list[CheckMessage]:
     return [Error(problem, id="chat.E002") for problem in webhook_problems()]
 
 
 @register(Tags.database)
-def purge_runs(
-    app_configs: Sequence[AppConfig] | None = None,
-    databases: Sequence[str] | None = None,
-    **kwargs: Any,
-) -> list[CheckMessage]:
-    """Asks the database only where told to: `manage.py check --database default`."""
+def purge_runs(databases: Sequence[str] | None = None, **kwargs: object) -> list[CheckMessage]:
+    """Queries the database only under `manage.py check --database default`."""
     if DEFAULT_DB_ALIAS not in (databases or ()):
         return []
-    long_expired = Message.objects.filter(expires_at__lt=Now() - PURGE_OVERDUE)
+    overdue = Message.objects.filter(expires_at__lt=Now() - PURGE_OVERDUE)
     try:
-        return [PURGE_DOES_NOT_RUN] if long_expired.exists() else []
-    except DatabaseError:  # away, or without its tables yet: that is for others to say
+        return [PURGE_DOES_NOT_RUN] if overdue.exists() else []
+    except DatabaseError:  # away, or without its tables yet: other checks report that
         return []

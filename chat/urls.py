@@ -1,10 +1,23 @@
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
 from django.urls import path, re_path
+from django.views.decorators.http import require_safe
 
-from chat.http import server_api, views
+from chat.http import client_api, server_api
+from tokens.conf import settings
+
+
+@require_safe
+async def demo(request: HttpRequest) -> HttpResponse:
+    """The chat page, where it is switched on; its tokens come from `POST /tokens`."""
+    if not settings.DEMO:
+        raise Http404
+    return render(request, "chat/demo.html")
+
 
 urlpatterns = [
-    path("", views.demo),
-    re_path(r"^connection/(?P<operation>[\s\S]*)\Z", views.client_operation),
+    path("", demo),
+    re_path(r"^connection/(?P<operation>[\s\S]*)\Z", client_api.client_operation),
     path("publish", server_api.publish),
     re_path("^channels(?:/|$)", server_api.channel),
     re_path(r"^schedules/(?P<arn>[\s\S]+)\Z", server_api.schedule),

@@ -13,7 +13,6 @@ django.setup(set_prefix=False)  # what follows imports models
 from channels.routing import ProtocolTypeRouter  # noqa: E402
 
 from chat.http.fast_path import Handler  # noqa: E402
-from chat.routing import websocket  # noqa: E402
-from chat.server.lifespan import lifespan  # noqa: E402
+from chat.routing import lifespan, websocket  # noqa: E402
 
 application = ProtocolTypeRouter({"http": Handler(), "websocket": websocket, "lifespan": lifespan})

@@ -1,12 +1,11 @@
 """The site's settings: the only reader of the environment and of `.env`.
 
-Importing this module writes nothing and never raises: a malformed value gives its default and an
-entry in ENVIRONMENT_ERRORS; system checks (`chat/checks.py`, `tokens/checks.py`) say what is
-missing or malformed, in words, at the moment it matters.
+Importing this module writes nothing and never raises: what is malformed has its default, and the
+system checks (`chat/checks.py`, `tokens/checks.py`) name what is missing or malformed, in words.
 """
 
 import os
-from collections.abc import Callable
+from dataclasses import fields
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -14,110 +13,64 @@ from typing import Any
 import environ
 from django.utils.csp import CSP
 
+from chat.conf import ChatSettings
 from chat.store.databases import ENGINES
+from tokens.conf import Flag, TokenSettings, parse, read
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-
-# Variable -> what it should have been. Only what it should be: its value may be a secret.
-ENVIRONMENT_ERRORS: dict[str, str] = {}
+PROBLEMS: list[str] = []  # without values, which may be secrets
 
 if (BASE_DIR / ".env").exists():
     try:
         environ.Env.read_env(BASE_DIR / ".env")
     except UnicodeDecodeError:
-        ENVIRONMENT_ERRORS[".env"] = "UTF-8 text"
-
-
-def _read[T](name: str, default: T, parse: Callable[[str], T], expected: str) -> T:
-    """The variable, parsed; `default` where it is absent, blank or malformed."""
-    text = os.environ.get(name, "").strip()
-    try:
-        return parse(text) if text else default
-    except (KeyError, ValueError):
-        ENVIRONMENT_ERRORS[name] = expected
-        return default
+        PROBLEMS.append(".env must be UTF-8 text.")
 
 
 def text(name: str) -> str:
+    """Not through django-environ, which takes `$x` for a reference to the variable x."""
     return os.environ.get(name, "").strip()
-
-
-def flag(name: str, default: bool) -> bool:
-    words = {**dict.fromkeys(("true", "yes", "on", "1"), True)}
-    words |= dict.fromkeys(("false", "no", "off", "0"), False)
-    return _read(name, default, lambda value: words[value.lower()], "true or false")
-
-
-def number(name: str, default: int, least: int) -> int:
-    def parse(value: str) -> int:
-        if (parsed := int(value)) < least:
-            raise ValueError(name)
-        return parsed
-
-    return _read(name, default, parse, f"a whole number from {least} up")
 
 
 def words(name: str, default: list[str]) -> list[str]:
     return [word.strip() for word in text(name).split(",") if word.strip()] or default
 
 
-def address(name: str, schemes: tuple[str, ...]) -> str:
-    def parse(value: str) -> str:
-        if value.partition("://")[0] not in schemes:
-            raise ValueError(name)
-        return value
-
-    return _read(name, "", parse, f"an address that begins with {' or '.join(schemes)}://")
+def flag(name: str, default: bool) -> bool:
+    try:
+        return bool(parse(text(name) or default, Flag))
+    except ValueError as error:
+        PROBLEMS.append(f"{name} must be {error}.")
+        return default
 
 
 def database() -> dict[str, Any]:
     """DATABASE_URL as Django wants it, with what the server needs of each engine."""
     beside = f"sqlite:///{BASE_DIR / 'db.sqlite3'}"
-
-    def parse(value: str) -> dict[str, Any]:
-        config: dict[str, Any] = environ.Env.db_url_config(value)
-        options = config.get("OPTIONS", {})
-        return config | ENGINES[value.partition(":")[0]](options, NODE_LEASE_SECONDS)
-
-    expected = "an address that begins with sqlite:///, postgres:// or postgresql://"
-    return _read("DATABASE_URL", parse(beside), parse, expected)
+    try:
+        return _database(text("DATABASE_URL") or beside)
+    except (KeyError, ValueError):
+        schemes = "sqlite:///, postgres:// or postgresql://"
+        PROBLEMS.append(f"DATABASE_URL must be an address that begins with {schemes}.")
+        return _database(beside)
 
 
-# --- what runs ------------------------------------------------------------------------------
+def _database(url: str) -> dict[str, Any]:
+    config: dict[str, Any] = environ.Env.db_url_config(url)
+    engine = ENGINES[url.partition(":")[0]]
+    return config | engine(config.get("OPTIONS", {}), configured.NODE_LEASE_SECONDS)
+
+
+# --- the apps: each of their settings is the variable of that name --------------------------
 DEBUG: bool = flag("DEBUG", False)
-DEMO: bool = flag("DEMO", DEBUG)
-HTTPS: bool = flag("HTTPS", not DEBUG)
-SECRET_KEY: str = text("SECRET_KEY")
-ALLOWED_HOSTS: list[str] = words("ALLOWED_HOSTS", ["*"] if DEBUG else [])
-CSRF_TRUSTED_ORIGINS: list[str] = words("CSRF_TRUSTED_ORIGINS", [])
-ALLOWED_ORIGINS: list[str] = words("ALLOWED_ORIGINS", ["*"])
-FORWARDED_ALLOW_IPS: str = text("FORWARDED_ALLOW_IPS") or "127.0.0.1,::1"
-
-# --- tokens (protocol.md section 3) ---------------------------------------------------------
-SIGNING_KEY_1_METHOD: str = text("SIGNING_KEY_1_METHOD")
-SIGNING_KEY_1_ID: str = text("SIGNING_KEY_1_ID")
-SIGNING_KEY_1_ENCODED: str = text("SIGNING_KEY_1_ENCODED")
-SIGNING_KEY_2_METHOD: str = text("SIGNING_KEY_2_METHOD")
-SIGNING_KEY_2_ID: str = text("SIGNING_KEY_2_ID")
-SIGNING_KEY_2_ENCODED: str = text("SIGNING_KEY_2_ENCODED")
-ISSUER_PRIVATE_KEY_ENCODED: str = text("ISSUER_PRIVATE_KEY_ENCODED")
-TOKEN_AUDIENCE: str = text("TOKEN_AUDIENCE")
-TOKEN_ISSUER: str = text("TOKEN_ISSUER")
-TOKEN_LEEWAY_SECONDS: int = number("TOKEN_LEEWAY_SECONDS", 0, least=0)
-API_SECRET_KEY_1: str = text("API_SECRET_KEY_1")
-API_SECRET_KEY_2: str = text("API_SECRET_KEY_2")
-
-# --- limits ---------------------------------------------------------------------------------
-CONNECTION_MAX_SECONDS: int = number("CONNECTION_MAX_SECONDS", 7200, least=1)
-CONNECTION_IDLE_SECONDS: int = number("CONNECTION_IDLE_SECONDS", 600, least=1)
-KEEP_ALIVE_SECONDS: int = number("KEEP_ALIVE_SECONDS", 570, least=1)
-NODE_LEASE_SECONDS: int = number("NODE_LEASE_SECONDS", 15, least=1)
-CLIENT_FRAMES_PER_SECOND: int = number("CLIENT_FRAMES_PER_SECOND", 100, least=0)
-CONNECTIONS_PER_ADDRESS: int = number("CONNECTIONS_PER_ADDRESS", 0, least=0)
+TOKENS: dict[str, object] = {field.name: text(field.name) for field in fields(TokenSettings)}
+TOKENS["DEMO"] = TOKENS["DEMO"] or DEBUG
+CHAT: dict[str, object] = {field.name: text(field.name) for field in fields(ChatSettings)}
+CHAT["PROBLEMS"] = PROBLEMS
+configured, _ = read(ChatSettings, "CHAT", CHAT)
 
 # --- where things are kept ------------------------------------------------------------------
 DATABASES = {"default": database()}
-REDIS_URL: str = address("REDIS_URL", ("redis", "rediss", "unix"))
 CHANNEL_LAYERS: dict[str, dict[str, Any]] = {
     "default": (
         {
@@ -125,20 +78,20 @@ CHANNEL_LAYERS: dict[str, dict[str, Any]] = {
             # Redis passes messages on between its databases, too: what keeps two sites apart is
             # that their keys differ.
             "CONFIG": {
-                "hosts": [REDIS_URL],
-                "prefix": f"chat-{blake2b(SECRET_KEY.encode(), digest_size=8).hexdigest()}",
+                "hosts": [configured.REDIS_URL],
+                "prefix": f"chat-{blake2b(text('SECRET_KEY').encode(), digest_size=8).hexdigest()}",
             },
         }
-        if REDIS_URL
+        if configured.REDIS_URL
         else {"BACKEND": "channels.layers.InMemoryChannelLayer"}
     ),
 }
 
-# --- backend events (docs/webhooks.md) ------------------------------------------------------
-WEBHOOK_URL: str = address("WEBHOOK_URL", ("http", "https"))
-WEBHOOK_SECRET: str = text("WEBHOOK_SECRET")
-
 # --- Django ---------------------------------------------------------------------------------
+HTTPS: bool = flag("HTTPS", not DEBUG)
+SECRET_KEY: str = text("SECRET_KEY")
+ALLOWED_HOSTS: list[str] = words("ALLOWED_HOSTS", ["*"] if DEBUG else [])
+CSRF_TRUSTED_ORIGINS: list[str] = words("CSRF_TRUSTED_ORIGINS", [])
 INSTALLED_APPS = [
     "tokens",
     "chat",  # before staticfiles: its runserver speaks WebSockets
@@ -152,10 +105,10 @@ INSTALLED_APPS = [
     "channels",
 ]
 MIDDLEWARE = [
-    "chat.http.health.probes",
-    "chat.http.fast_path.api",
+    "chat.http.health.middleware",
+    "chat.http.fast_path.middleware",
     "django.middleware.security.SecurityMiddleware",
-    "chat.http.staticfiles.StaticFilesMiddleware",
+    "chat.http.staticfiles.middleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -215,8 +168,8 @@ WHITENOISE_AUTOREFRESH = DEBUG
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"plain": {"()": "chat.server.logs.SecretFreeFormatter"}},
-    "filters": {"once a second": {"()": "chat.server.logs.OnceASecond"}},
+    "formatters": {"plain": {"()": "chat.logs.RedactingFormatter"}},
+    "filters": {"throttle": {"()": "chat.logs.ThrottleFilter"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {
@@ -228,13 +181,13 @@ LOGGING = {
         # A line for each opening and closing of a WebSocket, beside the access log's.
         "websockets": {"level": "WARNING"},
         # A line for each attempt to connect while PostgreSQL is away: five a second and connection.
-        "psycopg.pool": {"level": "WARNING", "filters": ["once a second"]},
+        "psycopg.pool": {"level": "WARNING", "filters": ["throttle"]},
     },
 }
 
 # --- who may call from where ----------------------------------------------------------------
-CORS_ALLOW_ALL_ORIGINS: bool = "*" in ALLOWED_ORIGINS
-CORS_ALLOWED_ORIGINS: list[str] = [] if CORS_ALLOW_ALL_ORIGINS else ALLOWED_ORIGINS
+CORS_ALLOW_ALL_ORIGINS: bool = "*" in configured.ALLOWED_ORIGINS
+CORS_ALLOWED_ORIGINS = () if CORS_ALLOW_ALL_ORIGINS else configured.ALLOWED_ORIGINS
 CORS_ALLOW_HEADERS = ["content-type", "authorization"]
 CORS_URLS_REGEX = r"^/(connection/|tokens$)"
 

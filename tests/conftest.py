@@ -2,23 +2,40 @@
 
 import secrets
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
-from hypothesis import HealthCheck, settings
-from pytest_django import DjangoDbBlocker
+from pytest_django import DjangoDbBlocker, Settings
 
 from tests.support import servers
+from tests.support.configuring import Setter, setter
 from tests.support.databases import default_database, migrated
 from tests.support.servers import Postgres, Server, start_postgres, start_redis, start_server
+
+if TYPE_CHECKING:
+    from chat.runtime.node import Node
 
 # httpcore looks for this library at each of its steps where it is missing: a search of the whole
 # path, a sixth of what a call costs.
 sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]
 
 # How long an example takes says more about what else the machine does than about the code.
-settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("busy")
+SLOW = [hypothesis.HealthCheck.too_slow]
+hypothesis.settings.register_profile("busy", deadline=None, suppress_health_check=SLOW)
+hypothesis.settings.load_profile("busy")
+
+
+@pytest.fixture
+def set_chat(settings: Settings) -> Setter:
+    return setter(settings, "CHAT")
+
+
+@pytest.fixture
+def set_tokens(settings: Settings) -> Setter:
+    return setter(settings, "TOKENS")
 
 
 @pytest.fixture(scope="session")
@@ -97,7 +114,29 @@ def postgres_default(postgres_database: str, django_db_blocker: DjangoDbBlocker)
         yield
 
 
+@pytest.fixture
+async def here(database: str) -> AsyncIterator["Node"]:
+    """This process's node, started."""
+    from chat.runtime.node import Node  # needs Django's settings
+
+    node = Node()
+    await node.start()
+    yield node
+    await node.stop()
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Those that mostly wait come first: at the end they would be waited for by nobody else."""
     items.sort(key=lambda item: "faults" not in item.path.parts)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How long each part took, in seconds of its tests: several run at the same time."""
+    parts: Counter[str] = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                parts[report.nodeid.split("/")[1].partition("::")[0]] += report.duration
+    for part, seconds in parts.most_common():
+        terminalreporter.write_line(f"{part:<24}{seconds:8.1f} s")

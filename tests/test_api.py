@@ -16,11 +16,11 @@ from django.utils.translation import gettext_lazy
 
 from chat import api
 from chat.fanout.feed import Subscriber
-from chat.fanout.send_queue import AsgiSendQueue
 from chat.models import Channel, Message, Schedule, StorageEntry
 from chat.runtime import node as nodes
 from tests.support.client import eventually
 from tests.support.databases import in_thread
+from tests.support.live import recording
 
 
 def stored(channel: str) -> list[str]:
@@ -271,7 +271,7 @@ class Listener:
     """A subscriber of this process's own server, which runs in a thread."""
 
     def __init__(self) -> None:
-        self.got: list[str] = []
+        self._got: list[dict[str, Any]] = []
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
@@ -280,26 +280,25 @@ class Listener:
     def on_the_loop(self, work: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
-    async def _join(self, channel: str) -> None:
-        async def send(message: Any) -> None:
-            self.got.append(message["text"])
-
-        subscriber = Subscriber("listener", AsgiSendQueue(send, lambda: None))
-        self.node.hub.join(channel, subscriber)
-        self.node.hub.settle(channel, subscriber, 0)
+    async def _subscribe(self, channel: str) -> None:
+        send_queue, self._got = recording()
+        subscriber = Subscriber("listener", send_queue)
+        self.node.hub.subscribe(channel, subscriber)
+        self.node.hub.release(channel, subscriber, 0)
 
     def listen(self, channel: str) -> None:
-        self.on_the_loop(self._join(channel))
+        self.on_the_loop(self._subscribe(channel))
 
     def heard(self, count: int) -> list[str]:
         """What came, once it is so many; then for a moment nothing more may come."""
 
         async def enough() -> bool:
             await asyncio.sleep(0.01)
-            return len(self.got) >= count
+            return len(self._got) >= count
 
         self.on_the_loop(eventually(enough))
-        return [text.partition('"data":')[2].rstrip("}") for text in self.got]
+        texts = (message["text"] for message in self._got)
+        return [text.partition('"data":')[2].rstrip("}") for text in texts]
 
     def end(self) -> None:
         self.on_the_loop(self.node.stop())

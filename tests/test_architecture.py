@@ -31,6 +31,7 @@ FLOORS = (
     ("chat.cluster", "chat.webhooks"),
     ("chat.store",),
     ("chat.fanout", "chat.models"),
+    ("chat.conf",),
     ("chat.protocol",),
     ("tokens",),
 )
@@ -39,6 +40,7 @@ FLOOR_OF = {room: -floor for floor, rooms in enumerate(FLOORS) for room in rooms
 PURE = [
     *(f"tokens.{name}" for name in ("names", "patterns", "claims", "permissions")),
     *(name for name in MODULES if name.startswith("chat.protocol.")),
+    "chat.server.frames",
 ]
 
 READS_ENVIRONMENT = {"chatsite.settings", "chatsite.asgi", "chat.__init__", "manage"}
@@ -111,8 +113,30 @@ def test_only_the_settings_read_the_environment(module: str) -> None:
     assert not attributes & {"os.environ", "os.getenv", "os.environb"}
 
 
+@pytest.mark.parametrize("module", sorted(set(MODULES) - {"manage"}))
+def test_the_apps_do_not_name_the_site(module: str) -> None:
+    named = "chatsite" in MODULES[module].read_text(encoding="utf-8")
+    assert not named or room_of(module) == "chatsite"
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_no_function_is_long(module: str) -> None:
     for function in functions(module):
         assert function.end_lineno is not None
         assert function.end_lineno - function.lineno < FUNCTION_LINES, function.name
+
+
+# `make test-nginx` runs tests of these layers a second time, through nginx.
+RUN_AGAIN = {"nginx": {"wire", "browser"}}
+
+
+def test_no_test_imports_from_the_tests_of_another_layer() -> None:
+    """What they share is in tests/support."""
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        layer, *rest = path.relative_to(ROOT / "tests").parts
+        allowed = {"support", *([layer] if rest else []), *RUN_AGAIN.get(layer, ())}
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tests"):
+                names = [f"{node.module}.{alias.name}" for alias in node.names]
+                layers = {name.split(".")[1] for name in names}
+                assert layers <= allowed, f"{path.name} imports {names}"

@@ -1,18 +1,17 @@
-"""System checks: keys that are missing, malformed or weak, each in one sentence with a way on.
+"""System checks: settings and keys that are missing, malformed or weak, and how to correct them.
 
-Missing keys fail `check --deploy` and `serve`, not `makemigrations` on a fresh checkout; a key that
-is there but wrong always fails.
+A missing key fails `check --deploy` and `serve`, but not `makemigrations` on a fresh checkout; a
+key that is set but wrong fails every check.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator
 
-from django.conf import settings
+from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 
-from tokens.keys import METHODS, Key, KeyProblem, load_signing, load_verifying
-from tokens.signing import KeySettings, token_settings
+from tokens.conf import KeySettings, conf, settings
+from tokens.keys import METHODS, KeyProblem, load_signing, load_verifying
 
 MIN_API_KEY_LENGTH = 32
 SET_IT = "Run `make setup` for development keys, or set it in the environment."
@@ -20,39 +19,43 @@ CORRECT_IT = "Correct it in `.env` or in the environment."
 
 
 def key_problems() -> list[str]:
-    """Why this site cannot serve, one sentence each; empty when it can."""
-    return [*_missing(), *_wrong()]
+    """Why this site cannot serve, one sentence for each problem."""
+    return [*conf.problems(), *_missing(), *_wrong()]
+
+
+@register(Tags.compatibility)
+def check_settings(app_configs: object, **kwargs: object) -> list[CheckMessage]:
+    return [Error(problem, id="tokens.E003") for problem in conf.problems()]
 
 
 @register(Tags.security)
-def check_stated_keys(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+def check_stated_keys(app_configs: object, **kwargs: object) -> list[CheckMessage]:
     errors: list[CheckMessage] = [Error(problem, id="tokens.E001") for problem in _wrong()]
     return [*errors, *_short_api_keys()]
 
 
 @register(Tags.security, deploy=True)
-def check_missing_keys(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+def check_missing_keys(app_configs: object, **kwargs: object) -> list[CheckMessage]:
     return [Error(problem, id="tokens.E002") for problem in _missing()]
 
 
 def _missing() -> Iterator[str]:
-    """What nobody has set yet."""
+    """What is required and not set."""
     if not _has_secret_key():
         yield f"SECRET_KEY is empty. {SET_IT}"
-    if not any(key.present for key in token_settings().keys):
+    if not any(key.present for key in settings.keys):
         yield f"SIGNING_KEY_1_METHOD and SIGNING_KEY_1_ENCODED are empty. {SET_IT}"
     if not (settings.API_SECRET_KEY_1 or settings.API_SECRET_KEY_2):
         yield f"API_SECRET_KEY_1 is empty. {SET_IT}"
 
 
 def _wrong() -> Iterator[str]:
-    """What is set and cannot work."""
-    configured = token_settings()
-    for number, key in enumerate(configured.keys, start=1):
+    """What is set but does not work."""
+    for number, key in enumerate(settings.keys, start=1):
         if key.present:
             yield from _problems(number, key)
-    if settings.DEMO and any(key.present for key in configured.keys):
-        yield from _demo_problems(configured.keys[0], configured.private_key)
+    if settings.DEMO and any(key.present for key in settings.keys):
+        yield from _demo_problems(settings.keys[0], settings.ISSUER_PRIVATE_KEY_ENCODED)
 
 
 def _problems(number: int, key: KeySettings) -> Iterator[str]:
@@ -69,12 +72,12 @@ def _problems(number: int, key: KeySettings) -> Iterator[str]:
 
 
 def _demo_problems(first: KeySettings, private_key: str) -> Iterator[str]:
-    """The demo issues its own tokens, with key 1."""
+    """The demo signs its tokens with key 1."""
     if not first.present:
         yield "SIGNING_KEY_1_METHOD is empty, but the demo (DEMO) signs with key 1. " + SET_IT
         return
     try:
-        key: Key = load_verifying(*first)
+        key = load_verifying(*first)
     except KeyProblem:
         return
     try:
@@ -95,6 +98,6 @@ def _short_api_keys() -> Iterator[CheckMessage]:
 
 def _has_secret_key() -> bool:
     try:
-        return bool(settings.SECRET_KEY)
+        return bool(django_settings.SECRET_KEY)
     except ImproperlyConfigured:
         return False

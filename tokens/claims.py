@@ -1,32 +1,37 @@
 """A token's payload -> frozen `Claims`, or one `TokenError` that says where and why.
 
-Pure. One bad claim or directive spoils the whole token; null counts as absent; what is unknown is
-ignored (protocol.md sections 3 and 4). Signatures are checked elsewhere, before.
+Pure. One bad claim or directive invalidates the whole token; null counts as absent; unknown names
+are ignored (protocol.md sections 3 and 4). The signature is verified before, in `tokens.signing`.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from tokens import directives, strict_json
-from tokens.directives import Rule
+from tokens.directives import Rules
 from tokens.patterns import Kind, Pattern, PatternError, compile_pattern
+from tokens.strict_json import Json, printable
 
-# Characters of a value that a sentence quotes.
-_SHOWN = 60
+# An error quotes at most so many characters of a value.
+_MAX_QUOTED = 60
 
-# Instructions of all regular expressions of one token: as many compile in about 20 ms.
+# The regular expressions of one token have at most so many instructions: they compile in 20 ms.
 MAX_REGEX_COST = 100_000
 
+# The claims that are fields of `Claims`, and the names of these fields: heartbeat_timeout.
 _FIELDS = {
     claim: re.sub("[A-Z]", lambda capital: f"_{capital[0].lower()}", claim)
     for claim in directives.CLAIMS
 }
 
+# Where in a token: names and keys in turn, such as channels, chat-*, store.
+type Path = tuple[str, ...]
+
 
 class TokenError(Exception):
-    """Why a token is refused: `str()` is one plain sentence, which never holds the token.
+    """Why a token is refused: `str()` is one plain sentence, without the token.
 
     `path` names the claim, such as `channels["chat-*"].messages["chat"].store`.
     """
@@ -41,19 +46,19 @@ class TokenError(Exception):
 class Entry:
     """One key of `channels`, `messages` or `storage`, and the directives that it states.
 
-    `directives` holds what is stated and counts in the scope in use, by its name in the token;
-    `react` as `False`, `True` or a frozenset, the others as their type in the token.
+    `directives` has only those that count in the scope in use. Values have the type that their
+    rule reads (`tokens.directives`): lists of reactions are frozensets, times are floats.
     """
 
     pattern: Pattern
-    directives: Mapping[str, Any]
+    directives: Mapping[str, object]
     messages: tuple["Entry", ...] = ()
     storage: tuple["Entry", ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Claims:
-    """What a token says, checked. Times are unix seconds; `heartbeat_timeout` is in seconds.
+    """Valid claims. Times are unix seconds; `heartbeat_timeout` is in seconds.
 
     `umd` is compact JSON, `"null"` when absent. `payload` is the JSON text that was parsed;
     parsing it again for the same scope gives the same claims.
@@ -79,9 +84,9 @@ class Claims:
 
 
 def parse_claims(payload: bytes, *, scope: str) -> Claims:
-    """Read a payload for use in `scope`: connect, subscribe or umd. Raises `TokenError`.
+    """Parse a payload for use in `scope`: connect, subscribe or umd. Raises `TokenError`.
 
-    Times, audience and issuer are not compared here: see `check_claims`.
+    Does not check times, audience and issuer: see `check_claims`.
     """
     try:
         document = strict_json.loads(payload)
@@ -89,18 +94,17 @@ def parse_claims(payload: bytes, *, scope: str) -> Claims:
         raise TokenError("payload", str(error)) from None
     if not isinstance(document, dict):
         raise TokenError("payload", "must be an object")
-    claims = _Reading(scope).claims(document, payload.decode())
-    for refuse in _WHOLE_TOKEN_RULES:
-        refuse(claims, scope)
+    claims = _Parser(scope).claims(document, payload.decode())
+    _check_together(claims, scope)
     return claims
 
 
 def check_claims(
     claims: Claims, *, now: float, leeway: float = 0, audience: str = "", issuer: str = ""
 ) -> None:
-    """Compare with the clock (unix seconds) and with what the site expects. Raises `TokenError`.
+    """Check expiry and "not before" against `now` (unix seconds), and audience and issuer.
 
-    An empty `audience` or `issuer` expects nothing.
+    An empty `audience` or `issuer` accepts any. Raises `TokenError`.
     """
     if claims.exp + leeway <= now:
         raise TokenError("exp", f"must lie in the future, but passed {now - claims.exp:.3f} s ago")
@@ -117,92 +121,80 @@ def check_addressee(claims: Claims, *, audience: str, issuer: str) -> None:
         raise TokenError("iss", f"must be {_shown(issuer)}")
 
 
-class _Reading:
-    """One reading of one payload: `path` is where it is, names and keys by turns."""
+class _Parser:
+    """Parses one payload, and adds up what its regular expressions cost."""
 
     def __init__(self, scope: str) -> None:
         self.scope = scope
         self.regex_cost = 0
 
-    def claims(self, document: dict[str, Any], payload: str) -> Claims:
+    def claims(self, document: dict[str, Json], payload: str) -> Claims:
         stated = self.stated(document, directives.CLAIMS, ())
         for claim in ("exp", "scope"):
             if claim not in stated:
                 raise TokenError(claim, "is required")
-        channels = stated.pop("channels", {})
-        return Claims(
-            payload=payload,
-            channels=tuple(self.entries(channels, directives.CHANNEL, ("channels",))),
-            **{_FIELDS[claim]: value for claim, value in stated.items()},
-        )
+        fields: dict[str, Any] = {_FIELDS[claim]: value for claim, value in stated.items()}
+        return Claims(payload=payload, channels=self.entries(document, "channels", ()), **fields)
 
-    def stated(
-        self, document: dict[str, Any], rules: Mapping[str, Rule], path: tuple[str, ...]
-    ) -> dict[str, Any]:
-        """What `document` states by `rules` and counts in this scope; nothing null or unknown."""
-        stated = {}
+    def stated(self, document: dict[str, Json], rules: Rules, path: Path) -> dict[str, object]:
+        """The values that `document` states and that count in this scope, without its entries."""
+        stated: dict[str, object] = {}
         for name, value in document.items():
-            if value is None or (rule := rules.get(name)) is None:
+            rule = rules.get(name)
+            if value is None or rule is None:
                 continue
             accepted = rule.read(value)
             if accepted is None:
                 raise _refused((*path, name), rule.expected, value)
-            if rule.scope is None or rule.scope == self.scope:
+            if rule is not directives.OBJECT and rule.scope in (None, self.scope):
                 stated[name] = accepted
         return stated
 
-    def entries(
-        self, keyed: dict[str, Any], rules: Mapping[str, Rule], path: tuple[str, ...]
-    ) -> Iterator[Entry]:
-        for key, document in keyed.items():
-            if document is None:
-                continue
-            at = (*path, key)
-            if not isinstance(document, dict):
-                raise _refused(at, "an object", document)
-            pattern = self.pattern(key, at)
-            if pattern.kind is not Kind.EXACT:
-                _require_no_plain_only(document, at)
-            stated = self.stated(document, rules, at)
-            messages = stated.pop("messages", {})
-            storage = stated.pop("storage", {})
-            yield Entry(
-                pattern,
-                stated,
-                tuple(self.entries(messages, directives.MESSAGE, (*at, "messages"))),
-                tuple(self.entries(storage, directives.STORAGE, (*at, "storage"))),
-            )
+    def entries(self, document: dict[str, Json], name: str, path: Path) -> tuple[Entry, ...]:
+        """The entries of the object `name`: channels, messages or storage."""
+        keyed = document.get(name)
+        if not isinstance(keyed, dict):  # absent or null: `stated` has refused all else
+            return ()
+        rules = directives.ENTRIES[name]
+        return tuple(
+            self.entry(key, entry, rules, (*path, name, key))
+            for key, entry in keyed.items()
+            if entry is not None
+        )
 
-    def pattern(self, key: str, path: tuple[str, ...]) -> Pattern:
+    def entry(self, key: str, document: Json, rules: Rules, path: Path) -> Entry:
+        if not isinstance(document, dict):
+            raise _refused(path, "an object", document)
+        pattern = self.pattern(key, path)
+        if pattern.kind is not Kind.EXACT:
+            _check_directives_on_pattern(document, path)
+        stated = self.stated(document, rules, path)
+        if rules is not directives.CHANNEL:
+            return Entry(pattern, stated)
+        messages = self.entries(document, "messages", path)
+        return Entry(pattern, stated, messages, self.entries(document, "storage", path))
+
+    def pattern(self, key: str, path: Path) -> Pattern:
         try:
             pattern = compile_pattern(key)
         except PatternError as error:
-            raise TokenError(
-                _rendered(path), f"must compile as RE2: {_shown(str(error))}"
-            ) from None
+            reason = _shown(str(error))
+            raise TokenError(_rendered(path), f"must compile as RE2: {reason}") from None
         self.regex_cost += pattern.cost
         if self.regex_cost > MAX_REGEX_COST:
             raise TokenError(_rendered(path), "makes the regular expressions too large together")
         return pattern
 
 
-def _scope_in_use(claims: Claims, scope: str) -> None:
+def _check_together(claims: Claims, scope: str) -> None:
+    """The rules that concern several claims or entries at once."""
     if scope not in claims.scope:
         raise TokenError("scope", f"must include {_shown(scope)}")
-
-
-def _single_use_has_jti(claims: Claims, scope: str) -> None:
     if scope != "umd" and claims.single_use and not claims.jti:
         raise TokenError("jti", "is required where singleUse is true")
-
-
-def _connect_is_unbound(claims: Claims, scope: str) -> None:
     if scope == "connect" and claims.connection_id is not None:
         raise TokenError("connectionId", "must be absent from a token that opens a connection")
-
-
-def _aliases_are_free(claims: Claims, scope: str) -> None:
-    taken = {entry.pattern.key for entry in claims.channels}
+    taken: set[object] = {entry.pattern.key for entry in claims.channels}
     for entry in claims.channels:
         alias = entry.directives.get("alias")
         if alias in taken:
@@ -212,31 +204,22 @@ def _aliases_are_free(claims: Claims, scope: str) -> None:
             taken.add(alias)
 
 
-_WHOLE_TOKEN_RULES: tuple[Callable[[Claims, str], None], ...] = (
-    _scope_in_use,
-    _single_use_has_jti,
-    _connect_is_unbound,
-    _aliases_are_free,
-)
-
-
-def _require_no_plain_only(document: dict[str, Any], path: tuple[str, ...]) -> None:
-    for directive in directives.PLAIN_NAMES_ONLY:
+def _check_directives_on_pattern(document: dict[str, Json], path: Path) -> None:
+    for directive in directives.NOT_ON_PATTERNS:
         if document.get(directive) is not None:
             raise TokenError(_rendered((*path, directive)), "must not sit on a pattern")
 
 
-def _refused(path: tuple[str, ...], expected: str, value: Any) -> TokenError:
+def _refused(path: Path, expected: str, value: object) -> TokenError:
     return TokenError(_rendered(path), f"must be {expected}, not {_shown(value)}")
 
 
-def _rendered(path: tuple[str, ...]) -> str:
+def _rendered(path: Path) -> str:
     steps = (f"[{_shown(step)}]" if turn % 2 else f".{step}" for turn, step in enumerate(path))
     return "".join(steps).removeprefix(".")
 
 
-def _shown(value: Any) -> str:
-    """At most about 60 characters of `value` as JSON, all printable: it goes into logs."""
-    begin = strict_json.dumps(value)[: _SHOWN + 1]
-    text = "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in begin)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+def _shown(value: object) -> str:
+    """The first 60 characters of `value` as JSON, all of them printable: errors go into logs."""
+    text = printable(strict_json.dumps(value)[: _MAX_QUOTED + 1])
+    return text if len(text) <= _MAX_QUOTED else f"{text[:_MAX_QUOTED]}…"

@@ -1,55 +1,64 @@
-"""How each claim and directive is read: a table for each object of a token (protocol.md section 4).
+"""The claims of a token and the directives of its entries: one table for each of its objects.
 
-Pure. A row says what is expected and gives the value, or None for what is refused; null never
-gets here, since it counts as absent.
+Pure. protocol.md section 4 is the source. A rule never sees null, which counts as absent.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeGuard
 
 from tokens import names, strict_json
+from tokens.strict_json import Json
 
 SCOPES = frozenset({"connect", "subscribe", "umd"})
 
-# 9999-01-01T00:00:00Z: later instants mean this one, so that each, and a leeway more, can become a
-# datetime or a ULID.
+# 9999-01-01T00:00:00Z. Later instants are read as this one, so that each of them, even with a
+# leeway added, fits into a datetime and a ULID.
 MAX_INSTANT = 253_370_764_800.0
+
+type Reader[T] = Callable[[Json], T | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """How one claim is read. `read` gives None for what it refuses; `scope`: counts only there."""
+class Rule[T]:
+    """How one claim or directive is read. `read` returns None for a value that it refuses.
+
+    With a `scope`, it is validated in every token, but counts only in tokens used in that scope.
+    """
 
     expected: str
-    read: Callable[[Any], Any]
+    read: Reader[T]
     scope: str | None = None
 
 
-def _boolean(value: Any) -> bool | None:
-    return value if isinstance(value, bool) else None
+type Rules = Mapping[str, Rule[object]]
 
 
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
+def _a[T](kind: type[T]) -> Reader[T]:
+    """Not for numbers: a boolean is an `int` too."""
+    return lambda value: value if isinstance(value, kind) else None
 
 
-def _instant(value: Any) -> float | None:
+def _valid(is_valid: Callable[[str], bool]) -> Reader[str]:
+    return lambda value: value if isinstance(value, str) and is_valid(value) else None
+
+
+def _instant(value: Json) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(min(max(value, 0), MAX_INSTANT))
 
 
-def _whole(value: Any) -> int | None:
-    """An integer; JSON has one kind of number, so 30.0 is one too."""
+def _integer(value: Json) -> int | None:
+    """JSON has one kind of number, so 30.0 is an integer too."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def _seconds(low: int, high: int, *special: int) -> Callable[[Any], int | None]:
-    def read(value: Any) -> int | None:
-        number = _whole(value)
+def _seconds(low: int, high: int, *special: int) -> Reader[int]:
+    def read(value: Json) -> int | None:
+        number = _integer(value)
         if number is None or not (low <= number <= high or number in special):
             return None
         return number
@@ -57,53 +66,43 @@ def _seconds(low: int, high: int, *special: int) -> Callable[[Any], int | None]:
     return read
 
 
-def _uid(value: Any) -> str | None:
-    return value if isinstance(value, str) and names.is_uid(value) else None
-
-
-def _alias(value: Any) -> str | None:
-    return value if isinstance(value, str) and names.is_channel_name(value) else None
-
-
-def _umd(value: Any) -> str | None:
+def _umd(value: Json) -> str | None:
     text = strict_json.dumps(value)
     return text if len(text.encode()) <= names.MAX_UMD_BYTES else None
 
 
-def _scope(value: Any) -> frozenset[str] | None:
+def _scope(value: Json) -> frozenset[str] | None:
     if not isinstance(value, str):
         return None
     words = frozenset(value.split(" ")) - {""}
     return words if words <= SCOPES else None
 
 
-def _audience(value: Any) -> tuple[str, ...] | None:
+def _audience(value: Json) -> tuple[str, ...] | None:
     listed = [value] if isinstance(value, str) else value
     return tuple(listed) if _is_texts(listed) else None
 
 
-def _react(value: Any) -> bool | frozenset[str] | None:
+def _react(value: Json) -> bool | frozenset[str] | None:
     if isinstance(value, bool):
         return value
     return frozenset(value) if _is_texts(value) else None
 
 
-def _is_texts(value: Any) -> bool:
+def _is_texts(value: object) -> TypeGuard[list[str]]:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
-def _object(value: Any) -> dict[str, Any] | None:
-    return value if isinstance(value, dict) else None
+# An object of entries, which have keys and directives of their own (`ENTRIES`).
+OBJECT = Rule("an object", _a(dict))
 
-
-_BOOLEAN = Rule("true or false", _boolean)
-_CONNECT_BOOLEAN = Rule("true or false", _boolean, scope="connect")
-_TEXT = Rule("a string", _text)
+_BOOLEAN = Rule("true or false", _a(bool))
+_CONNECT_BOOLEAN = Rule("true or false", _a(bool), scope="connect")
+_TEXT = Rule("a string", _a(str))
 _INSTANT = Rule("a number of unix seconds", _instant)
-_OBJECT = Rule("an object", _object)
 _MAX_STORE = names.MAX_STORE_SECONDS
 
-CLAIMS: dict[str, Rule] = {
+CLAIMS: Rules = {
     "exp": _INSTANT,
     "nbf": _INSTANT,
     "iat": _INSTANT,
@@ -111,7 +110,7 @@ CLAIMS: dict[str, Rule] = {
     "aud": Rule("a string or a list of strings", _audience),
     "iss": _TEXT,
     "jti": _TEXT,
-    "uid": Rule(f"a string of at most {names.MAX_UID_LENGTH} characters", _uid),
+    "uid": Rule(f"a string of at most {names.MAX_UID_LENGTH} characters", _valid(names.is_uid)),
     "umd": Rule(f"at most {names.MAX_UMD_BYTES} bytes of JSON", _umd),
     "connectionId": _TEXT,
     "keepAlive": _BOOLEAN,
@@ -119,21 +118,21 @@ CLAIMS: dict[str, Rule] = {
     "singleUse": _BOOLEAN,
     "umdUpdate": _BOOLEAN,
     "umdPropagate": _BOOLEAN,
-    "channels": _OBJECT,
+    "channels": OBJECT,
 }
-CHANNEL: dict[str, Rule] = {
+CHANNEL: Rules = {
     "subscribe": _BOOLEAN,
     "autoSubscribe": _CONNECT_BOOLEAN,
-    "alias": Rule("a valid channel name", _alias),
+    "alias": Rule("a valid channel name", _valid(names.is_channel_name)),
     "getInfo": _BOOLEAN,
     "historyStart": _INSTANT,
     "omitFromSubCount": _BOOLEAN,
     "umdUpdate": _BOOLEAN,
-    "messages": _OBJECT,
-    "storage": _OBJECT,
+    "messages": OBJECT,
+    "storage": OBJECT,
 }
-PLAIN_NAMES_ONLY = ("autoSubscribe", "alias")
-MESSAGE: dict[str, Rule] = {
+NOT_ON_PATTERNS = ("autoSubscribe", "alias")
+MESSAGE: Rules = {
     "publish": _BOOLEAN,
     "broadcast": _CONNECT_BOOLEAN,
     "echo": _BOOLEAN,
@@ -142,7 +141,7 @@ MESSAGE: dict[str, Rule] = {
     "scheduleBefore": _INSTANT,
     "emitPubSubEvent": _BOOLEAN,
 }
-STORAGE: dict[str, Rule] = {
+STORAGE: Rules = {
     "get": _BOOLEAN,
     "set": _BOOLEAN,
     "observe": _BOOLEAN,
@@ -150,3 +149,6 @@ STORAGE: dict[str, Rule] = {
     "scheduleBefore": _INSTANT,
     "emitPubSubEvent": _BOOLEAN,
 }
+
+# The objects of entries, and what each of their entries may state.
+ENTRIES: Mapping[str, Rules] = {"channels": CHANNEL, "messages": MESSAGE, "storage": STORAGE}

@@ -1,19 +1,20 @@
-"""What a token says, in plain words: one sentence for each claim and directive.
+"""A token in plain words: one sentence for each claim and directive.
 
-Pure. A table for each object of a token, like `tokens.directives`; a directive that is not here
-would go without a word, so a test compares the two.
+Pure. One table for each object of a token, like `tokens.directives`; a test compares the two, so
+that no directive is left out.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
-from tokens import directives, strict_json
+from tokens import directives
 from tokens.claims import Claims, Entry
 from tokens.patterns import REGEX_PREFIX, Kind, Pattern
+from tokens.strict_json import Json, dumps, loads, printable
 
 type Words = Callable[..., str]
-"""A sentence of a value and of the names that it holds for, the innermost first."""
+"""Makes a sentence of a value and of the names that it applies to, the innermost first."""
 
 USES: Final = {
     "connect": "to open a connection",
@@ -24,11 +25,11 @@ UNITS: Final = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 
 
 def explain(claims: Claims) -> Iterator[str]:
-    """A sentence for each claim, then for each directive in the token's order, then for each name
-    that is not known here and so without effect."""
+    """A sentence for each claim, then for each directive in the token's order, then for each
+    unknown name: the server ignores it, and it is probably misspelt."""
     for name, words in CLAIMS.items():
         value = getattr(claims, name)
-        if value is not None and value is not False and value != () and value != "null":
+        if value is not None and value is not False and value not in ((), "null"):
             yield words(value)
     for entry in claims.channels:
         place = _named("channel", entry.pattern)
@@ -37,13 +38,25 @@ def explain(claims: Claims) -> Iterator[str]:
             yield from _sentences(MESSAGE, message, _named("event", message.pattern), place)
         for stored in entry.storage:
             yield from _sentences(STORAGE, stored, _named("storage key", stored.pattern), place)
-    document = strict_json.loads(claims.payload.encode())
-    yield from (f"{place} is not known here and has no effect." for place in _unknown(document))
+    for name in _unknown(loads(claims.payload.encode()), directives.CLAIMS):
+        yield f"{name} is not known here and has no effect."
 
 
 def _sentences(table: Mapping[str, Words], entry: Entry, *names: str) -> Iterator[str]:
     for directive, value in entry.directives.items():
         yield table[directive](value, *names)
+
+
+def _unknown(document: Json, known: directives.Rules, path: str = "") -> Iterator[str]:
+    """The paths of names that are neither claims nor directives; first those of `document`."""
+    if not isinstance(document, dict):  # null
+        return
+    yield from (f"{path}{name}" for name in document if name not in known)
+    for name, rules in directives.ENTRIES.items():
+        keyed = document.get(name)
+        if name in known and isinstance(keyed, dict):
+            for key, entry in keyed.items():
+                yield from _unknown(entry, rules, f"{path}{name}[{_quoted(key)}].")
 
 
 def _named(noun: str, pattern: Pattern) -> str:
@@ -58,16 +71,11 @@ def _named(noun: str, pattern: Pattern) -> str:
 # --- values -------------------------------------------------------------------------------------
 
 
-def _quoted(value: Any) -> str:
-    return _printable(strict_json.dumps(value))
+def _quoted(text: str) -> str:
+    return printable(dumps(text))
 
 
-def _printable(text: str) -> str:
-    """JSON text with nothing in it that a terminal would obey."""
-    return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)
-
-
-def _listed(values: Any) -> str:
+def _listed(values: Iterable[str]) -> str:
     return ", ".join(map(_quoted, sorted(values)))
 
 
@@ -88,17 +96,31 @@ def _stored(seconds: int) -> str:
 # --- sentences ----------------------------------------------------------------------------------
 
 
-def _says(sentence: str, words: Callable[[Any], str] = str) -> Words:
+def _says(sentence: str, words: Callable[..., str] = str) -> Words:
     return lambda value, *names: sentence.format(*names, value=words(value))
 
 
-def _either(allowed: str, refused: str) -> Words:
-    return lambda value, *names: (allowed if value else refused).format(*names)
+def _flag(sentence: str) -> Words:
+    return lambda value, *names: sentence.format(*names, never="" if value else "never ")
+
+
+def _uses(scope: frozenset[str]) -> str:
+    return " and ".join(words for name, words in USES.items() if name in scope)
 
 
 def _history(start: float, channel: str) -> str:
     since = f"the history of {channel} since {_instant(start)}"
     return f"It may read {since if start else f'the whole history of {channel}'}."
+
+
+def _omitted(omitted: bool, channel: str) -> str:
+    return f"It is {'not ' if omitted else ''}counted among those who listen to {channel}."
+
+
+def _publish(allowed: bool, event: str, channel: str) -> str:
+    if not allowed:
+        return f"It may never publish {event} on {channel}."
+    return f"It may publish {event} on {channel} while it is subscribed."
 
 
 def _react(reactions: bool | frozenset[str], event: str, channel: str) -> str:
@@ -108,15 +130,10 @@ def _react(reactions: bool | frozenset[str], event: str, channel: str) -> str:
     return f"It may react to {event} on {channel} with {what}."
 
 
-_BACKEND = "reported to the site's backend"
-
 CLAIMS: Final[Mapping[str, Words]] = {
-    "scope": _says(
-        "It may be used {value}.",
-        lambda scope: " and ".join(words for name, words in USES.items() if name in scope),
-    ),
+    "scope": _says("It may be used {value}.", _uses),
     "uid": _says("Its bearer is {value}.", _quoted),
-    "umd": _says("Its bearer's metadata is {value}.", _printable),
+    "umd": _says("Its bearer's metadata is {value}.", printable),
     "exp": _says("It may be used until {value}.", _instant),
     "nbf": _says("It may not be used before {value}.", _instant),
     "iat": _says("It was issued at {value}.", _instant),
@@ -133,76 +150,34 @@ CLAIMS: Final[Mapping[str, Words]] = {
     "umd_propagate": _says("What it changes holds for all subscriptions of the connection."),
 }
 CHANNEL: Final[Mapping[str, Words]] = {
-    "subscribe": _either("It may subscribe to {0}.", "It may never subscribe to {0}."),
-    "autoSubscribe": _either(
-        "It is subscribed to {0} as soon as it is connected.",
-        "It is never subscribed to {0} by itself.",
-    ),
-    "alias": lambda alias, channel: f"It may call {channel} by the name {_quoted(alias)}.",
-    "getInfo": _either(
-        "It may ask how many listen to {0}.", "It may never ask how many listen to {0}."
-    ),
+    "subscribe": _flag("It may {never}subscribe to {0}."),
+    "autoSubscribe": _flag("It is {never}subscribed to {0} as soon as it is connected."),
+    "alias": _says("It may call {0} by the name {value}.", _quoted),
+    "getInfo": _flag("It may {never}ask how many listen to {0}."),
     "historyStart": _history,
-    "omitFromSubCount": _either(
-        "It is not counted among those who listen to {0}.",
-        "It is counted among those who listen to {0}.",
-    ),
-    "umdUpdate": _either(
-        "It may change the metadata of the subscription to {0}.",
-        "It may never change the metadata of the subscription to {0}.",
-    ),
+    "omitFromSubCount": _omitted,
+    "umdUpdate": _flag("It may {never}change the metadata of the subscription to {0}."),
 }
 MESSAGE: Final[Mapping[str, Words]] = {
-    "publish": _either(
-        "It may publish {0} on {1} while it is subscribed.", "It may never publish {0} on {1}."
-    ),
-    "broadcast": _either(
-        "It may publish {0} on {1} without being subscribed.",
-        "It may not publish {0} on {1} without being subscribed.",
-    ),
-    "echo": _either(
-        "It gets its own copy of what it publishes as {0} on {1}.",
-        "It gets no copy of what it publishes as {0} on {1}.",
-    ),
+    "publish": _publish,
+    "broadcast": _flag("It may {never}publish {0} on {1} without being subscribed."),
+    "echo": _flag("It {never}gets its own copy of what it publishes as {0} on {1}."),
     "store": _says("What it publishes as {0} on {1} is {value}.", _stored),
     "react": _react,
     "scheduleBefore": _says("It may schedule {0} on {1} for times until {value}.", _instant),
-    "emitPubSubEvent": _either(
-        f"What it publishes as {{0}} on {{1}} is {_BACKEND}.",
-        f"What it publishes as {{0}} on {{1}} is not {_BACKEND}.",
+    "emitPubSubEvent": _flag(
+        "What it publishes as {0} on {1} is {never}reported to the site's backend."
     ),
 }
 STORAGE: Final[Mapping[str, Words]] = {
-    "get": _either("It may read {0} of {1}.", "It may never read {0} of {1}."),
-    "set": _either("It may write {0} of {1}.", "It may never write {0} of {1}."),
-    "observe": _either(
-        "It is told of changes to {0} of {1}.", "It is never told of changes to {0} of {1}."
-    ),
+    "get": _flag("It may {never}read {0} of {1}."),
+    "set": _flag("It may {never}write {0} of {1}."),
+    "observe": _flag("It is {never}told of changes to {0} of {1}."),
     "store": _says("What it writes to {0} of {1} is {value}.", _stored),
     "scheduleBefore": _says(
         "It may schedule writes to {0} of {1} for times until {value}.", _instant
     ),
-    "emitPubSubEvent": _either(
-        f"What it writes to {{0}} of {{1}} is {_BACKEND}.",
-        f"What it writes to {{0}} of {{1}} is not {_BACKEND}.",
+    "emitPubSubEvent": _flag(
+        "What it writes to {0} of {1} is {never}reported to the site's backend."
     ),
 }
-
-
-# --- what is not known --------------------------------------------------------------------------
-
-
-def _unknown(document: Mapping[str, Any]) -> Iterator[str]:
-    """The places of names that are neither claims nor directives, so probably misspelt."""
-    yield from (name for name in document if name not in directives.CLAIMS)
-    for channel, granted in _objects(document.get("channels")):
-        place = f"channels[{_quoted(channel)}]"
-        yield from (f"{place}.{name}" for name in granted if name not in directives.CHANNEL)
-        for kind, known in (("messages", directives.MESSAGE), ("storage", directives.STORAGE)):
-            for key, stated in _objects(granted.get(kind)):
-                inner = f"{place}.{kind}[{_quoted(key)}]"
-                yield from (f"{inner}.{name}" for name in stated if name not in known)
-
-
-def _objects(keyed: Mapping[str, Any] | None) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    return ((key, value) for key, value in (keyed or {}).items() if value is not None)

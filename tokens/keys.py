@@ -1,7 +1,7 @@
-"""Signing keys: from a method, an id and Base64 to what verifies or signs, or a word why not.
+"""Signing keys: from a method, an id and Base64 to a key that verifies or signs.
 
-Knows no settings and no Django. A key that is weak or of another kind than its method needs is
-refused here, so it never verifies anything (protocol.md section 3).
+Knows no settings and no Django. Refuses a key that is weak or of another kind than its method
+needs, so that it never verifies anything (protocol.md section 3).
 """
 
 import base64
@@ -9,7 +9,6 @@ import binascii
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -19,48 +18,52 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
+PublicKey = (
+    rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | ed448.Ed448PublicKey
+)
+PrivateKey = (
+    rsa.RSAPrivateKey
+    | ec.EllipticCurvePrivateKey
+    | ed25519.Ed25519PrivateKey
+    | ed448.Ed448PrivateKey
+)
+
 MIN_RSA_BITS = 2048  # RFC 7518 sections 3.3 and 3.5
 
 
 class KeyProblem(ValueError):
-    """Why key material is refused: the rest of a sentence that begins with its variable's name."""
+    """Why key material is refused: the end of a sentence that begins with its setting's name."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Key:
-    """Ready to use: `material` is a secret's bytes or a public (to sign: a private) key object."""
+class Key[Material]:
+    """A key that is ready for use: a secret's bytes, or a key object."""
 
     method: str
     id: str
-    material: Any = field(repr=False)
+    material: Material = field(repr=False)
 
-    def accepts(self, method: str, kid: str | None) -> bool:
-        return method == self.method and (not self.id or kid == self.id)
+    def accepts(self, method: str, kid: str) -> bool:
+        """Whether a token's header may name this key; `kid` is "" where it has none."""
+        return method == self.method and self.id in ("", kid)
+
+
+type VerifyingKey = Key[bytes | PublicKey]
+type SigningKey = Key[bytes | PrivateKey]
 
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """What key material an algorithm needs; `fits` is asked about public keys."""
+    """The key material that an algorithm needs: a secret of `secret_bytes`, or a public key."""
 
     material: str
-    fits: Callable[[Any], bool]
-    digest_bytes: int = 0
-
-    @property
-    def symmetric(self) -> bool:
-        return self.digest_bytes > 0
+    fits: Callable[[PublicKey], bool]
+    secret_bytes: int = 0
 
 
 def _hmac(name: str) -> Method:
     size = hashlib.new(name).digest_size
-    return Method(f"a secret of at least {size} bytes", lambda key: True, size)
-
-
-def _rsa() -> Method:
-    return Method(
-        f"an RSA key of at least {MIN_RSA_BITS} bits",
-        lambda key: isinstance(key, rsa.RSAPublicKey) and key.key_size >= MIN_RSA_BITS,
-    )
+    return Method(f"a secret of at least {size} bytes", lambda key: False, size)
 
 
 def _ec(curve: type[ec.EllipticCurve], name: str) -> Method:
@@ -70,47 +73,43 @@ def _ec(curve: type[ec.EllipticCurve], name: str) -> Method:
     )
 
 
+_RSA = Method(
+    f"an RSA key of at least {MIN_RSA_BITS} bits",
+    lambda key: isinstance(key, rsa.RSAPublicKey) and key.key_size >= MIN_RSA_BITS,
+)
+_EDDSA = Method(
+    "an Ed25519 or Ed448 key",
+    lambda key: isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey),
+)
+
 METHODS: dict[str, Method] = {
     "HS256": _hmac("sha256"),
     "HS384": _hmac("sha384"),
     "HS512": _hmac("sha512"),
-    "RS256": _rsa(),
-    "RS384": _rsa(),
-    "RS512": _rsa(),
-    "PS256": _rsa(),
-    "PS384": _rsa(),
-    "PS512": _rsa(),
+    **dict.fromkeys(("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"), _RSA),
     "ES256": _ec(ec.SECP256R1, "P-256"),
     "ES384": _ec(ec.SECP384R1, "P-384"),
     "ES512": _ec(ec.SECP521R1, "P-521"),
-    "EdDSA": Method(
-        "an Ed25519 or Ed448 key",
-        lambda key: isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey),
-    ),
+    "EdDSA": _EDDSA,
 }
 
 
-def load_verifying(method: str, key_id: str, encoded: str) -> Key:
+def load_verifying(method: str, key_id: str, encoded: str) -> VerifyingKey:
     """A key that verifies: HMAC secret or PEM public key in Base64. Raises `KeyProblem`."""
-    rule = _method(method)
-    raw = _decoded(encoded)
-    if rule.symmetric:
-        return Key(method, key_id, _secret(rule, method, raw))
-    try:
-        public = load_pem_public_key(raw)
-    except (ValueError, UnsupportedAlgorithm):
-        raise KeyProblem("must be the Base64 of a PEM public key") from None
-    _require_fit(rule, method, public)
-    return Key(method, key_id, public)
+    rule = METHODS.get(method)
+    if rule is None:
+        raise KeyProblem(f"must be one of {', '.join(METHODS)}")
+    load = _secret if rule.secret_bytes else _public_key
+    return Key(method, key_id, load(rule, method, _decoded(encoded)))
 
 
-def load_signing(verifying: Key, encoded: str) -> Key:
+def load_signing(verifying: VerifyingKey, encoded: str) -> SigningKey:
     """The key that signs what `verifying` verifies. Raises `KeyProblem`.
 
     `encoded` is the Base64 of the PEM private key; an HMAC key needs none.
     """
-    if METHODS[verifying.method].symmetric:
-        return verifying
+    if isinstance(verifying.material, bytes):
+        return Key(verifying.method, verifying.id, verifying.material)
     if not encoded:
         raise KeyProblem(f"is required to sign with {verifying.method}")
     raw = _decoded(encoded)
@@ -118,16 +117,9 @@ def load_signing(verifying: Key, encoded: str) -> Key:
         private = load_pem_private_key(raw, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise KeyProblem("must be the Base64 of a PEM private key without password") from None
-    if private.public_key() != verifying.material:
+    if not isinstance(private, PrivateKey) or private.public_key() != verifying.material:
         raise KeyProblem("must be the private half of signing key 1")
     return Key(verifying.method, verifying.id, private)
-
-
-def _method(name: str) -> Method:
-    try:
-        return METHODS[name]
-    except KeyError:
-        raise KeyProblem(f"must be one of {', '.join(METHODS)}") from None
 
 
 def _decoded(encoded: str) -> bytes:
@@ -139,15 +131,20 @@ def _decoded(encoded: str) -> bytes:
 
 def _secret(rule: Method, method: str, raw: bytes) -> bytes:
     try:
-        # A published key taken as a secret would let anybody sign: algorithm confusion.
+        # Algorithm confusion: with a public key as the secret, anyone could sign.
         jwt.get_algorithm_by_name(method).prepare_key(raw)
     except jwt.InvalidKeyError:
         raise KeyProblem(f"must be {rule.material} for {method}, not another kind of key") from None
-    if len(raw) < rule.digest_bytes:
+    if len(raw) < rule.secret_bytes:
         raise KeyProblem(f"must be {rule.material} for {method}, but has {len(raw)}")
     return raw
 
 
-def _require_fit(rule: Method, method: str, public: Any) -> None:
-    if not rule.fits(public):
+def _public_key(rule: Method, method: str, raw: bytes) -> PublicKey:
+    try:
+        public = load_pem_public_key(raw)
+    except (ValueError, UnsupportedAlgorithm):
+        raise KeyProblem("must be the Base64 of a PEM public key") from None
+    if not isinstance(public, PublicKey) or not rule.fits(public):
         raise KeyProblem(f"must be {rule.material} for {method}")
+    return public

@@ -1,4 +1,4 @@
-"""The one row of this application: a token that was used and must not be used again."""
+"""The only model of this app: the single-use tokens that were used."""
 
 from hashlib import sha256
 
@@ -6,9 +6,10 @@ from django.db import models
 
 
 class UsedToken(models.Model):
-    """A `jti` of a single-use token, kept until the token can no longer be used.
+    """The `jti` of a single-use token that was used, kept until the token expires.
 
-    The server's writer inserts the rows (protocol.md section 3: the first use, for all processes).
+    The server's writer inserts the rows: the first use wins, in all processes (protocol.md
+    section 3).
     """
 
     id = models.CharField("digest", primary_key=True, max_length=64, db_column="digest")

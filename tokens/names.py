@@ -1,6 +1,6 @@
-"""What a channel, event, storage key, uid and reaction may look like (protocol.md section 2).
+"""Which names of channels and events, storage keys, uids and reactions are valid, and size limits.
 
-Pure: decides about one string at a time. Lengths are in characters (code points) unless a name
+Pure. protocol.md section 2 is the source. Lengths are in characters (code points) unless a name
 says bytes. NUL and lone surrogates are never valid: neither the database nor UTF-8 can hold them.
 """
 
@@ -52,7 +52,8 @@ def is_storage_key(key: str) -> bool:
 
 
 def is_uid(uid: str) -> bool:
-    """Whether a token may carry `uid`; an empty one is a uid that binds and joins nothing."""
+    """Whether a token may carry `uid`. An empty one is valid, but binds no token and joins no
+    presence channel."""
     return _uid(uid) is not None
 
 

@@ -1,7 +1,7 @@
-"""Exact, `*` and `#regex:` keys of a token, compiled once (protocol.md sections 4 and 5).
+"""The keys of a token's entries: exact, `*` and `#regex:` (protocol.md sections 4 and 5).
 
 Pure. No pattern can hang the server: a wildcard is a greedy walk without backtracking, a regular
-expression runs in RE2, and the program of each is bounded.
+expression runs in RE2, and the size of its program is bounded.
 """
 
 from collections.abc import Callable
@@ -13,13 +13,13 @@ import re2
 
 REGEX_PREFIX = "#regex:"
 
-# Enough for `^[\p{L}\p{N} _-]{1,64}$`: 86,000 instructions, which compile in 60 ms (a usual
-# pattern, 80, in 30 us). All of a token's together are bounded in `tokens.claims`.
+# Bytes: enough for `^[\p{L}\p{N} _-]{1,64}$`, which compiles to 86,000 instructions in 60 ms (a
+# usual pattern: 80 in 30 us). `tokens.claims` bounds the sum of all expressions of a token.
 _MAX_REGEX_MEMORY = 2 * 1024 * 1024
 
 
 class PatternError(ValueError):
-    """A `#regex:` pattern that does not compile; its text says why."""
+    """A `#regex:` pattern that does not compile; `str()` says why."""
 
 
 class Kind(IntEnum):
@@ -32,9 +32,9 @@ class Kind(IntEnum):
 class Pattern:
     """One key of a token.
 
-    `rank` orders by how specific a key is: exact, then wildcards with more literal characters,
-    then regular expressions. Only ever compared with other ranks. `cost` is the number of
-    instructions of a regular expression, 0 for other kinds.
+    `rank` orders keys, the most specific first: exact, then wildcards by the number of their
+    literal characters, then regular expressions. `cost` is the number of instructions of a regular
+    expression, 0 for other kinds.
     """
 
     key: str
@@ -45,7 +45,7 @@ class Pattern:
 
 
 def compile_pattern(key: str) -> Pattern:
-    """Compile a key; `matches` expects valid names (`tokens.names`). Raises `PatternError`."""
+    """Compile a key. Its `matches` expects valid names (`tokens.names`). Raises `PatternError`."""
     if key.startswith(REGEX_PREFIX):
         return _regex(key)
     if "*" in key:
@@ -83,7 +83,7 @@ def _regex(key: str) -> Pattern:
     search = compiled.search
 
     def matches(name: str) -> bool:
-        # As bytes: given text, the binding also counts characters, which takes twice as long.
+        # Bytes take half the time: for text, the binding also counts characters.
         return search(name.encode()) is not None
 
     return Pattern(key, Kind.REGEX, (Kind.REGEX, 0), matches, compiled.programsize)

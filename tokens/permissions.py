@@ -1,63 +1,26 @@
-"""`resolve()`, the single place where directives are combined, and `Grants` on top of it.
+"""What the directives of all matching entries allow together: `Grants` (protocol.md section 5).
 
-Pure. protocol.md section 5: an explicit false wins; a value comes from the most specific entry
-that states it; reactions are the union of the lists.
+Pure. The only place where directives are combined: an explicit false wins; a value comes from the
+most specific entry that states it; reactions are the union of the lists.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 from weakref import WeakKeyDictionary
 
 from tokens.claims import Claims, Entry
 from tokens.patterns import Kind
 
-# Names remembered by one `Grants` for each of its three questions; then it starts afresh.
+# One `Grants` remembers so many channels, events and storage keys each; then it starts afresh.
 MAX_REMEMBERED = 1024
-
-
-def _allowed(stated: Sequence[bool]) -> bool | None:
-    """Whether all who speak allow it: None when nobody speaks."""
-    return all(stated) if stated else None
-
-
-def _most_specific(stated: Sequence[Any]) -> Any:
-    return stated[0] if stated else None
-
-
-def _reactions(stated: Sequence[bool | frozenset[str]]) -> Literal[True] | frozenset[str]:
-    if False in stated:
-        return frozenset()
-    if True in stated:
-        return True
-    return frozenset().union(*(listed for listed in stated if isinstance(listed, frozenset)))
-
-
-# What is not named here is a boolean.
-_COMBINE: dict[str, Callable[[Sequence[Any]], Any]] = {
-    "alias": _most_specific,
-    "historyStart": _most_specific,
-    "react": _reactions,
-    "scheduleBefore": _most_specific,
-    "store": _most_specific,
-}
-
-
-def resolve(directive: str, entries: Iterable[Entry]) -> Any:
-    """What the entries say together; `entries` match, the most specific first.
-
-    Booleans give None where no entry states them, values too; `react` gives True or a frozenset.
-    """
-    stated = [entry.directives[directive] for entry in entries if directive in entry.directives]
-    return _COMBINE.get(directive, _allowed)(stated)
 
 
 @dataclass(frozen=True, slots=True)
 class ChannelRights:
     """What the tokens allow on one channel; `history_start` is in unix seconds.
 
-    `subscribe` already includes the leave that autoSubscribe implies; `refused` is whether it is
-    an explicit false, which no other token can overrule.
+    autoSubscribe implies `subscribe`. `refused`: an explicit false, which no other token overrules.
     """
 
     subscribe: bool
@@ -74,8 +37,8 @@ class ChannelRights:
 class MessageRights:
     """What the tokens allow for one event on one channel.
 
-    `publish` is None where nothing is stated: unlike False, that leaves `broadcast` its force.
-    `store` is in seconds, 0 for not stored, -1 for ever; `schedule_before` is in unix seconds;
+    `publish` is None where no entry states it: `broadcast` then still counts; with False it does
+    not. `store` is in seconds, 0: not stored, -1: for ever; `schedule_before` is in unix seconds;
     `react` is True for any reaction.
     """
 
@@ -103,7 +66,7 @@ class StorageRights:
 class Grants:
     """The permissions of a connect token or, with a subscribe token, of one subscription.
 
-    Names are expected to be valid (`tokens.names`) and channel names real (`real_name`).
+    Expects valid names (`tokens.names`), and channels by their real names (`real_name`).
     """
 
     __slots__ = (
@@ -117,7 +80,8 @@ class Grants:
     )
 
     def __init__(self, connect: Claims, subscribe: Claims | None = None) -> None:
-        # Sorting is stable: at equal rank the subscribe token comes first, then the token's order.
+        # The sort is stable: at equal rank the subscribe token's entries come first, and those of
+        # one token keep their order.
         entries = [*(subscribe.channels if subscribe else ()), *connect.channels]
         entries.sort(key=lambda entry: entry.pattern.rank)
         self._named: dict[str, list[Entry]] = {}
@@ -128,7 +92,7 @@ class Grants:
                 name = entry.pattern.key
                 self._named.setdefault(name, []).append(entry)
                 if "alias" in entry.directives:
-                    self._aliases.setdefault(entry.directives["alias"], name)
+                    self._aliases.setdefault(str(entry.directives["alias"]), name)
             else:
                 self._patterns.append(entry)
         self._auto_channels = tuple(
@@ -139,15 +103,15 @@ class Grants:
         self._storage: dict[tuple[str, str], StorageRights] = {}
 
     def names(self, name: str) -> bool:
-        """Whether an entry has exactly this channel name as its key."""
+        """Whether an entry has this channel name as its key."""
         return name in self._named
 
     def real_name(self, name: str) -> str:
-        """The channel that a client means: a channel named in the token first, then an alias."""
+        """The channel of an alias; a channel that a token names takes precedence over an alias."""
         return name if name in self._named else self._aliases.get(name, name)
 
     def auto_channels(self) -> tuple[str, ...]:
-        """Channels to subscribe to as soon as connected, in the order of the connect token."""
+        """The channels to subscribe to on connecting, in the order of the connect token."""
         return self._auto_channels
 
     def channel(self, name: str) -> ChannelRights:
@@ -171,7 +135,7 @@ class Grants:
         return rights
 
     def may_observe(self, channel: str) -> bool:
-        """Whether there can be a storage key of this channel that is observed at all."""
+        """Whether some entry allows to observe storage keys of this channel."""
         return any(
             entry.directives.get("observe")
             for matching in self._matching(channel)
@@ -183,17 +147,17 @@ class Grants:
         return [*self._named.get(name, ()), *patterns]
 
 
-# Connect claims -> last claims in use -> theirs. As long as the claims live and no longer: what a
-# large token says may take half a megabyte.
+# By connect claims, then by subscribe claims or else connect claims again. Weak keys: the grants
+# of a large token take half a megabyte, and must not outlive its claims.
 _shared: WeakKeyDictionary[Claims, WeakKeyDictionary[Claims, Grants]] = WeakKeyDictionary()
 
 
 def grants(connect: Claims, subscribe: Claims | None = None) -> Grants:
-    """The same `Grants` for the same claims, so that connections with one token share one."""
-    with_it = _shared.setdefault(connect, WeakKeyDictionary())
-    found = with_it.get(subscribe or connect)
+    """The same `Grants` for the same claims: connections with the same token share them."""
+    of_connect = _shared.setdefault(connect, WeakKeyDictionary())
+    found = of_connect.get(subscribe or connect)
     if found is None:
-        found = with_it[subscribe or connect] = Grants(connect, subscribe)
+        found = of_connect[subscribe or connect] = Grants(connect, subscribe)
     return found
 
 
@@ -207,7 +171,7 @@ def _remember[K, R](remembered: dict[K, R], name: K, rights: R) -> R:
 def _nested(
     channels: Iterable[Entry], kind: Literal["messages", "storage"], name: str
 ) -> list[Entry]:
-    """Entries under `channels` that match `name`: by the channel's rank, then by their own."""
+    """The entries in `channels` that match `name`, by their channel's rank, then by their own."""
     found = [
         (channel.pattern.rank, entry.pattern.rank, entry)
         for channel in channels
@@ -218,41 +182,69 @@ def _nested(
     return [entry for _, _, entry in found]
 
 
+def _flag(directive: str, entries: Iterable[Entry]) -> bool | None:
+    """False where any entry states false, else True where one states true; None: none states it."""
+    stated = [entry.directives[directive] for entry in entries if directive in entry.directives]
+    return all(stated) if stated else None
+
+
+def _allowed(directive: str, entries: Iterable[Entry]) -> bool:
+    return _flag(directive, entries) is True
+
+
+def _value[T](directive: str, kind: type[T], entries: Iterable[Entry]) -> T | None:
+    """The first value that is stated: `entries` have the most specific first."""
+    for entry in entries:
+        value = entry.directives.get(directive)
+        if isinstance(value, kind):
+            return value
+    return None
+
+
+def _reactions(entries: Iterable[Entry]) -> Literal[True] | frozenset[str]:
+    stated = [entry.directives["react"] for entry in entries if "react" in entry.directives]
+    if False in stated:
+        return frozenset()
+    if True in stated:
+        return True
+    return frozenset().union(*(listed for listed in stated if isinstance(listed, frozenset)))
+
+
 def _channel_rights(entries: list[Entry]) -> ChannelRights:
-    subscribe = resolve("subscribe", entries)
-    auto_subscribe = bool(resolve("autoSubscribe", entries))
+    subscribe = _flag("subscribe", entries)
+    auto_subscribe = _allowed("autoSubscribe", entries)
     return ChannelRights(
         subscribe=auto_subscribe if subscribe is None else subscribe,
         refused=subscribe is False,
         auto_subscribe=auto_subscribe,
-        alias=resolve("alias", entries),
-        get_info=bool(resolve("getInfo", entries)),
-        history_start=resolve("historyStart", entries),
-        omit_from_sub_count=bool(resolve("omitFromSubCount", entries)),
-        umd_update=bool(resolve("umdUpdate", entries)),
+        alias=_value("alias", str, entries),
+        get_info=_allowed("getInfo", entries),
+        history_start=_value("historyStart", float, entries),
+        omit_from_sub_count=_allowed("omitFromSubCount", entries),
+        umd_update=_allowed("umdUpdate", entries),
     )
 
 
 def _message_rights(entries: list[Entry]) -> MessageRights:
-    publish = resolve("publish", entries)
+    publish = _flag("publish", entries)
     refused = publish is False
     return MessageRights(
         publish=publish,
-        broadcast=bool(resolve("broadcast", entries)) and not refused,
-        echo=bool(resolve("echo", entries)) and not refused,
-        store=resolve("store", entries) or 0,
-        react=resolve("react", entries),
-        schedule_before=resolve("scheduleBefore", entries),
-        emit_pubsub_event=bool(resolve("emitPubSubEvent", entries)) and not refused,
+        broadcast=not refused and _allowed("broadcast", entries),
+        echo=not refused and _allowed("echo", entries),
+        store=_value("store", int, entries) or 0,
+        react=_reactions(entries),
+        schedule_before=_value("scheduleBefore", float, entries),
+        emit_pubsub_event=not refused and _allowed("emitPubSubEvent", entries),
     )
 
 
 def _storage_rights(entries: list[Entry]) -> StorageRights:
     return StorageRights(
-        get=bool(resolve("get", entries)),
-        set=bool(resolve("set", entries)),
-        observe=bool(resolve("observe", entries)),
-        store=resolve("store", entries) or -1,
-        schedule_before=resolve("scheduleBefore", entries),
-        emit_pubsub_event=bool(resolve("emitPubSubEvent", entries)),
+        get=_allowed("get", entries),
+        set=_allowed("set", entries),
+        observe=_allowed("observe", entries),
+        store=_value("store", int, entries) or -1,
+        schedule_before=_value("scheduleBefore", float, entries),
+        emit_pubsub_event=_allowed("emitPubSubEvent", entries),
     )

@@ -1,31 +1,30 @@
 """Verify a token's signature and claims, and sign new ones (protocol.md section 3).
 
-The only place that knows the configured keys. The token never chooses its algorithm: it must name
-the one that a key is configured for. Tokens and key material never get into errors or logs.
+The only module that loads the configured keys for use. A token does not choose its algorithm: it
+must name the one of a configured key. Tokens and key material never appear in errors or logs.
 """
 
 import re
 import threading
 from base64 import urlsafe_b64decode
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import lru_cache, partial
 from hashlib import sha256
-from typing import Any, NamedTuple
 
 import jwt
-from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from tokens import strict_json
 from tokens.claims import Claims, TokenError, check_claims, parse_claims
-from tokens.keys import METHODS, Key, KeyProblem, load_signing, load_verifying
+from tokens.conf import KeySettings, TokenSettings, conf
+from tokens.keys import METHODS, KeyProblem, SigningKey, VerifyingKey, load_signing, load_verifying
 from tokens.names import MAX_TOKEN_BYTES
 
-# Verified tokens remembered, by number and by the sum of their lengths in bytes. Each takes some
-# 6 KB with its permissions, a large one ten times its length; those of open connections are in
-# memory anyway.
+# The cache of verified tokens holds at most so many, and so many bytes of tokens in all. The claims
+# and permissions of one take about 6 KB, of a large one ten times its length; those of open
+# connections are in memory anyway.
 MAX_CACHED_TOKENS = 1000
 MAX_CACHED_BYTES = 2 * 1024 * 1024
 
@@ -33,136 +32,82 @@ _COMPACT = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
 _jws = jwt.PyJWS(algorithms=list(METHODS))
 
 
-class KeySettings(NamedTuple):
-    """One signing key as configured; empty strings where it is not."""
-
-    method: str
-    id: str
-    encoded: str
-
-    @property
-    def present(self) -> bool:
-        return bool(self.method or self.encoded)
-
-
-class TokenSettings(NamedTuple):
-    """All settings that decide whether a token is good."""
-
-    keys: tuple[KeySettings, ...]
-    private_key: str
-    audience: str
-    issuer: str
-    leeway: float
-
-
-def token_settings() -> TokenSettings:
-    """The settings as they are now; tests override them."""
-    return TokenSettings(
-        keys=(
-            KeySettings(
-                settings.SIGNING_KEY_1_METHOD,
-                settings.SIGNING_KEY_1_ID,
-                settings.SIGNING_KEY_1_ENCODED,
-            ),
-            KeySettings(
-                settings.SIGNING_KEY_2_METHOD,
-                settings.SIGNING_KEY_2_ID,
-                settings.SIGNING_KEY_2_ENCODED,
-            ),
-        ),
-        private_key=settings.ISSUER_PRIVATE_KEY_ENCODED,
-        audience=settings.TOKEN_AUDIENCE,
-        issuer=settings.TOKEN_ISSUER,
-        leeway=settings.TOKEN_LEEWAY_SECONDS,
-    )
-
-
 def verify(token: str, *, scope: str, now: float) -> Claims:
-    """The claims of a good token, for use in `scope` at `now` (unix seconds).
+    """The claims of a valid token, for use in `scope` at `now` (unix seconds).
 
-    The same token gives the same object as long as it is remembered. A `jti` is not looked up
-    here. Raises `TokenError`.
+    The same token gives the same object while it is cached. Does not look up its `jti`. Raises
+    `TokenError`.
     """
-    return _verifier(token_settings()).verify(token, scope, now)
+    return _verifier(conf.current()).verify(token, scope, now)
 
 
-def sign(payload: Mapping[str, Any]) -> str:
-    """A token with these claims, unchecked (`tokens.api.issue` checks), signed with key 1.
+def sign(payload: Mapping[str, object]) -> str:
+    """A token with these claims, signed with key 1. Does not check them: `tokens.api.issue` does.
 
     Raises `ImproperlyConfigured` where key 1 is missing or cannot sign.
     """
-    key = _signing_key(token_settings())
+    key = _signing_key(conf.current())
     headers = {"kid": key.id} if key.id else None
     document = strict_json.dumps(dict(payload)).encode()
     return _jws.encode(document, key.material, algorithm=key.method, headers=headers)
 
 
-@dataclass(frozen=True, slots=True)
-class _Cached:
-    claims: Claims
-    size: int
-
-
 class _Verifier:
-    """The keys and expectations of one set of settings, and the tokens verified with them."""
+    """The keys and expected claims of one set of settings, and a cache of verified tokens."""
 
     def __init__(self, configured: TokenSettings) -> None:
         self.keys = _usable_keys(configured.keys)
-        self.expected: dict[str, Any] = {
-            "leeway": configured.leeway,
-            "audience": configured.audience,
-            "issuer": configured.issuer,
-        }
-        self._cache: OrderedDict[tuple[str, bytes], _Cached] = OrderedDict()
+        self._check = partial(
+            check_claims,
+            leeway=configured.TOKEN_LEEWAY_SECONDS,
+            audience=configured.TOKEN_AUDIENCE,
+            issuer=configured.TOKEN_ISSUER,
+        )
+        self._cache: OrderedDict[tuple[str, bytes], tuple[Claims, int]] = OrderedDict()
         self._cached_bytes = 0
         self._lock = threading.Lock()
 
     def verify(self, token: str, scope: str, now: float) -> Claims:
-        # Longer than allowed, or not ASCII: refused before any work is done on it.
+        # Refused before it is hashed.
         if len(token) > MAX_TOKEN_BYTES:
             raise TokenError("token", f"must have at most {MAX_TOKEN_BYTES} bytes")
         if not token.isascii():
             raise TokenError("token", "must be a JWT of three Base64url parts")
-        place = (scope, sha256(token.encode()).digest())
-        claims = self._recall(place)
-        if claims is None:
-            claims = parse_claims(_verified_payload(token, self.keys), scope=scope)
-            check_claims(claims, now=now, **self.expected)
-            self._remember(place, claims, len(token))
-        else:
-            self._check_again(place, claims, now)
+        cache_key = (scope, sha256(token.encode()).digest())
+        cached = self._recall(cache_key)
+        claims = cached or parse_claims(_verified_payload(token, self.keys), scope=scope)
+        try:
+            self._check(claims, now=now)
+        except TokenError:
+            self._forget(cache_key)
+            raise
+        if cached is None:
+            self._remember(cache_key, claims, len(token))
         return claims
 
-    def _check_again(self, place: tuple[str, bytes], claims: Claims, now: float) -> None:
-        try:
-            check_claims(claims, now=now, **self.expected)
-        except TokenError:
-            self._forget(place)
-            raise
-
-    def _recall(self, place: tuple[str, bytes]) -> Claims | None:
+    def _recall(self, cache_key: tuple[str, bytes]) -> Claims | None:
         with self._lock:
-            cached = self._cache.get(place)
+            cached = self._cache.get(cache_key)
             if cached is None:
                 return None
-            self._cache.move_to_end(place)
-            return cached.claims
+            self._cache.move_to_end(cache_key)
+            return cached[0]
 
-    def _remember(self, place: tuple[str, bytes], claims: Claims, size: int) -> None:
+    def _remember(self, cache_key: tuple[str, bytes], claims: Claims, size: int) -> None:
         with self._lock:
-            if place in self._cache:
+            if cache_key in self._cache:
                 return
-            self._cache[place] = _Cached(claims, size)
+            self._cache[cache_key] = (claims, size)
             self._cached_bytes += size
             while len(self._cache) > MAX_CACHED_TOKENS or self._cached_bytes > MAX_CACHED_BYTES:
-                _, evicted = self._cache.popitem(last=False)
-                self._cached_bytes -= evicted.size
+                _, (_, evicted) = self._cache.popitem(last=False)
+                self._cached_bytes -= evicted
 
-    def _forget(self, place: tuple[str, bytes]) -> None:
+    def _forget(self, cache_key: tuple[str, bytes]) -> None:
         with self._lock:
-            cached = self._cache.pop(place, None)
+            cached = self._cache.pop(cache_key, None)
             if cached is not None:
-                self._cached_bytes -= cached.size
+                self._cached_bytes -= cached[1]
 
 
 @lru_cache(maxsize=4)
@@ -171,7 +116,7 @@ def _verifier(configured: TokenSettings) -> _Verifier:
 
 
 @lru_cache(maxsize=4)
-def _signing_key(configured: TokenSettings) -> Key:
+def _signing_key(configured: TokenSettings) -> SigningKey:
     first = configured.keys[0]
     if not first.present:
         raise ImproperlyConfigured("Signing key 1 is not set: `make setup` writes one.")
@@ -180,23 +125,21 @@ def _signing_key(configured: TokenSettings) -> Key:
     except KeyProblem as problem:
         raise ImproperlyConfigured(f"Signing key 1 {problem}.") from None
     try:
-        return load_signing(verifying, configured.private_key)
+        return load_signing(verifying, configured.ISSUER_PRIVATE_KEY_ENCODED)
     except KeyProblem as problem:
         raise ImproperlyConfigured(f"ISSUER_PRIVATE_KEY_ENCODED {problem}.") from None
 
 
-def _usable_keys(configured: Sequence[KeySettings]) -> tuple[Key, ...]:
-    """Keys with a problem verify nothing; `tokens.checks` says what the problem is."""
+def _usable_keys(configured: Sequence[KeySettings]) -> tuple[VerifyingKey, ...]:
+    """Without the keys that have a problem, which `tokens.checks` reports."""
     keys = []
     for key in configured:
-        try:
+        with suppress(KeyProblem):
             keys.append(load_verifying(*key))
-        except KeyProblem:
-            continue
     return tuple(keys)
 
 
-def _verified_payload(token: str, keys: Sequence[Key]) -> bytes:
+def _verified_payload(token: str, keys: Sequence[VerifyingKey]) -> bytes:
     if _COMPACT.fullmatch(token) is None:
         raise TokenError("token", "must be a JWT of three Base64url parts")
     method, kid = _header(token)
@@ -211,8 +154,8 @@ def _verified_payload(token: str, keys: Sequence[Key]) -> bytes:
     raise TokenError("signature", "must be that of a key that is configured here")
 
 
-def _header(token: str) -> tuple[str, str | None]:
-    """The header's alg and kid, once nothing else in it stands against the token."""
+def _header(token: str) -> tuple[str, str]:
+    """The alg and the kid of a valid header; "" where it has no kid."""
     encoded = token.partition(".")[0]
     try:
         header = strict_json.loads(urlsafe_b64decode(f"{encoded}=="))
@@ -222,25 +165,14 @@ def _header(token: str) -> tuple[str, str | None]:
         raise TokenError("header", "must be Base64url") from None
     if not isinstance(header, dict):
         raise TokenError("header", "must be an object")
-    for name, (expected, is_good) in _HEADER_RULES.items():
-        if not is_good(header.get(name, _ABSENT)):
-            raise TokenError(f"header.{name}", expected)
-    return header["alg"], header.get("kid")
-
-
-_ABSENT: Any = object()
-_HEADER_RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "alg": (
-        "must be one of " + ", ".join(METHODS),
-        lambda value: isinstance(value, str) and value in METHODS,
-    ),
-    # Media types ignore case (RFC 7519 section 5.1).
-    "typ": ('must be "JWT"', lambda value: value is _ABSENT or _is_jwt(value)),
-    "kid": ("must be a string", lambda value: value is _ABSENT or isinstance(value, str)),
-    "crit": ("must be absent", lambda value: value is _ABSENT),
-    "b64": ("must be absent", lambda value: value is _ABSENT),
-}
-
-
-def _is_jwt(value: Any) -> bool:
-    return isinstance(value, str) and value.upper() == "JWT"
+    method, kid, kind = header.get("alg"), header.get("kid", ""), header.get("typ", "JWT")
+    if not isinstance(method, str) or method not in METHODS:
+        raise TokenError("header.alg", f"must be one of {', '.join(METHODS)}")
+    if not isinstance(kind, str) or kind.upper() != "JWT":  # ignores case: RFC 7519 section 5.1
+        raise TokenError("header.typ", 'must be "JWT"')
+    if not isinstance(kid, str):
+        raise TokenError("header.kid", "must be a string")
+    for name in ("crit", "b64"):
+        if name in header:
+            raise TokenError(f"header.{name}", "must be absent")
+    return method, kid

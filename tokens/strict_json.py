@@ -1,14 +1,17 @@
 """RFC 8259 and nothing else (protocol.md section 2): stricter than the standard library.
 
-Pure. Refused: duplicate keys, NaN and Infinity, numbers beyond a double's range, NUL and lone
-surrogates in any string, values nested too deep, any encoding but UTF-8.
+Pure. Refuses duplicate keys, NaN and Infinity, numbers beyond a double's range, NUL and lone
+surrogates in any string, values nested too deep, and any encoding but UTF-8.
 """
 
 import json
 import math
-from typing import Any, NoReturn
+from collections.abc import Iterable
+from typing import NoReturn
 
 from tokens.names import is_storable
+
+type Json = bool | int | float | str | list[Json] | dict[str, Json] | None
 
 # Containers within the outermost one, so that a claim may use all 100 levels of section 2.
 MAX_DEPTH = 100
@@ -17,15 +20,14 @@ _TOO_DEEP = f"is nested deeper than {MAX_DEPTH} levels"
 
 
 class JsonError(ValueError):
-    """Text that is refused; its text says why in a few words, without quoting the text."""
+    """Text that is refused. `str()` says why in a few words and does not quote the text."""
 
 
-def loads(document: bytes) -> Any:
+def loads(document: bytes) -> Json:
     """Parse one JSON document. Raises `JsonError`."""
     try:
-        text = document.decode()
-        value = json.loads(
-            text,
+        value: Json = json.loads(
+            document.decode(),
             object_pairs_hook=_unique,
             parse_constant=_refuse_constant,
             parse_float=_finite,
@@ -42,12 +44,17 @@ def loads(document: bytes) -> Any:
     return value
 
 
-def dumps(value: Any) -> str:
-    """Compact text with exact code points; `value` comes from `loads` or is as clean."""
+def dumps(value: object) -> str:
+    """Compact JSON without escapes; `value` comes from `loads` or keeps the same rules."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def printable(text: str) -> str:
+    """JSON text with what is not printable escaped: safe in logs and terminals."""
+    return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)
+
+
+def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     members = dict(pairs)
     if len(members) != len(pairs):
         raise JsonError("holds the same key twice in one object")
@@ -65,8 +72,8 @@ def _finite(digits: str) -> float:
     return number
 
 
-def _inspect(value: Any) -> None:
-    """Walk level by level: depth is then a count, whatever the document's shape."""
+def _inspect(value: Json) -> None:
+    """Walk level by level: the depth is then a count, whatever the document's shape."""
     level = [value]
     for _ in range(MAX_DEPTH + 2):
         level = [child for container in level for child in _children(container)]
@@ -75,16 +82,16 @@ def _inspect(value: Any) -> None:
     raise JsonError(_TOO_DEEP)
 
 
-def _children(value: Any) -> list[Any]:
+def _children(value: Json) -> Iterable[Json]:
     if isinstance(value, str):
         _require_storable(value)
     elif isinstance(value, dict):
         for key in value:
             _require_storable(key)
-        return list(value.values())
+        return value.values()
     elif isinstance(value, list):
         return value
-    return []
+    return ()
 
 
 def _require_storable(text: str) -> None:

@@ -1,17 +1,17 @@
-"""`POST /tokens`: the demo's Jim and Pam (protocol.md section 18). For the chat page alone."""
+"""`POST /tokens`: tokens for the demo's two people, Jim and Pam (protocol.md section 18)."""
 
 import re
 import secrets
 from http import HTTPStatus
-from typing import Any
 
-from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from tokens import strict_json
 from tokens.api import issue
+from tokens.conf import settings
+from tokens.strict_json import Json
 
 LIFETIME_SECONDS = 300
 MAX_BODY_BYTES = 16 * 1024
@@ -34,26 +34,24 @@ class Refusal(Exception):
         self.status = status
 
 
-@csrf_exempt  # a public call without cookies, from pages of any origin
+@csrf_exempt  # a public endpoint without cookies, for pages of any origin
 async def tokens(request: HttpRequest) -> JsonResponse:
-    """Tokens of both people for one session; the session id is the capability."""
+    """Tokens of both people for one session. Whoever knows the session id may have them."""
     try:
         response = JsonResponse(_tokens(request))
     except Refusal as refusal:
-        response = _error(refusal.status, str(refusal))
-        if refusal.status == HTTPStatus.METHOD_NOT_ALLOWED:
-            response["Allow"] = "POST"
+        response = _error(refusal)
     response["Cache-Control"] = "no-store"
     return response
 
 
-def _tokens(request: HttpRequest) -> dict[str, Any]:
+def _tokens(request: HttpRequest) -> dict[str, object]:
     if not settings.DEMO:
         raise Refusal(HTTPStatus.NOT_FOUND, "The demo is switched off on this server.")
     if request.method != "POST":
         raise Refusal(HTTPStatus.METHOD_NOT_ALLOWED, "Use POST.")
-    asked = _asked(request)
-    session, uid = _session(asked.get("sessionId")), _person(asked.get("uid"))
+    body = _body(request)
+    session, uid = _session(body.get("sessionId")), _uid(body.get("uid"))
     issued = {person: _token(session, person) for person in PEOPLE}
     return {
         "sessionId": session,
@@ -63,33 +61,35 @@ def _tokens(request: HttpRequest) -> dict[str, Any]:
     }
 
 
-def _asked(request: HttpRequest) -> dict[str, Any]:
-    body = request.read(MAX_BODY_BYTES + 1)
-    if len(body) > MAX_BODY_BYTES:
+def _body(request: HttpRequest) -> dict[str, Json]:
+    raw = request.read(MAX_BODY_BYTES + 1)
+    if len(raw) > MAX_BODY_BYTES:
         limit = f"The body must have at most {MAX_BODY_BYTES} bytes."
         raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, limit)
     try:
-        asked = strict_json.loads(body or b"{}")
+        body = strict_json.loads(raw or b"{}")
     except strict_json.JsonError as error:
         raise Refusal(HTTPStatus.BAD_REQUEST, f"The body {error}.") from None
-    if not isinstance(asked, dict):
+    if not isinstance(body, dict):
         raise Refusal(HTTPStatus.BAD_REQUEST, "The body must be a JSON object.")
-    return asked
+    return body
 
 
-def _session(asked: Any) -> str:
-    if asked is not None and not isinstance(asked, str):
+def _session(requested: Json) -> str:
+    """The requested session id; a new one where none or an invalid one is requested."""
+    if requested is None:
+        requested = ""
+    if not isinstance(requested, str):
         raise Refusal(HTTPStatus.BAD_REQUEST, "sessionId must be a string.")
-    if asked is not None and _session_id(asked):
-        return asked
-    return secrets.token_urlsafe(16)
+    return requested if _session_id(requested) else secrets.token_urlsafe(16)
 
 
-def _person(asked: Any) -> str:
-    uid = PEOPLE[0] if asked is None else asked
-    if uid not in PEOPLE:
+def _uid(requested: Json) -> str:
+    if requested is None:
+        return PEOPLE[0]
+    if not isinstance(requested, str) or requested not in PEOPLE:
         raise Refusal(HTTPStatus.BAD_REQUEST, f"uid must be {' or '.join(PEOPLE)}.")
-    return str(uid)
+    return requested
 
 
 def _token(session: str, uid: str) -> str:
@@ -102,8 +102,9 @@ def _token(session: str, uid: str) -> str:
         raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, sentence) from None
 
 
-def _error(status: HTTPStatus, message: str) -> JsonResponse:
-    unavailable = status == HTTPStatus.SERVICE_UNAVAILABLE
+def _error(refusal: Refusal) -> JsonResponse:
+    unavailable = refusal.status == HTTPStatus.SERVICE_UNAVAILABLE
     code = "SERVICE_UNAVAILABLE" if unavailable else "INVALID_REQUEST"
-    error = {"code": code, "message": message}
-    return JsonResponse({"error": error}, status=status)
+    body = {"error": {"code": code, "message": str(refusal)}}
+    allow = {"Allow": "POST"} if refusal.status == HTTPStatus.METHOD_NOT_ALLOWED else None
+    return JsonResponse(body, status=refusal.status, headers=allow)

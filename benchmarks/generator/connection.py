@@ -98,19 +98,24 @@ class Connection:
         self.socket.sendall(masked(TEXT, payload))
 
     def next_text(self, wanted: bytes = b"") -> bytes:
-        """The next text with `wanted` in it; those before it are gone."""
-        while True:
+        """The next text with `wanted` in it; those before it are gone. Refused where it is an error
+        instead, or does not come within 30 s."""
+        deadline = time.monotonic() + LIMIT_SECONDS
+        while time.monotonic() < deadline:
             for kind, start, end in whole(self.unread):
                 payload = self.unread[start:end]
                 if kind == TEXT and wanted in payload:
                     self.unread = self.unread[end:]
                     return payload
+                if kind == TEXT and payload.startswith(ERROR):
+                    raise Refused(payload.decode())
                 if kind != TEXT:
                     self._take(kind, payload)
                     self.unread = self.unread[end:]
                     break
             else:
                 self._more()
+        raise Refused(f"{wanted.decode()} never came")
 
     def skip_all(self, seconds: float) -> None:
         """Drops what comes within the time."""

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Final
 from urllib.parse import urlencode
 
 from benchmarks import cpu
+from benchmarks.checkouts import CHECKOUT
 from benchmarks.generator.connection import Connection
 from tests.support.servers import Server, production, start_server, token
 
@@ -32,13 +33,17 @@ class Ours(Peer):
 
     @contextlib.contextmanager
     def start(self, directory: Path, **env: Any) -> Iterator[Running]:
-        limits = {"CLIENT_FRAMES_PER_SECOND": OUT_OF_REACH}
-        settings: dict[str, Any] = production(directory) | limits | env
-        with start_server("uvicorn", directory, **settings) as server:
+        with self._server(directory, {"CLIENT_FRAMES_PER_SECOND": OUT_OF_REACH} | env) as server:
             cpu.pin(server.pid, cpu.SERVER)
             version = f"Python {platform.python_version()}"
             STARTED.append(Running(server.port, [server.pid], version, {"server": server}))
             yield STARTED[-1]
+
+    @staticmethod
+    def _server(directory: Path, env: dict[str, Any]) -> Server:
+        if (checkout := CHECKOUT.get()) is not None:
+            return checkout.start(directory, **env)
+        return start_server("uvicorn", directory, **production(directory) | env)
 
     def target(self, running: Running, room: str, who: str, role: Role) -> str:
         return self.connect(running, uid=who, channels={room: self.directives})

@@ -52,8 +52,7 @@ class Handshakes(Scenario):
                 "fresh": lambda: _stored(ours, [_target(ours, who) for who in _new(count)], url),
             }
             yield sides | {
-                peer.name: partial(_run, running, ["/room"] * count, b"")
-                for peer, running in others
+                peer.name: partial(run, running, ["/room"] * count, b"") for peer, running in others
             }
 
 
@@ -67,11 +66,11 @@ def _target(running: Running, who: str) -> str:
 
 
 def _stored(running: Running, targets: Sequence[str], url: str) -> Figures:
-    _run(running, targets[:1], CONNECTED)  # the token that all share has been seen
-    return _run(running, targets, CONNECTED, url)
+    run(running, targets[:1], CONNECTED)  # the token that all share has been seen
+    return run(running, targets, CONNECTED, url)
 
 
-def _run(running: Running, targets: Sequence[str], told: bytes, url: str = "") -> Figures:
+def run(running: Running, targets: Sequence[str], told: bytes, url: str = "") -> Figures:
     """Until each has been accepted and, with `told`, told so; then all rows are looked for."""
     opened: list[Connection] = []
     waiting: deque[Connection] = deque()

@@ -61,7 +61,7 @@ class History(Scenario):
         with (
             database(self.kind, directory) as disk,
             Ours().start(directory, DATABASE_URL=large(disk, rows)) as running,
-            _caller(running) as call,
+            caller(running) as call,
         ):
             calls = CALLS[options.full]
             anywhere = random.Random(1)  # noqa: S311  # the same pages each time
@@ -78,7 +78,7 @@ class History(Scenario):
             }
             pids = [*running.pids, *disk.pids]
             yield {
-                side: partial(_run, call, body, calls, rows, pids) for side, body in asked.items()
+                side: partial(run, call, body, calls, rows, pids) for side, body in asked.items()
             }
 
 
@@ -90,7 +90,7 @@ Call = Callable[[dict[str, Any]], list[Any]]
 
 
 @contextlib.contextmanager
-def _caller(running: Running) -> Iterator[Call]:
+def caller(running: Running) -> Iterator[Call]:
     """Calls listMessages as a subscriber that may read everything."""
     granted = {CHANNEL: {"subscribe": True, "historyStart": 0}}
     target = Ours.connect(running, uid="jim", channels=granted)
@@ -120,7 +120,7 @@ def _caller(running: Running) -> Iterator[Call]:
         socket.close()
 
 
-def _run(
+def run(
     call: Call, body: Callable[[], dict[str, Any]], calls: int, rows: int, pids: Sequence[int]
 ) -> Figures:
     """One call after another; each page is full, and each message has its reactions."""

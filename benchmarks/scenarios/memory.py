@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 from benchmarks.generator.connection import close_all, open_many
 from benchmarks.peers import PEERS, Peer
@@ -22,13 +22,14 @@ class Idle(Scenario):
     title = "memory of an idle connection, subscribed to one channel, with its claims"
     short = True
     runs = 1
+    connections: ClassVar = CONNECTIONS
 
     @contextlib.contextmanager
     def sides(
         self, directory: Path, chosen: Sequence[str], options: Options
     ) -> Iterator[dict[str, Run]]:
         yield {
-            name: partial(_run, PEERS[name](), directory / name, CONNECTIONS[options.full])
+            name: partial(_run, PEERS[name](), directory / name, self.connections[options.full])
             for name in chosen
             if name in ("ours", "ws") or (options.full and name == "uws")
         }

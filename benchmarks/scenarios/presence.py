@@ -30,6 +30,7 @@ class Presence(Scenario):
     name = "presence"
     title = f"a presence channel of {MEMBERS:,} members of 27 B: one joins"
     runs = 1
+    members = MEMBERS
     names: ClassVar = {"ours": "ours"}
 
     @contextlib.contextmanager
@@ -37,7 +38,7 @@ class Presence(Scenario):
         self, directory: Path, chosen: Sequence[str], options: Options
     ) -> Iterator[dict[str, Run]]:
         with Ours().start(directory) as running:
-            yield {"ours": lambda: _run(running)}
+            yield {"ours": lambda: _run(running, self.members)}
 
 
 class Member(Connection):
@@ -57,20 +58,20 @@ class Member(Connection):
         return self.texts > 0 and self.last.count(UID) > members  # each, and whom it is about
 
 
-def _run(running: Running) -> Figures:
+def _run(running: Running, members: int) -> Figures:
     channel = f"presence.{next(_numbers)}"
     targets = [
         Ours.connect(running, uid=f"m{who:05}", channels=RIGHTS)  # {"uid":"m00000","umd":null}
-        for who in range(MEMBERS + JOINS)
+        for who in range(members + JOINS)
     ]
     people = open_as(Member, running.port, targets, _settled)
     poll = Poll(people)
     try:
-        for start in range(0, MEMBERS, WAVE):
+        for start in range(0, members, WAVE):
             _join(running, poll, channel, people[:start], people[start : start + WAVE])
         joined = sum(
             _join(running, poll, channel, people[:number], [people[number]])
-            for number in range(MEMBERS, MEMBERS + JOINS)
+            for number in range(members, members + JOINS)
         )
     finally:
         poll.close()

@@ -1,7 +1,7 @@
 """A connection begins and ends (protocol.md section 6)."""
 
-import asyncio
 import hashlib
+import logging
 import secrets
 import time
 from base64 import urlsafe_b64encode
@@ -9,24 +9,28 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from django.conf import settings
-
-from chat.protocol.errors import CloseCode, ErrorCode, ProtocolError
+from chat.conf import settings
+from chat.protocol.errors import ErrorCode, ProtocolError
+from chat.protocol.publication import Source
 from chat.protocol.session import Session
-from chat.protocol.sources import Source
-from chat.runtime.connection import LiveConnection
-from chat.runtime.node import Node
-from chat.store.listeners import listening
-from chat.store.operations import OpenConnection, SingleUse
-from tokens.claims import Claims
+from chat.runtime.connection import Admission
+from chat.store.operations.connections import OpenConnection, SingleUse
+from chat.store.writer import Writer
+from tokens.claims import Claims, TokenError
+from tokens.conf import settings as token_settings
 from tokens.models import UsedToken
 from tokens.signing import verify
 
-ABUSE: Final = frozenset({CloseCode.TOO_SLOW, CloseCode.TOO_FAST})
+log = logging.getLogger("chat.tokens")
+
 ID_BYTES: Final = 11
 SECRET_BYTES: Final = 24  # 192 bits; the contract asks for 120
 MAX_ADDRESS_LENGTH: Final = 64
 MAX_USER_AGENT_LENGTH: Final = 256
+LATER_TOKENS: Final = {
+    "subscribe": (ErrorCode.INVALID_SUBSCRIBE_TOKEN, "data.token"),
+    "umd": (ErrorCode.INVALID_UMD_TOKEN, "The umd token"),
+}
 LAST_SECOND: Final = 253_402_300_799  # of the year 9999, where the databases' times end
 
 
@@ -37,7 +41,9 @@ class Opened:
     expires_at: datetime
 
 
-async def open_connection(node: Node, token: str, address: str, user_agent: str) -> Opened:
+async def open_connection(
+    token: str, address: str, user_agent: str, node_id: str, admission: Admission, writer: Writer
+) -> Opened:
     """Verifies a connect token and registers its connection.
 
     Raises TokenError where the token is refused, ProtocolError where it was used before, where
@@ -45,7 +51,7 @@ async def open_connection(node: Node, token: str, address: str, user_agent: str)
     (SERVICE_UNAVAILABLE).
     """
     claims = verify(token, scope="connect", now=time.time())
-    if node.admission.is_barred((address, claims.uid)):
+    if admission.is_barred((address, claims.uid)):
         raise ProtocolError(ErrorCode.RATE_LIMITED, "Too soon after too much; try again later.")
     session = Session(urlsafe_b64encode(secrets.token_bytes(ID_BYTES)).decode(), claims)
     address, user_agent = address[:MAX_ADDRESS_LENGTH], user_agent[:MAX_USER_AGENT_LENGTH]
@@ -53,7 +59,7 @@ async def open_connection(node: Node, token: str, address: str, user_agent: str)
     secret = secrets.token_urlsafe(SECRET_BYTES)
     operation = OpenConnection(
         id=session.connection_id,
-        node_id=node.id,
+        node_id=node_id,
         secret_hash=secret_hash(secret),
         claims=claims.payload,
         uid=claims.uid,
@@ -63,24 +69,18 @@ async def open_connection(node: Node, token: str, address: str, user_agent: str)
         max_seconds=settings.CONNECTION_MAX_SECONDS,
         single_use=single_use(claims),
     )
+    return Opened(session, secret, await writer.submit(operation))
+
+
+def verified(token: str, scope: str) -> Claims:
+    """The claims of a token that a connection sends later; raises INVALID_SUBSCRIBE_TOKEN or
+    INVALID_UMD_TOKEN."""
     try:
-        expires_at = await node.writer.submit(operation)
-    except asyncio.CancelledError:  # the client left; the row may be there by now
-        node.reaper.left_over[session.connection_id] = ()
-        raise
-    return Opened(session, secret, expires_at)
-
-
-async def close_connection(node: Node, connection: LiveConnection) -> None:
-    """Ends its subscriptions here and in the database, whatever state it was in."""
-    node.remove(connection)
-    if connection.send_queue.close_code in ABUSE:
-        node.bar((connection.address, connection.session.uid))
-    channels = connection.channels() if listening() else connection.presence()
-    for channel in connection.session.subscriptions:
-        node.hub.leave(channel, connection.id)
-    if not node.draining:  # else all rows go when the node stops
-        await node.reaper.close(connection.id, channels)
+        return verify(token, scope=scope, now=time.time())
+    except TokenError as error:
+        log.info("A %s token was refused: %s", scope, error)
+        code, name = LATER_TOKENS[scope]
+        raise ProtocolError(code, f"{name} was refused: {error}.") from None
 
 
 def secret_hash(secret: str) -> str:
@@ -91,5 +91,5 @@ def secret_hash(secret: str) -> str:
 def single_use(claims: Claims) -> SingleUse | None:
     if not claims.single_use or claims.jti is None:
         return None
-    until = min(claims.exp + settings.TOKEN_LEEWAY_SECONDS, LAST_SECOND)
+    until = min(claims.exp + token_settings.TOKEN_LEEWAY_SECONDS, LAST_SECOND)
     return SingleUse(UsedToken.digest(claims.jti), datetime.fromtimestamp(until, UTC))

@@ -1,77 +1,60 @@
 """A user's metadata changes while it is connected (protocol.md section 11)."""
 
-import logging
-import time
+from collections.abc import Iterable
 
-from chat.protocol import events
+from chat.actions.connections import verified
 from chat.protocol.commands import UpdateUmd
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.session import Session
-from chat.runtime.connection import LiveConnection
-from chat.runtime.metadata import Update
-from chat.runtime.node import Node
-from tokens.claims import Claims, TokenError
+from chat.runtime.connection import Connections
+from chat.runtime.metadata import Metadata
+from chat.store.operations import connections as operations
+from tokens.claims import Claims
 from tokens.permissions import grants
-from tokens.signing import verify
-
-log = logging.getLogger("chat.metadata")
 
 
-async def update_umd(node: Node, session: Session, command: UpdateUmd) -> str | None:
-    """Gives what the token says to a subscription or, without a channel, to the connection, and
-    tells which subscription that was, by the real name of its channel.
+async def update_umd(
+    session: Session,
+    command: UpdateUmd,
+    connections: Connections,
+    metadata: Metadata,
+) -> str | None:
+    """Gives what the token says to a subscription or, without a channel, to the connection.
+
+    Returns the real name of that subscription's channel.
 
     Raises ProtocolError: INVALID_UMD_TOKEN, UMD_UPDATE_PERMISSION_DENIED, NOT_SUBSCRIBED,
     PRESENCE_CHANNEL_CAPACITY_REACHED, INVALID_CONNECTION, SERVICE_UNAVAILABLE; nothing has
     changed then.
     """
-    claims = _verified(session, command.token)
-    held = node.connections.get(session.connection_id)
-    if held is None:
-        update = _permitted(session, command, claims)
-        await node.metadata.change_elsewhere(session, update)
-    else:
-        async with held.changing:
-            update = _permitted(held.session, command, claims)
-            await node.metadata.change(held.session, update)
-    return update.channel
-
-
-async def update_own_umd(node: Node, connection: LiveConnection, command: UpdateUmd) -> None:
-    """As a connection asks for it over its WebSocket, which is told so."""
-    session = connection.session
-    channel = await update_umd(node, session, command)
-    changed = session if channel is None else session.subscriptions[channel]
-    connection.send_queue.push(events.umd_updated(channel, changed.meta))
-
-
-def _verified(session: Session, token: str) -> Claims:
-    try:
-        claims = verify(token, scope="umd", now=time.time())
-    except TokenError as error:
-        log.info("A umd token was refused: %s", error)
-        raise ProtocolError(
-            ErrorCode.INVALID_UMD_TOKEN, f"The umd token was refused: {error}."
-        ) from None
+    claims = verified(command.token, "umd")
     if not session.is_bound(claims):
         raise ProtocolError(
             ErrorCode.INVALID_UMD_TOKEN,
             "The umd token must carry this connection's connectionId or its uid.",
         )
-    return claims
+    held = connections.get(session.connection_id)
+    if held is None:
+        update = _permitted(session, command, claims)
+        propagate = update.own and claims.umd_propagate
+        await metadata.change_elsewhere(update, propagate=propagate)
+    else:
+        async with held.changing:
+            update = _permitted(held.session, command, claims)
+            await metadata.change(held.session, update)
+    return None if update.own else update.channels[0]
 
 
-def _permitted(session: Session, command: UpdateUmd, claims: Claims) -> Update:
-    if command.channel is None:
-        _require(claims.umd_update)
-        return Update(claims.umd, propagate=claims.umd_propagate)
-    channel = session.real_name(command.channel)
-    _require(grants(claims).channel(channel).umd_update)
-    return Update(claims.umd, session.subscription(channel).channel)
-
-
-def _require(permitted: bool) -> None:
-    if not permitted:
+def _permitted(session: Session, command: UpdateUmd, claims: Claims) -> operations.UpdateUmd:
+    channel = None if command.channel is None else session.real_name(command.channel)
+    rights = claims if channel is None else grants(claims).channel(channel)
+    if not rights.umd_update:
         raise ProtocolError(
             ErrorCode.UMD_UPDATE_PERMISSION_DENIED, "The umd token does not allow this update."
         )
+    channels: Iterable[str] = session.subscriptions if claims.umd_propagate else ()
+    if channel is not None:
+        channels = (session.subscription(channel).channel,)
+    return operations.UpdateUmd(
+        session.connection_id, claims.umd, tuple(channels), own=channel is None
+    )

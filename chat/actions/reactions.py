@@ -2,27 +2,31 @@
 
 from typing import Final
 
-from chat.actions.history import Given
-from chat.models import Message, Reaction
+from chat.actions.publishing import remember
+from chat.actions.queries import event_of
 from chat.protocol.commands import React
-from chat.protocol.session import Session, needs_uid, window_start
-from chat.protocol.subscription import Subscription
-from chat.runtime.node import Node
-from chat.store.operations import SetReaction, message_not_found
+from chat.protocol.errors import ErrorCode, ProtocolError
+from chat.protocol.session import Session, Subscription
+from chat.store.operations.messages import SetReaction
 from chat.store.reads import read
+from chat.store.writer import Writer
 
-MAX_KNOWN: Final = 10_000  # messages of which the event is kept
+REACTION: Final = "hotsock.messageReaction"
+MAX_KNOWN: Final = 10_000
+
+_events: Final[dict[tuple[str, str], str]] = {}
+"""Channel and message id -> the message's event, of MAX_KNOWN messages: it never changes."""
 
 
-async def react(node: Node, session: Session, command: React) -> None:
-    """Adds or removes a reaction; one that changes nothing is told to nobody.
+async def react(writer: Writer, session: Session, command: React) -> None:
+    """Adds or removes a reaction; one that changes nothing is not announced.
 
     Raises ProtocolError: NOT_SUBSCRIBED, REACT_PERMISSION_DENIED, MESSAGE_NOT_FOUND,
     SERVICE_UNAVAILABLE.
     """
     subscription = session.subscription(command.channel)
-    uid = needs_uid(subscription)
-    event = await _permitted_event(node, session, subscription, command)
+    uid = subscription.reacting_uid()
+    event = await _permitted_event(subscription, command)
     operation = SetReaction(
         channel=subscription.channel,
         message_id=command.message_id,
@@ -32,51 +36,26 @@ async def react(node: Node, session: Session, command: React) -> None:
         reaction=command.reaction,
         action=command.action,
         origin=session.connection_id,
-        echo=session.echoes_reactions(subscription),
-        source=session.source if session.reports_reactions(subscription, event) else None,
+        echo=subscription.rights(REACTION).echo,
+        source=session.source if subscription.rights(event).emit_pubsub_event else None,
     )
-    await node.writer.submit(operation)
-    if operation.change is not None:
-        session.remember(subscription.channel, operation.change.number)
+    await writer.submit(operation)
+    remember(session, operation)
 
 
-async def _permitted_event(
-    node: Node, session: Session, subscription: Subscription, command: React
-) -> str:
-    """The event of the message, on which this reaction is allowed. It never changes, so it is read
-    once; whether the message still lives is found where the reaction is stored."""
-    known = node.message_events
+async def _permitted_event(subscription: Subscription, command: React) -> str:
+    """The event of the message, on which this reaction is allowed. Whether the message still lives
+    is found where the reaction is stored."""
     message = subscription.channel, command.message_id
-    event = known.get(message)
-    if event is None or not session.allows_reaction(subscription, event, command.reaction):
-        event = await read(_event_of, *message)
-        session.may_react(subscription, event, command.reaction)
-        if len(known) >= MAX_KNOWN:
-            del known[next(iter(known))]
-        known[message] = event
+    event = _events.get(message)
+    if event is None or not subscription.may_react(event, command.reaction):
+        event = await read(event_of, *message)
+        if not subscription.may_react(event, command.reaction):
+            raise ProtocolError(
+                ErrorCode.REACT_PERMISSION_DENIED,
+                "You may not put this reaction on this message.",
+            )
+        if len(_events) >= MAX_KNOWN:
+            del _events[next(iter(_events))]
+        _events[message] = event
     return event
-
-
-def _event_of(channel: str, message_id: str, after: str = "") -> str:
-    """The event of a live message of this channel; raises MESSAGE_NOT_FOUND."""
-    live = Message.objects.live().after(after)
-    found = live.filter(id=message_id, channel__name=channel).values_list("event", flat=True)
-    event = found.first()
-    if event is None:
-        raise message_not_found()
-    return event
-
-
-async def list_reactions(session: Session, channel: str, message_id: str) -> list[Given]:
-    """The reactions to one message inside the caller's history window, oldest first.
-
-    Raises ProtocolError: NOT_SUBSCRIBED, MESSAGE_NOT_FOUND, SERVICE_UNAVAILABLE.
-    """
-    subscription = session.subscription(channel)
-    return await read(_reactions_to, subscription.channel, message_id, window_start(subscription))
-
-
-def _reactions_to(channel: str, message_id: str, after: str) -> list[Given]:
-    _event_of(channel, message_id, after)
-    standing = Reaction.objects.standing().filter(message_id=message_id).order_by("number")
-    return [Given(*row) for row in standing.values_list(*Given._fields)]

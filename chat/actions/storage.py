@@ -1,44 +1,39 @@
 """What a channel keeps under its keys (protocol.md section 12)."""
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from typing import Final
 
-from chat.fanout.send_queue import AsgiSendQueue
-from chat.fanout.transport import SendQueue
+from chat.actions.publishing import add_schedule, remember
+from chat.fanout.send_queue import SendQueue
 from chat.models import StorageEntry
 from chat.protocol import events
 from chat.protocol.commands import GetStorage, SetStorage
-from chat.protocol.session import Session, denied_storage
-from chat.protocol.subscription import Subscription
-from chat.runtime.node import Node
-from chat.store import operations
+from chat.protocol.errors import ErrorCode, ProtocolError
+from chat.protocol.publication import Receipt
+from chat.protocol.session import Session, Subscription
+from chat.store.operations import storage
 from chat.store.reads import read
+from chat.store.writer import Writer
 
-from .schedules import add_schedule
-
+SET_STORAGE: Final = "hotsock.channelStorageSet"
 PAGE: Final = 100
 WINDOW: Final = 500
 """How many keys are looked through at once, without their values."""
 
 
-@dataclass(slots=True, frozen=True)
-class Written:
-    """The real name of the channel and, where it is to be done later, the schedule's name."""
-
-    channel: str
-    schedule: str | None = None
-
-
-async def set_storage(node: Node, session: Session, command: SetStorage) -> Written:
-    """Sets or clears an entry, with or without a subscription, now or at its time.
+async def set_storage(writer: Writer, session: Session, command: SetStorage) -> Receipt:
+    """Sets or clears an entry, with or without a subscription, now or at its time; the receipt
+    has the schedule's name.
 
     Raises ProtocolError: STORAGE_PERMISSION_DENIED, SCHEDULE_PERMISSION_DENIED,
     INVALID_SCHEDULE_EXPRESSION, SERVICE_UNAVAILABLE.
     """
     channel = session.real_name(command.channel)
-    rights, sender = session.may_set(channel, command.key)
-    write = operations.SetStorage(
+    sender = session.sender(channel)
+    rights = sender.grants.storage(channel, command.key)
+    if not rights.set:
+        raise _denied()
+    write = storage.SetStorage(
         channel=channel,
         key=command.key,
         data=command.data,
@@ -49,11 +44,11 @@ async def set_storage(node: Node, session: Session, command: SetStorage) -> Writ
         source=session.source if rights.emit_pubsub_event else None,
     )
     if command.at is not None:
-        return Written(channel, await add_schedule(node, command.at, write, rights))
-    await node.writer.submit(write)
-    if write.change is not None:
-        session.remember(channel, write.change.number)
-    return Written(channel)
+        arn = await add_schedule(writer, command.at, write, rights)
+        return Receipt(channel, SET_STORAGE, schedule_arn=arn)
+    await writer.submit(write)
+    remember(session, write)
+    return Receipt(channel, SET_STORAGE)
 
 
 async def get_storage(session: Session, command: GetStorage) -> events.Event:
@@ -62,16 +57,20 @@ async def get_storage(session: Session, command: GetStorage) -> events.Event:
     Raises ProtocolError: STORAGE_PERMISSION_DENIED, SERVICE_UNAVAILABLE.
     """
     channel = session.real_name(command.channel)
-    if not session.may_get(channel, command.key):
-        raise denied_storage()
+    if not session.sender(channel).grants.storage(channel, command.key).get:
+        raise _denied()
     found = await list_entries(channel, keys=[command.key])
     data, meta = found[0].shown if found else (None, None)
     return events.storage_data(channel, command.key, data, meta)
 
 
-async def show_observed(
-    send_queue: AsgiSendQueue | SendQueue, subscription: Subscription, head: int
-) -> None:
+def _denied() -> ProtocolError:
+    return ProtocolError(
+        ErrorCode.STORAGE_PERMISSION_DENIED, "You may not do this with this key of this channel."
+    )
+
+
+async def show_observed(send_queue: SendQueue, subscription: Subscription, head: int) -> None:
     """Sends the entries that a new subscription observes, as they are, in the order of their keys.
 
     What changed after `head`, where the channel stood when it began, comes by its change. Raises

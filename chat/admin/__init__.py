@@ -1,28 +1,6 @@
-"""What is stored, to look at; messages and storage entries can be deleted, connections closed,
-schedules cancelled and backend events delivered again, nothing else."""
+"""The admin shows what is stored. Moderators may delete messages and storage entries, close
+connections, cancel schedules and deliver backend events again; nothing else changes here."""
 
-from . import (
-    backend_events,
-    channels,
-    connections,
-    members,
-    messages,
-    nodes,
-    reactions,
-    schedules,
-    storage,
-    subscriptions,
-)
+from . import backend_events, channels, connections, messages, schedules
 
-__all__ = [
-    "backend_events",
-    "channels",
-    "connections",
-    "members",
-    "messages",
-    "nodes",
-    "reactions",
-    "schedules",
-    "storage",
-    "subscriptions",
-]
+__all__ = ["backend_events", "channels", "connections", "messages", "schedules"]

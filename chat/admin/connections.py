@@ -1,142 +1,195 @@
-"""Who is connected: since when, from where, with which rights; a moderator may close them.
+"""Connections, their subscriptions and the nodes that hold them; moderators may close connections.
 
-What proves who they are never gets here: the secret's hash and the tokens have no column, no
-field and no filter.
+No secret gets here: its hash and the tokens have no column, no field and no filter.
 """
 
-from collections.abc import Sequence
-from typing import Any, Final
+import re
+from typing import Final, Protocol
 
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE
-from django.contrib.admin.options import ActionLocation
-from django.db import transaction
 from django.db.models import OuterRef, Q, QuerySet
 from django.http import HttpRequest
-from django.utils.safestring import SafeString
+from django.utils.html import format_html, format_html_join
 from django.utils.timezone import now
 
-from chat.models import Connection, Subscription
+from chat.models import Connection, Node, Subscription
+from tokens.claims import TokenError, parse_claims
+from tokens.explain import explain
 
-from . import words
-from .changelist import ReadOnly
-from .counting import counted
+from . import render
+from .base import ChannelRowAdmin, Column, ReadOnlyAdmin, row_action
 from .filters import Filters
-from .log import log
-from .paging import Stream
+from .paging import IndexScan, Scans, with_counts
 
-SUBSCRIPTIONS: Final = 100  # subscriptions that a connection's page lists
-SECRET: Final = ("secret_hash", "claims")
+SUBSCRIPTIONS: Final = 100  # that a connection's page lists
+CONNECTIONS: Final = 10_000  # of a node that are counted
+AGENT: Final = 60  # characters of an unknown user agent that are shown
+
+# The first that matches names the browser: each also claims to be those that follow.
+BROWSERS: Final = (
+    ("Edge", re.compile(r"\bEdgA?(?:iOS)?/(\d+)")),
+    ("Opera", re.compile(r"\bOPR/(\d+)")),
+    ("Samsung Internet", re.compile(r"\bSamsungBrowser/(\d+)")),
+    ("Firefox", re.compile(r"\b(?:Firefox|FxiOS)/(\d+)")),
+    ("Chrome", re.compile(r"\b(?:Headless)?(?:Chrome|CriOS)/(\d+)")),
+    ("Safari", re.compile(r"\bVersion/(\d+)[\d.]* (?:Mobile/\w+ )?Safari/")),
+)
+SYSTEMS: Final = ("iPhone", "iPad", "Android", "Windows", "Mac OS X", "CrOS", "Linux")
+SYSTEM_NAMES: Final = {"Mac OS X": "macOS", "CrOS": "ChromeOS"}
 
 
-class ConnectionFilters(Filters):
-    q = forms.CharField(required=False, widget=forms.HiddenInput)
+class Counted(Protocol):
+    id: str
+    held: int
 
-    def streams(self, rows: QuerySet[Any]) -> Sequence[Stream]:
-        """The latest first. Reads all connections: there are as many as are open now."""
-        sought = self.asked().get("q")
-        if sought:
+
+class ConnectionFilters(Filters[Connection]):
+    search = "A uid, address or id, in full"
+
+    def scans(self, rows: QuerySet[Connection]) -> Scans[Connection]:
+        """The latest first. Reads all connections: there are only those that are open now."""
+        if sought := self.conditions().get("q"):
             rows = rows.filter(Q(uid=sought) | Q(address=sought) | Q(id=sought))
-        return [Stream(rows, ("connected_at", "id"))]
+        return [IndexScan(rows, ("connected_at", "id"))]
 
 
 @admin.register(Connection)
-class ConnectionAdmin(ReadOnly):
+class ConnectionAdmin(ReadOnlyAdmin[Connection]):
     filters = ConnectionFilters
-    list_display = ("name", "person", "since", "address", "browser", "subscribed", "state")
-    search_fields = ("uid", "address", "id")
-    search_placeholder = "A uid, address or id, in full"
+    list_display = ("id", "user", "since", "address", "browser", "subscribed", "state")
     fields = (
-        *("id", "person", "metadata", "state", "since", "ends", "address", "browser", "agent"),
-        *("node", "may", "subscriptions"),
+        *("id", "user", "metadata", "state", "since", "ends", "address", "browser", "user_agent"),
+        *("node", "rights", "subscriptions"),
     )
     actions = ("close_selected",)
+    action_permission = "chat.delete_connection"  # closing ends it as deleting ends a message
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Connection]:
-        rows = super().get_queryset(request).defer("secret_hash")
+        return super().get_queryset(request).defer("secret_hash")
+
+    def columns_of(self, rows: QuerySet[Connection]) -> QuerySet[Connection]:
         own = Subscription.objects.filter(connection_id=OuterRef("pk"))
-        return counted(rows, SUBSCRIPTIONS, held=own)
+        return with_counts(rows.defer("secret_hash", "claims", "umd"), SUBSCRIPTIONS, held=own)
 
-    def listed(self, rows: QuerySet[Connection]) -> QuerySet[Connection]:
-        return rows.defer(*SECRET, "umd")
-
-    def has_close_permission(self, request: HttpRequest) -> bool:
-        """Closing ends a connection as deleting ends a message: the same right."""
-        return request.user.has_perm("chat.delete_connection")
-
-    @admin.action(
-        permissions=["close"],
-        description="Close this %(verbose_name)s",
-        description_plural="Close selected %(verbose_name_plural)s",
-        location=[ActionLocation.CHANGE_LIST, ActionLocation.CHANGE_FORM],
-    )
+    @row_action("Close {}")
     def close_selected(self, request: HttpRequest, rows: QuerySet[Connection]) -> None:
-        with transaction.atomic():
-            ticked = list(rows.filter(revoked=False))
-            Connection.objects.filter(id__in=[row.id for row in ticked]).update(revoked=True)
-            log(request, ticked, CHANGE, message="Closed (4403).")
-        closing = f"{len(ticked)} connection{'s' * (len(ticked) != 1)}"
-        self.message_user(request, f"{closing} will be closed within seconds.", messages.SUCCESS)
+        closing = list(rows.filter(revoked=False))
+        Connection.objects.filter(id__in=[row.id for row in closing]).update(revoked=True)
+        self.log(request, closing, CHANGE, "Closed (4403).")
+        closed = f"{self.counted(closing)} will be closed within seconds."
+        self.message_user(request, closed, messages.SUCCESS)
 
-    # --- what is shown ----------------------------------------------------------------------
+    # --- columns ----------------------------------------------------------------------------
 
-    @admin.display(description="id")
-    def name(self, row: Connection) -> str:
-        return row.id
-
-    @admin.display(description="uid")
-    def person(self, row: Connection) -> str | SafeString:
-        return words.listing(row.uid, "message", {"uid": row.uid}) if row.uid else words.NOTHING
-
-    @admin.display(description="metadata (umd)")
-    def metadata(self, row: Connection) -> SafeString:
-        return words.json(row.umd)
-
-    @admin.display(description="since (UTC)")
-    def since(self, row: Connection) -> SafeString:
-        return words.moment(row.connected_at)
-
-    @admin.display(description="ends at the latest (UTC)")
-    def ends(self, row: Connection) -> SafeString:
-        return words.moment(row.expires_at)
-
-    @admin.display(description="browser")
-    def browser(self, row: Connection) -> str:
-        return words.browser(row.user_agent)
-
-    @admin.display(description="user agent")
-    def agent(self, row: Connection) -> str:
-        return row.user_agent or words.NOTHING
+    since = Column[Connection]("since (UTC)", lambda row: render.timestamp(row.connected_at))
+    browser = Column[Connection]("browser", lambda row: browser_name(row.user_agent))
+    ends = Column[Connection](
+        "ends at the latest (UTC)", lambda row: render.timestamp(row.expires_at)
+    )
+    rights = Column[Connection]("its token says", lambda row: explain_claims(row.claims, "connect"))
 
     @admin.display(description="subscriptions")
-    def subscribed(self, row: Any) -> str | SafeString:
-        count = words.capped(row.held, SUBSCRIPTIONS)
-        return words.listing(count, "subscription", {"connection": row.id}) if row.held else count
+    def subscribed(self, row: Counted) -> str:
+        count = render.capped(row.held, SUBSCRIPTIONS)
+        return render.list_link(count, "subscription", connection=row.id) if row.held else count
 
-    @admin.display(description="state")
     def state(self, row: Connection) -> str:
         if row.revoked:
             return "being closed"
         return "open" if row.expires_at > now() else "at its end"
 
-    @admin.display(description="its token says")
-    def may(self, row: Connection) -> str | SafeString:
-        return words.explained(row.claims, "connect")
+    def subscriptions(self, row: Connection) -> str:
+        found = row.subscriptions.select_related("channel")[: SUBSCRIPTIONS + 1]
+        more = render.list_link("All subscriptions", "subscription", connection=row.id)
+        heads = ("Channel", "Since (UTC)", "Its own token says")
+        return render.table(heads, [_cells(one) for one in found], SUBSCRIPTIONS, more)
 
-    @admin.display(description="subscriptions")
-    def subscriptions(self, row: Any) -> SafeString:
-        found = row.subscriptions.select_related("channel")[:SUBSCRIPTIONS]
-        more = words.listing("All subscriptions", "subscription", {"connection": row.id})
-        return words.table(
-            ("Channel", "Since (UTC)", "Its own token says"),
-            [
-                (
-                    words.link(one.channel.name, "channel", one.channel_id),
-                    words.moment(one.subscribed_at),
-                    words.explained(one.claims, "subscribe"),
-                )
-                for one in found
-            ],
-            more if row.held > SUBSCRIPTIONS else "",
-        )
+
+def browser_name(agent: str) -> str:
+    """Such as "Firefox 128 on Windows"; of an unknown user agent its beginning."""
+    for name, pattern in BROWSERS:
+        if found := pattern.search(agent):
+            system = next((system for system in SYSTEMS if system in agent), "")
+            on = f" on {SYSTEM_NAMES.get(system, system)}" if system else ""
+            return f"{name} {found[1]}{on}"
+    return render.one_line(agent, AGENT) or render.EMPTY
+
+
+def explain_claims(payload: str, scope: str) -> str:
+    """A token's claims in plain sentences; "" is no token."""
+    if not payload:
+        return render.EMPTY
+    try:
+        claims = parse_claims(payload.encode(), scope=scope)
+    except TokenError as error:  # one that an older version of this server accepted
+        return str(error)
+    sentences = ((sentence,) for sentence in explain(claims))
+    return format_html("<ul>{}</ul>", format_html_join("", "<li>{}</li>", sentences))
+
+
+def _cells(row: Subscription) -> tuple[str, ...]:
+    channel = render.page_link(row.channel.name, "channel", row.channel_id)
+    return channel, render.timestamp(row.subscribed_at), explain_claims(row.claims, "subscribe")
+
+
+# --- subscriptions ------------------------------------------------------------------------------
+
+
+class SubscriptionFilters(Filters[Subscription]):
+    channel = forms.CharField(required=False)
+    connection = forms.CharField(required=False, label="Connection id")
+
+    def scans(self, rows: QuerySet[Subscription]) -> Scans[Subscription]:
+        conditions = self.conditions()
+        if "channel" in conditions:
+            rows = rows.filter(channel__name=conditions["channel"])
+        if "connection" in conditions:
+            rows = rows.filter(connection_id=conditions["connection"])
+        return [IndexScan(rows)]
+
+
+@admin.register(Subscription)
+class SubscriptionAdmin(ChannelRowAdmin[Subscription]):
+    filters = SubscriptionFilters
+    list_display = ("since", "channel_page", "connection_page", "connection_uid")
+    fields = ("channel_page", "connection_page", "connection_uid", "since", "rights")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Subscription]:
+        rows = super().get_queryset(request).select_related("connection")
+        return rows.only("channel__name", "connection__uid", "subscribed_at", "claims")
+
+    since = Column[Subscription]("since (UTC)", lambda row: render.timestamp(row.subscribed_at))
+    connection_page = Column[Subscription](
+        "connection",
+        lambda row: render.page_link(row.connection_id, "connection", row.connection_id),
+    )
+    connection_uid = Column[Subscription](
+        "uid of the connection", lambda row: row.connection.uid or render.EMPTY
+    )
+    rights = Column[Subscription](
+        "its own token says", lambda row: explain_claims(row.claims, "subscribe")
+    )
+
+
+# --- nodes --------------------------------------------------------------------------------------
+
+
+@admin.register(Node)
+class NodeAdmin(ReadOnlyAdmin[Node]):
+    list_display = ("process", "version", "started", "lease", "connections")
+    fields = ("id", *list_display)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Node]:
+        own = Connection.objects.filter(node_id=OuterRef("pk"))
+        return with_counts(super().get_queryset(request), CONNECTIONS, held=own)
+
+    process = Column[Node]("host and process", str)
+    started = Column[Node]("started (UTC)", lambda row: render.timestamp(row.started_at))
+    connections = Column[Counted]("connections", lambda row: render.capped(row.held, CONNECTIONS))
+
+    @admin.display(description="lease until (UTC)")
+    def lease(self, row: Node) -> str:
+        state = "holds" if row.lease_until > now() else "ran out"
+        return format_html("{} ({})", render.timestamp(row.lease_until), state)

@@ -1,37 +1,52 @@
-"""What was said: found by channel, event, uid, state and time; read, deleted, exported."""
+"""Messages, found by channel, event, uid, state and time; read, deleted, exported. Reactions."""
 
+import csv
+import io
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Protocol, cast
 
+from django import forms
 from django.contrib import admin
-from django.contrib.admin.models import DELETION
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Min, QuerySet
-from django.db.models.functions import Left
-from django.http import HttpRequest, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponseBadRequest, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path
 from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from msgspec import Raw, json
 
-from chat.models import Message, Reaction
+from chat.models import Channel, Message, Reaction
+from chat.store.reads import read
 
-from . import deletion, words
-from .changelist import Deletable
-from .export import export
-from .filters import MessageFilters
-from .log import log
+from . import render
+from .base import ChannelRow, ChannelRowAdmin, Column, ContentAdmin, HasBeginning
+from .filters import Filters, MessageFilters, of_channel
+from .paging import Cursor, IndexScan, Scans, read_page
 
 KINDS: Final = 5  # reactions of one message that a list names
 REACTIONS: Final = 200  # that a message's page lists
+CHUNK: Final = 200  # messages that an export reads at once: 6.4 MB where each has its 32 KiB
+
+COLUMNS: Final = ("time", "id", "channel", "event", "uid", "data", "umd", "expires_at", "reactions")
+# Spreadsheets run a cell that begins so as a formula (OWASP, "CSV Injection"); in some languages
+# the wide forms, too.
+FORMULA: Final = tuple("=+-@\t\r\n＝＋－＠")  # noqa: RUF001
+
+
+class HasCounts(Protocol):
+    """A message of a list, with its reactions and how many there are."""
+
+    id: str
+    counts: Sequence[tuple[str, int]]
 
 
 @admin.register(Message)
-class MessageAdmin(Deletable):
+class MessageAdmin(ContentAdmin[Message]):
     filters = MessageFilters
     list_display = ("time", "channel_name", "event_name", "sender", "excerpt", "reacted", "expiry")
-    search_fields = ("channel", "uid")
-    search_placeholder = "A channel or a uid, in full"
     search_help_text = (
         "The whole name of a channel or, where there is no such channel, a whole uid."
         " To find a channel by how its name begins, search the channels."
@@ -44,104 +59,71 @@ class MessageAdmin(Deletable):
 
     def get_urls(self) -> list[URLPattern]:
         exporting = self.admin_site.admin_view(self.export_view)
-        return [
-            path("export.<str:suffix>", exporting, name="chat_message_export"),
-            *super().get_urls(),
-        ]
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Message]:
-        return super().get_queryset(request).select_related("channel")
-
-    # --- the list ---------------------------------------------------------------------------
-
-    def listed(self, rows: QuerySet[Message]) -> QuerySet[Message]:
-        return rows.defer("data", "umd").annotate(begin=Left("data", words.READ))
-
-    def complete(self, rows: Sequence[Message]) -> None:
-        counts = reaction_counts([row.id for row in rows])
-        for row in rows:
-            row.counts = counts.get(row.id, ())  # type: ignore[attr-defined]
-
-    @admin.display(description="time (UTC)")
-    def time(self, row: Message) -> SafeString:
-        return words.moment(words.moment_of(row.id))
-
-    @admin.display(description="channel")
-    def channel_name(self, row: Message) -> SafeString:
-        return words.listing(row.channel.name, "message", {"channel": row.channel.name})
-
-    @admin.display(description="event")
-    def event_name(self, row: Message) -> SafeString:
-        return words.listing(row.event, "message", {"event": row.event})
-
-    @admin.display(description="uid")
-    def sender(self, row: Message) -> str | SafeString:
-        return words.sender(row.uid, by_server=row.by_server)
-
-    @admin.display(description="data")
-    def excerpt(self, row: Message) -> SafeString:
-        return words.excerpt(row.begin)  # type: ignore[attr-defined]
-
-    @admin.display(description="reactions")
-    def reacted(self, row: Message) -> SafeString:
-        counts: Sequence[tuple[str, int]] = row.counts  # type: ignore[attr-defined]
-        shown = " · ".join(f"{reaction} {count}" for reaction, count in counts[:KINDS])
-        return format_html("<bdi>{}{}</bdi>", shown, " …" if len(counts) > KINDS else "")
-
-    @admin.display(description="expires")
-    def expiry(self, row: Message) -> str:
-        return words.remaining(row.expires_at)
-
-    # --- the page of one message ------------------------------------------------------------
-
-    @admin.display(description="channel")
-    def channel_page(self, row: Message) -> SafeString:
-        return words.link(row.channel.name, "channel", row.channel_id)
-
-    @admin.display(description="metadata (umd)")
-    def metadata(self, row: Message) -> SafeString:
-        return words.json(row.umd)
-
-    @admin.display(description="expires")
-    def expiry_time(self, row: Message) -> str | SafeString:
-        return words.expiry(row.expires_at)
-
-    @admin.display(description="data")
-    def content(self, row: Message) -> SafeString:
-        return words.json(row.data)
-
-    @admin.display(description="reactions")
-    def reactions(self, row: Message) -> SafeString:
-        found = list(row.reactions.order_by("number")[: REACTIONS + 1])
-        more = words.listing("All reactions", "reaction", {"message": row.id})
-        return words.table(
-            ("Reaction", "Uid", "Metadata", "Time (UTC)"),
-            map(_reaction, found[:REACTIONS]),
-            more if len(found) > REACTIONS else "",
-        )
-
-    # --- deleting and exporting -------------------------------------------------------------
-
-    def get_deleted_objects(self, objs: Iterable[Message], request: HttpRequest) -> Any:
-        return deletion.summary(objs), deletion.counts(objs), set(), []
-
-    def log_deletions(self, request: HttpRequest, queryset: Iterable[Message]) -> Any:
-        return log(request, queryset, DELETION, deletion.describe)
-
-    def delete_model(self, request: HttpRequest, obj: Message) -> None:
-        deletion.delete([obj])
-
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Message]) -> None:
-        deletion.delete(queryset)
+        export_url = path("export.<str:suffix>", exporting, name="chat_message_export")
+        return [export_url, *super().get_urls()]
 
     def export_view(self, request: HttpRequest, suffix: str) -> HttpResponseBase:
         if not self.has_view_permission(request):
             raise PermissionDenied
         return export(request, self.get_queryset(request), suffix)
 
+    def complete(self, rows: Sequence[Message]) -> None:
+        counts = reaction_counts([row.id for row in rows])
+        for row in cast(Sequence[HasCounts], rows):
+            row.counts = counts.get(row.id, ())
+
+    # --- columns ----------------------------------------------------------------------------
+
+    time = Column[Message]("time (UTC)", lambda row: render.timestamp(render.time_of(row.id)))
+    sender = Column[Message]("uid", lambda row: render.sender(row.uid, row.by_server))
+    excerpt = Column[HasBeginning]("data", lambda row: render.excerpt(row.beginning))
+    expiry_time = Column[Message]("expires", lambda row: render.expiry(row.expires_at))
+    content = Column[Message]("data", lambda row: render.json(row.data))
+    event_name = Column[Message](
+        "event", lambda row: render.list_link(row.event, "message", event=row.event)
+    )
+
+    @admin.display(description="reactions")
+    def reacted(self, row: HasCounts) -> str:
+        shown = " · ".join(f"{reaction} {count}" for reaction, count in row.counts[:KINDS])
+        return format_html("<bdi>{}{}</bdi>", shown, " …" if len(row.counts) > KINDS else "")
+
+    def reactions(self, row: Message) -> str:
+        found = row.reactions.order_by("number")[: REACTIONS + 1]
+        more = render.list_link("All reactions", "reaction", message=row.id)
+        heads = ("Reaction", "Uid", "Metadata", "Time (UTC)")
+        return render.table(heads, [_cells(reaction) for reaction in found], REACTIONS, more)
+
+    # --- deleting ---------------------------------------------------------------------------
+
+    def describe(self, row: Message) -> str:
+        sender = render.sender_name(row.uid, row.by_server)
+        time = f"{render.time_of(row.id):%Y-%m-%d %H:%M:%S}"
+        return f"{time} {row.event} by {sender} in {row.channel.name}"
+
+    def get_deleted_objects(
+        self, objs: Sequence[Message] | QuerySet[Message], request: HttpRequest
+    ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
+        deleted = super().get_deleted_objects(objs, request)
+        reactions = Reaction.objects.standing().filter(message_id__in=[row.id for row in objs])
+        deleted[1]["reactions"] = reactions.count()
+        return deleted
+
+    def delete_queryset(self, request: HttpRequest, queryset: Iterable[Message]) -> None:
+        """Deletes messages with their reactions.
+
+        Locks their channels first, in the writer's order: a reaction that arrives meanwhile finds
+        the message either stored or gone (design.md section 4). Open pages keep showing a deleted
+        message, since the protocol has no event for it.
+        """
+        messages = list(queryset)
+        channels = Channel.objects.filter(id__in={row.channel_id for row in messages})
+        list(channels.select_for_update(no_key=True).order_by("name"))
+        Message.objects.filter(id__in=[row.id for row in messages]).delete()
+
 
 def reaction_counts(ids: Sequence[str]) -> dict[str, list[tuple[str, int]]]:
-    """Each message's standing reactions and how many there are, the first given first."""
+    """Each message's reactions that stand and how many there are, the oldest first."""
     standing = Reaction.objects.standing().filter(message_id__in=ids)
     grouped = standing.order_by().values_list("message_id", "reaction")
     counted = grouped.annotate(count=Count("id"), first=Min("number")).order_by("first")
@@ -151,8 +133,159 @@ def reaction_counts(ids: Sequence[str]) -> dict[str, list[tuple[str, int]]]:
     return counts
 
 
-def _reaction(row: Reaction) -> tuple[object, ...]:
-    """A line for whoever reads the message; one taken back is kept until the message goes."""
+def _cells(row: Reaction) -> tuple[str, ...]:
     taken_back = " (taken back)" if row.removed else ""
-    time = format_html("{}{}", words.moment(row.created_at), taken_back)
+    time = format_html("{}{}", render.timestamp(row.created_at), taken_back)
     return row.reaction, row.uid, row.umd, time
+
+
+# --- export -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    content_type: str
+    head: bytes
+    encode: Callable[[Message, Iterable[Reaction]], bytes]
+
+
+def export(request: HttpRequest, messages: QuerySet[Message], suffix: str) -> HttpResponseBase:
+    """A streamed file of the messages that pass the filters, the oldest first; raises Http404 for
+    an unknown suffix.
+
+    Holds one chunk in memory, however long the history: each is read by key when the one before has
+    been sent. Reads in the reader's threads, like every read of the server.
+    """
+    if suffix not in FORMATS:
+        raise Http404
+    filters = MessageFilters(request.GET)
+    if not filters.is_valid() or request.GET.keys() - filters.fields.keys():
+        return HttpResponseBadRequest("The address asks for something that is not known here.")
+    form = FORMATS[suffix]
+    file = _file(form, filters.scans(messages))
+    response = StreamingHttpResponse(file, content_type=form.content_type)
+    name = f"messages-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.{suffix}"
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
+
+
+async def _file(form: Format, scans: Scans[Message]) -> AsyncIterator[bytes]:
+    yield form.head
+    cursor = Cursor(back=True)  # from the end, which is the oldest
+    while True:
+        chunk, onward = await read(_chunk, form, scans, cursor)
+        yield chunk
+        if not onward:
+            return
+        cursor = Cursor(onward, back=True)
+
+
+def _chunk(form: Format, scans: Scans[Message], cursor: Cursor) -> tuple[bytes, str]:
+    """The next messages, encoded, and the cursor after them, "" at the end."""
+    page = read_page(scans, cursor, CHUNK)
+    standing = Reaction.objects.standing().filter(message_id__in=[row.id for row in page.rows])
+    reactions: dict[str, list[Reaction]] = defaultdict(list)
+    for reaction in standing.order_by("number"):
+        reactions[reaction.message_id].append(reaction)
+    encoded = (form.encode(row, reactions[row.id]) for row in reversed(page.rows))
+    return b"".join(encoded), page.newer
+
+
+def _line(message: Message, reactions: Iterable[Reaction]) -> bytes:
+    """A message as clients get it (protocol.md section 8), with what else the server knows."""
+    meta = {} if message.by_server else {"meta": {"uid": message.uid, "umd": _raw(message.umd)}}
+    fields = {
+        "id": message.id,
+        "event": message.event,
+        "channel": message.channel.name,
+        "data": _raw(message.data),
+        **meta,
+        "createdAt": render.time_of(message.id),
+        "expiresAt": message.expires_at,
+        "reactions": _reaction_objects(reactions),
+    }
+    return json.encode(fields) + b"\n"
+
+
+def _reaction_objects(reactions: Iterable[Reaction]) -> list[dict[str, object]]:
+    return [
+        {
+            "reaction": row.reaction,
+            "uid": row.uid,
+            "umd": _raw(row.umd),
+            "createdAt": row.created_at,
+        }
+        for row in reactions
+    ]
+
+
+def _raw(text: str) -> Raw:
+    """JSON text as it is, on one line: a line break between tokens is white space, and strings
+    have none."""
+    return Raw(text.replace("\n", " ").replace("\r", " ").encode())
+
+
+def _row(message: Message, reactions: Iterable[Reaction]) -> bytes:
+    return _csv(
+        render.time_of(message.id).isoformat(),
+        message.id,
+        message.channel.name,
+        message.event,
+        message.uid or "",
+        message.data,
+        message.umd,
+        message.expires_at.isoformat() if message.expires_at else "",
+        json.encode(_reaction_objects(reactions)).decode(),
+    )
+
+
+def _csv(*cells: str) -> bytes:
+    text = io.StringIO()
+    csv.writer(text).writerow(map(harmless, cells))
+    return text.getvalue().encode()
+
+
+def harmless(cell: str) -> str:
+    """A cell that no spreadsheet runs: an apostrophe before it makes it text."""
+    return f"'{cell}" if cell.startswith(FORMULA) else cell
+
+
+# Spreadsheets recognise UTF-8 by the byte order mark.
+FORMATS: Final = {
+    "jsonl": Format("application/x-ndjson", b"", _line),
+    "csv": Format("text/csv; charset=utf-8", b"\xef\xbb\xbf" + _csv(*COLUMNS), _row),
+}
+
+
+# --- reactions ----------------------------------------------------------------------------------
+
+
+class ReactionFilters(Filters[Reaction]):
+    message = forms.CharField(required=False, label="Message id")
+    channel = forms.CharField(required=False)
+
+    def scans(self, rows: QuerySet[Reaction]) -> Scans[Reaction]:
+        """By message or by channel: these two have an index. Within a message all are read."""
+        conditions = self.conditions()
+        if message := conditions.get("message"):
+            rows = rows.filter(message_id=message)
+        if channel := conditions.get("channel"):
+            return [IndexScan(rows.filter(of_channel(channel)), ("number", "id"))]
+        return [IndexScan(rows)]
+
+
+@admin.register(Reaction)
+class ReactionAdmin(ChannelRowAdmin[Reaction]):
+    filters = ReactionFilters
+    list_display = ("reaction", "user", "message_page", "channel_name", "state", "time")
+    fields = ("reaction", "user", "metadata", *list_display[2:], "number")
+
+    state = Column[Reaction]("state", lambda row: "taken back" if row.removed else "stands")
+    time = Column[Reaction]("time (UTC)", lambda row: render.timestamp(row.created_at))
+    message_page = Column[Reaction](
+        "message", lambda row: render.page_link(row.message_id, "message", row.message_id)
+    )
+
+    @admin.display(description="channel")
+    def channel_name(self, row: ChannelRow) -> str:
+        return render.list_link(row.channel.name, "message", channel=row.channel.name)

@@ -1,176 +1,182 @@
-"""Pages by key instead of by number: each is answered by one index, however long the table is.
+"""Queries that read a bounded number of rows, however long the table is.
 
-Never counts, never skips more than SCAN rows: a page is what comes after a key in the order of
-one index. Knows querysets; nothing here is about messages or about HTML.
+Keyset pagination: a page is what follows a key in the order of one index. Nothing is counted
+beyond a cap, and no page passes over more than SCAN_LIMIT rows. Knows querysets; nothing here is
+about messages or HTML.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from operator import attrgetter
-from typing import Any, Final, Self
+from typing import Final, cast
 
 from django.contrib.admin.utils import get_fields_from_path
 from django.core.exceptions import ValidationError
-from django.db.models import Q, QuerySet, Subquery
+from django.db.models import IntegerField, Model, Q, QuerySet, Subquery, Value
 from django.db.models.constants import LOOKUP_SEP
 from django.utils.timezone import is_aware
 
-SCAN: Final = 10_000  # rows looked at for one page, where an index answers a part of the question
+SCAN_LIMIT: Final = 10_000  # rows read for one page where an index answers a part of the filter
 SEPARATOR: Final = ","  # in no column but the last: no channel's name may hold it
+UP: Final = {True: "gt", False: "lt"}
 
-Key = tuple[Any, ...]
+type Key = tuple[str | int | datetime, ...]
+type Scans[M: Model] = Sequence[IndexScan[M]]
 
 
 @dataclass(frozen=True, slots=True)
-class Stream:
-    """Rows that one index holds together, in its order.
+class IndexScan[M: Model]:
+    """Rows in the order of one index.
 
-    `rows` is unordered and filtered by what the index answers; `rest` is what it does not, on
-    columns that no index holds (see `filters`), so that no planner takes another one. `key`
-    orders: columns of the model or of what it refers to, the last one unique among those that
-    share the others. `ascending`: the first page begins with the least.
+    `rows` is unordered and filtered by the conditions that the index answers; `residual` holds the
+    others, on columns that no index holds (see `filters`), so that no planner takes another index.
+    `key` is the order: columns of the model or of a related one, the last one unique among rows
+    that share the others. `ascending`: the first page begins with the smallest key.
+
+    `driving` is the outer table of a join, where most rows may match nothing: then its rows count
+    against SCAN_LIMIT, by their column of the key's first name.
     """
 
-    rows: QuerySet[Any]
+    rows: QuerySet[M]
     key: tuple[str, ...] = ("id",)
-    rest: Q = field(default_factory=Q)
+    residual: Q = field(default_factory=Q)
     ascending: bool = False
+    driving: QuerySet[Model] | None = None
 
-    @property
-    def passes_over(self) -> bool:
-        """Whether a page looks at what is none of its rows: at SCAN of them at most."""
-        return bool(self.rest)
-
-    def after(self, key: Key | None, *, back: bool) -> QuerySet[Any]:
-        """What comes after `key` in the order of the pages; `back`: before it, nearest first."""
-        up = self.ascending is not back
-        rows = self.rows if key is None else self.rows.filter(_past(self.key, key, UP[up]))
+    def after(self, key: Key | None) -> QuerySet[M]:
+        up = self.ascending
+        rows = self.rows if key is None else self.rows.filter(_beyond(self.key, key, UP[up]))
         return rows.order_by(*(column if up else f"-{column}" for column in self.key))
 
-    def mark(self, key: Key | None, *, back: bool) -> Subquery:
-        """The first column of the row number SCAN after `key`, read from the index alone: of rows
-        that share theirs with the key, those before it are counted, too."""
-        up, column = self.ascending is not back, self.key[0]
-        rows = self.rows
+    def limit(self, key: Key | None) -> Subquery:
+        """The first column of the row number SCAN_LIMIT after `key`, read from the index only.
+
+        Rows that share their first column with `key` count, too, those before it included.
+        """
+        up, column, rows = self.ascending, self.key[0], cast(QuerySet[Model], self.rows)
+        if self.driving is not None:
+            rows, column = self.driving, column.rpartition(LOOKUP_SEP)[2]
         if key is not None:
             rows = rows.filter((f"{column}__{UP[up]}{'e' if len(key) > 1 else ''}", key[0]))
         ordered = rows.order_by(column if up else f"-{column}")
-        return Subquery(ordered.values(column)[SCAN - 1 : SCAN])
+        return Subquery(ordered.values(column)[SCAN_LIMIT - 1 : SCAN_LIMIT])
 
-    def until(self, mark: Key, *, back: bool) -> Q:
-        """What comes no later than `mark` in the order of `after`."""
-        return _past(self.key, mark, f"{UP[self.ascending is back]}e")
-
-    def key_of(self, row: Any) -> Key:
+    def key_of(self, row: M) -> Key:
         return tuple(attrgetter(column.replace(LOOKUP_SEP, "."))(row) for column in self.key)
 
     def text(self, key: Key) -> str:
-        """How a link holds a key; of a mark, only the first column is known."""
+        """A key as a link holds it; only the first column of a limit is known."""
         parts = (part.isoformat() if isinstance(part, datetime) else str(part) for part in key)
         return SEPARATOR.join((*parts, *[""] * (len(self.key) - len(key))))
 
     def parse(self, text: str) -> Key | None:
-        """The key that a link holds; None where it is none of this stream's."""
+        """The key that a link holds; None where it is not one of this order."""
         parts = text.split(SEPARATOR, len(self.key) - 1)
         if not parts[0] or len(parts) != len(self.key) or "\0" in text:
             return None
         columns = (get_fields_from_path(self.rows.model, name)[-1] for name in self.key)
         try:
-            return tuple(_value(*pair) for pair in zip(columns, filter(None, parts), strict=False))
+            known = zip(columns, filter(None, parts), strict=False)
+            return tuple(_in_utc(column.to_python(part)) for column, part in known)
         except (ValidationError, ValueError, OverflowError):
             return None
 
 
-UP: Final = {True: "gt", False: "lt"}
-
-
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Where a page begins: after a key or, `back`, before it. No text: at the beginning or, `back`,
-    at the end."""
+    """Where a page begins: after a key or, `back`, before it. Without a text: at the beginning or,
+    `back`, at the end."""
 
     text: str = ""
     back: bool = False
 
-    @classmethod
-    def of(cls, parameters: Mapping[str, str]) -> Self:
-        if parameters.get("newer"):
-            return cls(parameters["newer"], back=True)
-        return cls(parameters.get("older", ""))
-
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """Rows in the order of the pages, and the texts of the cursors to go on; "" where nothing is.
+class Page[M: Model]:
+    """Rows, and the texts of the cursors of the neighbouring pages; "" where there is none.
 
-    `partial`: SCAN rows were looked at, and there may be more that match beyond them.
+    `partial`: the page read SCAN_LIMIT rows, and more may match beyond them.
     """
 
-    rows: list[Any]
+    rows: list[M]
     older: str = ""
     newer: str = ""
     partial: bool = False
 
 
-def read_page(streams: Sequence[Stream], cursor: Cursor, size: int) -> Page:
-    """Up to `size` rows of the question that all `streams` answer, each by its own index."""
-    streams, key = _starting(streams, cursor)
+def read_page[M: Model](scans: Scans[M], cursor: Cursor, size: int) -> Page[M]:
+    """Up to `size` of the rows that each of `scans` finds by its own index."""
+    scans, key = _positioned(scans, cursor)
     back = cursor.back and not (key is None and cursor.text)
-    stream, mark = _bounded(streams, key, back)
-    rows = stream.after(key, back=back)
-    if mark is not None:
-        rows = rows.filter(stream.until(mark, back=back))
-    found = list(rows.filter(stream.rest)[: size + 1])
+    if back:
+        scans = [replace(scan, ascending=not scan.ascending) for scan in scans]
+    scan, limit = _chosen(scans, key)
+    rows = scan.after(key)
+    if limit is not None:
+        rows = rows.filter(_beyond(scan.key, limit, f"{UP[not scan.ascending]}e"))
+    found = list(rows.filter(scan.residual)[: size + 1])
     more, found = len(found) > size, found[:size]
-    last = stream.key_of(found[-1]) if more else mark
-    onward = stream.text(last) if last is not None else ""
-    origin = stream.text(stream.key_of(found[0])) if found and key is not None else ""
-    partial = mark is not None and not more
+    last = scan.key_of(found[-1]) if more else limit
+    onward = scan.text(last) if last is not None else ""
+    origin = scan.text(scan.key_of(found[0])) if found and key is not None else ""
+    partial = limit is not None and not more
     if back:
         return Page(found[::-1], older=origin, newer=onward, partial=partial)
     return Page(found, older=onward, newer=origin, partial=partial)
 
 
-def _starting(streams: Sequence[Stream], cursor: Cursor) -> tuple[Sequence[Stream], Key | None]:
-    """The streams in whose order the cursor is, with its key; all of them where it is in none."""
-    keys = {stream.key: key for stream in streams if (key := stream.parse(cursor.text))}
+def _positioned[M: Model](scans: Scans[M], cursor: Cursor) -> tuple[Scans[M], Key | None]:
+    """The scans in whose order the cursor is, with its key; all of them where it is in none."""
+    keys = {scan.key: key for scan in scans if (key := scan.parse(cursor.text))}
     if not keys:
-        return streams, None
+        return scans, None
     columns = max(keys, key=len)  # a key of one text column may look like any
-    return [stream for stream in streams if stream.key == columns], keys[columns]
+    return [scan for scan in scans if scan.key == columns], keys[columns]
 
 
-def _bounded(streams: Sequence[Stream], key: Key | None, back: bool) -> tuple[Stream, Key | None]:
-    """The first stream with fewer than SCAN rows from here on: all of them may be looked at.
-
-    Where each has more: the first, and the key of its row number SCAN.
-    """
-    if len(streams) == 1 and not streams[0].passes_over:
-        return streams[0], None
-    marks = {f"mark_{n}": stream.mark(key, back=back) for n, stream in enumerate(streams)}
-    rows = streams[0].rows
-    one_row = rows.model._base_manager.using(rows.db).order_by().annotate(**marks)
-    surveyed = one_row.values_list(*marks).first() or [None]
+def _chosen[M: Model](scans: Scans[M], key: Key | None) -> tuple[IndexScan[M], Key | None]:
+    """The first scan with fewer than SCAN_LIMIT rows after `key`, without a limit; where each has
+    more, the first one and its limit."""
+    first = scans[0]
+    if len(scans) == 1 and not first.residual and first.driving is None:  # shows all that it reads
+        return first, None
+    limits = {f"limit_{n}": scan.limit(key) for n, scan in enumerate(scans)}
+    one_row = first.rows.model._base_manager.order_by().annotate(**limits)
+    surveyed = one_row.values_list(*limits).first() or [None]
     if None in surveyed:
-        return streams[surveyed.index(None)], None
-    return streams[0], (surveyed[0],)
+        return scans[surveyed.index(None)], None
+    return first, (surveyed[0],)
 
 
-def _past(columns: Sequence[str], key: Key, lookup: str) -> Q:
+def _beyond(columns: Sequence[str], key: Key, lookup: str) -> Q:
     """Rows whose key is `lookup` (lt, lte, gt, gte) this one, as far as it is known."""
     (column, *others), (value, *values) = columns, key
     if not values:
         return Q((f"{column}__{lookup}", value))
     strict = lookup[:2]
-    beyond = Q((f"{column}__{strict}", value)) | _past(others, tuple(values), lookup)
-    return Q((f"{column}__{strict}e", value)) & beyond  # alone, the OR is answered by no index
+    beyond = Q((f"{column}__{strict}", value)) | _beyond(others, tuple(values), lookup)
+    return Q((f"{column}__{strict}e", value)) & beyond  # no index answers the OR by itself
 
 
-def _value(column: Any, text: str) -> Any:
-    value = column.to_python(text)
-    if isinstance(value, datetime):
-        if not is_aware(value):
-            raise ValueError(text)
-        return value.astimezone(UTC)  # OverflowError at the edge of time
-    return value
+def _in_utc[T: str | int | datetime](value: T) -> T | datetime:
+    if not isinstance(value, datetime):
+        return value
+    if not is_aware(value):
+        raise ValueError(value)
+    return value.astimezone(UTC)  # OverflowError at the edge of time
+
+
+# --- counting -----------------------------------------------------------------------------------
+
+COUNT: Final = "(SELECT COUNT(*) FROM (%(subquery)s) AS counted)"
+
+
+def with_counts[M: Model](rows: QuerySet[M], cap: int, **found: QuerySet[Model]) -> QuerySet[M]:
+    """Each row with how many of `found` it has, by name, and with the `cap` of these counts: they
+    end one above it."""
+    counts = {
+        name: Subquery(of.order_by().values("pk")[: cap + 1], IntegerField(), template=COUNT)
+        for name, of in found.items()
+    }
+    return cast(QuerySet[M], rows.annotate(cap=Value(cap), **counts))

@@ -1,62 +1,34 @@
-"""What other processes commit: noticed here, and caught up with by who listens in this one (P3).
+"""Finds what other processes committed without an announcement that arrived here (P3).
 
-On SQLite by its count of commits, which costs 3 µs to ask for; on PostgreSQL by asking every
-so often where the channels stand that anybody here listens to (design.md section 4).
+On SQLite after each change of its count of commits, which costs 3 µs to read; on PostgreSQL by
+reading every so often the numbers of the channels with subscribers here (design.md section 4).
 """
 
-import asyncio
-import contextlib
-import logging
 from typing import Final
 
 from django.db import connection
 
-from chat.fanout.hub import Hub
+from chat.fanout.hub import BrokerStatus, Hub
 from chat.models import Channel
-from chat.protocol.errors import ProtocolError
 from chat.store.reads import read
 
-log = logging.getLogger("chat.hub")
-
 CHECK_SECONDS: Final = 2.0
-LINKED_CHECK_SECONDS: Final = 25.0  # what the broker loses at the tail of a channel is found then
-RETRY_SECONDS: Final = 1.0
+CONNECTED_CHECK_SECONDS: Final = 25.0  # finds what the broker loses at the tail of a channel
 MAX_NAMES: Final = 10_000  # in one query; databases take some 32 thousand parameters
 
 
-class HeadCheck:
-    """Lives on the event loop; `watch` runs as long as its process serves."""
-
-    def __init__(self, hub: Hub) -> None:
-        self._hub = hub
-        self._noticed = asyncio.Event()
-
-    def notice(self) -> None:
-        """Somebody else has committed something."""
-        self._noticed.set()
-
-    async def watch(self) -> None:
-        while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._noticed.wait(), self._pause())
-            self._noticed.clear()
-            await self._check()
-
-    def _pause(self) -> float | None:
-        broker = self._hub.broker
-        if broker is not None and broker.works:
-            return LINKED_CHECK_SECONDS
-        return None if broker is None and connection.vendor == "sqlite" else CHECK_SECONDS
-
-    async def _check(self) -> None:
-        channels = self._hub.channels()
-        try:
-            for start in range(0, len(channels), MAX_NAMES):
-                self._hub.check(await read(heads, channels[start : start + MAX_NAMES]))
-        except ProtocolError as error:
-            log.warning("What others committed cannot be read yet: %s", error.message)
-            await asyncio.sleep(RETRY_SECONDS)
-            self._noticed.set()
+async def check_heads(hub: Hub) -> float | None:
+    """Returns the seconds until the next check is due, None where it is due once another process
+    has committed something. Raises SERVICE_UNAVAILABLE."""
+    channels = hub.channels()
+    for start in range(0, len(channels), MAX_NAMES):
+        hub.check(await read(heads, channels[start : start + MAX_NAMES]))
+    status = hub.broker.status
+    if status is BrokerStatus.CONNECTED:
+        return CONNECTED_CHECK_SECONDS
+    if status is BrokerStatus.SINGLE_PROCESS and connection.vendor == "sqlite":
+        return None
+    return CHECK_SECONDS
 
 
 def heads(channels: list[str]) -> list[tuple[str, int]]:

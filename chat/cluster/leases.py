@@ -1,18 +1,39 @@
-"""What a process writes of itself, and of those that are no more: rows, and the lease that shows
-the others it is alive."""
+"""The server processes of a site: each has a row in the database, a node, and counts as alive while
+its lease lasts (design.md section 4, "Nodes")."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+import asyncio
+import os
+import socket
+import time
+from dataclasses import dataclass, field
+from math import inf
+from typing import Final
 
+from django.db import connection as database
+from django.db.models.functions import Now
+
+from chat.conf import settings
+from chat.models import Connection, Node
 from chat.store.operations import Operation
-from chat.store.transaction import Transaction
+from chat.store.reads import read
+from chat.store.transaction import Transaction, marks
+from chat.store.writer import Writer
 from tokens.names import PRESENCE_PREFIX, is_presence
 
+VERSION: Final = "0.1.0"
+HOST: Final = socket.gethostname()
 LEASE_SHARE: Final = 2 / 3  # of NODE_LEASE_SECONDS (design.md section 4, "Nodes")
-OTHER_NODES: Final = "SELECT id FROM chat_node WHERE id <> ? AND"
+LOOK_SECONDS: Final = 0.1
+
+CONNECTIONS: Final = "SELECT id FROM chat_connection WHERE node_id = ?"
 TAKE_CONNECTIONS: Final = (
     "UPDATE chat_connection SET node_id = ? WHERE node_id IN ({}) RETURNING id"
+)
+REMOVE_NODE: Final = (
+    "DELETE FROM chat_subscription WHERE connection_id IN"
+    " (SELECT id FROM chat_connection WHERE node_id = ?)",
+    "DELETE FROM chat_connection WHERE node_id = ?",
+    "DELETE FROM chat_node WHERE id = ?",
 )
 SUBSCRIBED: Final = (
     "SELECT s.connection_id, c.name FROM chat_subscription s"
@@ -20,14 +41,74 @@ SUBSCRIBED: Final = (
     " JOIN chat_connection o ON o.id = s.connection_id"
     " WHERE o.node_id = ? AND c.name LIKE ?"
 )
+# PostgreSQL forgets `idle_in_transaction_session_timeout` where a Flush follows its last answer, as
+# psycopg sends it with `executemany`; and amid a pipeline it takes nobody for idle.
+END_BLOCKERS: Final = """
+    SELECT pg_terminate_backend(holder.pid)
+    FROM pg_stat_activity waiting, unnest(pg_blocking_pids(waiting.pid)) AS blocking
+    JOIN pg_stat_activity holder ON holder.pid = blocking
+    WHERE waiting.datname = current_database() AND waiting.wait_event_type = 'Lock'
+    AND holder.usename = current_user AND holder.wait_event = 'ClientRead'
+    AND holder.application_name = current_setting('application_name')
+    AND holder.state_change < clock_timestamp() - make_interval(secs => %s)
+"""
 
-Taken = dict[str, tuple[str, ...]]
-"""Connections that were taken over, to be closed: id -> channels in which somebody is told."""
+Ended = dict[str, tuple[str, ...]]
+"""Connections that have ended, but whose rows are there: id -> channels in which that is announced.
+"""
+
+
+@dataclass(slots=True, eq=False)
+class Lease:
+    """This process's, by which others know that it is alive.
+
+    While the database is away every lease runs out: a process whose own one did takes nobody for
+    dead until one full lease after it has renewed it (design.md section 4, "Nodes").
+    """
+
+    node_id: str
+    writer: Writer
+    seconds: float
+    renewed_at: float = field(default=-inf, init=False)  # by the loop's clock
+    held_since: float = field(default=inf, init=False)
+
+    async def register(self) -> Ended:
+        """Writes the node's row, and takes over from nodes of this machine whose process is gone;
+        raises SERVICE_UNAVAILABLE."""
+        dead = await read(gone_from_here)
+        operation = RegisterNode(self.node_id, HOST, os.getpid(), VERSION, self.seconds, dead)
+        ended = await self.writer.submit(operation)
+        self.note(renewed=True)
+        return ended
+
+    async def renew(self) -> bool:
+        """Returns whether the row was there; raises SERVICE_UNAVAILABLE."""
+        found: bool = False
+        try:
+            found = await self.writer.submit(RenewLease(self.node_id, self.seconds))
+        finally:
+            self.note(renewed=found)
+        return found
+
+    def note(self, *, renewed: bool) -> None:
+        now = asyncio.get_running_loop().time()
+        if now - self.renewed_at > self.seconds:
+            self.held_since = now
+        self.renewed_at = now if renewed else -inf
+
+    @property
+    def judges(self) -> bool:
+        """Whether this process may take others for dead: it was not away itself."""
+        now = asyncio.get_running_loop().time()
+        return now - self.renewed_at < self.seconds <= now - self.held_since
+
+
+# --- what is written ----------------------------------------------------------------------------
 
 
 @dataclass(slots=True)
-class RegisterNode(Operation[Taken]):
-    """Writes this process's row, and takes over from `dead`: nodes known to have ended."""
+class RegisterNode(Operation[Ended]):
+    """Writes a node's row, and takes over from `dead`: nodes whose process is known to be gone."""
 
     id: str
     host: str
@@ -36,33 +117,33 @@ class RegisterNode(Operation[Taken]):
     lease_seconds: float
     dead: tuple[str, ...] = ()
 
-    def apply(self, transaction: Transaction) -> Taken:
+    def apply(self, transaction: Transaction) -> Ended:
         now, until = transaction.moment(transaction.now), transaction.after(self.lease_seconds)
         transaction.execute(
             "INSERT INTO chat_node (id, host, pid, version, started_at, lease_until)"
             " VALUES (?, ?, ?, ?, ?, ?)",
             (self.id, self.host, self.pid, self.version, now, until),
         )
-        sql = f"{OTHER_NODES} id IN ({','.join('?' * len(self.dead))})"
-        dead = _at_hand(transaction, sql, self.id, *self.dead) if self.dead else []
-        return take_over(transaction, self.id, dead)
+        if not self.dead:
+            return {}
+        return _take_over(transaction, self.id, f"id IN ({marks(self.dead)})", *self.dead)
 
 
 @dataclass(slots=True)
-class TakeOver(Operation[Taken]):
-    """Removes nodes whose lease has run out, each done by one process, and gives what is to be
-    closed of them."""
+class TakeOver(Operation[Ended]):
+    """Removes nodes whose lease has run out, and gives their connections whose end is announced.
+    Where several processes do so at once, one gets each node."""
 
     node_id: str
 
-    def apply(self, transaction: Transaction) -> Taken:
-        sql, now = f"{OTHER_NODES} lease_until <= ?", transaction.moment(transaction.now)
-        return take_over(transaction, self.node_id, _at_hand(transaction, sql, self.node_id, now))
+    def apply(self, transaction: Transaction) -> Ended:
+        now = transaction.moment(transaction.now)
+        return _take_over(transaction, self.node_id, "lease_until <= ?", now)
 
 
 @dataclass(slots=True)
 class RenewLease(Operation[bool]):
-    """Tells whether there was a row to renew it in."""
+    """Gives whether there was a row to renew it in."""
 
     id: str
     lease_seconds: float
@@ -76,50 +157,132 @@ class RenewLease(Operation[bool]):
 
 
 @dataclass(slots=True)
+class ListConnections(Operation[Ended]):
+    """Gives the connections of a node whose end is announced."""
+
+    node_id: str
+
+    def apply(self, transaction: Transaction) -> Ended:
+        own: list[tuple[str]] = transaction.select(CONNECTIONS, (self.node_id,))
+        return _ended(transaction, self.node_id, {id for (id,) in own})
+
+
+@dataclass(slots=True)
 class RemoveNode(Operation[None]):
-    """Removes this process's row with what it held."""
+    """Removes a node's row with its connections."""
 
     id: str
 
     def apply(self, transaction: Transaction) -> None:
-        remove_node(transaction, self.id)
+        for sql in REMOVE_NODE:
+            transaction.execute(sql, (self.id,))
 
 
-def remove_node(transaction: Transaction, id: str) -> None:
-    transaction.execute(
-        "DELETE FROM chat_subscription WHERE connection_id IN"
-        " (SELECT id FROM chat_connection WHERE node_id = ?)",
-        (id,),
-    )
-    transaction.execute("DELETE FROM chat_connection WHERE node_id = ?", (id,))
-    transaction.execute("DELETE FROM chat_node WHERE id = ?", (id,))
-
-
-def take_over(transaction: Transaction, node_id: str, gone: Sequence[str]) -> Taken:
-    """The connections of nodes that are gone become `node_id`'s. Those whose end is told to nobody,
-    since they are in no presence channel and no backend listens, are removed with no more ado."""
-    if not gone:
+def _take_over(transaction: Transaction, node_id: str, which: str, *parameters: object) -> Ended:
+    """The connections of the other nodes `which` become `node_id`'s; those whose end is not
+    announced are removed at once, and so are the nodes."""
+    sql = f"SELECT id FROM chat_node WHERE id <> ? AND {which}"  # noqa: S608
+    if transaction.postgresql:
+        sql += " FOR UPDATE SKIP LOCKED"  # another process takes those over at this moment
+    nodes: list[tuple[str]] = transaction.select(sql, [node_id, *parameters])
+    if not nodes:
         return {}
-    marks = ",".join("?" * len(gone))
-    rows: list[tuple[str]] = transaction.select(TAKE_CONNECTIONS.format(marks), [node_id, *gone])
+    gone = [id for (id,) in nodes]
+    rows: list[tuple[str]] = transaction.select(
+        TAKE_CONNECTIONS.format(marks(gone)), [node_id, *gone]
+    )
     taken = {id for (id,) in rows}
+    ended = _ended(transaction, node_id, taken)
+    for connection in taken - ended.keys():
+        transaction.execute("DELETE FROM chat_subscription WHERE connection_id = ?", (connection,))
+        transaction.execute("DELETE FROM chat_connection WHERE id = ?", (connection,))
+    transaction.execute(f"DELETE FROM chat_node WHERE id IN ({marks(gone)})", gone)  # noqa: S608
+    return ended
+
+
+def _ended(transaction: Transaction, node_id: str, connections: set[str]) -> Ended:
+    """Those of a node's connections whose end is announced: the members of presence channels and,
+    where the application's backend listens, all."""
     every = transaction.reporting
-    told = {connection: list[str]() for connection in taken if every}
+    ended: dict[str, list[str]] = {connection: [] for connection in connections if every}
     names = "%" if every else f"{PRESENCE_PREFIX}%"
     subscribed: list[tuple[str, str]] = transaction.select(SUBSCRIBED, [node_id, names])
     for connection, channel in subscribed:
-        if connection in taken and (every or is_presence(channel)):  # LIKE may take capitals, too
-            told.setdefault(connection, []).append(channel)
-    for connection in taken - told.keys():
-        transaction.execute("DELETE FROM chat_subscription WHERE connection_id = ?", (connection,))
-        transaction.execute("DELETE FROM chat_connection WHERE id = ?", (connection,))
-    transaction.execute(f"DELETE FROM chat_node WHERE id IN ({marks})", gone)  # noqa: S608
-    return {connection: tuple(channels) for connection, channels in told.items()}
+        if connection in connections and (every or is_presence(channel)):  # LIKE may take capitals
+            ended.setdefault(connection, []).append(channel)
+    return {connection: tuple(channels) for connection, channels in ended.items()}
 
 
-def _at_hand(transaction: Transaction, sql: str, *parameters: Any) -> list[str]:
-    """The nodes found that no other process takes over at this moment."""
-    if transaction.postgresql:
-        sql += " FOR UPDATE SKIP LOCKED"
-    rows: list[tuple[str]] = transaction.select(sql, parameters)
-    return [id for (id,) in rows]
+# --- what is read -------------------------------------------------------------------------------
+
+
+def marked(node_id: str) -> tuple[list[str], list[str]]:
+    """The ids of a node's connections that another process has revoked, and of those whose metadata
+    one has changed."""
+    own = Connection.objects.filter(node_id=node_id).values_list("id", flat=True)
+    return list(own.filter(revoked=True)), list(own.filter(stale=True))
+
+
+def others_expired(node_id: str) -> bool:
+    """Whether the lease of another node has run out."""
+    return Node.objects.filter(lease_until__lte=Now()).exclude(id=node_id).exists()
+
+
+def end_blockers(seconds: float) -> int:
+    """Ends sessions of servers that keep others waiting for a lock while their client has sent
+    nothing for so long: of a process that was stopped within a transaction. Returns how many.
+
+    On PostgreSQL alone."""
+    with database.cursor() as cursor:
+        cursor.execute(END_BLOCKERS, [seconds])
+        return len(cursor.fetchall())
+
+
+def gone_from_here() -> tuple[str, ...]:
+    """Nodes of this machine whose process is gone: no need to wait for their lease."""
+    rows = Node.objects.filter(host=HOST).values_list("id", "pid")
+    return tuple(id for id, pid in rows if pid == os.getpid() or not _runs(pid))
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except OSError as error:  # PermissionError: another user's
+        return not isinstance(error, ProcessLookupError)
+    return True
+
+
+# --- other servers, where there may be none -----------------------------------------------------
+
+
+def alive() -> dict[str, Node]:
+    """Nodes whose lease lasts, but for those known to be gone, by id."""
+    rows = Node.objects.filter(lease_until__gt=Now()).exclude(id__in=gone_from_here())
+    return {row.id: row for row in rows}
+
+
+def other_server_problems() -> list[str]:
+    """Empty, or a sentence that names another server of this database: without Redis, clients of
+    the one would not receive in time what those of the other publish.
+
+    Only a renewed lease proves that the other is alive: a crash leaves a row, too. So this waits
+    where there is one, until it is renewed or has run out.
+    """
+    if settings.REDIS_URL:
+        return []
+    try:
+        before = alive()
+        while before:
+            time.sleep(LOOK_SECONDS)
+            now = alive()
+            before = {id: row for id, row in before.items() if id in now}
+            for id, row in before.items():
+                if now[id].lease_until > row.lease_until:
+                    return [
+                        f"{row} serves from this database already, and without REDIS_URL the"
+                        " clients of the two would not reach each other: stop it, or set REDIS_URL"
+                        " for both."
+                    ]
+        return []
+    finally:
+        database.close()

@@ -1,172 +1,299 @@
-"""The link to the other processes through the channel layer: kept up, joined to the groups of the
-channels that are listened to here, and read (design.md section 4, "Between processes").
+"""The broker through Redis: what happens in one process is announced to the others through the
+channel layer, and what they announce is delivered here (design.md section 4, "Between processes").
 
-Nobody waits for it. What goes out is `announcer`'s.
+A process has one layer channel, which is in the group of each channel with subscribers here. A
+message carries entries: lists of a kind and its fields. In a rolling exchange with a server of
+commit 6a94d71 each reads what the other sends.
 """
 
 import asyncio
 import contextlib
+import hashlib
 import logging
-from collections.abc import Callable, Iterable
-from typing import Any, Final
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Final, TypedDict, cast
 
-from chat.cluster.announcer import FAILURES, RETRY_SECONDS, Announcer
-from chat.cluster.envelope import DECODERS, EVERYBODY, VERSION, Message, group_of, group_of_node
+from asgiref.sync import async_to_sync
+from channels.layers import get_channel_layer
+from redis.exceptions import RedisError
+
+from chat.cluster.memory_broker import Handlers
 from chat.cluster.redis_layer import RedisLayer
-from chat.fanout.announcements import Announcement, Burst
+from chat.fanout.announcements import Announcement, Change, Ephemeral
+from chat.fanout.hub import BrokerStatus, Hub
+from chat.protocol.events import Event, payloads
 
 log = logging.getLogger("chat.broker")
 
+VERSION: Final = 1  # raised when processes of the version before could not read it
+EVERYBODY: Final = "everybody"  # the group of all processes
+
+# Kinds of entries; these literals are on the wire.
+CHANGE: Final = "change"
+EPHEMERAL: Final = "passing"
+CHECK: Final = "check"  # look for what may have been lost
+PROBE: Final = "probe"  # of a process to itself
+
+MAX_QUEUED: Final = 10_000  # announcements; what comes on top is dropped
+SEND_SECONDS: Final = 2.0
+RETRY_SECONDS: Final = 0.5
 JOIN_SECONDS: Final = 2.0
 LINGER_SECONDS: Final = 5.0
 PROBE_SECONDS: Final = 5.0
 MISSED_PROBES: Final = 2
-LAST_WORDS_SECONDS: Final = 1.0
+FLUSH_SECONDS: Final = 1.0
 JOINS_AT_ONCE: Final = 100
+FAILURES: Final = (RedisError, OSError, TimeoutError)
+
+Entry = list[object]
+Message = TypedDict("Message", {"type": str, "v": int, "from": str, "entries": list[Entry]})
 
 
 class Lost(Exception):
-    """The link must begin anew."""
+    """The connection must be made anew."""
 
 
-class RedisBroker:
-    """A process's link to the others: one layer channel of its own, in the group of each channel
-    that somebody here listens to.
+# --- the format of messages ---------------------------------------------------------------------
 
-    `deliver` gets what others announce, `check` is called where something may have been missed,
-    `channels` tells the channels listened to here, `listens` whether one is; `handlers` take what
-    nodes tell each other. `announce`, `tell` and `tell_all` are its announcer's.
+
+def message(entries: list[Entry], sender: str = "") -> Message:
+    """`sender` is a node's id, "" for a process that serves nobody; the layer asks for a type."""
+    return {"type": "chat", "v": VERSION, "from": sender, "entries": entries}
+
+
+def group_of(channel: str) -> str:
+    """Group names are limited to 100 ASCII characters."""
+    return f"c.{hashlib.blake2b(channel.encode(), digest_size=20).hexdigest()}"
+
+
+def encode(item: Announcement) -> list[Entry]:
+    """An entry for a change, or for each ephemeral message."""
+    where, sender = (item.channel, item.previous), (item.origin, item.echo)
+    if isinstance(item, Change):
+        return [[CHANGE, *where, item.event.payload, *sender, item.number, item.key]]
+    return [
+        [EPHEMERAL, *where, payload, *sender]
+        for frame in item.frames
+        for _, payload in payloads(frame)
+    ]
+
+
+# --- the queue of messages that go out ----------------------------------------------------------
+
+
+class Announcer:
+    """A process's queue to the others, sent in order by one task; nobody waits for it.
+
+    What it cannot send, the others find in the database, by the numbers of their channels: it asks
+    them to check as soon as it can send again. `send` takes messages with their groups.
     """
 
     def __init__(
-        self,
-        node_id: str,
-        layer: RedisLayer,
-        *,
-        deliver: Callable[[Announcement], object],
-        check: Callable[[], object],
-        channels: Callable[[], Iterable[str]],
-        listens: Callable[[str], bool],
-        handlers: dict[str, Callable[..., object]],
+        self, node_id: str, send: Callable[[Sequence[tuple[str, Message]]], Awaitable[None]]
     ) -> None:
         self._node_id = node_id
-        self._layer = layer
-        self._deliver = deliver
-        self._check = check
-        self._channels = channels
-        self._listens = listens
-        self._handlers = {**handlers, "check": check}
-        self._loop = asyncio.get_running_loop()
-        self._own: str | None = None  # its layer channel; None: it is not connected
-        self._joining: dict[str, asyncio.Task[None]] = {}
-        self._joined: set[str] = set()
-        self._announcer = Announcer(node_id, layer)
-        self._running: asyncio.Task[None] | None = None
-        self._heard = 0
-        self._lost = asyncio.Event()
-        self._linked = asyncio.Event()  # once
+        self._send = send
+        self._queue: deque[tuple[str, list[Entry]]] = deque()
+        self._queued = asyncio.Event()
+        self._losses = 0
+        self._losses_reported = 0
+        self.all_sent = asyncio.Event()
+        self.all_sent.set()
 
     @property
-    def works(self) -> bool:
-        """Whether others are told and heard at this moment."""
-        return self._own is not None and not self._announcer.dropped
+    def has_lost(self) -> bool:
+        """Whether something was dropped since the others were last asked to check."""
+        return self._losses > self._losses_reported
+
+    def put(self, group: str, entries: list[Entry]) -> None:
+        if len(self._queue) < MAX_QUEUED:
+            self._queue.append((group, entries))
+        else:
+            self._losses += 1
+        self._queued.set()
+        self.all_sent.clear()
+
+    async def run(self) -> None:
+        """Sends all that is queued in one round trip; meanwhile more is queued."""
+        while True:
+            await self._queued.wait()
+            self._queued.clear()
+            losses = self._losses
+            try:
+                async with asyncio.timeout(SEND_SECONDS):
+                    await self._send(self._messages())
+            except FAILURES as error:
+                if not self.has_lost:
+                    log.warning("Nothing can be sent to other processes: %r", error)
+                self._losses += 1
+                self._queued.set()
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            if losses > self._losses_reported:
+                log.warning("Other processes receive announcements again")
+                self._losses_reported = losses
+            if not self._queue:
+                self.all_sent.set()
+
+    def _messages(self) -> list[tuple[str, Message]]:
+        by_group: dict[str, list[Entry]] = {EVERYBODY: [[CHECK]]} if self.has_lost else {}
+        while self._queue:
+            group, entries = self._queue.popleft()
+            by_group.setdefault(group, []).extend(entries)
+        return [(group, message(entries, self._node_id)) for group, entries in by_group.items()]
+
+
+# --- the broker ---------------------------------------------------------------------------------
+
+
+class RedisBroker:
+    """Keeps its connection up from `start` to `stop`; nobody but `start` and `subscribe` waits for
+    Redis."""
+
+    _hub: Hub
+    _check: Callable[[], object]
+    _handlers: Handlers
+    _running: asyncio.Task[None]
+
+    def __init__(self, node_id: str, layer: RedisLayer) -> None:
+        self._node_id = node_id
+        self._node_group = f"n.{node_id}"
+        self._layer = layer.of_loop()
+        self._announcer = Announcer(node_id, self._layer.group_send_many)
+        self._loop = asyncio.get_running_loop()
+        self._own: str | None = None  # its layer channel, while it is connected
+        self._subscribed: set[str] = set()
+        self._changing: dict[str, asyncio.Task[None]] = {}  # whose group is being joined or left
+        self._returned = 0  # messages of this process that came back to it
+        self._lost = asyncio.Event()
+        self._connected = asyncio.Event()  # once
+
+    @property
+    def status(self) -> BrokerStatus:
+        connected = self._own is not None and not self._announcer.has_lost
+        return BrokerStatus.CONNECTED if connected else BrokerStatus.DISCONNECTED
+
+    # --- what goes out ----------------------------------------------------------------------
 
     def announce(self, announcement: Announcement) -> None:
-        self._announcer.announce(announcement)
+        self._announcer.put(group_of(announcement.channel), encode(announcement))
 
-    def announce_burst(self, burst: Burst) -> None:
-        self._announcer.announce_burst(burst)
+    def notify(self, kind: str, *fields: object) -> None:
+        """Calls the handler of this kind in every other process; never waits."""
+        self._announcer.put(EVERYBODY, [[kind, *fields]])
 
-    def tell(self, node_id: str, kind: str, *what: Any) -> None:
-        self._announcer.tell(node_id, kind, *what)
+    # --- what comes in ----------------------------------------------------------------------
 
-    def tell_all(self, kind: str, *what: Any) -> None:
-        self._announcer.tell_all(kind, *what)
-
-    # --- in ---------------------------------------------------------------------------------
-
-    async def _receive_for_ever(self, own: str) -> None:
+    async def _receive(self, own: str) -> None:
         while True:
             self._read(await self._layer.receive(own))
 
     def _read(self, received: Message) -> None:
         if received["from"] == self._node_id:
-            self._heard += 1
+            self._returned += 1
         elif received["v"] > VERSION:  # of a newer process: what it changed is in the database
             self._check()
         else:
-            for kind, *what in received["entries"]:
-                self._take(kind, what)
+            for entry in received["entries"]:
+                self._take(entry)
 
-    def _take(self, kind: str, what: list[Any]) -> None:
+    def _take(self, entry: Entry) -> None:
         try:
-            if kind in DECODERS:
-                self._deliver(DECODERS[kind](*what))
-            else:
-                self._handlers[kind](*what)
+            kind, *fields = entry
+            handler = self._handlers.get(cast("str", kind))
+            if handler is not None:
+                handler(*fields)
+            else:  # such as "ask umd" of a server of commit 6a94d71, which then goes on by itself
+                log.info("An entry of the kind %r, of another version, was ignored", kind)
         except Exception:  # the outermost edge: the next one is read all the same
-            log.exception("What another process told could not be read")
+            log.exception("An entry of another process could not be read")
+
+    def _deliver_change(
+        self,
+        channel: str,
+        previous: int,
+        payload: bytes,
+        origin: str | None,
+        echo: bool,
+        number: int,
+        key: str | None,
+    ) -> None:
+        self._hub.deliver(Change(channel, previous, number, Event(payload), origin, echo, key))
+
+    def _deliver_ephemeral(
+        self, channel: str, previous: int, payload: bytes, origin: str | None, echo: bool
+    ) -> None:
+        self._hub.deliver(Ephemeral(channel, previous, [Event(payload).frame], origin, echo))
 
     # --- which channels ---------------------------------------------------------------------
 
     async def subscribe(self, channel: str) -> None:
-        """Returns when what others announce in it from now on arrives here. While the link is down
-        it returns at once: the channel's head is looked at until it is up again."""
-        if self._own is None or channel in self._joined:
-            return
-        joining = self._joining.get(channel)
-        if joining is None:
-            joining = self._joining[channel] = asyncio.create_task(self._join(channel, self._own))
-            joining.add_done_callback(lambda task: self._joining.pop(channel, None))
-        await asyncio.shield(joining)
-
-    async def _join(self, channel: str, own: str) -> None:
-        try:
-            async with asyncio.timeout(JOIN_SECONDS):
-                await self._layer.group_add(group_of(channel), own)
-            self._joined.add(channel)
-        except (*FAILURES, RuntimeError, asyncio.CancelledError) as error:
-            log.warning("A channel could not be joined in Redis: %r", error)
-            self._lost.set()
+        """While it is not connected it returns at once: the head check stands in."""
+        while self._own is not None and channel not in self._subscribed:
+            changing = self._changing.get(channel)
+            if changing is None:
+                changing = self._change(channel, self._join(channel, self._own))
+            await asyncio.wait([changing])  # where it is being left, that first
 
     def unsubscribe(self, channel: str) -> None:
-        """Nobody here listens to it any more; a client that only reconnects finds it joined."""
-        self._loop.call_later(LINGER_SECONDS, self._leave, channel)
+        """Leaves the group after a while: it is still in it for a client that only reconnects."""
+        self._loop.call_later(LINGER_SECONDS, self._leave_unused, channel)
 
-    def _leave(self, channel: str) -> None:
-        if channel in self._joined and not self._listens(channel) and self._own is not None:
-            self._joined.discard(channel)
-            task = asyncio.create_task(self._discard(channel, self._own))
-            self._joining[channel] = task
-            task.add_done_callback(lambda task: self._joining.pop(channel, None))
+    def _leave_unused(self, channel: str) -> None:
+        unused = channel in self._subscribed and not self._hub.has_subscribers(channel)
+        if self._own is not None and unused:
+            self._subscribed.discard(channel)
+            self._change(channel, self._regroup(self._layer.group_discard, channel, self._own))
 
-    async def _discard(self, channel: str, own: str) -> None:
+    def _change(self, channel: str, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = self._changing[channel] = asyncio.create_task(work)
+        task.add_done_callback(lambda _: self._changing.pop(channel, None))
+        return task
+
+    async def _join(self, channel: str, own: str) -> None:
+        await self._regroup(self._layer.group_add, channel, own)
+        if self._own == own:
+            self._subscribed.add(channel)
+
+    async def _regroup(
+        self, change: Callable[[str, str], Awaitable[None]], channel: str, own: str
+    ) -> None:
+        """Where it fails, Redis may have done it or not: a new connection begins from nothing."""
         try:
             async with asyncio.timeout(JOIN_SECONDS):
-                await self._layer.group_discard(group_of(channel), own)
-        except FAILURES as error:
-            log.warning("A channel could not be left in Redis: %r", error)
+                await change(group_of(channel), own)
+        except (*FAILURES, RuntimeError) as error:
+            log.warning("A channel could not be joined or left in Redis: %r", error)
+            self._own = None
+            self._lost.set()
 
     # --- life -------------------------------------------------------------------------------
 
-    async def stop(self) -> None:
-        """Ends the link once what was announced before has left, as far as Redis takes it."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LAST_WORDS_SECONDS):
-                await self._announcer.all_sent.wait()
-        if self._running is not None:
-            self._running.cancel()
-            await asyncio.gather(self._running, return_exceptions=True)
-
-    async def start(self) -> None:
-        """Keeps the link up from now on, until `stop`; returns when it is up for the first time, or
-        cannot be: whoever subscribes before would not hear the others."""
+    async def start(self, hub: Hub, check: Callable[[], object], handlers: Handlers) -> None:
+        """Returns when it is connected for the first time, or cannot be: whoever subscribes before
+        would miss what others announce. Delivers to `hub` from then on; calls `check` where an
+        announcement may have been lost, `handlers` for what others notify this process of."""
+        self._hub, self._check = hub, check
+        self._handlers = {
+            **handlers,
+            CHANGE: self._deliver_change,
+            EPHEMERAL: self._deliver_ephemeral,
+            CHECK: check,
+        }
         self._running = asyncio.create_task(self._run())
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._linked.wait(), JOIN_SECONDS)
+            await asyncio.wait_for(self._connected.wait(), JOIN_SECONDS)
+
+    async def stop(self) -> None:
+        """Disconnects once what was announced has been sent."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._announcer.all_sent.wait(), FLUSH_SECONDS)
+        self._running.cancel()
+        await asyncio.gather(self._running, return_exceptions=True)
 
     async def _run(self) -> None:
-        sending = asyncio.create_task(self._announcer.send_for_ever())
+        sending = asyncio.create_task(self._announcer.run())
         try:
             while True:
                 await self._session()
@@ -176,43 +303,45 @@ class RedisBroker:
             await self._layer.close()
 
     async def _session(self) -> None:
-        """One life of the link, from its first connection to its end."""
+        """One connection, from its beginning to its end."""
         self._lost.clear()
+        own: str | None = None
         try:
-            self._own = own = await self._connect()
-            await self._join_all(own)
-            log.info("Linked to the other processes through Redis")
-            self._linked.set()
+            own = self._own = await self._connect()
+            await self._join_all()
+            log.info("Connected to the other processes through Redis")
+            self._connected.set()
             self._check()
             await self._until_lost(own)
         except (*FAILURES, Lost) as error:
-            if self._own is not None:
-                log.warning("The link through Redis begins anew: %s", error)
+            if own is not None:
+                log.warning("The connection through Redis begins anew: %s", error)
         finally:
             self._own = None
-            self._joined.clear()
-            self._layer.begin_anew()
+            self._subscribed.clear()
+            for task in self._changing.values():
+                task.cancel()
+            self._layer.reset()
 
     async def _connect(self) -> str:
         async with asyncio.timeout(JOIN_SECONDS):
             own: str = await self._layer.new_channel()
-            for group in (EVERYBODY, group_of_node(self._node_id)):
+            for group in (EVERYBODY, self._node_group):
                 await self._layer.group_add(group, own)
-        self._layer.watch(self._check)
+        self._layer.reconnected = self._check
         return own
 
-    async def _join_all(self, own: str) -> None:
-        listened = list(self._channels())
-        for at in range(0, len(listened), JOINS_AT_ONCE):
-            part = listened[at : at + JOINS_AT_ONCE]
-            await asyncio.gather(*(self._join(channel, own) for channel in part))
+    async def _join_all(self) -> None:
+        channels = self._hub.channels()
+        for at in range(0, len(channels), JOINS_AT_ONCE):
+            await asyncio.gather(*map(self.subscribe, channels[at : at + JOINS_AT_ONCE]))
         if self._lost.is_set():
             raise Lost("not all channels could be joined")
 
     async def _until_lost(self, own: str) -> None:
         tasks = [
-            asyncio.create_task(self._receive_for_ever(own)),
-            asyncio.create_task(self._probe_for_ever()),
+            asyncio.create_task(self._receive(own)),
+            asyncio.create_task(self._probe()),
             asyncio.create_task(self._lost.wait()),
         ]
         try:
@@ -223,13 +352,36 @@ class RedisBroker:
             for task in tasks:
                 task.cancel()
 
-    async def _probe_for_ever(self) -> None:
-        """A subscribed connection can go deaf while it looks alive: what this process tells itself
+    async def _probe(self) -> None:
+        """A subscribed connection can go deaf while it looks alive: what this process sends itself
         must come back."""
         missed = 0
         while missed < MISSED_PROBES:
-            heard = self._heard
-            self._announcer.send(group_of_node(self._node_id), ["probe"])
+            returned = self._returned
+            self._announcer.put(self._node_group, [[PROBE]])
             await asyncio.sleep(PROBE_SECONDS)
-            missed = missed + 1 if self._heard == heard else 0
-        raise Lost("what this process tells itself does not come back")
+            missed = missed + 1 if self._returned == returned else 0
+        raise Lost("what this process sends itself does not come back")
+
+
+# --- from a process that serves nobody ----------------------------------------------------------
+
+
+def announce_from_outside(announcements: Sequence[Announcement]) -> None:
+    """From a task or a command to the servers. Where Redis is away, they find by themselves what is
+    stored.
+
+    Not on an event loop: it waits, SEND_SECONDS at most.
+    """
+    sent = [(group_of(item.channel), message(encode(item))) for item in announcements]
+    try:
+        async_to_sync(_send_once)(sent)
+    except FAILURES as error:
+        log.warning("Servers were not notified of what was published: %r", error)
+
+
+async def _send_once(sent: Sequence[tuple[str, Message]]) -> None:
+    layer = cast("RedisLayer", get_channel_layer()).of_loop()
+    async with asyncio.timeout(SEND_SECONDS):
+        await layer.group_send_many(sent)
+    await layer.close()

@@ -1,8 +1,8 @@
-"""The Redis channel layer, with two things that its base leaves open.
+"""The Redis channel layer, with two things that its base lacks.
 
 Joining a group returns once Redis has confirmed it: whatever is sent to the group from then on
 arrives (with the base, and a link 3 ms slower, 100 of 100 later messages were lost: design.md
-section 4). And what is sent to many groups at once takes one round trip.
+section 4). And messages to many groups take one round trip together.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ RETRY_SECONDS: Final = 0.2
 CLOSE_SECONDS: Final = 1.0
 
 
-class RedisLayer(RedisPubSubChannelLayer):  # type: ignore[misc]  # untyped
+class RedisLayer(RedisPubSubChannelLayer):
     """As its base, for one event loop a process."""
 
     def _get_layer(self) -> "LoopLayer":
@@ -34,33 +34,24 @@ class RedisLayer(RedisPubSubChannelLayer):  # type: ignore[misc]  # untyped
         layer: LoopLayer = self._layers[loop]
         return layer
 
-    def watch(self, restored: Callable[[], object]) -> None:
-        """`restored` is called whenever a connection that was lost is there again: what was sent
-        meanwhile is missing."""
-        self._get_layer().restored = restored
-
-    async def group_send_many(self, sent: Sequence[tuple[str, Any]]) -> None:
-        """Messages with their groups, in this order."""
-        await self._get_layer().group_send_many(sent)
-
-    def begin_anew(self) -> None:
-        """Forgets its channels and groups, and makes new connections; the old ones are closed when
-        they can be."""
-        self._get_layer().begin_anew()
-
-    async def close(self) -> None:
-        """Closes its connections, as far as Redis lets it within a second."""
-        await self._get_layer().close()
+    def of_loop(self) -> "LoopLayer":
+        """The layer of the running event loop."""
+        return self._get_layer()
 
 
-class LoopLayer(RedisPubSubLoopLayer):  # type: ignore[misc]
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+class LoopLayer(RedisPubSubLoopLayer):
+    """`reconnected` is called whenever a lost connection is there again: what was sent meanwhile is
+    missing."""
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
-        self.restored: Callable[[], object] = lambda: None
+        self.reconnected: Callable[[], object] = lambda: None
         self._closing: set[asyncio.Task[None]] = set()
         self._shards: list[Shard] = [Shard(shard.host, self) for shard in self._shards]
 
-    def begin_anew(self) -> None:
+    def reset(self) -> None:
+        """Forgets its channels and groups, and makes new connections; the old ones are closed when
+        they can be."""
         for shard in self._shards:
             task = asyncio.create_task(shard.flush())
             self._closing.add(task)
@@ -70,10 +61,12 @@ class LoopLayer(RedisPubSubLoopLayer):  # type: ignore[misc]
         self.groups.clear()
 
     async def close(self) -> None:
-        self.begin_anew()
+        """Closes its connections, as far as Redis lets it within CLOSE_SECONDS."""
+        self.reset()
         await asyncio.wait(self._closing, timeout=CLOSE_SECONDS)
 
-    async def group_send_many(self, sent: Sequence[tuple[str, Any]]) -> None:
+    async def group_send_many(self, sent: Sequence[tuple[str, object]]) -> None:
+        """Messages with their groups, in this order."""
         by_shard: dict[Shard, list[tuple[str, bytes]]] = {}
         for group, message in sent:
             name = self._get_group_channel_name(group)
@@ -82,8 +75,8 @@ class LoopLayer(RedisPubSubLoopLayer):  # type: ignore[misc]
         await asyncio.gather(*(shard.publish_many(part) for shard, part in by_shard.items()))
 
 
-class Shard(RedisSingleShardConnection):  # type: ignore[misc]
-    def __init__(self, host: Any, layer: LoopLayer) -> None:
+class Shard(RedisSingleShardConnection):
+    def __init__(self, host: object, layer: LoopLayer) -> None:
         super().__init__(host, layer)
         self._unconfirmed: dict[str, asyncio.Future[None]] = {}
 
@@ -95,7 +88,7 @@ class Shard(RedisSingleShardConnection):  # type: ignore[misc]
         await pipeline.execute()
 
     async def subscribe(self, channel: str) -> None:
-        """Returns when Redis has confirmed it; for how long to wait is the caller's to say."""
+        """Returns when Redis has confirmed it; how long to wait is the caller's decision."""
         waiting = self._unconfirmed.get(channel)
         if waiting is None:
             if channel in self._subscribed_to:
@@ -122,14 +115,14 @@ class Shard(RedisSingleShardConnection):  # type: ignore[misc]
                 log.warning("The connection to Redis was lost: %s", error)
                 await asyncio.sleep(RETRY_SECONDS)
 
-    def _receive_message(self, message: Any) -> None:
+    def _receive_message(self, message: dict[str, Any] | None) -> None:
         if message is None or message["type"] == "unsubscribe":
             return
         if message["type"] != "subscribe":
             super()._receive_message(message)
             return
         waiting = self._unconfirmed.pop(message["channel"].decode(), None)
-        if waiting is None:  # not asked for: the client of Redis has subscribed anew
-            self.channel_layer.restored()
+        if waiting is None:  # not asked for: the client of Redis has subscribed again by itself
+            self.channel_layer.reconnected()
         elif not waiting.done():
             waiting.set_result(None)

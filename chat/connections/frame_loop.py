@@ -1,31 +1,39 @@
-"""What one connection says, a frame at a time, each waiting for the one before it. Messages to be
-stored do not wait for each other but go to the writer as they come, a few at most: it keeps their
-order, and its queue is bounded by the number of connections (docs/decisions/0004-in-a-row.md).
+"""The frames of one connection, handled strictly in the order in which they came.
 
-A frame that needs nobody's answer is handled at once; only what waits becomes a coroutine.
+A frame that needs no answer from elsewhere is handled at once; only what must wait becomes a
+coroutine, and the frames behind it wait for it. Messages to be stored do not wait for each other:
+the writer, which keeps their order, takes a few of them at once (docs/decisions/0004).
 """
 
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
-from typing import Final, Protocol
+from itertools import chain
+from typing import Any, Final
 
-from django.conf import settings
-
-from chat.actions.connections import Opened, close_connection
-from chat.actions.handlers import handle
-from chat.actions.messages import put_stored, remember
-from chat.actions.subscriptions import subscribe
+from chat.actions import publishing
+from chat.actions.connections import Opened
+from chat.actions.metadata import update_umd
+from chat.actions.reactions import react
+from chat.actions.storage import get_storage, set_storage
+from chat.actions.subscriptions import subscribe, unsubscribe
+from chat.conf import settings
+from chat.fanout.send_queue import Socket
 from chat.protocol import commands, decoders, events, frames
 from chat.protocol.errors import CloseCode, ErrorCode, ProtocolError
+from chat.protocol.frames import Frame
 from chat.protocol.rate import Rate
+from chat.protocol.session import Route
 from chat.runtime.connection import LiveConnection
 from chat.runtime.node import Node
-from chat.store.operations import PublishMessage
+from chat.store.listeners import listening
+from chat.store.operations.messages import PublishMessage
 
-log = logging.getLogger("chat.consumer")
+log = logging.getLogger("chat.connection")
 
 # Frames over the rate, without a rest between them, after which the connection is closed.
 MAX_REFUSED: Final = 100
@@ -33,160 +41,238 @@ MAX_REFUSED: Final = 100
 MAX_WAITING: Final = 64
 # Messages that are stored, one behind the other, while none of them is committed yet.
 MAX_STORING: Final = 16
-
-# Characters, of 4 bytes at most.
-SURELY_SMALL: Final = frames.MAX_FRAME_BYTES // 4
-
+# Frames of ephemeral messages that are broadcast as one: with one more, less than the portion that
+# is written at once to a client that may read slowly.
+MAX_RUN_BYTES: Final = 16 * 1024
+# Of UTF-8, for each character at most.
+CHARACTER_BYTES: Final = 4
+ABUSE: Final = frozenset({CloseCode.TOO_SLOW, CloseCode.TOO_FAST})
 FAILED: Final = "The server could not handle this; try again."
+END: Final = (None,)
 
 
-class Conversation:
+@dataclass(slots=True, eq=False)
+class FrameLoop:
     """An open connection, from its first frame to the last row of it removed."""
 
-    __slots__ = ("_node", "_rate", "_settled", "_storing", "connection", "loop")
+    _node: Node
+    connection: LiveConnection
+    _socket: Socket
+    _rate: Rate = field(init=False)
+    _waiting: deque[str | bytes] | None = None  # frames behind the one being handled
+    _handling: asyncio.Task[None] | bool = True  # until `open`, too
+    _paused: bool = False
+    _ended: bool = False
+    _storing: int = 0  # messages that are not committed yet
+    _stored: asyncio.Future[None] | None = None  # done when there are none
 
-    def __init__(self, node: Node, connection: LiveConnection) -> None:
-        self.connection = connection
-        self._node = node
+    def __post_init__(self) -> None:
         self._rate = Rate(settings.CLIENT_FRAMES_PER_SECOND)
-        self.loop = node.loop
-        self._storing = 0  # messages that are not committed yet
-        self._settled: asyncio.Future[None] | None = None  # waits until there are none
 
-    def begin(self, opened: Opened) -> Awaitable[None]:
-        """Says `hotsock.connected`; what is waited for are the subscriptions of its token."""
-        self._node.add(self.connection)
+    # --- frames in their order --------------------------------------------------------------
+
+    def open(self, opened: Opened) -> None:
+        """Sends `hotsock.connected`; frames are handled once the token's `autoSubscribe` is
+        done."""
+        self._node.connections.add(self.connection)
         session = opened.session
         self.connection.send_queue.push(
             events.connected(session.connection_id, opened.secret, opened.expires_at, session.meta)
         )
-        return self._subscribe_at_once()
+        self._await(self._subscribe_at_once())
 
-    def hear(self, sent: Iterator[str | bytes]) -> Awaitable[None] | None:
-        """Handles frames (bytes: a binary one) up to the one of which the rest must be awaited
-        before the next is heard; gives that rest."""
-        node = self._node
-        node.flusher.hold()
+    def receive(self, frames: Iterable[str | bytes]) -> None:
+        """Frames, as one read of the socket gave them; bytes: a binary one."""
+        coming = iter(frames)
+        while not self._handling:
+            rest = self._handle_read(coming)
+            if rest is None:
+                return
+            self._await(rest)  # which may be done by then
+        self._queue(coming)
+
+    def end(self) -> None:
+        """Nothing more comes: the connection has ended. Once what came has been handled, it is
+        removed."""
+        if not self._ended:
+            self._ended = True
+            if not self._handling:
+                self.close()
+
+    def close(self) -> Awaitable[None]:
+        """Removes it and its rows, also where nobody waits for that."""
+        return self._node.outlast(close_connection(self._node, self.connection))
+
+    def _queue(self, coming: Iterator[str | bytes]) -> None:
+        if self._waiting is None:
+            self._waiting = deque()
+        self._waiting.extend(coming)
+        if len(self._waiting) > MAX_WAITING and not self._paused:
+            self._paused = True
+            self._socket.pause_frames()
+
+    def _await(self, rest: Awaitable[object]) -> None:
+        """Handles what waits once `rest` is done."""
+        self._handling = True
+        loop = self._node.loop
+        task = asyncio.Task(self._finish_and_go_on(rest), loop=loop, eager_start=True)
+        if self._handling:
+            self._handling = task
+
+    async def _finish_and_go_on(self, rest: Awaitable[object]) -> None:
         try:
-            rest = self._hear(sent)
-            node.gathering.tell()
-        except Exception:  # the outermost edge
-            self._fail(None, None)
-            return None
+            await rest
+            while self._waiting:
+                next_rest = self._handle_read(_taken_from(self._waiting))
+                if self._paused and len(self._waiting) <= MAX_WAITING:
+                    self._paused = False
+                    self._socket.resume_frames()
+                if next_rest is not None:
+                    await next_rest
         finally:
-            node.flusher.let_go()
-        return rest
+            self._handling, self._waiting = False, None
+            if self._ended:
+                self.close()
 
-    def _hear(self, sent: Iterator[str | bytes]) -> Awaitable[None] | None:
-        connection, rate = self.connection, self._rate
-        send_queue = connection.send_queue
-        connection.heard_at = now = self._node.loop.time()
-        for frame in sent:
-            if send_queue.closing and send_queue.close_code is not None:
-                return None  # what its client sent before it ended the connection counts
-            if not rate.allows(now):
-                self._too_fast(frame)
-            elif isinstance(frame, str) and len(frame) < SURELY_SMALL:
-                rest = self._handle(frame)
-                if rest is not None:
-                    return rest
-            else:
-                rest = self._handle_odd(frame)
+    # --- one read ---------------------------------------------------------------------------
+
+    def _handle_read(self, coming: Iterator[str | bytes]) -> Awaitable[object] | None:
+        """Handles frames up to the one of which the rest must be awaited before the next; gives
+        that rest."""
+        flusher = self._node.flusher
+        flusher.hold()
+        try:
+            while True:
+                try:
+                    return self._handle_each(coming)
+                except Exception:  # the outermost edge: the next frame is handled all the same
+                    self._fail(None, None)
+        finally:
+            flusher.release()
+
+    def _handle_each(self, coming: Iterator[str | bytes]) -> Awaitable[object] | None:
+        """Ephemeral messages in a row on one route are collected and broadcast as one. Whatever is
+        not the next of them, the end of the read too, first broadcasts what was collected: nothing
+        that the connection does later can overtake it (promise P4)."""
+        queue, session = self.connection.send_queue, self.connection.session
+        allows, now = self._rate.allows, self._node.loop.time()
+        self.connection.heard_at = now
+        run: list[bytes] = []
+        run_route: Route | None = None
+        size = overhead = 0
+        for sent in chain(coming, END):
+            step: Frame | ProtocolError | None = None
+            route = data = None
+            if sent is not None:
+                if queue.closing and queue.close_code is not None:
+                    return None  # what its client sent before it ended the connection counts
+                try:
+                    step = frame = self._parse(sent) if allows(now) else self._too_fast()
+                    route = session.routes[frame.channel][frame.event]
+                    if route.is_ephemeral and frame.schedule_expression is None:
+                        data = None if self._storing else decoders.valid_data(frame.data)
+                except KeyError:
+                    pass
+                except ProtocolError as refused:
+                    step = refused
+            goes_on = data and route is run_route and size <= MAX_RUN_BYTES
+            if run_route is not None and not goes_on:
+                publishing.broadcast(self._node.hub, session, run_route, run)
+                run, run_route, size = [], None, 0
+            if data:
+                if run_route is None and route is not None:
+                    run_route, overhead = route, route.template.overhead(route.sender.meta)
+                run.append(data)
+                size += overhead + len(data)
+            elif step is not None and sent is not None:
+                rest = self._handle(step, sent, route)
                 if rest is not None:
                     return rest
         return None
 
-    def _handle(self, text: str) -> Awaitable[None] | None:
-        node, connection = self._node, self.connection
-        session = connection.session
+    def _parse(self, sent: str | bytes) -> Frame:
+        if isinstance(sent, bytes) or len(sent) > frames.MAX_FRAME_BYTES // CHARACTER_BYTES:
+            if frames.oversize(sent):
+                raise FrameTooLarge
+            if isinstance(sent, bytes):
+                raise frames.malformed("Frames must be text, not binary.")
+        return frames.parse(sent)
+
+    def _too_fast(self) -> Frame:
+        limit = settings.CLIENT_FRAMES_PER_SECOND
+        sentence = f"More than {limit} frames a second; this frame was not handled."
+        raise ProtocolError(ErrorCode.RATE_LIMITED, sentence)
+
+    # --- one frame --------------------------------------------------------------------------
+
+    def _handle(
+        self, step: Frame | ProtocolError, sent: str | bytes, route: Route | None
+    ) -> Awaitable[object] | None:
+        """Handles a frame, or refuses it with the error that was found in it. `route` is where its
+        message goes, None where it is not known yet or the frame is no message."""
         try:
-            frame = frames.parse(text)
-            try:
-                route = session.routes[frame.channel][frame.event]
-            except KeyError:
-                route = None
-            if route is not None and frame.schedule_expression is None:
-                if route.passes and not self._storing:
-                    node.gathering.add(session, route, decoders.valid_data(frame.data))
-                    return None
-                if route.stores and self._storing < MAX_STORING:
-                    node.gathering.tell()
-                    told = partial(self._stored, frame.event, frame.channel)
-                    put_stored(node, session, route, decoders.valid_data(frame.data), told)
-                    self._storing += 1
-                    return None
-            node.gathering.tell()
+            if isinstance(step, ProtocolError):
+                raise step
+            if route is not None:
+                data, at = decoders.valid_data(step.data), decoders.due(step)
+                return self._publish(step, route, data, at)
+            command = decoders.decode(step)
+            if isinstance(command, commands.Publish):
+                session = self.connection.session
+                route = publishing.route_to(session, command.channel, command.event)
+                return self._publish(step, route, command.data, command.at)
             if self._storing:
-                return self._behind(text)
-            rest = handle(node, connection, frame)
-            return None if rest is None else self._finish(rest, frame.event, frame.channel)
+                return self._behind(partial(self._handle, step, sent, None))
+            rest = HANDLERS[type(command)](self._node, self.connection, command)
+            return None if rest is None else self._finish(rest, step.event, step.channel)
         except ProtocolError as error:
             if self._storing:
-                return self._behind(text)
-            self._refuse(error, *frames.outline(text))
+                return self._behind(partial(self._handle, error, sent, None))
+            self._refuse(error, *frames.outline(sent))
         except Exception:  # the outermost edge
-            self._fail(*frames.outline(text))
+            self._fail(*frames.outline(sent))
         return None
 
-    def _stored(
-        self,
-        event: str,
-        channel: str | None,
-        operation: PublishMessage,
-        outcome: str | ProtocolError,
+    def _publish(
+        self, frame: Frame, route: Route, data: bytes, at: datetime | None
+    ) -> Awaitable[object] | None:
+        node, session = self._node, self.connection.session
+        now = at is None
+        if now and route.is_stored and self._storing < MAX_STORING:
+            on_done = partial(self._on_stored, frame.event, frame.channel)
+            publishing.store(node.writer, session, route, data, on_done)
+            self._storing += 1
+            return None
+        if self._storing:
+            return self._behind(partial(self._publish, frame, route, data, at))
+        if now and route.is_ephemeral:
+            publishing.broadcast(node.hub, session, route, [data])
+            return None
+        published = publishing.publish(node.hub, node.writer, session, route, data, at)
+        return self._finish(published, frame.event, frame.channel)
+
+    def _on_stored(
+        self, event: str, channel: str | None, message: PublishMessage, outcome: str | ProtocolError
     ) -> None:
         self._storing -= 1
         if isinstance(outcome, ProtocolError):
             self._refuse(outcome, event, channel)
         else:
-            remember(self.connection.session, operation)
-        if not self._storing and self._settled is not None:
-            self._settled.set_result(None)
-            self._settled = None
+            publishing.remember(self.connection.session, message)
+        if not self._storing and self._stored is not None:
+            self._stored.set_result(None)
+            self._stored = None
 
-    async def _behind(self, frame: str | bytes) -> None:
-        """Handles it once all that was published before is stored, or was refused."""
-        self._settled = settled = self.loop.create_future()
+    async def _behind(self, handle: Callable[[], Awaitable[object] | None]) -> None:
+        """Calls `handle` once all messages before it are stored, or were refused."""
+        self._stored = stored = self._node.loop.create_future()
         self.connection.handling = True
         try:
-            await asyncio.shield(settled)
+            await asyncio.shield(stored)
         finally:
             self.connection.handling = False
-        try:
-            rest = self._handle_odd(frame)
-            self._node.gathering.tell()
-        except Exception:  # the outermost edge
-            self._fail(*frames.outline(frame))
-            return
-        if rest is not None:
+        if (rest := handle()) is not None:
             await rest
-
-    def _handle_odd(self, sent: str | bytes) -> Awaitable[None] | None:
-        """What may be large, or binary."""
-        self._node.gathering.tell()
-        if self._storing:
-            return self._behind(sent)
-        if frames.oversize(sent):
-            self.connection.send_queue.close(CloseCode.TOO_LARGE)
-        elif isinstance(sent, bytes):
-            self._refuse(frames.malformed("Frames must be text, not binary."), None, None)
-        else:
-            return self._handle(sent)
-        return None
-
-    def end(self) -> Awaitable[None]:
-        """Removes it and its rows, also where nobody waits for that."""
-        return self._node.outlast(close_connection(self._node, self.connection))
-
-    async def _subscribe_at_once(self) -> None:
-        for channel in self.connection.session.grants.auto_channels():
-            try:
-                command = commands.Subscribe(decoders.valid_channel(channel))
-                await subscribe(self._node, self.connection, command, auto=True)
-            except ProtocolError as error:
-                self._refuse(error, "hotsock.subscribe", channel)
-            except Exception:  # the outermost edge
-                self._fail("hotsock.subscribe", channel)
 
     async def _finish(self, rest: Awaitable[object], event: str, channel: str | None) -> None:
         self.connection.handling = True
@@ -199,96 +285,102 @@ class Conversation:
         finally:
             self.connection.handling = False
 
+    async def _subscribe_at_once(self) -> None:
+        node, connection = self._node, self.connection
+        for channel in connection.session.grants.auto_channels():
+            try:
+                command = commands.Subscribe(decoders.valid_channel(channel))
+                await subscribe(
+                    *(connection, command, node.id, node.hub, node.writer, node.member_throttle),
+                    auto=True,
+                )
+            except ProtocolError as error:
+                self._refuse(error, "hotsock.subscribe", channel)
+            except Exception:  # the outermost edge
+                self._fail("hotsock.subscribe", channel)
+
+    # --- refusals ---------------------------------------------------------------------------
+
     def _fail(self, event: str | None, channel: str | None) -> None:
         log.exception("A frame could not be handled")
         self._refuse(ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, FAILED), event, channel)
 
     def _refuse(self, error: ProtocolError, event: str | None, channel: str | None) -> None:
-        self._node.gathering.tell()  # what came before
-        told = events.error(error.code, error.message, event, error.channel or channel)
-        self.connection.send_queue.push(told)
+        queue = self.connection.send_queue
+        if isinstance(error, FrameTooLarge):
+            queue.close(CloseCode.TOO_LARGE)
+            return
+        queue.push(events.error(error.code, error.message, event, error.channel or channel))
         if event == "hotsock.subscribe" and error.code is ErrorCode.SERVICE_UNAVAILABLE:
             # a client would wait for ever for its hotsock.subscribed (protocol.md section 7)
-            self.connection.send_queue.close(CloseCode.TRY_AGAIN_LATER)
-
-    def _too_fast(self, sent: str | bytes) -> None:
-        limit = settings.CLIENT_FRAMES_PER_SECOND
-        sentence = f"More than {limit} frames a second; this frame was not handled."
-        self._refuse(ProtocolError(ErrorCode.RATE_LIMITED, sentence), *frames.outline(sent))
-        if self._rate.refused >= MAX_REFUSED:
-            self.connection.send_queue.close(CloseCode.TOO_FAST)
+            queue.close(CloseCode.TRY_AGAIN_LATER)
+        elif error.code is ErrorCode.RATE_LIMITED and self._rate.refused >= MAX_REFUSED:
+            queue.close(CloseCode.TOO_FAST)
 
 
-class Reading(Protocol):
-    """Where frames come from, and can be told to stop coming for a while."""
+# --- commands -----------------------------------------------------------------------------------
 
-    def pause_frames(self) -> None: ...
-    def resume_frames(self) -> None: ...
-
-
-class Inbox:
-    """The frames of a connection that has no task of its own: each is heard as it comes, or after
-    the one that is still being handled."""
-
-    __slots__ = ("_busy", "_conversation", "_ended", "_paused", "_reading", "_waiting")
-
-    def __init__(self, conversation: Conversation, reading: Reading) -> None:
-        self._conversation = conversation
-        self._reading = reading
-        self._waiting: deque[str | bytes] | None = None
-        self._busy: asyncio.Task[None] | bool = True  # until `begin`, too
-        self._ended = False
-        self._paused = False
-
-    def begin(self, first: Awaitable[None]) -> None:
-        """What comes, or came before, is heard once `first` is done."""
-        self._busy = True
-        task = asyncio.Task(self._run(first), loop=self._conversation.loop, eager_start=True)
-        if self._busy:
-            self._busy = task
-
-    def receive(self, sent: Iterable[str | bytes]) -> None:
-        """Frames, as one read of the socket gave them."""
-        coming = iter(sent)
-        while not self._busy:
-            first = self._conversation.hear(coming)
-            if first is None:
-                return
-            self.begin(first)  # which may be done by then
-        self._wait(coming)
-
-    def _wait(self, coming: Iterator[str | bytes]) -> None:
-        if self._waiting is None:
-            self._waiting = deque()
-        self._waiting.extend(coming)
-        if len(self._waiting) > MAX_WAITING and not self._paused:
-            self._paused = True
-            self._reading.pause_frames()
-
-    def end(self) -> None:
-        """Nothing more comes: the connection has ended. Once what came has been handled, it is
-        removed."""
-        if not self._ended:
-            self._ended = True
-            if not self._busy:
-                self._conversation.end()
-
-    async def _run(self, first: Awaitable[None]) -> None:
-        try:
-            await first
-            while self._waiting:
-                rest = self._conversation.hear(_taken(self._waiting))
-                if self._paused and len(self._waiting) <= MAX_WAITING:
-                    self._paused = False
-                    self._reading.resume_frames()
-                if rest is not None:
-                    await rest
-        finally:
-            self._busy, self._waiting = False, None
-            if self._ended:
-                self._conversation.end()
+Handler = Callable[[Node, LiveConnection, Any], Awaitable[object] | None]
+"""Gives None where all is done, else what is left to be awaited; both raise ProtocolError."""
 
 
-def _taken(waiting: deque[str | bytes]) -> Iterator[str | bytes]:
+async def _get_storage(
+    node: Node, connection: LiveConnection, command: commands.GetStorage
+) -> None:
+    connection.send_queue.push(await get_storage(connection.session, command))
+
+
+async def _update_umd(node: Node, connection: LiveConnection, command: commands.UpdateUmd) -> None:
+    session = connection.session
+    channel = await update_umd(session, command, node.connections, node.metadata)
+    changed = session if channel is None else session.subscriptions[channel]
+    connection.send_queue.push(events.umd_updated(channel, changed.meta))
+
+
+def _heartbeat(node: Node, connection: LiveConnection, command: commands.Heartbeat) -> None:
+    connection.beat_at = connection.heard_at
+
+
+HANDLERS: Final[dict[type[commands.Command], Handler]] = {
+    commands.Subscribe: lambda node, connection, command: subscribe(
+        connection, command, node.id, node.hub, node.writer, node.member_throttle
+    ),
+    commands.Unsubscribe: lambda node, connection, command: unsubscribe(
+        connection, command, node.hub, node.writer, node.member_throttle
+    ),
+    commands.React: lambda node, connection, command: react(
+        node.writer, connection.session, command
+    ),
+    commands.GetStorage: _get_storage,
+    commands.SetStorage: lambda node, connection, command: set_storage(
+        node.writer, connection.session, command
+    ),
+    commands.UpdateUmd: _update_umd,
+    commands.Ping: lambda node, connection, command: connection.send_queue.push(events.PONG),
+    commands.Pong: lambda node, connection, command: None,  # any frame shows that it is alive
+    commands.Heartbeat: _heartbeat,
+}
+
+
+class FrameTooLarge(ProtocolError):
+    """The frame ends its connection."""
+
+    def __init__(self) -> None:
+        super().__init__(ErrorCode.DATA_TOO_LARGE, "The frame is too large.")
+
+
+def _taken_from(waiting: deque[str | bytes]) -> Iterator[str | bytes]:
     while waiting:
         yield waiting.popleft()
+
+
+async def close_connection(node: Node, connection: LiveConnection) -> None:
+    """Ends its subscriptions here and in the database, whatever state it was in."""
+    node.connections.remove(connection)
+    if connection.send_queue.close_code in ABUSE:
+        node.admission.bar((connection.address, connection.session.uid))
+    channels = connection.channels() if listening() else connection.presence()
+    for channel in connection.session.subscriptions:
+        node.hub.unsubscribe(channel, connection.id)
+    if not node.draining:  # else all rows go when the node stops
+        await node.reaper.close(connection.id, channels)

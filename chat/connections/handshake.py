@@ -3,13 +3,14 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import parse_qs
 
-from django.conf import settings
 from msgspec import json
 
 from chat.actions.connections import Opened, open_connection
+from chat.conf import settings
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.runtime import node as nodes
 from tokens.claims import TokenError
@@ -24,14 +25,13 @@ OPENING_SECONDS: Final = 4
 STATUS = {ErrorCode.SERVICE_UNAVAILABLE: 503, ErrorCode.RATE_LIMITED: 429}  # others: 401
 
 
+@dataclass(eq=False)
 class Refusal(Exception):
     """The handshake is refused with this HTTP status; the WebSocket is never accepted."""
 
-    def __init__(self, status: int, code: ErrorCode, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.message = message
+    status: int
+    code: ErrorCode
+    message: str
 
 
 async def open(scope: Scope) -> tuple[nodes.Node, Opened]:
@@ -58,12 +58,15 @@ async def open(scope: Scope) -> tuple[nodes.Node, Opened]:
 
 async def _opened(node: nodes.Node, scope: Scope, address: str) -> Opened:
     """Who is given up on may be let in all the same a moment later: that row is removed then."""
+    token = parse_qs(str(scope.get("query_string", b""), "latin-1")).get("token", [""])[0]
     agent = _header(scope, b"user-agent")
-    opening = asyncio.create_task(open_connection(node, _token(scope), address, agent))
+    opening = asyncio.create_task(
+        open_connection(token, address, agent, node.id, node.admission, node.writer)
+    )
 
     def remove(done: asyncio.Task[Opened]) -> None:
         if not done.cancelled() and done.exception() is None:
-            node.reaper.left_over[done.result().session.connection_id] = ()
+            node.reaper.backlog[done.result().session.connection_id] = ()
 
     try:
         return await asyncio.shield(opening)
@@ -75,7 +78,8 @@ async def _opened(node: nodes.Node, scope: Scope, address: str) -> Opened:
 def _check_room(node: nodes.Node, scope: Scope, address: str) -> None:
     if node.draining:
         raise Refusal(503, ErrorCode.SERVICE_UNAVAILABLE, "The server is restarting; try again.")
-    if not _origin_allowed(_header(scope, b"origin")):
+    origin, allowed = _header(scope, b"origin"), settings.ALLOWED_ORIGINS
+    if origin and "*" not in allowed and origin not in allowed:  # programs send none
         raise Refusal(403, ErrorCode.INVALID_CONNECTION, "This origin may not connect.")
     limit = settings.CONNECTIONS_PER_ADDRESS
     if limit and node.admission.count_from(address) >= limit:
@@ -88,18 +92,6 @@ def _unauthorized() -> Refusal:
         ErrorCode.INVALID_CONNECTION,
         "The connect token was refused; the server's log says why.",
     )
-
-
-def _origin_allowed(origin: str) -> bool:
-    """Whether a page of this origin may connect; programs send none."""
-    allowed = settings.ALLOWED_ORIGINS
-    return not origin or "*" in allowed or origin in allowed
-
-
-def _token(scope: Scope) -> str:
-    """The token in the query; "" where there is none."""
-    query = str(scope.get("query_string", b""), "latin-1")
-    return parse_qs(query).get("token", [""])[0]
 
 
 def _header(scope: Scope, name: bytes) -> str:

@@ -1,234 +1,219 @@
 """One channel in this process: its subscribers, and its changes in their one order (P2, P3).
 
-Every announcement goes through `receive`, its own process's too. What came before its predecessor
-waits; what stays missing is read from the database and delivered first.
+Every announcement goes through `Feed.receive`, this process's own too. One that arrives before its
+predecessor waits; what stays missing is read from the database and delivered first.
 """
 
 import asyncio
 import heapq
 import itertools
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Final
 
-from chat.fanout.announcements import Announcement, Burst, Change, Ephemeral
-from chat.fanout.batch import Lane
-from chat.fanout.send_queue import AsgiSendQueue
-from chat.fanout.transport import SendQueue
+from chat.fanout.announcements import Announcement, Change, Ephemeral
+from chat.fanout.send_queue import Batch, SendQueue
 from chat.protocol.errors import ProtocolError
 
 log = logging.getLogger("chat.hub")
 
-# What changed in a channel above a number, each following the one before it, and the number up to
-# which that is all.
+# Channel and sequence number -> the changes above it, each following the one before it, and the
+# number up to which that is all.
 ReadChanges = Callable[[str, int], Awaitable[tuple[list[Change], int]]]
 
 REPAIR_AFTER_SECONDS: Final = 0.05
 # With nothing lost, 1 to 8 % of announcements from other processes arrive before their
 # predecessor, by less than 5 ms (design.md section 4, "The hub"); by more where a process is
-# overloaded. What is read from the database meanwhile would overtake the passing messages that are
-# still on their way behind it (P4), and where the link works, hardly anything is really lost.
-LINKED_REPAIR_AFTER_SECONDS: Final = 0.25
+# overloaded. A repair would overtake the ephemeral messages that are still on their way behind the
+# missing change (P4), and where the broker works, hardly anything is really lost.
+CONNECTED_REPAIR_AFTER_SECONDS: Final = 0.25
 RETRY_AFTER_SECONDS: Final = 1.0
-UNKNOWN: Final = -1  # no subscriber has found the channel's head yet
-# For so many a lane costs more than it saves.
-FEW: Final = 3
-# Ephemeral messages beyond so many are dropped (P4: at most once): while the database is away, what
-# they wait for does not come, and they would grow without bound (P6).
+UNKNOWN: Final = -1  # no subscriber has read the channel's head yet
+MAX_UNBATCHED: Final = 3  # subscribers; for so few a shared batch costs more than it saves
+# Ephemeral announcements beyond so many are dropped (P4: at most once): while the database is away,
+# what they wait for does not come, and they would grow without bound (P6).
 MAX_WAITING: Final = 1000
 
 
+def _observes_nothing(key: str) -> bool:
+    return False
+
+
+@dataclass(slots=True, eq=False)
 class Subscriber:
-    """A connection's place in a channel. Until `release`, what it is to get is held back."""
+    """A connection's place in a channel. Until it is released, it holds back what it is to get."""
 
-    __slots__ = ("_head", "_held", "connection_id", "observes", "send_queue")
+    connection_id: str
+    send_queue: SendQueue
+    observes: Callable[[str], bool] = _observes_nothing  # which storage keys
+    head: int | None = None  # the channel's number when it subscribed, once it is known
+    held: list[Announcement] | None = None
 
-    def __init__(
-        self,
-        connection_id: str,
-        send_queue: AsgiSendQueue | SendQueue,
-        observes: Callable[[str], bool] = lambda key: False,
-    ) -> None:
-        self.connection_id = connection_id
-        self.send_queue = send_queue
-        self.observes = observes  # which storage keys
-        self._head = 0
-        self._held: list[Announcement] | None = []
+    def hold(self, announcement: Announcement) -> None:
+        if self.held is None:
+            self.held = [announcement]
+        elif _is_kept(announcement, len(self.held)):
+            self.held.append(announcement)
 
-    @property
-    def is_released(self) -> bool:
-        return self._held is None
+    def send_held(self) -> None:
+        """What was held back above its head."""
+        held, self.held = self.held, None
+        for announcement in held or ():
+            if isinstance(announcement, Ephemeral) or announcement.number > (self.head or 0):
+                self._send(announcement)
 
-    def is_even(self, last: int) -> bool:
-        """Whether whatever comes after the channel's number `last` is for it."""
-        return self._held is None and self._head <= last
-
-    def release(self, head: int) -> None:
-        """Delivers what was held back above `head`, the channel's number when it subscribed."""
-        held, self._held, self._head = self._held or [], None, head
-        for item in held:
-            self.take(item)
-
-    def take(self, item: Announcement) -> None:
-        if self._held is not None:
-            if _is_kept(item, len(self._held)):
-                self._held.append(item)
-        elif (item.echo or item.origin != self.connection_id) and item.place > self._head:
-            self.send_queue.push(item.event)
+    def _send(self, announcement: Announcement) -> None:
+        if announcement.echo or announcement.origin != self.connection_id:
+            self.send_queue.push_frame(_frames(announcement))
 
 
+class Broadcast:
+    """Gives the same bytes to all subscribers of a channel; many share one batch, joined once."""
+
+    __slots__ = ("_batch", "_excluded", "_queues")
+
+    def __init__(self) -> None:
+        self._queues: dict[str, SendQueue] = {}  # by connection
+        self._batch: Batch | None = None
+        self._excluded: str | None = None  # the connection that does not get the batch
+
+    def add(self, connection_id: str, send_queue: SendQueue) -> None:
+        self._queues[connection_id] = send_queue
+        self._close_batch()
+
+    def remove(self, connection_id: str) -> None:
+        if self._queues.pop(connection_id, None) is not None:
+            self._close_batch()
+
+    def send(self, frames: bytes, exclude: str | None) -> None:
+        """Frames, joined, to all but the connection `exclude`."""
+        queues = self._queues
+        if len(queues) <= MAX_UNBATCHED:
+            for connection_id, queue in queues.items():
+                if connection_id != exclude:
+                    queue.push_frame(frames)
+            return
+        if exclude not in queues:  # it does not subscribe, or in another process
+            exclude = None
+        batch = self._batch
+        if batch is not None and batch.open and exclude == self._excluded:
+            batch.frames.append(frames)
+        else:
+            self._start_batch(frames, exclude)
+
+    def _start_batch(self, frames: bytes, exclude: str | None) -> None:
+        queues = self._queues
+        batch = next(iter(queues.values())).flusher.batch(frames)
+        self._batch, self._excluded = batch, exclude
+        for connection_id, queue in queues.items():
+            if connection_id != exclude:
+                queue.push_batch(batch)
+
+    def _close_batch(self) -> None:
+        if self._batch is not None:
+            self._batch.open = False
+
+
+@dataclass(slots=True, eq=False)
 class Feed:
-    __slots__ = (
-        "_ahead",
-        "_arrivals",
-        "_even",
-        "_head",
-        "_lane",
-        "_last",
-        "_linked",
-        "_lone",
-        "_others",
-        "_read_changes",
-        "_repair",
-        "_waiting",
-        "channel",
-        "subscribers",
-    )
+    channel: str
+    _read_changes: ReadChanges
+    _is_connected: Callable[[], bool]  # whether a broker may still bring what is missing
+    subscribers: dict[str, Subscriber] = field(default_factory=dict)
+    _broadcast: Broadcast = field(default_factory=Broadcast)  # to those released
+    _holding: list[Subscriber] = field(default_factory=list)  # the others
+    _last: int = UNKNOWN  # the number last delivered
+    _head: int = UNKNOWN  # the channel's number as it was last read
+    # A heap: by what must come before; ephemeral messages before the change that follows the same,
+    # since their sender may have caused it afterwards (P4); then as they arrived.
+    _waiting: list[tuple[int, bool, int, Announcement]] = field(default_factory=list)
+    _arrivals: Iterator[int] = field(default_factory=itertools.count)
+    _repair: asyncio.Task[None] | None = None
 
-    def __init__(self, channel: str, read_changes: ReadChanges, linked: Callable[[], bool]) -> None:
-        self.channel = channel
-        self._linked = linked  # whether a link may still bring what is missing
-        self.subscribers: dict[str, Subscriber] = {}
-        self._read_changes = read_changes
-        self._last = UNKNOWN  # the number last delivered
-        self._head = UNKNOWN  # the channel's number as it was last read
-        # A heap: by what must come before; passing messages before the change that follows the
-        # same, since their sender may have caused it afterwards (P4); then as they arrived.
-        self._waiting: list[tuple[int, bool, int, Announcement]] = []
-        self._arrivals = itertools.count()
-        self._repair: asyncio.Task[None] | None = None
-        # Who gets all that comes, and the others, looked at one by one: those that go through
-        # ASGI, and for a moment those that have not been released, or are ahead.
-        self._even: dict[SendQueue, str] = {}  # and their connections
-        self._others: list[Subscriber] = []
-        self._ahead = False  # whether some of them are
-        self._lane: Lane | None = None  # what this turn has for those who get all
-        self._lone: str | None = None  # but for this connection
+    # --- subscribers ------------------------------------------------------------------------
 
-    def join(self, subscriber: Subscriber) -> None:
+    def add(self, subscriber: Subscriber) -> None:
         self.subscribers[subscriber.connection_id] = subscriber
-        self._others.append(subscriber)
+        self._holding.append(subscriber)
 
-    def leave(self, connection_id: str) -> None:
+    def remove(self, connection_id: str) -> None:
         subscriber = self.subscribers.pop(connection_id, None)
-        if subscriber in self._others:
-            self._others.remove(subscriber)
-        elif subscriber is not None and isinstance(subscriber.send_queue, SendQueue):
-            del self._even[subscriber.send_queue]
-            self._end_lane()
+        if subscriber in self._holding:
+            self._holding.remove(subscriber)
+        else:
+            self._broadcast.remove(connection_id)
 
     def release(self, subscriber: Subscriber, head: int) -> None:
-        """It gets what was held back above `head`, and all that comes."""
-        subscriber.release(head)
-        self._promote()
-
-    def _promote(self) -> None:
-        others, self._others, self._ahead = self._others, [], False
-        for subscriber in others:
-            send_queue = subscriber.send_queue
-            if not isinstance(send_queue, SendQueue):
-                self._others.append(subscriber)
-            elif subscriber.is_even(self._last):
-                self._even[send_queue] = subscriber.connection_id
-                self._end_lane()
-            else:
-                self._others.append(subscriber)
-                self._ahead = self._ahead or subscriber.is_released
-
-    def _end_lane(self) -> None:
-        if self._lane is not None:
-            self._lane.open = False
-
-    def start(self, head: int) -> None:
-        """The head that its first subscriber found: from there on nothing may be missing."""
+        """It gets all above `head`, the channel's number when it subscribed. Of the first one that
+        is from where nothing may be missing."""
+        subscriber.head = head
         if self._last == UNKNOWN:
             self._last = head
             self._deliver_waiting()
+        self._release_held()
+        self.check(head)
 
-    def receive(self, item: Announcement) -> None:
-        if item.follows <= self._last:
-            if isinstance(item, Ephemeral):
-                self._deliver_to_all(item)
+    def _release_held(self) -> None:
+        """Those up to whose head all has been delivered."""
+        holding, self._holding = self._holding, []
+        for subscriber in holding:
+            if subscriber.head is None or subscriber.head > self._last:
+                self._holding.append(subscriber)
             else:
-                self._deliver(item)
-        elif _is_kept(item, len(self._waiting)):
-            self._wait(item)
-        if self._waiting:
-            self._deliver_waiting()
-
-    def receive_burst(self, burst: Burst) -> None:
-        """As `receive`, for each of them."""
-        if burst.follows <= self._last and not (self._waiting or self._others):
-            self._put(b"".join(burst.frames), None if burst.echo else burst.origin)
-        else:
-            for item in burst.items():
-                self.receive(item)
-
-    def check(self, head: int) -> None:
-        """The channel's number in the database: what no announcement has told is read up to it."""
-        if self._last != UNKNOWN:
-            self._head = head
-            self._repair_where_behind()
+                subscriber.send_held()
+                self._broadcast.add(subscriber.connection_id, subscriber.send_queue)
 
     def close(self) -> None:
         if self._repair is not None:
             self._repair.cancel()
 
-    def _deliver(self, item: Announcement) -> None:
-        """Gives it to every subscriber; one that was delivered before is dropped."""
-        if isinstance(item, Change):
-            if item.number <= self._last:
+    # --- announcements ----------------------------------------------------------------------
+
+    def receive(self, announcement: Announcement) -> None:
+        """Delivers what follows the last one; what does not waits; what was delivered before is
+        dropped."""
+        if announcement.previous <= self._last:
+            self._deliver(announcement)
+        elif _is_kept(announcement, len(self._waiting)):
+            self._wait(announcement)
+        if self._waiting:
+            self._deliver_waiting()
+
+    def check(self, head: int) -> None:
+        """`head` is the channel's number in the database: what no announcement has brought is read
+        up to it."""
+        if self._last != UNKNOWN:
+            self._head = max(self._head, head)
+            self._repair_where_behind()
+
+    def _deliver(self, announcement: Announcement) -> None:
+        key = None
+        if isinstance(announcement, Change):
+            if announcement.number <= self._last:
                 return
-            self._last = item.number
-        if item.key is None:
-            self._deliver_to_all(item)
+            self._last = announcement.number
+            key = announcement.key
+        if key is None:
+            exclude = None if announcement.echo else announcement.origin
+            self._broadcast.send(_frames(announcement), exclude)
+            for subscriber in self._holding:
+                subscriber.hold(announcement)
         else:
-            for subscriber in self.subscribers.values():
-                if subscriber.observes(item.key):
-                    subscriber.take(item)
-        if self._ahead:
-            self._promote()
+            self._deliver_to_observers(announcement, key)
+        if self._holding:
+            self._release_held()
 
-    def _deliver_to_all(self, item: Announcement) -> None:
-        self._put(item.event.framed or item.event.frame, None if item.echo else item.origin)
-        for subscriber in self._others:
-            subscriber.take(item)
+    def _deliver_to_observers(self, announcement: Announcement, key: str) -> None:
+        for subscriber in self.subscribers.values():
+            if subscriber.observes(key):
+                subscriber.hold(announcement)
+                if subscriber not in self._holding:
+                    subscriber.send_held()
 
-    def _put(self, frame: bytes, lone: str | None) -> None:
-        """Gives it to those who get all that comes, but to `lone`."""
-        if len(self._even) > FEW:
-            if lone not in self.subscribers:  # it is no listener, or in another process
-                lone = None
-            lane = self._lane
-            if lane is not None and lane.open and lone == self._lone:
-                lane.frames.append(frame)
-            else:
-                self._open_lane(frame, lone)
-        else:
-            for send_queue, connection_id in self._even.items():
-                if connection_id != lone:
-                    send_queue.put(frame)
-
-    def _open_lane(self, frame: bytes, lone: str | None) -> None:
-        even = self._even
-        lane = next(iter(even)).flusher.lane(frame)
-        self._lane, self._lone = lane, lone
-        for send_queue, connection_id in even.items():
-            if connection_id != lone:
-                send_queue.follow(lane)
-
-    def _wait(self, item: Announcement) -> None:
-        place = (item.follows, isinstance(item, Change), next(self._arrivals), item)
+    def _wait(self, announcement: Announcement) -> None:
+        is_change = isinstance(announcement, Change)
+        place = (announcement.previous, is_change, next(self._arrivals), announcement)
         heapq.heappush(self._waiting, place)
 
     def _deliver_waiting(self, known: int = UNKNOWN) -> None:
@@ -240,6 +225,8 @@ class Feed:
             self._deliver(heapq.heappop(self._waiting)[-1])
         self._last = max(self._last, known)
         self._repair_where_behind()
+
+    # --- gap repair -------------------------------------------------------------------------
 
     @property
     def _behind(self) -> bool:
@@ -253,8 +240,10 @@ class Feed:
         """Reads what is missing, until nothing waits for a predecessor any more."""
         try:
             while self._behind:
-                last, linked = self._last, self._linked()
-                await asyncio.sleep(LINKED_REPAIR_AFTER_SECONDS if linked else REPAIR_AFTER_SECONDS)
+                last = self._last
+                await asyncio.sleep(
+                    CONNECTED_REPAIR_AFTER_SECONDS if self._is_connected() else REPAIR_AFTER_SECONDS
+                )
                 if self._behind and self._last == last:  # else another gap, which began later
                     await self._read_missing()
         finally:
@@ -275,6 +264,13 @@ class Feed:
             self._head = last
 
 
-def _is_kept(item: Announcement, waiting: int) -> bool:
+def _frames(announcement: Announcement) -> bytes:
+    if isinstance(announcement, Change):
+        return announcement.event.frame
+    frames = announcement.frames
+    return frames[0] if len(frames) == 1 else b"".join(frames)
+
+
+def _is_kept(announcement: Announcement, waiting: int) -> bool:
     """Whether it is kept beside so many that wait for the database already."""
-    return waiting < MAX_WAITING or isinstance(item, Change)
+    return waiting < MAX_WAITING or isinstance(announcement, Change)

@@ -1,118 +1,107 @@
 """Who subscribes to what in this process. An announcement goes in; every subscriber's send queue
 gets it, here and, through the broker, in the other processes.
 
-Plain dictionaries on the event loop: nothing here waits, and nothing here writes.
+Plain dictionaries on the event loop: nothing here waits but for the broker, and nothing writes.
 """
 
 from collections.abc import Iterable
-from typing import Any, Protocol
+from enum import Enum
+from typing import Protocol
 
-from chat.fanout.announcements import Announcement, Burst
+from chat.fanout.announcements import Announcement
 from chat.fanout.feed import Feed, ReadChanges, Subscriber
 
 
+class BrokerStatus(Enum):
+    SINGLE_PROCESS = "single process"
+    CONNECTED = "connected"
+    DISCONNECTED = "disconnected"
+
+
 class Broker(Protocol):
-    """Carries announcements between processes. Nothing of it waits but `subscribe`."""
+    """Carries announcements between processes."""
 
     @property
-    def works(self) -> bool:
-        """Whether other processes hear this one, and it hears them, at this moment."""
+    def status(self) -> BrokerStatus:
+        """CONNECTED: the other processes hear this one, and it hears them, at this moment."""
 
     def announce(self, announcement: Announcement) -> None:
-        """To the other processes in which somebody subscribes to its channel."""
-
-    def announce_burst(self, burst: Burst) -> None: ...
+        """To the other processes in which somebody subscribes to its channel. Never waits."""
 
     async def subscribe(self, channel: str) -> None:
-        """Returns when what others announce in the channel from now on arrives here."""
+        """Returns when what others announce in the channel from now on arrives here. Returns at
+        once while it is not connected: heads are checked until it is."""
 
-    def unsubscribe(self, channel: str) -> None: ...
-
-    async def start(self) -> None: ...
-    async def stop(self) -> None: ...
-    def tell(self, node_id: str, kind: str, *what: Any) -> None: ...
-    def tell_all(self, kind: str, *what: Any) -> None: ...
+    def unsubscribe(self, channel: str) -> None:
+        """Nobody in this process subscribes to the channel any more."""
 
 
 class Hub:
-    def __init__(self, read_changes: ReadChanges) -> None:
+    def __init__(self, read_changes: ReadChanges, broker: Broker) -> None:
         self._read_changes = read_changes
         self._feeds: dict[str, Feed] = {}
-        self.broker: Broker | None = None  # None: there are no other processes
+        self.broker = broker
 
-    def join(self, channel: str, subscriber: Subscriber) -> None:
-        """Registers it; until `settle`, what it is to get is held back."""
+    # --- subscribing ------------------------------------------------------------------------
+
+    def subscribe(self, channel: str, subscriber: Subscriber) -> None:
+        """Registers it. Until `release` it holds back what it is to get."""
         feed = self._feeds.get(channel)
         if feed is None:
-            feed = self._feeds[channel] = Feed(channel, self._read_changes, self._linked)
-        feed.join(subscriber)
+            feed = self._feeds[channel] = Feed(channel, self._read_changes, self._is_connected)
+        feed.add(subscriber)
 
-    def _linked(self) -> bool:
-        return self.broker is not None and self.broker.works
+    def release(self, channel: str, subscriber: Subscriber, head: int) -> None:
+        """From now on it gets everything above `head`, beginning with what it held back."""
+        self._feeds[channel].release(subscriber, head)
 
-    async def reach(self, channel: str) -> None:
-        """Returns when what other processes announce in a channel from now on arrives here."""
-        if self.broker is not None:
-            await self.broker.subscribe(channel)
-
-    def settle(self, channel: str, subscriber: Subscriber, head: int) -> None:
-        """From now on it gets everything above `head`, beginning with what was held back."""
-        feed = self._feeds[channel]
-        feed.start(head)
-        feed.release(subscriber, head)
-
-    def leave(self, channel: str, connection_id: str) -> None:
+    def unsubscribe(self, channel: str, connection_id: str) -> None:
         feed = self._feeds.get(channel)
         if feed is None:
             return
-        feed.leave(connection_id)
+        feed.remove(connection_id)
         if not feed.subscribers:
             feed.close()
             del self._feeds[channel]
-            if self.broker is not None:
-                self.broker.unsubscribe(channel)
+            self.broker.unsubscribe(channel)
 
-    def listens(self, channel: str) -> bool:
-        """Whether anybody in this process does."""
+    def has_subscribers(self, channel: str) -> bool:
         return channel in self._feeds
-
-    def announce(self, item: Announcement) -> None:
-        """What this process has done, to all who listen anywhere."""
-        feed = self._feeds.get(item.channel)
-        if feed is not None:
-            feed.receive(item)
-        if self.broker is not None:
-            self.broker.announce(item)
-
-    def announce_burst(self, burst: Burst) -> None:
-        """As `announce`, for each of them."""
-        feed = self._feeds.get(burst.channel)
-        if feed is not None:
-            feed.receive_burst(burst)
-        if self.broker is not None:
-            self.broker.announce_burst(burst)
-
-    def deliver(self, item: Announcement) -> None:
-        """What was done anywhere, to those who listen here."""
-        feed = self._feeds.get(item.channel)
-        if feed is not None:
-            feed.receive(item)
-
-    def is_behind(self, channel: str) -> bool:
-        """Whether more than half of its subscribers here are."""
-        feed = self._feeds.get(channel)
-        if feed is None:
-            return False
-        waiting = sum(each.send_queue.behind for each in feed.subscribers.values())
-        return waiting * 2 > len(feed.subscribers)
 
     def channels(self) -> list[str]:
         """Those with subscribers in this process."""
         return list(self._feeds)
 
+    def _is_connected(self) -> bool:
+        return self.broker.status is BrokerStatus.CONNECTED
+
+    # --- announcing -------------------------------------------------------------------------
+
+    def announce(self, announcement: Announcement) -> None:
+        """What this process has done, to subscribers anywhere."""
+        feed = self._feeds.get(announcement.channel)
+        if feed is not None:
+            feed.receive(announcement)
+        self.broker.announce(announcement)
+
+    def deliver(self, announcement: Announcement) -> None:
+        """What was done anywhere, to the subscribers of this process."""
+        feed = self._feeds.get(announcement.channel)
+        if feed is not None:
+            feed.receive(announcement)
+
     def check(self, heads: Iterable[tuple[str, int]]) -> None:
-        """Channels and their numbers, as the database has them: whoever is behind catches up."""
+        """Channels with their sequence numbers in the database: a feed that is behind catches
+        up."""
         for channel, head in heads:
             feed = self._feeds.get(channel)
             if feed is not None:
                 feed.check(head)
+
+    def is_behind(self, channel: str) -> bool:
+        """Whether more than half of the channel's subscribers here read too slowly."""
+        feed = self._feeds.get(channel)
+        if feed is None:
+            return False
+        behind = sum(each.send_queue.behind for each in feed.subscribers.values())
+        return behind * 2 > len(feed.subscribers)

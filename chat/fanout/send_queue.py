@@ -1,143 +1,383 @@
-"""One connection's unsent frames, bounded: whoever reads too slowly is closed (promise P6).
+"""One connection's unsent frames, bounded in bytes and seconds (promise P6).
 
-Pushing never waits and never raises, so that no subscriber holds up another.
+Pushing never waits and never raises, so that no subscriber holds up another. What one connection
+gets within one turn of the event loop, replies and broadcasts in their order, is joined and written
+once; what many get at once is joined once for all of them (docs/decisions/0003-shared-batches.md).
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Awaitable, Callable
-from typing import Any, Final
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final, Protocol
 
 from chat.protocol.errors import CLOSE_REASONS, CloseCode
 from chat.protocol.events import Event
 
+log = logging.getLogger("chat.send_queue")
+
 MAX_UNSENT_BYTES: Final = 1024 * 1024
 BEHIND_BYTES: Final = 128 * 1024
 MAX_STALL_SECONDS: Final = 5.0
+PORTION_BYTES: Final = 64 * 1024
+"""What is written at once: beyond it the transport says whether the client reads."""
+MAX_WRITTEN_AT_ONCE: Final = 2  # queues that are flushed without another turn of the event loop
 
-Send = Callable[[Any], Awaitable[None]]
+# --- ports: what a server offers, and what it calls ---------------------------------------------
 
 
-class AsgiSendQueue:
-    """Frames go out in the order in which they were pushed, through the ASGI `send`.
+class Transport(Protocol):
+    """Takes whole WebSocket frames, joined; tells how many bytes it still holds."""
 
-    What fits is sent at once; the rest waits. `abort` is called where not even a close frame can
-    be sent any more: it must end the connection.
+    def write(self, data: bytes, /) -> None: ...
+    def get_write_buffer_size(self) -> int: ...
+
+
+class Receiver(Protocol):
+    """Hears a connection's frames."""
+
+    def receive(self, frames: Iterable[str | bytes]) -> None:
+        """Whole frames in their order; bytes: a binary one."""
+
+    def end(self) -> None:
+        """No more frames come, and none can be sent."""
+
+
+EXTENSION: Final = "chat.socket"
+"""The ASGI extension in which a server offers the Socket of a handshake."""
+
+
+class Socket(Protocol):
+    """An open WebSocket, as its server holds it."""
+
+    @property
+    def transport(self) -> Transport: ...
+
+    def open(self, receiver: Receiver, send_queue: "SendQueue") -> None:
+        """From now on frames go to `receiver`, and `send_queue` is paused while the transport is
+        full."""
+
+    def send_close(self, code: int, reason: str) -> None:
+        """Ends the connection after what was written."""
+
+    def abort(self) -> None:
+        """Ends it at once."""
+
+    def ping(self) -> bool:
+        """Sends a WebSocket ping. False, and the connection is ended, where the last one was not
+        answered."""
+
+    def pause_frames(self) -> None: ...
+    def resume_frames(self) -> None: ...
+
+
+# --- one turn of the event loop -----------------------------------------------------------------
+
+
+class Batch:
+    """What all subscribers of a channel get within one turn with nothing between: joined once for
+    all of them.
+
+    While it is `open`, a frame added to `frames` is the next one for each of them.
     """
 
-    __slots__ = (
-        "_abort",
-        "_close",
-        "_draining",
-        "_loop",
-        "_send",
-        "_unsent",
-        "_waiting",
-        "ended",
-        "sent_at",
-    )
+    __slots__ = ("_joined", "frames", "open")
 
-    def __init__(self, send: Send, abort: Callable[[], object]) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._send = send
-        self._abort = abort
-        # What must wait does so as bytes: an event keeps its text, too, which doubles it.
-        self._waiting: deque[Event | bytes] = deque()
-        self._unsent = 0
-        self.sent_at = 0.0  # when a frame last left, or began to wait; by the loop's clock
-        self._draining: asyncio.Task[None] | None = None
-        self._close: int | None = None
-        self.ended = False  # nothing more will be sent
+    def __init__(self, frame: bytes) -> None:
+        self.frames = [frame]
+        self.open = True
+        self._joined: bytes | None = None
 
-    @property
-    def closing(self) -> bool:
-        """Whether its end has been decided: what the client still sends does not count."""
-        return self._close is not None or self.ended
+    def joined(self) -> bytes:
+        """Its frames as one; it is closed."""
+        if self._joined is None:
+            self.open = False
+            self._joined = self.frames[0] if len(self.frames) == 1 else b"".join(self.frames)
+        return self._joined
 
-    @property
-    def close_code(self) -> int | None:
-        """With which code the server ended it; None where it did not."""
-        return self._close
+    def clear(self) -> None:
+        """Everyone has it."""
+        self.open = False
+        self.frames, self._joined = [], None
+
+
+class Flusher:
+    """The send queues that have something to write in this turn of the event loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._queues: list[SendQueue] = []
+        self._batches: list[Batch] = []
+        self._scheduled = False
+        self._held = False
+
+    def batch(self, frame: bytes) -> Batch:
+        """A batch of this turn, to be pushed to several queues at once."""
+        self._schedule()
+        batch = Batch(frame)
+        self._batches.append(batch)
+        return batch
+
+    def now(self) -> float:
+        return self._loop.time()
+
+    def add(self, queue: "SendQueue") -> None:
+        self._schedule()
+        self._queues.append(queue)
+
+    def hold(self) -> None:
+        """Until `release`, which comes in this call of the event loop's."""
+        self._held = True
+
+    def release(self) -> None:
+        """A few queues are flushed now: another turn of the event loop would take longer. More
+        wait for what else this turn brings."""
+        self._held = False
+        if self._batches or len(self._queues) > MAX_WRITTEN_AT_ONCE:
+            self._schedule()
+        elif self._queues and not self._scheduled:
+            self._flush()
+
+    def _schedule(self) -> None:
+        if not (self._scheduled or self._held):
+            self._scheduled = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._scheduled = False
+        queues, self._queues = self._queues, []
+        batches, self._batches = self._batches, []
+        now = self.now()
+        for queue in queues:
+            try:
+                queue.flush(now)
+            except Exception:  # the outermost edge: the other queues come next
+                log.exception("Frames could not be written to a connection")
+                queue.abandon()
+        for batch in batches:
+            batch.clear()
+
+
+# --- one connection -----------------------------------------------------------------------------
+
+
+@dataclass(slots=True, eq=False)
+class SendQueue:
+    """Frames leave in the order in which they were pushed. At most MAX_UNSENT_BYTES are kept for a
+    client that does not read, and no byte waits MAX_STALL_SECONDS.
+
+    While the transport is full, frames stay here, so that what is dropped of a slow reader's are
+    whole frames and its close code comes next.
+    """
+
+    _socket: Socket
+    flusher: Flusher
+    sent_at: float = field(init=False)  # when a frame was last written; by the loop's clock
+    close_code: int | None = field(init=False, default=None)  # with which the server ends it
+    closing: bool = field(init=False, default=False)  # what the client still sends does not count
+    ended: bool = field(init=False, default=False)  # nothing more will be sent
+    _transport: Transport = field(init=False)
+    _parts: list[bytes | Batch] = field(init=False, default_factory=list)  # of this turn
+    _batch: Batch | None = field(init=False, default=None)  # the last of them, while open
+    _queued: bool = field(init=False, default=False)
+    _backlog: list[bytes] | None = field(init=False, default=None)  # while the transport is full
+    _backlog_bytes: int = field(init=False, default=0)
+    _paused: bool = field(init=False, default=False)
+    _room: asyncio.Event | None = field(init=False, default=None)
+    _written: int = field(init=False, default=0)  # bytes, in all
+    # How many of them had left, and since when no more have.
+    _stuck: tuple[int, float] | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        self._transport = self._socket.transport
+        self.sent_at = self.flusher.now()
 
     @property
     def behind(self) -> bool:
-        """Whether so much is unsent that what is told to many should wait."""
-        return self._unsent > BEHIND_BYTES
+        """Whether so much is unsent that broadcasts to many should wait."""
+        return self._paused and self._unsent > BEHIND_BYTES
+
+    @property
+    def _unsent(self) -> int:
+        return self._backlog_bytes + self._transport.get_write_buffer_size()
+
+    # --- pushing ----------------------------------------------------------------------------
 
     def push(self, event: Event) -> None:
-        if self.closing:
-            return
-        self._waiting.append(event if self._draining is None else event.payload)
-        self._unsent += len(event.payload)
-        if self._unsent > MAX_UNSENT_BYTES:
-            self._drop(CloseCode.TOO_SLOW)
-        elif self._draining is None:
-            self._start()
+        self.push_frame(event.frame)
+
+    def push_frame(self, frame: bytes) -> None:
+        if not self.closing:
+            if self._batch is not None:
+                self._seal(self._batch)
+            self._parts.append(frame)
+            if not self._queued:
+                self._queued = True
+                self.flusher.add(self)
+
+    def push_batch(self, batch: Batch) -> None:
+        """The batch's frames, and those that it gets while nothing else is pushed."""
+        if not self.closing:
+            if self._batch is not None:
+                self._batch.open = False
+            self._batch = batch
+            self._parts.append(batch)
+            if not self._queued:
+                self._queued = True
+                self.flusher.add(self)
+
+    def _seal(self, batch: Batch) -> None:
+        batch.open = False
+        self._batch = None
 
     async def room(self) -> None:
-        """Waits, where half of what may be unsent is, until all of it has been sent: for whoever
-        has much to say to one connection."""
-        if self._draining is not None and self._unsent > MAX_UNSENT_BYTES // 2:
-            await asyncio.wait([self._draining])
+        """Waits, where half of MAX_UNSENT_BYTES is unsent, until most of it has left: for a caller
+        that has much to send to one connection."""
+        self.flush(self.flusher.now())
+        if self._paused and self._unsent > MAX_UNSENT_BYTES // 2 and not self.ended:
+            if self._room is None or self._room.is_set():
+                self._room = asyncio.Event()
+            await self._room.wait()
+
+    # --- writing ----------------------------------------------------------------------------
+
+    def flush(self, now: float) -> None:
+        """Writes what was pushed in this turn, as far as the transport takes it."""
+        self._queued = False
+        parts = self._parts
+        if not parts:
+            return
+        if self._batch is not None:
+            self._seal(self._batch)
+        if self._paused:
+            self._keep()
+            return
+        data = _joined(parts[0]) if len(parts) == 1 else b"".join(map(_joined, parts))
+        if len(data) > PORTION_BYTES:
+            self._write_portions()
+        else:
+            parts.clear()
+            self._write(data)
+        self.sent_at = now
+
+    def pause(self) -> None:
+        """The transport is full."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """The transport has sent most of what it held."""
+        self._paused = False
+        if self._backlog is not None:
+            self._parts = [*self._backlog, *self._parts]
+            self._backlog, self._backlog_bytes = None, 0
+        self.flush(self.flusher.now())
+        if not self._paused:
+            if self._room is not None:
+                self._room.set()
+            self._send_close()
+
+    def _write(self, data: bytes) -> None:
+        self._written += len(data)
+        self._transport.write(data)
+
+    def _write_portions(self) -> None:
+        """Until the transport is full; the rest is kept."""
+        frames, self._parts = list(_frames_of(self._parts)), []
+        portion: list[bytes] = []
+        size = 0
+        for index, frame in enumerate(frames):
+            portion.append(frame)
+            size += len(frame)
+            if size > PORTION_BYTES:
+                self._write(b"".join(portion))
+                portion, size = [], 0
+                if self._paused:
+                    self._parts = [*frames[index + 1 :]]
+                    self._keep()
+                    return
+        self._write(b"".join(portion))
+
+    def _keep(self) -> None:
+        if not self._parts:
+            return
+        joined = b"".join(map(_joined, self._parts))
+        self._parts.clear()
+        self._backlog = [*(self._backlog or ()), joined]
+        self._backlog_bytes += len(joined)
+        if self._unsent > MAX_UNSENT_BYTES:
+            self._drop()
+
+    # --- its end ----------------------------------------------------------------------------
 
     def close(self, code: int) -> None:
         """Ends the connection once what was pushed before has been sent."""
-        if not self.closing:
-            self._close = code
-            if self._draining is None:
-                self._start()
+        if self.closing:
+            return
+        self.close_code, self.closing = code, True
+        self.flush(self.flusher.now())
+        if not self._paused:
+            self._send_close()
 
-    def stalled(self) -> bool:
-        """Closes a connection of which a byte has waited too long; says whether it did."""
-        if self._draining is None or self._loop.time() - self.sent_at < MAX_STALL_SECONDS:
+    def check_stalled(self) -> bool:
+        """Closes a connection of which a byte has waited too long; says whether it did. Called each
+        second."""
+        unsent = self._transport.get_write_buffer_size()
+        if not unsent or self.ended:
+            self._stuck = None
             return False
-        if self._close is not None:  # not even the close frame leaves
+        now, left = self.flusher.now(), self._written - unsent
+        if self._stuck is None or left > self._stuck[0]:
+            self._stuck = left, now
+        if now - self._stuck[1] < MAX_STALL_SECONDS:
+            return False
+        if self.close_code is not None:  # not even the close frame leaves
             self.abandon()
         else:
-            self._drop(CloseCode.TOO_SLOW)
+            self._drop()
         return True
+
+    def ping(self) -> bool:
+        """As a Socket's. Where much is unsent, that shows as well whether the client reads."""
+        return self._paused or self._socket.ping()
 
     def abandon(self) -> None:
         """Sends nothing more, not even a close frame, and ends the connection."""
-        self._end()
-        if self._draining is not None:
-            self._draining.cancel()
-        self._abort()
+        self.end()
+        self._socket.abort()
 
-    def _end(self) -> None:
-        self._waiting.clear()
-        self.ended = True
+    def end(self) -> None:
+        """The connection has ended."""
+        self.closing = self.ended = True
+        self._forget()
+        if self._room is not None:
+            self._room.set()
 
-    def _drop(self, code: int) -> None:
-        self._waiting.clear()
-        self._unsent = 0
-        self.sent_at = self._loop.time()
-        self.close(code)
+    def _drop(self) -> None:
+        """Reads too slowly: all that is unsent is dropped, but for what the transport holds."""
+        self._forget()
+        self.close_code, self.closing = CloseCode.TOO_SLOW, True
+        self._send_close()
 
-    def _start(self) -> None:
-        """Sends now, as far as the transport takes it; a task only where it does not."""
-        self.sent_at = self._loop.time()
-        task = asyncio.Task(self._drain(), loop=self._loop, eager_start=True)
-        self._draining = None if task.done() else task
+    def _forget(self) -> None:
+        self._parts.clear()
+        if self._batch is not None:
+            self._seal(self._batch)
+        self._backlog, self._backlog_bytes = None, 0
 
-    async def _drain(self) -> None:
-        try:
-            while self._waiting:
-                size, text = _size_and_text(self._waiting.popleft())
-                await self._send({"type": "websocket.send", "text": text})
-                self._unsent = max(0, self._unsent - size)
-                self.sent_at = self._loop.time()
-            if self._close is not None:
-                reason = CLOSE_REASONS.get(self._close, "")
-                await self._send({"type": "websocket.close", "code": self._close, "reason": reason})
-                self._end()
-        except Exception:  # the client is gone: each server says so with an exception of its own
-            self._end()
-        finally:
-            self._draining = None
+    def _send_close(self) -> None:
+        if self.close_code is not None and not self.ended:
+            self.ended = True
+            self._socket.send_close(self.close_code, CLOSE_REASONS.get(self.close_code, ""))
 
 
-def _size_and_text(frame: Event | bytes) -> tuple[int, str]:
-    if isinstance(frame, bytes):
-        return len(frame), frame.decode()
-    return len(frame.payload), frame.text
+def _joined(part: bytes | Batch) -> bytes:
+    return part.joined() if isinstance(part, Batch) else part
+
+
+def _frames_of(parts: Iterable[bytes | Batch]) -> Iterator[bytes]:
+    for part in parts:
+        if isinstance(part, Batch):
+            part.open = False
+            yield from part.frames
+        else:
+            yield part

@@ -1,7 +1,6 @@
 """Whether this process is up, and whether it can do its work (protocol.md section 1).
 
-Answered before any other middleware: who asks comes from inside, by an address that is no
-ALLOWED_HOST and without TLS.
+Its middleware is the first: probes come from inside, without TLS and by no ALLOWED_HOST.
 """
 
 import asyncio
@@ -15,41 +14,52 @@ from django.db import connection
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from django.utils.decorators import async_only_middleware
 
-from chat.runtime import node
+from chat.fanout.hub import BrokerStatus
+from chat.runtime import node as nodes
 
 log = logging.getLogger("chat.http.health")
 
-PROBE_SECONDS: Final = 2
-"""How long each part may take to answer."""
+PROBE_SECONDS: Final = 2  # for each part to answer
 
-# One thread of its own: a database that hangs holds up no other work, and the probes that come
-# meanwhile wait here and give up.
+# One thread of its own: a database that hangs holds up no other work.
 _thread = ThreadPoolExecutor(1, "readyz")
+
+View = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
+
+
+@async_only_middleware
+def middleware(get_response: View) -> View:
+    async def respond(request: HttpRequest) -> HttpResponseBase:
+        return await VIEWS.get(request.path_info, get_response)(request)
+
+    return respond
 
 
 async def healthz(request: HttpRequest) -> JsonResponse:
-    """The process answers; asks nothing else of anyone."""
+    """The process answers."""
     return JsonResponse({"status": "ok"})
 
 
 async def readyz(request: HttpRequest) -> JsonResponse:
-    """503 and a sentence for each part that it cannot work without; else 200, `degraded` where
-    other processes cannot be told at this moment: then each works for its own clients, and finds
-    what the others store."""
-    needed = {"database": _database(), "server": _server()}
-    *answers, linked = await asyncio.gather(
-        *(_probe(part, probe) for part, probe in needed.items()),
+    """503 with a sentence for each part that is missing and needed; else 200, `degraded` where the
+    other processes cannot be reached: each serves its own clients, and finds what others store."""
+    *needed, broker = await asyncio.gather(
+        _probe("database", asyncio.get_running_loop().run_in_executor(_thread, _database)),
+        _probe("server", _server()),
         _probe("channel layer", _channel_layer()),
     )
-    if problems := [answer for answer in answers if answer]:
+    if problems := [problem for problem in needed if problem]:
         return JsonResponse({"status": "unavailable", "problems": problems}, status=503)
-    if linked:
-        return JsonResponse({"status": "degraded", "problems": [linked]})
+    if broker:
+        return JsonResponse({"status": "degraded", "problems": [broker]})
     return JsonResponse({"status": "ok"})
 
 
+VIEWS: Final[dict[str, View]] = {"/healthz": healthz, "/readyz": readyz}
+
+
 async def _probe(part: str, probe: Awaitable[str]) -> str:
-    """Empty, or what is wrong. Why exactly is for the log: an address may be in it."""
+    """What is wrong, or "". The log has the reason: an address may be in it."""
     try:
         return await asyncio.wait_for(probe, PROBE_SECONDS)
     except TimeoutError:
@@ -59,17 +69,18 @@ async def _probe(part: str, probe: Awaitable[str]) -> str:
         return f"The {part} does not answer."
 
 
-async def _database() -> str:
-    await asyncio.get_running_loop().run_in_executor(_thread, _select)
-    return ""
-
-
-def _select() -> None:
+def _database() -> str:
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
+        return ""
     finally:
         connection.close()
+
+
+async def _server() -> str:
+    node = nodes.running()
+    return "The server is shutting down." if node is not None and node.draining else ""
 
 
 async def _channel_layer() -> str:
@@ -78,26 +89,6 @@ async def _channel_layer() -> str:
         return "There is no channel layer."
     # A group without members: Redis must answer, and nothing is left behind.
     await layer.group_send("readyz", {"type": "probe"})
-    running = node.running()
-    broker = running.hub.broker if running is not None else None
-    return "Other processes are not heard yet." if broker is not None and not broker.works else ""
-
-
-async def _server() -> str:
-    running = node.running()
-    return "The server is shutting down." if running is not None and running.draining else ""
-
-
-VIEWS = {"/healthz": healthz, "/readyz": readyz}
-
-View = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
-
-
-@async_only_middleware
-def probes(get_response: View) -> View:
-    """The middleware that answers them."""
-
-    async def answer(request: HttpRequest) -> HttpResponseBase:
-        return await VIEWS.get(request.path_info, get_response)(request)
-
-    return answer
+    node = nodes.running()
+    status = node.hub.broker.status if node is not None else None
+    return "Other processes are not heard yet." if status is BrokerStatus.DISCONNECTED else ""

@@ -1,5 +1,4 @@
 """The server HTTP API (protocol.md section 15): for the application's own backend, with an API key.
-
 Parses and answers; the verbs act.
 """
 
@@ -7,52 +6,43 @@ from typing import Final
 from urllib.parse import quote, unquote_to_bytes
 
 from django.http import HttpRequest, HttpResponse
-from msgspec import json, structs
 
-from chat.actions import server
-from chat.actions.channels import channel_info
-from chat.actions.schedules import cancel_schedule
+from chat.actions.publishing import cancel_schedule, publish_as_server
+from chat.actions.queries import channel_info
 from chat.actions.storage import list_entries
-from chat.http.client_api.storage import listing, valid_keys
-from chat.http.credentials import needs_api_key
-from chat.http.operation import answer, body_of, door, invalid, query_of, refusal, source_of
+from chat.http.client_api import entries_response, info_response, valid_keys
+from chat.http.credentials import require_api_key
+from chat.http.endpoint import accepted, body_of, endpoint, invalid, query_of, refusal, source_of
 from chat.protocol import decoders
 from chat.protocol.publication import parse
-from chat.runtime import node
+from chat.runtime import node as nodes
+from chat.store.reads import read
 
 STORAGE: Final = b"/storage"
 
 
-@door("POST")
-@needs_api_key
+@endpoint("POST")
 async def publish(request: HttpRequest) -> HttpResponse:
     """`POST /publish`."""
+    require_api_key(request)
     publication = parse(body_of(request))
     source = source_of(request, "server.http")
-    receipt = await server.publish(await node.current(), publication, source)
-    if not publication.eager:
-        receipt = structs.replace(receipt, id=None)
-    return answer(json.encode(receipt), 202)
+    node = await nodes.current()
+    receipt = await publish_as_server(node.hub, node.writer, publication, source)
+    return accepted(receipt, with_id=publication.eager)
 
 
-@door("GET", "HEAD")
-@needs_api_key
+@endpoint("GET", "HEAD")
 async def channel(request: HttpRequest) -> HttpResponse:
     """`GET /channels/{name}` and `GET /channels/{name}/storage`."""
-    path = _path_below_channels(request)
-    if path.endswith(STORAGE):
-        return await _storage(request, _name(path.removesuffix(STORAGE)))
-    info = await channel_info(_name(path))
-    members = b"" if info.members is None else b',"members":' + info.members
-    counted = json.encode(info.name), info.subscriptions
-    return answer(b'{"name":%b,"subscriptionsCount":%d%b}' % (*counted, members))
-
-
-def _path_below_channels(request: HttpRequest) -> bytes:
-    """Percent-encoded still, so that a slash of the name's own can be told from one of ours."""
+    require_api_key(request)
+    # Still percent-encoded: a slash in the name differs from one of the path.
     scope = getattr(request, "scope", {})  # an ASGI server's
     whole: bytes = scope.get("raw_path") or quote(request.path).encode()
-    return whole.partition(b"/channels/")[2]
+    path = whole.partition(b"/channels/")[2]
+    if path.endswith(STORAGE):
+        return await _entries(request, _name(path.removesuffix(STORAGE)))
+    return info_response(b"name", await read(channel_info, _name(path)))
 
 
 def _name(encoded: bytes) -> str:
@@ -63,7 +53,7 @@ def _name(encoded: bytes) -> str:
     return decoders.valid_channel(name)
 
 
-async def _storage(request: HttpRequest, channel: str) -> HttpResponse:
+async def _entries(request: HttpRequest, channel: str) -> HttpResponse:
     query = query_of(request)
     keys, after = query.get("keys"), query.get("after", "")
     entries = await list_entries(
@@ -71,13 +61,13 @@ async def _storage(request: HttpRequest, channel: str) -> HttpResponse:
         keys=valid_keys(keys.split(",")) if keys else None,
         after=decoders.valid_key(after, "after") if after else "",
     )
-    return answer(listing(entries))
+    return entries_response(entries)
 
 
-@door("DELETE")
-@needs_api_key
+@endpoint("DELETE")
 async def schedule(request: HttpRequest, arn: str) -> HttpResponse:
     """`DELETE /schedules/{scheduleArn}` (section 13)."""
-    if not await cancel_schedule(await node.current(), arn):
+    require_api_key(request)
+    if not await cancel_schedule((await nodes.current()).writer, arn):
         return refusal(invalid("There is no such schedule, or it is done."), status=404)
     return HttpResponse(status=204)

@@ -1,14 +1,16 @@
 """How static files are kept and served."""
 
-from collections.abc import Awaitable, Callable
-from contextlib import nullcontext
-from io import BytesIO
+from collections.abc import AsyncIterator, Awaitable, Callable
+from urllib.parse import urlsplit
 
-from asgiref.sync import markcoroutinefunction, sync_to_async
+from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import FileResponse, HttpRequest, HttpResponseBase
+from django.utils.decorators import async_only_middleware
 from whitenoise.middleware import WhiteNoiseMiddleware
 from whitenoise.storage import CompressedManifestStaticFilesStorage
+
+View = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
 
 
 class ModuleManifestStorage(CompressedManifestStaticFilesStorage):
@@ -17,36 +19,29 @@ class ModuleManifestStorage(CompressedManifestStaticFilesStorage):
     support_js_module_import_aggregation = True
 
 
-class StaticFilesMiddleware(WhiteNoiseMiddleware):
-    """WhiteNoise, made asynchronous: as it comes, each request to any view takes a thread.
+@async_only_middleware
+def middleware(get_response: View) -> View:
+    """WhiteNoise for static files only: by itself it takes a thread for each request to any view.
 
-    A static file is read whole (none is large), since ASGI cannot send a file's own iterator.
+    A file is read whole (none is large), since ASGI cannot send a file's own iterator.
     """
+    find = WhiteNoiseMiddleware(lambda request: None)
+    prefix = urlsplit(settings.STATIC_URL).path
 
-    async_capable = True
-    sync_capable = False
+    def read(request: HttpRequest) -> FileResponse | None:
+        found: FileResponse | None = find(request)
+        if found is not None:
+            found.streaming_content = _once(found.getvalue())
+        return found
 
-    def __init__(self, get_response: Callable[[HttpRequest], Awaitable[HttpResponseBase]]) -> None:
-        super().__init__(get_response, settings)
-        markcoroutinefunction(self)
+    async def respond(request: HttpRequest) -> HttpResponseBase:
+        file = None
+        if request.path_info.startswith(prefix):
+            file = await sync_to_async(read, thread_sensitive=False)(request)
+        return file or await get_response(request)
 
-    async def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if request.path_info.startswith(self.static_prefix):
-            file = await sync_to_async(self._file, thread_sensitive=False)(request)
-            if file is not None:
-                return file
-        answer: HttpResponseBase = await self.get_response(request)
-        return answer
+    return respond
 
-    def _file(self, request: HttpRequest) -> HttpResponse | None:
-        find = self.find_file if self.autorefresh else self.files.get
-        file = find(request.path_info)
-        if file is None:
-            return None
-        answer = file.get_response(request.method, request.META)
-        with answer.file or nullcontext(BytesIO()) as opened:
-            response = HttpResponse(opened.read(), status=answer.status)
-        del response.headers["Content-Type"]
-        for name, value in answer.headers:
-            response.headers[name] = value
-        return response
+
+async def _once(data: bytes) -> AsyncIterator[bytes]:
+    yield data

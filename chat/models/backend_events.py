@@ -1,3 +1,5 @@
+"""Events for the site's own backend."""
+
 from django.db import models
 from django.db.models import Q
 
@@ -5,8 +7,11 @@ from .fields import CodePointField
 
 
 class BackendEvent(models.Model):
-    """What the webhook is still to be told (protocol.md section 16): written in the transaction of
-    the change that it reports, deleted when it is delivered, parked when it could not be."""
+    """An event that the webhook has not received yet (protocol.md section 16).
+
+    It is written in the transaction of the change that it reports, deleted when it is delivered,
+    and parked when delivery has failed for a day.
+    """
 
     id = models.BigAutoField(primary_key=True)
     webhook_id = CodePointField(max_length=32)

@@ -1,13 +1,22 @@
+"""Channels, and what belongs to a channel besides messages and subscriptions."""
+
+from datetime import datetime
+from typing import Self
+
 from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from chat.protocol import events
 
 from .fields import CodePointField
 
 
 class Channel(models.Model):
-    """A channel that holds or held something durable; its row is the lock on its order.
+    """A channel that holds or held something durable. Whoever changes it locks this row first.
 
-    `number` counts its durable changes (design.md section 4, "One sequence per channel"), so a
-    subscriber that knows the last number it saw can tell whether something is missing.
+    `number` counts the durable changes (design.md section 4, "One sequence per channel"): from the
+    last number that it saw, a subscriber can tell whether it missed something.
     """
 
     name = CodePointField(max_length=256, unique=True)
@@ -17,3 +26,145 @@ class Channel(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class ChannelRows[Row: models.Model](models.QuerySet[Row]):
+    """Rows that belong to a channel and may expire."""
+
+    def of(self, channel: str) -> Self:
+        """The rows of the channel with this name.
+
+        By a subquery: with a join, PostgreSQL does not see that the index already has the rows in
+        order, and reads and sorts the whole channel for one page.
+        """
+        return self.filter(channel=Channel.objects.filter(name=channel).values("id")[:1])
+
+    def live(self, now: datetime | None = None) -> Self:
+        """The rows that have not expired, purged or not. `now` defaults to the database's time."""
+        return self.filter(Q(expires_at__isnull=True) | Q(expires_at__gt=now or Now()))
+
+
+class MemberQuerySet(models.QuerySet["Member"]):
+    def present(self) -> Self:
+        """The members who have not left, in the order of joining."""
+        return self.filter(removed=False).order_by("joined")
+
+
+class Member(models.Model):
+    """A member of a presence channel: one row for each uid, however many subscriptions it has.
+
+    A member who leaves is only marked as removed, so that gap repair finds the change by its
+    number. `purge_expired` deletes the row later.
+    """
+
+    channel = models.ForeignKey(
+        Channel, on_delete=models.CASCADE, related_name="members", db_index=False
+    )
+    uid = CodePointField(max_length=128)
+    umd = models.TextField(default="null", help_text="Raw JSON, of its latest subscription.")
+    joined = models.BigIntegerField(help_text="The channel's number when it came.")
+    number = models.BigIntegerField(help_text="The channel's number at its last change.")
+    removed = models.BooleanField(default=False)
+    changed_at = models.DateTimeField()
+
+    objects = MemberQuerySet.as_manager()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("channel", "uid"), name="chat_member_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.uid} in {self.channel_id}"
+
+
+class StorageEntryQuerySet(ChannelRows["StorageEntry"]):
+    def live(self, now: datetime | None = None) -> Self:
+        """The entries that have a value and have not expired."""
+        return super().live(now).exclude(data="")
+
+
+class StorageEntry(models.Model):
+    """The value that a channel stores under a key. Clearing an entry only empties it, so that gap
+    repair finds the change by its number."""
+
+    channel = models.ForeignKey(
+        Channel, on_delete=models.CASCADE, related_name="storage", db_index=False
+    )
+    key = CodePointField(max_length=128)
+    number = models.BigIntegerField(help_text="The channel's number at its last change.")
+    data = models.TextField(blank=True, help_text="Raw JSON; empty: cleared.")
+    uid = CodePointField(max_length=128, null=True)
+    umd = models.TextField(default="null", help_text="Raw JSON.")
+    by_server = models.BooleanField(default=False, help_text="Its meta is null.")
+    expires_at = models.DateTimeField(null=True, help_text="Empty: kept for ever.")
+    reports_expiry = models.BooleanField(
+        default=False, help_text="Its expiry is a backend event, not yet written."
+    )
+
+    objects = StorageEntryQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("key",)
+        verbose_name = "storage entry"
+        verbose_name_plural = "storage entries"
+        constraints = (
+            models.UniqueConstraint(fields=("channel", "key"), name="chat_storage_once"),
+        )
+        indexes = (
+            models.Index(fields=("channel", "number"), name="chat_storage_repair"),
+            models.Index(
+                fields=("expires_at",),
+                name="chat_storage_expiry",
+                condition=Q(expires_at__isnull=False),
+            ),
+            models.Index(
+                fields=("expires_at",),
+                name="chat_storage_reports",
+                condition=Q(reports_expiry=True),
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.key
+
+    @property
+    def shown(self) -> tuple[bytes | None, bytes | None]:
+        """The value and the meta, as events show them."""
+        if not self.data:
+            return None, None
+        return self.data.encode(), None if self.by_server else events.meta(self.uid, self.umd)
+
+
+class Schedule(models.Model):
+    """A message or a storage write that is due later. The row is deleted once it is done."""
+
+    id = CodePointField(max_length=26, primary_key=True)
+    channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="schedules")
+    due_at = models.DateTimeField(db_index=True)
+    work = models.TextField(help_text="What is to be done, as JSON.")
+    created_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ("due_at", "id")
+
+    def __str__(self) -> str:
+        return self.id
+
+
+class Deduplication(models.Model):
+    """The answer to the first publication with a deduplicationId. A repeat gets the same answer
+    (protocol.md section 15)."""
+
+    channel = models.ForeignKey(
+        Channel, on_delete=models.CASCADE, related_name="deduplications", db_index=False
+    )
+    key = CodePointField(max_length=128)
+    answer = models.TextField(help_text="JSON: the id or the schedule that the first one got.")
+    expires_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("channel", "key"), name="chat_deduplication_once"),
+        )
+
+    def __str__(self) -> str:
+        return self.key

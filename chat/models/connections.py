@@ -1,3 +1,5 @@
+"""Server processes, the connections that they hold, and subscriptions."""
+
 from datetime import datetime
 from typing import Self
 
@@ -9,7 +11,7 @@ from .fields import CodePointField
 
 
 class Node(models.Model):
-    """A server process, as the others see it: alive while its lease lasts."""
+    """A server process. It counts as alive until `lease_until`."""
 
     id = CodePointField(max_length=26, primary_key=True)
     host = models.CharField(max_length=255)
@@ -27,11 +29,10 @@ class Node(models.Model):
 
 class ConnectionQuerySet(models.QuerySet["Connection"]):
     def live(self, now: datetime | None = None, asker: str = "") -> Self:
-        """Those below their maximum age and not revoked, whose node's lease lasts; `now` None: by
-        the database's clock.
+        """The connections below their maximum age and not revoked, on a node whose lease lasts.
 
-        `asker` is a node that knows its own connections: while the database is away its lease may
-        run out, but they go on.
+        `now` defaults to the database's time. `asker` is the id of the node that asks: its own
+        connections go on when its lease runs out during a database outage.
         """
         moment = now or Now()
         held = models.Q(node__lease_until__gt=moment) | models.Q(node_id=asker)
@@ -39,13 +40,13 @@ class ConnectionQuerySet(models.QuerySet["Connection"]):
 
 
 class Connection(models.Model):
-    """An open WebSocket, held by one node. Its secret is kept only as a hash."""
+    """An open WebSocket that one node holds. Only a hash of its secret is stored."""
 
     id = CodePointField(max_length=32, primary_key=True)
     node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="connections")
     secret_hash = models.CharField(max_length=64)
     claims = models.TextField(help_text="The payload of its connect token, raw JSON.")
-    uid = CodePointField(max_length=128, null=True)  # type: ignore[misc]
+    uid = CodePointField(max_length=128, null=True)
     umd = models.TextField(default="null", help_text="Raw JSON.")
     address = models.CharField(max_length=64, blank=True)
     user_agent = models.CharField(max_length=256, blank=True)
@@ -78,7 +79,7 @@ class Connection(models.Model):
 
 
 class Subscription(models.Model):
-    """A connection's subscription to a channel, with where the channel stood when it began."""
+    """A connection's subscription to a channel."""
 
     connection = models.ForeignKey(
         Connection, on_delete=models.CASCADE, related_name="subscriptions", db_index=False
@@ -87,7 +88,7 @@ class Subscription(models.Model):
     claims = models.TextField(
         blank=True, help_text="The payload of its subscribe token, raw JSON; empty: none."
     )
-    uid = CodePointField(max_length=128, null=True)  # type: ignore[misc]
+    uid = CodePointField(max_length=128, null=True)
     umd = models.TextField(default="null", db_default="null", help_text="Raw JSON.")
     counted = models.BooleanField(
         default=True, db_default=True, help_text="Not under omitFromSubCount."

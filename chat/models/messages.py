@@ -1,29 +1,17 @@
-from datetime import datetime
+"""Stored messages and the reactions to them."""
+
 from typing import Self
 
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Now
 
-from .channels import Channel
+from .channels import Channel, ChannelRows
 from .fields import CodePointField
 
 
-class MessageQuerySet(models.QuerySet["Message"]):
-    def live(self, now: datetime | None = None) -> Self:
-        """Those that have not expired, whether purged yet or not; None: by the database's clock."""
-        return self.filter(Q(expires_at__isnull=True) | Q(expires_at__gt=now or Now()))
-
-    def of(self, channel: str) -> Self:
-        """Those of the channel of this name.
-
-        By a subquery: in a join, PostgreSQL no longer sees that the index is in the order asked
-        for, and reads and sorts the whole channel for a page.
-        """
-        return self.filter(channel=Channel.objects.filter(name=channel).values("id")[:1])
-
+class MessageQuerySet(ChannelRows["Message"]):
     def after(self, id: str) -> Self:
-        """Those whose id is greater: later in their channel."""
+        """The messages with a greater id: they come later in their channel."""
         return self.filter(id__gt=id)
 
     def before(self, id: str) -> Self:
@@ -31,7 +19,7 @@ class MessageQuerySet(models.QuerySet["Message"]):
 
 
 class Message(models.Model):
-    """A stored message. Its id is a ULID and strictly increases within its channel."""
+    """A stored message. Its id is a ULID; ids strictly increase within a channel."""
 
     id = CodePointField(max_length=26, primary_key=True)
     channel = models.ForeignKey(
@@ -40,7 +28,7 @@ class Message(models.Model):
     number = models.BigIntegerField()
     event = CodePointField(max_length=128)
     data = models.TextField(help_text="The raw JSON that the client sent.")
-    uid = CodePointField(max_length=128, null=True)  # type: ignore[misc]
+    uid = CodePointField(max_length=128, null=True)
     umd = models.TextField(default="null", help_text="Raw JSON.")
     by_server = models.BooleanField(
         default=False, help_text="Published by the server's API: has no meta."
@@ -70,15 +58,15 @@ class Message(models.Model):
 
 class ReactionQuerySet(models.QuerySet["Reaction"]):
     def standing(self) -> Self:
-        """Those not taken back."""
+        """The reactions that were not removed."""
         return self.filter(removed=False)
 
 
 class Reaction(models.Model):
     """One person's reaction to one message.
 
-    One that was taken back stays as a mark until its message goes, so that whoever was away
-    learns of the removal by its number (design.md section 4).
+    A reaction that is taken back is only marked as removed until its message is deleted, so that
+    gap repair finds the change by its number (design.md section 4).
     """
 
     message = models.ForeignKey(

@@ -126,14 +126,6 @@ def _token(frame: Frame) -> str | None:
     return None if frame.data == NULL else convert(frame.data, _token_decoder, "data").token
 
 
-def _subscribe(frame: Frame) -> Subscribe:
-    return Subscribe(valid_channel(frame.channel), _token(frame))
-
-
-def _unsubscribe(frame: Frame) -> Unsubscribe:
-    return Unsubscribe(valid_channel(frame.channel))
-
-
 def react(frame: Frame) -> React:
     channel = valid_channel(frame.channel)
     if frame.schedule_expression is not None:
@@ -149,10 +141,6 @@ def react(frame: Frame) -> React:
     return React(channel, data.message_id, data.reaction, data.action)  # type: ignore[arg-type]
 
 
-def _update_umd(frame: Frame) -> UpdateUmd:
-    return umd_update(_token(frame), frame.channel)
-
-
 def umd_update(token: str | None, channel: str | None) -> UpdateUmd:
     """Raises INVALID_UMD_TOKEN where there is no token, INVALID_CHANNEL_NAME."""
     if channel is not None:
@@ -162,8 +150,8 @@ def umd_update(token: str | None, channel: str | None) -> UpdateUmd:
     return UpdateUmd(token, channel)
 
 
-def _get_storage(frame: Frame) -> GetStorage:
-    return GetStorage(valid_channel(frame.channel), valid_key(frame.key))
+def get_storage(channel: str | None, key: str | None) -> GetStorage:
+    return GetStorage(valid_channel(channel), valid_key(key))
 
 
 def set_storage(frame: Frame) -> SetStorage:
@@ -171,18 +159,14 @@ def set_storage(frame: Frame) -> SetStorage:
     return SetStorage(channel, key, None if clears(data) else data, due(frame))
 
 
-def _constant(command: Command) -> Callable[[Frame], Command]:
-    return lambda frame: command
-
-
 DECODERS: dict[str, Callable[[Frame], Command]] = {
-    "hotsock.subscribe": _subscribe,
-    "hotsock.unsubscribe": _unsubscribe,
-    "hotsock.ping": _constant(Ping()),
-    "hotsock.pong": _constant(Pong()),
-    "hotsock.heartbeat": _constant(Heartbeat()),
+    "hotsock.subscribe": lambda frame: Subscribe(valid_channel(frame.channel), _token(frame)),
+    "hotsock.unsubscribe": lambda frame: Unsubscribe(valid_channel(frame.channel)),
+    "hotsock.ping": lambda frame: Ping(),
+    "hotsock.pong": lambda frame: Pong(),
+    "hotsock.heartbeat": lambda frame: Heartbeat(),
     "hotsock.messageReaction": react,
-    "hotsock.umdUpdate": _update_umd,
-    "hotsock.channelStorageGet": _get_storage,
+    "hotsock.umdUpdate": lambda frame: umd_update(_token(frame), frame.channel),
+    "hotsock.channelStorageGet": lambda frame: get_storage(frame.channel, frame.key),
     "hotsock.channelStorageSet": set_storage,
 }

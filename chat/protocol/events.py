@@ -4,17 +4,18 @@ Raw JSON that a client sent (`data`, `umd`) is spliced in as it came: decoding a
 again would turn 2^64 into 1.8446744073709552e+19 (design.md section 4).
 """
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
 
-from msgspec import Struct, json
+from msgspec import Raw, Struct, json
 
 from .errors import ErrorCode
 
 REACTION_EVENTS: Final = {
-    "add": b"hotsock.messageReactionAdded",
-    "remove": b"hotsock.messageReactionRemoved",
+    "add": "hotsock.messageReactionAdded",
+    "remove": "hotsock.messageReactionRemoved",
 }
 MEMBER_ADDED: Final = "hotsock.memberAdded"
 MEMBER_UPDATED: Final = "hotsock.memberUpdated"
@@ -56,6 +57,18 @@ class Event(Struct, gc=False):
         return self.read
 
 
+def payloads(joined: bytes) -> Iterator[tuple[int, bytes]]:
+    """The text frames that were joined, each with its size."""
+    at = 0
+    while at < len(joined):
+        size, header = joined[at + 1], 2
+        if size > 125:
+            header = _HEADER_SIZES[size]
+            size = int.from_bytes(joined[at + 2 : at + header])
+        yield header + size, joined[at + header : at + header + size]
+        at += header + size
+
+
 def _frame_header(size: int) -> bytes:
     if size < 126:
         return bytes((TEXT_FRAME, size))
@@ -79,20 +92,19 @@ def instant(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def _event(event: str, channel: str | None = None, **fields: object) -> Event:
+    """`channel` None: it names none."""
+    named = {"event": event} if channel is None else {"event": event, "channel": channel}
+    return Event(json.encode({**named, **fields}))
+
+
 def connected(connection_id: str, secret: str, expires_at: datetime, meta: bytes) -> Event:
-    return Event(
-        b'{"event":"hotsock.connected","data":{"connectionId":%b,"connectionExpiresAt":"%b",'
-        b'"connectionSecret":%b},"meta":%b}'
-        % (quote(connection_id), instant(expires_at).encode(), quote(secret), meta)
-    )
-
-
-def _subscription(event: bytes, channel: str, data: bytes, meta: bytes, alias: str | None) -> Event:
-    if alias is not None:
-        meta = b'%b,"channelAlias":%b}' % (meta[:-1], quote(alias))
-    return Event(
-        b'{"event":"%b","channel":%b,"data":%b,"meta":%b}' % (event, quote(channel), data, meta)
-    )
+    data = {
+        "connectionId": connection_id,
+        "connectionExpiresAt": instant(expires_at),
+        "connectionSecret": secret,
+    }
+    return _event("hotsock.connected", data=data, meta=Raw(meta))
 
 
 def subscribed(
@@ -104,29 +116,28 @@ def subscribed(
     members: bytes | None = None,
 ) -> Event:
     """`members` is the JSON list of a presence channel's, None on any other."""
-    said = [b'"autoSubscribed":true'] if auto else []
+    data: dict[str, object] = {"autoSubscribed": True} if auto else {}
     if members is not None:
-        said.append(b'"members":' + members)
-    data = b"{%b}" % b",".join(said)
-    return _subscription(b"hotsock.subscribed", channel, data, meta, alias)
+        data["members"] = Raw(members)
+    return _event("hotsock.subscribed", channel, data=data, meta=_with_alias(meta, alias))
 
 
 def unsubscribed(channel: str, meta: bytes, alias: str | None) -> Event:
-    return _subscription(b"hotsock.unsubscribed", channel, b"{}", meta, alias)
+    return _event("hotsock.unsubscribed", channel, data={}, meta=_with_alias(meta, alias))
+
+
+def _with_alias(meta: bytes, alias: str | None) -> Raw:
+    return Raw(meta if alias is None else b'%b,"channelAlias":%b}' % (meta[:-1], quote(alias)))
 
 
 def umd_updated(channel: str | None, meta: bytes) -> Event:
     """`channel` None: the connection's own metadata."""
-    where = b"" if channel is None else b'"channel":%b,' % quote(channel)
-    return Event(b'{"event":"hotsock.umdUpdated",%b"data":{},"meta":%b}' % (where, meta))
+    return _event("hotsock.umdUpdated", channel, data={}, meta=Raw(meta))
 
 
 def member(event: str, channel: str, member: bytes, members: bytes) -> Event:
     """One of the three member events; `members` is the JSON list of all, after the change."""
-    return Event(
-        b'{"event":%b,"channel":%b,"data":{"member":%b,"members":%b}}'
-        % (quote(event), quote(channel), member, members)
-    )
+    return _event(event, channel, data={"member": Raw(member), "members": Raw(members)})
 
 
 PONG: Final = Event(b'{"event":"hotsock.pong","data":"{}"}')
@@ -160,12 +171,21 @@ class Template:
         self._named = _named(event, channel)
         self._meta: object = _NO_META
 
-    def frame(self, id: str, data: bytes, meta: bytes | None) -> bytes:
-        """One of them as a WebSocket frame; what `meta` was is kept for the next. Not for two
-        threads at once."""
+    def overhead(self, meta: bytes | None) -> int:
+        """Bytes of a message but for its data."""
         if meta is not self._meta:
-            self._meta, self._tail = meta, b"}" if meta is None else b',"meta":%b}' % meta
-            self._size = len(_BEGIN) + ID_BYTES + len(self._named) + len(self._tail)
+            self._prepare(meta)
+        return self._size
+
+    def _prepare(self, meta: bytes | None) -> None:
+        """Keeps what only depends on `meta` for the next message. Not for two threads at once."""
+        self._meta, self._tail = meta, b"}" if meta is None else b',"meta":%b}' % meta
+        self._size = len(_BEGIN) + ID_BYTES + len(self._named) + len(self._tail)
+
+    def frame(self, id: str, data: bytes, meta: bytes | None) -> bytes:
+        """One of them as a WebSocket frame."""
+        if meta is not self._meta:
+            self._prepare(meta)
         size = self._size + len(data)
         beginning = _BEGINNINGS[size] if size < len(_BEGINNINGS) else _frame_header(size) + _BEGIN
         return b"".join((beginning, id.encode(), self._named, data, self._tail))
@@ -182,50 +202,36 @@ def reaction(
     id: str, channel: str, message_id: str, reaction: str, action: str, meta: bytes
 ) -> Event:
     """A reaction added or removed; `id` names this change, `message_id` what was reacted to."""
-    return Event(
-        b'{"id":"%b","event":"%b","channel":%b,'
-        b'"data":{"messageId":"%b","reaction":%b,"action":"%b"},"meta":%b}'
-        % (
-            id.encode(),
-            REACTION_EVENTS[action],
-            quote(channel),
-            message_id.encode(),
-            quote(reaction),
-            action.encode(),
-            meta,
-        )
-    )
+    fields = {
+        "id": id,
+        "event": REACTION_EVENTS[action],
+        "channel": channel,
+        "data": {"messageId": message_id, "reaction": reaction, "action": action},
+        "meta": Raw(meta),
+    }
+    return Event(json.encode(fields))
 
 
-def _entry(event: bytes, channel: str, key: str, data: bytes | None, meta: bytes | None) -> Event:
-    return Event(
-        b'{"event":"%b","channel":%b,%b'
-        % (event, quote(channel), storage_item(key, data, meta)[1:])
-    )
-
-
-def storage_item(key: str, data: bytes | None, meta: bytes | None) -> bytes:
+def storage_item(key: str, data: bytes | None, meta: bytes | None) -> dict[str, object]:
     """An entry as `channelStorageList` has it. `data` None: unset; `meta` None: unset, or set by
     the server API."""
-    return b'{"key":%b,"data":%b,"meta":%b}' % (quote(key), data or b"null", meta or b"null")
+    return {"key": key, "data": Raw(data or b"null"), "meta": Raw(meta or b"null")}
 
 
 def storage_data(channel: str, key: str, data: bytes | None, meta: bytes | None) -> Event:
     """What is under a key, for who asked."""
-    return _entry(b"hotsock.channelStorageData", channel, key, data, meta)
+    return _event("hotsock.channelStorageData", channel, **storage_item(key, data, meta))
 
 
 def storage_updated(channel: str, key: str, data: bytes | None, meta: bytes | None) -> Event:
     """What is under a key now, for who observes it."""
-    return _entry(b"hotsock.channelStorageUpdated", channel, key, data, meta)
+    return _event("hotsock.channelStorageUpdated", channel, **storage_item(key, data, meta))
 
 
 def error(code: ErrorCode, message: str, event: str | None, channel: str | None) -> Event:
     """`hotsock.error`; `event` and `channel` as the client sent them, where it sent any, but for
     what is too long to be a name."""
-    where = b"" if channel is None else b'"channel":%b,' % quote(channel[:MAX_ECHOED])
-    failed = b"" if event is None else b',"event":%b' % quote(event[:MAX_ECHOED])
-    return Event(
-        b'{"event":"hotsock.error",%b"error":{"code":"%b","message":%b%b}}'
-        % (where, code.encode(), quote(message), failed)
-    )
+    error = {"code": code, "message": message}
+    if event is not None:
+        error["event"] = event[:MAX_ECHOED]
+    return _event("hotsock.error", channel and channel[:MAX_ECHOED], error=error)

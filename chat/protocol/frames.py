@@ -1,7 +1,7 @@
 """Text to frame: fields of the right type, or a sentence that names the one that is not. No Django
 here."""
 
-from typing import Any, Final, TypeVar, overload
+from typing import Any, Final, overload
 
 import msgspec
 from msgspec import Raw, Struct
@@ -14,9 +14,6 @@ UNDECODED: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
 NULL: Final = Raw(b"null")
 SURELY_SHALLOW: Final = 2 * jsontext.MAX_DEPTH
 """Characters of valid JSON that cannot be nested too deep: each level opens and closes."""
-
-_Shape = TypeVar("_Shape", bound=Struct)
-_AnyFrame = TypeVar("_AnyFrame", bound="Frame")
 
 
 class Frame(Struct, gc=False, rename="camel"):
@@ -41,7 +38,7 @@ def malformed(message: str) -> ProtocolError:
     return ProtocolError(ErrorCode.INVALID_MESSAGE, message)
 
 
-def convert(raw: str | bytes, decoder: "msgspec.json.Decoder[_Shape]", what: str) -> _Shape:
+def convert[S: Struct](raw: str | bytes, decoder: msgspec.json.Decoder[S], what: str) -> S:
     """Decodes `raw`, or raises INVALID_MESSAGE with a sentence that names the field."""
     try:
         return decoder.decode(raw)
@@ -51,17 +48,13 @@ def convert(raw: str | bytes, decoder: "msgspec.json.Decoder[_Shape]", what: str
 
 def _undecoded(error: Exception, what: str) -> ProtocolError:
     if isinstance(error, msgspec.ValidationError):
-        return malformed(_shape_sentence(what, str(error)))
+        # such as "Expected `str`, got `int` - at `$.channel`"
+        problem, _, path = str(error).partition(" - at `$")
+        where = f"{what}, field {path.rstrip('`').lstrip('.')}" if path else what
+        return malformed(f"{where}: {problem[0].lower()}{problem[1:]}.")
     if isinstance(error, RecursionError):
         return malformed(f"{what} is nested more than {jsontext.MAX_DEPTH} levels deep.")
     return malformed(f"{what} is not valid JSON: {error}.")
-
-
-def _shape_sentence(what: str, error: str) -> str:
-    """msgspec's "Expected `str`, got `int` - at `$.channel`", as a sentence about `what`."""
-    problem, _, path = error.partition(" - at `$")
-    where = f"{what}, field {path.rstrip('`').lstrip('.')}" if path else what
-    return f"{where}: {problem[0].lower()}{problem[1:]}."
 
 
 _frame_decoder = msgspec.json.Decoder(Frame)
@@ -75,7 +68,7 @@ def oversize(sent: str | bytes) -> bool:
     return len(sent) * 4 > MAX_FRAME_BYTES and len(sent.encode()) > MAX_FRAME_BYTES
 
 
-def read(text: str, decoder: "msgspec.json.Decoder[_Shape]", what: str) -> _Shape:
+def read[S: Struct](text: str, decoder: msgspec.json.Decoder[S], what: str) -> S:
     """As `convert`, for all that a client sent at once: it may hold no NUL anywhere."""
     shape = convert(text, decoder, what)
     _refuse_nul(text, what)
@@ -90,7 +83,7 @@ def _refuse_nul(text: str, what: str) -> None:
 @overload
 def parse(text: str, what: str = ...) -> Frame: ...
 @overload
-def parse(text: str, what: str, decoder: "msgspec.json.Decoder[_AnyFrame]") -> _AnyFrame: ...
+def parse[F: Frame](text: str, what: str, decoder: msgspec.json.Decoder[F]) -> F: ...
 def parse(
     text: str, what: str = "The frame", decoder: "msgspec.json.Decoder[Any]" = _frame_decoder
 ) -> Frame:
@@ -109,7 +102,9 @@ def parse(
 
 def outline(sent: str | bytes) -> tuple[str | None, str | None]:
     """The event and the channel of a frame that was refused, where they can be read: its sender is
-    told which event failed (protocol.md section 17)."""
+    told which event failed (protocol.md section 17). Bytes, a binary frame, have none."""
+    if isinstance(sent, bytes):
+        return None, None
     try:
         about = _outline_decoder.decode(sent)
     except UNDECODED:

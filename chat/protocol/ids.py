@@ -8,8 +8,8 @@ from decimal import Decimal
 from typing import Final
 
 from ulid import ULID
-from ulid.base32 import ENCODE as BASE32
 
+_BASE32: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's, by the ULID specification
 _RANDOM_BITS: Final = 80
 _LAST_MS: Final = 2**48 - 1
 
@@ -29,7 +29,7 @@ def next_id(last: int, ms: int) -> int:
 
 
 # Two of a ULID's characters, in their order: what ten bits of its number come to.
-_TAILS: Final = tuple(map("".join, itertools.product(BASE32, repeat=2)))
+_TAILS: Final = tuple(map("".join, itertools.product(_BASE32, repeat=2)))
 _SHIFTS: Final = tuple(range(120, -1, -10))
 
 

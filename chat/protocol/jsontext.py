@@ -1,4 +1,5 @@
-"""What raw JSON may hold, beyond being JSON, and how large it is. No Django here.
+"""What raw JSON may hold, beyond being JSON, how large it is, and which value it stands for. No
+Django here.
 
 The decoder (msgspec) has already refused what RFC 8259 refuses: NaN, lone surrogates, bad UTF-8,
 control characters. Left to check are NUL, which PostgreSQL cannot store, depth and size
@@ -7,6 +8,8 @@ control characters. Left to check are NUL, which PostgreSQL cannot store, depth 
 
 import re
 from collections import Counter
+from decimal import MAX_EMAX, Context, Decimal
+from json import JSONDecoder
 from typing import Final
 
 from msgspec import json
@@ -63,3 +66,44 @@ def _unit_size(unit: int) -> int:
 def too_large(raw: bytes, limit: int = MAX_DATA_BYTES) -> bool:
     """Whether it takes more than `limit` bytes as compact UTF-8."""
     return len(raw) > limit and compact_size(raw) > limit
+
+
+# --- values ------------------------------------------------------------------------------------
+
+Number = tuple[str, int | Decimal]
+"""Its digits without zeros at either end, signed, and the power of ten that they count."""
+
+# int() takes no text of more than 4,300 digits, and quadratic time.
+_EXACT: Final = Context(prec=2 * MAX_DATA_BYTES, Emax=MAX_EMAX)
+
+
+def same_value(one: bytes, other: bytes) -> bool:
+    """Whether two JSON texts, both checked before, stand for the same value (protocol.md section
+    12): 1 and 1.0 are one number, 2^64 and 2^64 + 1 are two, and neither is `true`; of a key that
+    an object names twice the last counts."""
+    return one == other or _value(one) == _value(other)
+
+
+def _integer(text: str) -> Number:
+    digits = text.rstrip("0")
+    return (digits, len(text) - len(digits)) if digits not in ("", "-") else ("", 0)
+
+
+def _number(text: str) -> Number:
+    mantissa, _, power = text.lower().partition("e")
+    whole, _, fraction = mantissa.partition(".")
+    sign = "-" if whole[0] == "-" else ""
+    all_digits = (whole.lstrip("-") + fraction).lstrip("0")
+    digits = all_digits.rstrip("0")
+    if not digits:
+        return "", 0
+    moved = len(all_digits) - len(digits) - len(fraction)
+    return sign + digits, _EXACT.add(Decimal(power or 0), moved)
+
+
+# A number becomes a tuple, which equals no list, string or boolean.
+_decode = JSONDecoder(parse_int=_integer, parse_float=_number).decode
+
+
+def _value(text: bytes) -> object:
+    return _decode(text.decode())

@@ -10,15 +10,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from .errors import ErrorCode, ProtocolError
-from .events import quote
-from .storage import same
+from .events import meta
+from .jsontext import same_value
 
 MAX_MEMBERS_BYTES: Final = 100_000
-
-
-def member_json(uid: str, umd: str) -> bytes:
-    """`{"uid":…,"umd":…}`; `umd` is JSON text."""
-    return b'{"uid":%b,"umd":%b}' % (quote(uid), umd.encode())
 
 
 def members_json(members: Iterable[bytes]) -> bytes:
@@ -47,9 +42,6 @@ class Roster:
     _bytes: int = 0
     _held: Counter[str] = field(default_factory=Counter)  # uid -> how many subscriptions
 
-    def load_member(self, uid: str, umd: str, joined: int) -> None:
-        self._put(uid, Present(umd, joined, member_json(uid, umd)))
-
     def add_subscriber(self, connection_id: str, uid: str) -> None:
         self.subscribers[connection_id] = uid
         self._held[uid] += 1
@@ -59,7 +51,7 @@ class Roster:
         is its name, where whoever is refused did not say it."""
         known = self.members.get(uid)
         taken = self._bytes - (len(known.json) if known else 0)
-        if taken + len(member_json(uid, umd)) > MAX_MEMBERS_BYTES:
+        if taken + len(meta(uid, umd)) > MAX_MEMBERS_BYTES:
             raise ProtocolError(
                 ErrorCode.PRESENCE_CHANNEL_CAPACITY_REACHED,
                 f"The members of this channel would take more than {MAX_MEMBERS_BYTES} bytes.",
@@ -69,13 +61,14 @@ class Roster:
     def differs(self, uid: str, umd: str) -> bool:
         """Whether there is no such member with this `umd`: the value counts, not its text."""
         known = self.members.get(uid)
-        return known is None or not same(known.umd.encode(), umd.encode())
+        return known is None or not same_value(known.umd.encode(), umd.encode())
 
     def put(self, uid: str, umd: str, number: int) -> Present:
         """Lets `uid` join, or gives it another `umd`; `number` is that of this change."""
         known = self.members.get(uid)
-        present = Present(umd, known.joined if known else number, member_json(uid, umd))
-        self._put(uid, present)
+        present = Present(umd, known.joined if known else number, meta(uid, umd))
+        self._bytes += len(present.json) - (len(known.json) if known else 0)
+        self.members[uid] = present
         return present
 
     def drop_subscriber(self, connection_id: str) -> Present | None:
@@ -93,8 +86,3 @@ class Roster:
 
     def json(self) -> bytes:
         return members_json(present.json for present in self.members.values())
-
-    def _put(self, uid: str, present: Present) -> None:
-        known = self.members.get(uid)
-        self._bytes += len(present.json) - (len(known.json) if known else 0)
-        self.members[uid] = present

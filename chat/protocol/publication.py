@@ -3,7 +3,7 @@
 One shape for every door of the server's side: HTTP, Python, the command line. No Django here.
 """
 
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 from msgspec import Struct
@@ -18,6 +18,18 @@ from .frames import NULL, Frame, malformed
 FOR_EVER: Final = -1
 MAX_DEDUPLICATION_ID_LENGTH: Final = 128
 STORE_RANGE: Final = f"-1 (for ever) or 1 to {MAX_STORE_SECONDS} seconds"
+
+
+Trigger = Literal["client.websocket", "client.http", "server.http", "server.python"]
+
+
+class Source(Struct, frozen=True, gc=False):
+    """How a request came in, and who sent it (protocol.md section 16); "" where unknown."""
+
+    trigger: Trigger
+    connection_id: str = ""
+    address: str = ""
+    user_agent: str = ""
 
 
 class Body(Frame, gc=False, rename="camel"):
@@ -73,11 +85,15 @@ def parse(text: str, what: str = "The body") -> Publication:
             ErrorCode.UNKNOWN_EVENT, f'event "{body.event}" is not one that can be published.'
         )
     uid, umd = _reactor(body) if isinstance(command, React) else ("", "null")
+    store = _store(body.store, default=FOR_EVER if isinstance(command, SetStorage) else 0)
+    key = body.deduplication_id or ""
+    if len(key) > MAX_DEDUPLICATION_ID_LENGTH:
+        raise _invalid(f"deduplicationId takes more than {MAX_DEDUPLICATION_ID_LENGTH} characters.")
     return Publication(
         command=command,
         event=body.event,
-        store=_store(body.store, default=FOR_EVER if isinstance(command, SetStorage) else 0),
-        deduplication_id=_deduplication_id(body.deduplication_id or ""),
+        store=store,
+        deduplication_id=key,
         eager=bool(body.eager_id_generation),
         emits=bool(body.emit_pub_sub_event),
         uid=uid,
@@ -93,12 +109,6 @@ def _store(store: int | None, default: int) -> int:
         return store
     zero = "" if default else "0 (not stored), "
     raise _invalid(f"store must be {zero}{STORE_RANGE}.")
-
-
-def _deduplication_id(id: str) -> str:
-    if len(id) > MAX_DEDUPLICATION_ID_LENGTH:
-        raise _invalid(f"deduplicationId takes more than {MAX_DEDUPLICATION_ID_LENGTH} characters.")
-    return id
 
 
 def _reactor(body: Body) -> tuple[str, str]:

@@ -1,6 +1,6 @@
 """How fast one connection may send: a token bucket. No clock of its own here."""
 
-from collections import OrderedDict
+from functools import lru_cache
 from typing import Final
 
 BURST_SECONDS: Final = 10.0
@@ -35,15 +35,7 @@ class Rate:
         return True
 
 
-class Rates:
-    """A Rate for each of the names that were seen last, MAX_REMEMBERED of them at most."""
-
-    def __init__(self) -> None:
-        self._rates: OrderedDict[str, Rate] = OrderedDict()
-
-    def of(self, name: str, per_second: int) -> Rate:
-        rate = self._rates.pop(name, None) or Rate(per_second)
-        self._rates[name] = rate
-        if len(self._rates) > MAX_REMEMBERED:
-            self._rates.popitem(last=False)
-        return rate
+@lru_cache(MAX_REMEMBERED)
+def rate_of(name: str, per_second: int) -> Rate:
+    """The Rate of a name, for the MAX_REMEMBERED names that were seen last."""
+    return Rate(per_second)

@@ -15,7 +15,6 @@ _DAY: Final = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _TIME: Final = "(?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}"  # Python 3.14 would take 24:00:00, too
 _AT: Final = re.compile(rf"at\(({_DAY}T{_TIME})\)")
 _NOT_IANA: Final = {"localtime"}  # a link to the machine's own that lies among them
-_DEFAULT_ZONE: Final = "UTC"
 
 
 def instant(expression: str, timezone: str | None) -> datetime:
@@ -27,7 +26,7 @@ def instant(expression: str, timezone: str | None) -> datetime:
     matched = _AT.fullmatch(expression)
     if matched is None:
         raise invalid("scheduleExpression must have the form at(YYYY-MM-DDThh:mm:ss).")
-    zone = _zone(_DEFAULT_ZONE if timezone is None else timezone)
+    zone = _zone("UTC" if timezone is None else timezone)
     try:
         wall = datetime.fromisoformat(matched[1])
         moment = wall.replace(tzinfo=zone).astimezone(UTC)

@@ -6,51 +6,103 @@ know, or raises the ProtocolError that its sender is told (protocol.md sections 
 
 from collections.abc import Iterable
 from copy import copy
+from dataclasses import dataclass
 from typing import Final
 
 from tokens.claims import Claims
 from tokens.names import is_presence
-from tokens.permissions import Grants, MessageRights, StorageRights, grants
+from tokens.permissions import Grants, MessageRights, grants
 
 from . import events, ids
 from .commands import Subscribe
 from .errors import ErrorCode, ProtocolError
-from .sources import Source
-from .subscription import Route, Sender, Subscription
+from .publication import Source
 
 NOTHING: Final = "null"  # an absent umd, as JSON text
 MAX_REMEMBERED: Final = 1024
 MAX_SUBSCRIPTIONS: Final = 2000  # of one connection (promise P6); 64 KiB of token begin fewer
 
 
+@dataclass(slots=True, eq=False)
+class Sender:
+    """Who a message is from, and what it may do: a subscription where there is one, else the
+    connection. `umd` is JSON text."""
+
+    grants: Grants
+    uid: str | None
+    umd: str
+    meta: bytes
+
+    def set_umd(self, umd: str) -> None:
+        self.umd = umd
+        self.meta = events.meta(self.uid, umd)
+
+
+@dataclass(slots=True, eq=False)
+class Subscription(Sender):
+    """A subscription as granted; `head_id` is the channel's last message id when it began."""
+
+    channel: str
+    alias: str | None
+    claims: Claims | None  # of its subscribe token
+    head_id: str = ""
+
+    def observes(self, key: str) -> bool:
+        """Whether changes under this storage key are sent to it."""
+        return self.grants.storage(self.channel, key).observe
+
+    def rights(self, event: str) -> MessageRights:
+        return self.grants.message(self.channel, event)
+
+    def may_react(self, event: str, reaction: str) -> bool:
+        """Whether this reaction is allowed on messages of this event."""
+        allowed = self.rights(event).react
+        return allowed is True or reaction in allowed
+
+    def reacting_uid(self) -> str:
+        """Raises REACT_PERMISSION_DENIED where there is none."""
+        if not self.uid:
+            raise ProtocolError(
+                ErrorCode.REACT_PERMISSION_DENIED, "Reacting needs a token with a uid."
+            )
+        return self.uid
+
+    def window_start(self) -> str:
+        """History reaches back to the ids above this one (protocol.md section 8)."""
+        start = self.grants.channel(self.channel).history_start
+        return self.head_id if start is None else ids.before_instant(start)
+
+
+@dataclass(slots=True, eq=False)
+class Route:
+    """Where a connection's messages of one event in one channel go: found once, and kept for as
+    long as its subscriptions stay the same."""
+
+    channel: str  # by its real name
+    event: str
+    rights: MessageRights
+    sender: Sender
+    template: events.Template
+    # What actions.publishing has decided of its messages; both False: it decides of each.
+    is_ephemeral: bool = False
+    is_stored: bool = False
+
+
 NO_NUMBERS: Final[dict[str, int]] = {}
 NO_ROUTES: Final[dict[str | None, dict[str, Route]]] = {}  # most connections never publish
 
 
-class Session:
-    __slots__ = (
-        "claims",
-        "connection_id",
-        "grants",
-        "last_numbers",
-        "meta",
-        "routes",
-        "source",
-        "subscriptions",
-        "uid",
-        "umd",
-    )
+class Session(Sender):
+    __slots__ = ("claims", "connection_id", "last_numbers", "routes", "source", "subscriptions")
 
     def __init__(self, connection_id: str, claims: Claims) -> None:
+        uid, umd = claims.uid, claims.umd
+        super().__init__(grants(claims), uid, umd, events.meta(uid, umd))
         self.connection_id = connection_id
         self.source = Source("client.websocket", connection_id)
         self.claims = claims
-        self.grants = grants(claims)
-        self.uid = claims.uid
-        self.umd = claims.umd
-        self.meta = events.meta(self.uid, self.umd)
         self.subscriptions: dict[str, Subscription] = {}
-        # By channel: what its next passing message must stay behind (promise P4).
+        # By channel: the number that its next ephemeral message must follow (promise P4).
         self.last_numbers = NO_NUMBERS
         self.routes = NO_ROUTES  # by channel, as the client names it, and there by event
 
@@ -60,11 +112,6 @@ class Session:
         other.source = source
         other.routes = NO_ROUTES  # the ones of a copy would have its metadata, as it is now
         return other
-
-    def set_umd(self, umd: str) -> None:
-        """The metadata of later subscriptions, as JSON text."""
-        self.umd = umd
-        self.meta = events.meta(self.uid, umd)
 
     def take_on(self, umd: str, channels: Iterable[str], *, own: bool) -> None:
         """Metadata of its subscriptions to these channels and, with `own`, of later ones."""
@@ -98,13 +145,17 @@ class Session:
             raise ProtocolError(ErrorCode.NOT_SUBSCRIBED, "You are not subscribed to this channel.")
         return subscription
 
+    def sender(self, channel: str) -> Sender:
+        """The subscription to this channel where there is one, by its real name; else itself."""
+        return self.subscriptions.get(channel, self)
+
     # --- subscribing ------------------------------------------------------------------------
 
-    def begin(self, subscription: Subscription) -> None:
+    def add(self, subscription: Subscription) -> None:
         self.subscriptions[subscription.channel] = subscription
         self.routes = NO_ROUTES
 
-    def end(self, channel: str) -> None:
+    def remove(self, channel: str) -> None:
         del self.subscriptions[channel]
         self.routes = NO_ROUTES
 
@@ -123,8 +174,17 @@ class Session:
             )
         granted = grants(self.claims, claims)
         channel = self.real_name(command.channel, granted)
-        self._refuse_second(channel)
-        self._refuse_too_many()
+        if channel in self.subscriptions:
+            raise ProtocolError(
+                ErrorCode.ALREADY_SUBSCRIBED,
+                "You are subscribed to this channel already.",
+                channel=channel,
+            )
+        if len(self.subscriptions) >= MAX_SUBSCRIPTIONS:
+            raise ProtocolError(
+                ErrorCode.RATE_LIMITED,
+                f"A connection has at most {MAX_SUBSCRIPTIONS} subscriptions; end another first.",
+            )
         subscription = self._granted(channel, granted, claims)
         if is_presence(channel) and not subscription.uid:
             raise ProtocolError(
@@ -132,21 +192,6 @@ class Session:
                 "A presence channel needs a token with a uid.",
             )
         return subscription
-
-    def _refuse_second(self, channel: str) -> None:
-        if channel in self.subscriptions:
-            raise ProtocolError(
-                ErrorCode.ALREADY_SUBSCRIBED,
-                "You are subscribed to this channel already.",
-                channel=channel,
-            )
-
-    def _refuse_too_many(self) -> None:
-        if len(self.subscriptions) >= MAX_SUBSCRIPTIONS:
-            raise ProtocolError(
-                ErrorCode.RATE_LIMITED,
-                f"A connection has at most {MAX_SUBSCRIPTIONS} subscriptions; end another first.",
-            )
 
     def _granted(self, channel: str, granted: Grants, claims: Claims | None) -> Subscription:
         rights = granted.channel(channel)
@@ -160,14 +205,14 @@ class Session:
             umd = umd if claims.umd == NOTHING else claims.umd
         same = uid == self.uid and umd == self.umd
         meta = self.meta if same else events.meta(uid, umd)
-        return Subscription(channel, granted, uid, umd, rights.alias, claims, meta)
+        return Subscription(granted, uid, umd, meta, channel, rights.alias, claims)
 
     def resume(self, channel: str, claims: Claims | None, head_id: str, umd: str) -> None:
         """Takes up a subscription that was granted before, as its row tells."""
         subscription = self._granted(channel, grants(self.claims, claims), claims)
         subscription.head_id = head_id
         subscription.set_umd(umd)
-        self.begin(subscription)
+        self.add(subscription)
 
     # --- publishing -------------------------------------------------------------------------
 
@@ -178,15 +223,7 @@ class Session:
             channel = self.real_name(name)
             rights, sender = self.may_publish(channel, event)
             template = events.Template(event, channel)
-            route = Route(
-                channel,
-                event,
-                rights,
-                sender,
-                template,
-                bool(rights.store),
-                not (rights.store or rights.emit_pubsub_event),
-            )
+            route = Route(channel, event, rights, sender, template)
             if not self.routes or sum(map(len, self.routes.values())) >= MAX_REMEMBERED:
                 self.routes = {}
             self.routes.setdefault(name, {})[event] = route
@@ -194,89 +231,20 @@ class Session:
 
     def may_publish(self, channel: str, event: str) -> tuple[MessageRights, Sender]:
         """The rights under which a message is published, and as whose."""
-        subscription = self.subscriptions.get(channel)
-        if subscription is None:
-            return self._may_broadcast(channel, event), self
-        rights = subscription.grants.message(channel, event)
-        if not (rights.publish or rights.broadcast):
-            raise _denied_publish()
-        return rights, subscription
-
-    def _may_broadcast(self, channel: str, event: str) -> MessageRights:
-        rights = self.grants.message(channel, event)
-        if rights.broadcast:
-            return rights
+        sender = self.sender(channel)
+        rights = sender.grants.message(channel, event)
+        if rights.broadcast or (rights.publish and sender is not self):
+            return rights, sender
         if rights.publish and not self.grants.channel(channel).refused:
             raise ProtocolError(
                 ErrorCode.NOT_SUBSCRIBED, "Subscribe to this channel before publishing to it."
             )
-        raise _denied_publish()
+        raise ProtocolError(
+            ErrorCode.PUBLISH_PERMISSION_DENIED, "You may not publish this event on this channel."
+        )
 
     def remember(self, channel: str, number: int) -> None:
         """The number of the last change that this connection caused in a channel."""
         if self.last_numbers is NO_NUMBERS or len(self.last_numbers) >= MAX_REMEMBERED:
             self.last_numbers = {}
         self.last_numbers[channel] = number
-
-    # --- storage ----------------------------------------------------------------------------
-
-    def may_get(self, channel: str, key: str) -> bool:
-        """Whether it may read a storage entry, also without a subscription."""
-        granted: Session | Subscription = self.subscriptions.get(channel, self)
-        return granted.grants.storage(channel, key).get
-
-    def may_set(self, channel: str, key: str) -> tuple[StorageRights, Sender]:
-        """The rights under which a storage entry is written, and as whose."""
-        sender: Session | Subscription = self.subscriptions.get(channel, self)
-        rights = sender.grants.storage(channel, key)
-        if not rights.set:
-            raise denied_storage()
-        return rights, sender
-
-    # --- reacting ---------------------------------------------------------------------------
-
-    def allows_reaction(self, subscription: Subscription, event: str, reaction: str) -> bool:
-        allowed = subscription.grants.message(subscription.channel, event).react
-        return allowed is True or reaction in allowed
-
-    def may_react(self, subscription: Subscription, event: str, reaction: str) -> None:
-        """Raises unless this reaction is allowed on messages of this event."""
-        if not self.allows_reaction(subscription, event, reaction):
-            raise ProtocolError(
-                ErrorCode.REACT_PERMISSION_DENIED,
-                "You may not put this reaction on this message.",
-            )
-
-    def echoes_reactions(self, subscription: Subscription) -> bool:
-        """Whether its own reactions come back to it (protocol.md section 9)."""
-        rights = subscription.grants.message(subscription.channel, "hotsock.messageReaction")
-        return rights.echo
-
-    def reports_reactions(self, subscription: Subscription, event: str) -> bool:
-        """Whether reactions to messages of this event are backend events."""
-        return subscription.grants.message(subscription.channel, event).emit_pubsub_event
-
-
-def needs_uid(subscription: Subscription) -> str:
-    """The uid that reacts; raises REACT_PERMISSION_DENIED where there is none."""
-    if not subscription.uid:
-        raise ProtocolError(ErrorCode.REACT_PERMISSION_DENIED, "Reacting needs a token with a uid.")
-    return subscription.uid
-
-
-def window_start(subscription: Subscription) -> str:
-    """History reaches back to the ids above this one (protocol.md section 8)."""
-    start = subscription.grants.channel(subscription.channel).history_start
-    return subscription.head_id if start is None else ids.before_instant(start)
-
-
-def denied_storage() -> ProtocolError:
-    return ProtocolError(
-        ErrorCode.STORAGE_PERMISSION_DENIED, "You may not do this with this key of this channel."
-    )
-
-
-def _denied_publish() -> ProtocolError:
-    return ProtocolError(
-        ErrorCode.PUBLISH_PERMISSION_DENIED, "You may not publish this event on this channel."
-    )

@@ -1,20 +1,87 @@
-"""An open connection of this process: what it may do, where its frames go, where it listens."""
+"""The connections of this process: who is let in, what each may do and where its frames go, and
+when each is due for something (protocol.md section 6)."""
 
 import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from math import inf
+from typing import Final
 
 from chat.fanout.feed import Subscriber
-from chat.fanout.send_queue import AsgiSendQueue
-from chat.fanout.transport import SendQueue
-from chat.protocol.session import Session
-from chat.protocol.subscription import Subscription
+from chat.fanout.send_queue import SendQueue
+from chat.protocol import events
+from chat.protocol.errors import CloseCode
+from chat.protocol.session import Session, Subscription
 from tokens.names import is_presence
+
+PING_SECONDS: Final = 10
+"""A client that does not answer a WebSocket ping until the next one is gone."""
+DRAIN_SECONDS: Final = 1.0
+KEEP_ALIVE_SHARE: Final = 0.95  # of the idle time at most, so that none idles out
+BAR: Final = "bar"  # the notification, as it is on the wire
+BAR_SECONDS: Final = 1.0
+MAX_OPENING: Final = 128
+
+Person = tuple[str, str | None]
+"""Address and uid: others behind the same address are not meant."""
+
+
+class Admission:
+    """Of one process; `notify` reaches the others."""
+
+    def __init__(self, notify: Callable[..., None]) -> None:
+        self._notify = notify
+        # Held while a connection is opened. All that begin at once would each be refused after the
+        # same wait, and what was done for them lost: 3,000 that came back together got nobody in.
+        self.opening = asyncio.Semaphore(MAX_OPENING)
+        self._addresses: Counter[str] = Counter()
+        self._barred: dict[Person, float] = {}
+
+    def count_from(self, address: str) -> int:
+        """How many connections of this process an address has, handshakes included."""
+        return self._addresses[address]
+
+    @contextmanager
+    def arriving(self, address: str) -> Iterator[None]:
+        """Counts a handshake, too: else any number at once would be below the limit."""
+        self.enter(address)
+        try:
+            yield
+        finally:
+            self.leave(address)
+
+    def enter(self, address: str) -> None:
+        self._addresses[address] += 1
+
+    def leave(self, address: str) -> None:
+        self._addresses[address] -= 1
+        if not self._addresses[address]:
+            del self._addresses[address]
+
+    def bar(self, person: Person) -> None:
+        """Whoever was closed for sending too fast or reading too slowly is refused for a moment, in
+        all processes, so that its client slows down (protocol.md section 6)."""
+        self.bar_here(*person)
+        self._notify(BAR, *person)
+
+    def bar_here(self, address: str, uid: str | None) -> None:
+        self._barred[address, uid] = time.monotonic() + BAR_SECONDS
+
+    def is_barred(self, person: Person) -> bool:
+        return self._barred.get(person, 0.0) > time.monotonic()
+
+    def forget_expired(self) -> None:
+        now = time.monotonic()
+        self._barred = {person: until for person, until in self._barred.items() if until > now}
 
 
 @dataclass(slots=True, eq=False)
 class LiveConnection:
     session: Session
-    send_queue: AsgiSendQueue | SendQueue
+    send_queue: SendQueue
     address: str
     ends_at: float  # this and the other times: by the event loop's clock, in seconds
     heard_at: float  # when its last frame came
@@ -22,6 +89,9 @@ class LiveConnection:
     handling: bool = False  # whether a frame is being handled: those behind it wait
     secret_hash: str = ""  # of its secret, once it has called the HTTP API with it here
     joining: tuple[str, ...] = ()  # presence channels of which it is not known whether it is in
+    due_at: float = 0.0  # when something is to be done for it, as far as is known
+    ping_at: float = inf
+    keep_alive_at: float = inf
     # Held while a subscription begins or metadata changes: over HTTP both go on at the same time.
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -39,3 +109,81 @@ class LiveConnection:
 
     def subscriber(self, subscription: Subscription) -> Subscriber:
         return Subscriber(self.id, self.send_queue, subscription.observes)
+
+
+class Connections:
+    """Those of this process, by id. `idle` and `keep_alive` are periods in seconds."""
+
+    def __init__(self, admission: Admission, idle: float, keep_alive: float) -> None:
+        self._admission = admission
+        self._idle = idle
+        self._keep_alive = min(keep_alive, idle * KEEP_ALIVE_SHARE)
+        self._open: dict[str, LiveConnection] = {}
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def get(self, id: str) -> LiveConnection | None:
+        return self._open.get(id)
+
+    def add(self, connection: LiveConnection) -> None:
+        connection.ping_at = connection.heard_at + PING_SECONDS
+        if connection.session.claims.keep_alive:
+            connection.keep_alive_at = connection.heard_at + self._keep_alive
+        self._open[connection.id] = connection
+        self._admission.enter(connection.address)
+
+    def remove(self, connection: LiveConnection) -> None:
+        if self._open.pop(connection.id, None) is not None:
+            self._admission.leave(connection.address)
+
+    def close(self, id: str, code: int) -> None:
+        """Does nothing where it is not one of this process."""
+        if (connection := self._open.get(id)) is not None:
+            connection.send_queue.close(code)
+
+    async def close_all(self) -> None:
+        """With 1012, over about a second: all who are closed at once would come back at once
+        (protocol.md section 6)."""
+        connections = list(self._open.values())
+        pause = DRAIN_SECONDS / max(len(connections), 10)
+        for connection in connections:
+            connection.send_queue.close(CloseCode.RESTARTING)
+            await asyncio.sleep(pause)
+
+    def check(self, now: float) -> None:
+        """Closes those that read too slowly, and does what is due. To be called each second.
+
+        What a connection sends and gets only leaves a time behind, which is read when the time it
+        was due at before has come.
+        """
+        for connection in list(self._open.values()):
+            connection.send_queue.check_stalled()
+            if connection.due_at <= now:
+                connection.due_at = self._do_due(connection, now)
+
+    def _do_due(self, connection: LiveConnection, now: float) -> float:
+        """Returns when something is due next."""
+        send_queue = connection.send_queue
+        if connection.keep_alive_at <= now:
+            send_queue.push(events.KEEP_ALIVE)
+            send_queue.flush(now)  # else it would count as idle below
+            connection.keep_alive_at = now + self._keep_alive
+        if connection.ping_at <= now:  # the one before has not been answered: it is ending
+            connection.ping_at = now + PING_SECONDS if send_queue.ping() else inf
+
+        end, code = self._end(connection)
+        # While one of its frames waits for the database, those behind it have not been heard yet.
+        if end <= now and (end == connection.ends_at or not connection.handling):
+            send_queue.close(code)
+            return inf
+        return min(end, connection.keep_alive_at, connection.ping_at)
+
+    def _end(self, connection: LiveConnection) -> tuple[float, int]:
+        """When it is to be closed if it stays as silent as it is, and with which code."""
+        idle_at = max(connection.heard_at, connection.send_queue.sent_at) + self._idle
+        end = min(connection.ends_at, idle_at), CloseCode.GOING_AWAY
+        heartbeat = connection.session.claims.heartbeat_timeout
+        if heartbeat is None:
+            return end
+        return min(end, (connection.beat_at + heartbeat, CloseCode.HEARTBEAT_MISSED))

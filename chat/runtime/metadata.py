@@ -1,171 +1,109 @@
-"""A connection's metadata changes where it is held, whichever process was asked to change it: there
-it stays in step with what the connection subscribes to and publishes meanwhile.
+"""A connection's metadata changes, whichever process is asked for it (protocol.md section 11).
+
+The process that holds the connection keeps it in step with what the connection subscribes to and
+publishes meanwhile. Another one writes the change, marks the connection's row and notifies the
+holder, which reads it again; at the latest it does so with its next renewal of the lease.
 """
 
 import asyncio
+import contextlib
 import logging
-import secrets
-import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from chat.cluster.peers import metadata_of, stale
-from chat.fanout.hub import Hub
+from chat.cluster.memory_broker import NodeBroker
+from chat.fanout.hub import BrokerStatus
 from chat.fanout.member_throttle import MemberThrottle
-from chat.protocol.errors import ErrorCode, ProtocolError
+from chat.models import Connection, Subscription
+from chat.protocol.errors import ProtocolError
 from chat.protocol.session import Session
-from chat.runtime.connection import LiveConnection
-from chat.store import operations
+from chat.runtime.connection import Connections, LiveConnection
+from chat.store.operations.connections import ReadAgain, UpdateUmd
 from chat.store.reads import read
 from chat.store.writer import Writer
 from tokens.names import is_presence
 
 log = logging.getLogger("chat.metadata")
 
-ANSWER_SECONDS: Final = 2.0
-QUESTION_BYTES: Final = 8
+READ_AGAIN: Final = "read again"  # the notification, as it is on the wire
+POLL_SECONDS: Final = 0.01
+READ_POLLS: Final = 200
 
 
-@dataclass(slots=True, frozen=True)
-class Update:
-    """`umd`, JSON text, for the subscription to `channel`, by its real name; where that is None
-    for the connection and, with `propagate`, for all its subscriptions."""
-
-    umd: str
-    channel: str | None = None
-    propagate: bool = False
-
-    def operation(self, session: Session) -> operations.UpdateUmd:
-        if self.channel is not None:
-            channels: tuple[str, ...] = (self.channel,)
-        else:
-            channels = tuple(session.subscriptions) if self.propagate else ()
-        own = self.channel is None
-        return operations.UpdateUmd(session.connection_id, self.umd, channels, own=own)
-
-
+@dataclass(slots=True, eq=False)
 class Metadata:
-    """A process's part: `asked` and `answered` are called with what the others tell it, and
-    `catch_up` every now and then; `outlast` begins what must end before the process does."""
+    """A process's part; `outlast` runs what must end before the process does."""
 
-    def __init__(
-        self,
-        node_id: str,
-        connections: Mapping[str, LiveConnection],
-        hub: Hub,
-        writer: Writer,
-        member_throttle: MemberThrottle,
-        outlast: Callable[[Coroutine[Any, Any, None]], object],
-    ) -> None:
-        self._node_id = node_id
-        self._connections = connections
-        self._hub = hub
-        self._writer = writer
-        self._member_throttle = member_throttle
-        self._outlast = outlast
-        self._questions: dict[str, asyncio.Future[None]] = {}
-        self._unread: set[str] = set()  # connections whose metadata is to be read again
-        self._reading = False
+    connections: Connections
+    broker: NodeBroker
+    writer: Writer
+    member_throttle: MemberThrottle
+    outlast: Callable[[Coroutine[None, None, None]], object]
 
-    async def change(self, session: Session, update: Update) -> None:
+    async def change(self, session: Session, operation: UpdateUmd) -> None:
         """That of a connection of this process, whose `changing` the caller holds.
 
         Raises ProtocolError: NOT_SUBSCRIBED, PRESENCE_CHANNEL_CAPACITY_REACHED,
         INVALID_CONNECTION, SERVICE_UNAVAILABLE; nothing has changed then.
         """
-        operation = update.operation(session)
         await self._submit(operation)
         session.take_on(operation.umd, operation.channels, own=operation.own)
 
-    async def change_elsewhere(self, session: Session, update: Update) -> None:
-        """That of a connection which another process holds, as the database tells of it; raises as
-        `change`. Where that process does not answer, it finds the change in the database as soon as
-        it can."""
-        try:
-            await self._ask(session.connection_id, update)
-        except TimeoutError:
-            operation = update.operation(session)
-            operation.stale = True
-            await self._submit(operation)
+    async def change_elsewhere(self, operation: UpdateUmd, *, propagate: bool) -> None:
+        """That of a connection of another process, as the database knows it; raises as `change`.
+        With `propagate` all its subscriptions get it.
 
-    async def _submit(self, operation: operations.UpdateUmd) -> None:
-        async with self._member_throttle.passing(filter(is_presence, operation.channels)):
-            await self._writer.submit(operation)
-
-    # --- between processes ------------------------------------------------------------------
-
-    async def _ask(self, connection_id: str, update: Update) -> None:
-        """Returns when its holder has done it, raises what it refuses it with; or TimeoutError."""
-        broker = self._hub.broker
-        if broker is None or not broker.works:
-            raise TimeoutError
-        question = secrets.token_hex(QUESTION_BYTES)
-        answer = self._questions[question] = asyncio.get_running_loop().create_future()
-        what = connection_id, update.umd, update.channel, update.propagate
-        broker.tell_all("ask umd", self._node_id, question, time.time() + ANSWER_SECONDS, *what)
-        try:
-            await asyncio.wait_for(answer, ANSWER_SECONDS)
-        finally:
-            del self._questions[question]
-
-    def asked(
-        self, asker: str, question: str, until: float, connection_id: str, *update: Any
-    ) -> None:
-        """By another process, maybe of a connection that is held here. After `until`, by the clock
-        of that process, it has done it itself, and there may be later changes."""
-        connection = self._connections.get(connection_id)
-        if connection is not None and time.time() < until:
-            self._outlast(self._answer(asker, question, connection, Update(*update)))
-
-    async def _answer(
-        self, asker: str, question: str, connection: LiveConnection, update: Update
-    ) -> None:
-        refused: tuple[str, str] | tuple[()] = ()
-        try:
-            async with connection.changing:
-                await self.change(connection.session, update)
-        except ProtocolError as error:
-            refused = error.code, error.message
-        if self._hub.broker is not None:
-            self._hub.broker.tell(asker, "answer umd", question, *refused)
-
-    def answered(self, question: str, code: str | None = None, message: str = "") -> None:
-        """By another process, what this one has asked; maybe too late."""
-        answer = self._questions.get(question)
-        if answer is None or answer.done():
+        Returns when that process has read it, or has not after READ_POLLS.
+        """
+        await self._change_marked(operation)
+        if not propagate:
             return
-        if code is None:
-            answer.set_result(None)
-        else:
-            answer.set_exception(ProtocolError(ErrorCode(code), message))
-
-    async def catch_up(self) -> None:
-        """Begins to read again what others have changed without this process, unless that is going
-        on; raises SERVICE_UNAVAILABLE."""
-        self._unread.update(await read(stale, self._node_id))
-        if self._unread and not self._reading:
-            self._reading = True
-            self._outlast(self._read_all())
-
-    async def _read_all(self) -> None:
-        """One after another. Those that cannot be read yet are left for the next time."""
-        try:
-            for id in list(self._unread):
-                connection = self._connections.get(id)
-                if connection is not None:
-                    await self._read_again(connection)
-                self._unread.discard(id)
+        try:  # to subscriptions that began before that process had read it
+            id = operation.connection_id
+            later = set(await read(channels_of, id)).difference(operation.channels)
+            if later:
+                await self._change_marked(UpdateUmd(id, operation.umd, tuple(later), own=False))
         except ProtocolError as error:
-            log.warning("Changed metadata cannot be read yet: %s", error.message)
-        finally:
-            self._reading = False
+            log.warning("Subscriptions that began meanwhile keep their metadata: %s", error.message)
+
+    async def _change_marked(self, operation: UpdateUmd) -> None:
+        operation.stale = True
+        await self._submit(operation)
+        self.broker.notify(READ_AGAIN, operation.connection_id)
+        with contextlib.suppress(ProtocolError):
+            for _ in range(READ_POLLS):
+                connected = self.broker.status is BrokerStatus.CONNECTED
+                if not connected or not await read(is_stale, operation.connection_id):
+                    return
+                await asyncio.sleep(POLL_SECONDS)
+
+    async def _submit(self, operation: UpdateUmd) -> None:
+        async with self.member_throttle.passing(filter(is_presence, operation.channels)):
+            await self.writer.submit(operation)
+
+    def read_again(self, connection_id: str) -> None:
+        """Another process has changed that of a connection, which may be one of this process."""
+        connection = self.connections.get(connection_id)
+        if connection is not None:
+            self.outlast(self._read_again(connection))
 
     async def _read_again(self, connection: LiveConnection) -> None:
         session = connection.session
-        async with connection.changing:
-            await self._writer.submit(operations.ReadAgain(connection.id))
-            own, subscribed = await read(metadata_of, connection.id)
-            session.take_on(own, (), own=True)
-            for channel, umd in subscribed:
-                session.take_on(umd, (channel,), own=False)
+        try:
+            async with connection.changing:
+                own, subscribed = await self.writer.submit(ReadAgain(connection.id))
+                session.take_on(own, (), own=True)
+                for channel, umd in subscribed:
+                    session.take_on(umd, (channel,), own=False)
+        except ProtocolError as error:  # its mark stays
+            log.warning("Changed metadata cannot be read yet: %s", error.message)
+
+
+def is_stale(connection_id: str) -> bool:
+    return Connection.objects.filter(id=connection_id, stale=True).exists()
+
+
+def channels_of(connection_id: str) -> list[str]:
+    rows = Subscription.objects.filter(connection_id=connection_id)
+    return list(rows.values_list("channel__name", flat=True))

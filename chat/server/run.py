@@ -1,68 +1,69 @@
-"""How uvicorn runs here: its limits, its manners and its shutdown (design.md section 5).
+"""How uvicorn runs here: its limits and its shutdown (design.md section 5)."""
 
-What a connection means is not known here: a frame goes to `chatsite.asgi`, bytes to the socket.
-"""
-
+import contextlib
 import os
+import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Final
 
 import uvicorn
+from django.conf import settings
 
-from chat.fanout.transport import PING_SECONDS
-from chat.server.http_protocol import HttpConnection, WebSocket
-from chat.server.websocket_protocol import DirectWebSocket
+from chat.runtime.connection import PING_SECONDS
+from chat.runtime.node import running
+from chat.server.http_protocol import HttpConnection
+from chat.server.websocket import AsgiWebSocket, WebSocket
 
-REQUEST_BYTES: Final = 128 * 1024
+HEAD_BYTES: Final = 128 * 1024
 FRAME_BYTES: Final = 128 * 1024
 UNACKNOWLEDGED_SECONDS: Final = 30
-GRACE_SECONDS: Final = 3
+GRACEFUL_SHUTDOWN_SECONDS: Final = 3
 EXIT_SECONDS: Final = 10
-SWITCH_SECONDS: Final = 0.0005
+SWITCH_INTERVAL_SECONDS: Final = 0.0005
 """How long a busy thread holds the interpreter while the event loop waits (design.md section 4)."""
 
 
 class Server(uvicorn.Server):
-    """Ends in order when asked once, within EXIT_SECONDS; at once when asked again."""
+    """Shuts down gracefully on the first signal, within EXIT_SECONDS; exits on the second."""
 
-    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, on_started: Callable[[], None]) -> None:
         super().__init__(config)
-        self._say_started = started
+        self._on_started = on_started
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """As uvicorn's, which raises the signals again at the end: the exit code would be -15."""
+        signals = (signal.SIGINT, signal.SIGTERM)
+        handlers = {number: signal.signal(number, self.handle_exit) for number in signals}
+        try:
+            yield
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self.should_exit:
             os._exit(128 + sig)
         super().handle_exit(sig, frame)
-        last_resort = threading.Timer(EXIT_SECONDS, os._exit, [128 + sig])
-        last_resort.daemon = True
-        last_resort.start()
-
-    async def _serve(self, sockets: list[socket.socket] | None = None) -> None:
-        await super()._serve(sockets)
-        self._captured_signals.clear()  # uvicorn would raise them again: an exit code of -15
+        watchdog = threading.Timer(EXIT_SECONDS, os._exit, [128 + sig])
+        watchdog.daemon = True
+        watchdog.start()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self._say_started()
+        self._on_started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:
             server.close()
-        await drain()
+        # One connection after another; uvicorn then closes all that are still open at once.
+        if (node := running()) is not None:
+            await node.drain()
         await super().shutdown(sockets)
-
-
-async def drain() -> None:
-    """What is done between the last handshake and uvicorn's own closing of what is still open."""
-    from chat.runtime import node
-
-    running = node.running()
-    if running is not None:
-        await running.drain()
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -78,29 +79,27 @@ def listen(host: str, port: int) -> socket.socket:
 def run(
     listening: socket.socket,
     trusted_proxies: str,
-    started: Callable[[], None],
+    on_started: Callable[[], None],
     *,
     direct: bool = True,
 ) -> None:
-    """Serves until SIGINT or SIGTERM. Calls `started` once requests are answered.
+    """Serve the project's ASGI_APPLICATION until SIGINT or SIGTERM. Calls `on_started` once
+    requests are answered.
 
     `trusted_proxies`: addresses whose X-Forwarded-For and -Proto headers are believed. `direct`:
-    whether frames take the short way (chat.direct), or ASGI's, as on other servers.
+    whether applications are offered the WebSocket extension, or ASGI alone as on other servers.
     """
-    sys.setswitchinterval(SWITCH_SECONDS)
+    sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
     config = uvicorn.Config(
-        "chatsite.asgi:application",
+        ":".join(settings.ASGI_APPLICATION.rsplit(".", 1)),
         http=HttpConnection,
-        h11_max_incomplete_event_size=REQUEST_BYTES,
-        ws=DirectWebSocket if direct else WebSocket,
+        h11_max_incomplete_event_size=HEAD_BYTES,
+        ws=WebSocket if direct else AsgiWebSocket,
         ws_max_size=FRAME_BYTES,
-        ws_per_message_deflate=False,
         ws_ping_interval=PING_SECONDS,
-        ws_ping_timeout=PING_SECONDS,
         log_config=None,
         server_header=False,
         forwarded_allow_ips=trusted_proxies,
-        timeout_graceful_shutdown=GRACE_SECONDS,
-        workers=1,
+        timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_SECONDS,
     )
-    Server(config, started).run([listening])
+    Server(config, on_started).run([listening])

@@ -1,8 +1,8 @@
-"""Several workers that serve from one listening socket: started again where one dies, exchanged one
-by one on SIGHUP, stopped together on SIGTERM or SIGINT.
+"""Several worker processes on one listening socket: restarted where one dies, replaced one by one
+on SIGHUP, stopped together on SIGTERM or SIGINT.
 
-A worker is a program with two more descriptors: the socket, and one end of a pair through which it
-says that it is ready, and by whose end it learns that its supervisor is gone.
+A worker inherits two descriptors: the listening socket, and one end of a pair of sockets. It writes
+READY to the pair once it answers requests. Where its end is closed, the supervisor is gone.
 """
 
 import contextlib
@@ -15,18 +15,17 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from types import FrameType
 from typing import Final
 
 log = logging.getLogger("chat.server.workers")
 
 READY: Final = b"r"
-LOOK_SECONDS: Final = 0.1
-AGAIN_SECONDS: Final = 1.0  # after one that died before it was ready
-READY_SECONDS: Final = 30.0
-STOP_SECONDS: Final = 12.0  # a worker's own limit is 10
+POLL_SECONDS: Final = 0.1
+RESTART_DELAY_SECONDS: Final = 1.0  # after one that died before it was ready
+READY_TIMEOUT_SECONDS: Final = 30.0
+STOP_TIMEOUT_SECONDS: Final = 12.0  # a worker's own limit is 10
 
-# What runs a worker that is given the descriptors of the socket and of its end of the pair.
+# The command line of a worker with these descriptors of the socket and of its end of the pair.
 Command = Callable[[int, int], list[str]]
 
 
@@ -34,130 +33,118 @@ Command = Callable[[int, int], list[str]]
 class Worker:
     process: subprocess.Popen[bytes]
     pair: socket.socket
-    started: float = field(default_factory=time.monotonic)
-    ready: bool = False
+    ready: bool = field(default=False, init=False)
 
-    def look(self) -> None:
-        """Notes what it has said."""
+    def poll(self) -> None:
+        """Read READY, where it has come."""
         with contextlib.suppress(BlockingIOError, ConnectionError):
             if self.pair.recv(1) == READY:
                 self.ready = True
 
-    def ended(self) -> bool:
+    def exited(self) -> bool:
         return self.process.poll() is not None
 
 
+@dataclass(eq=False)
 class Supervisor:
-    def __init__(
-        self, listening: socket.socket, workers: int, command: Command, started: Callable[[], None]
-    ) -> None:
-        self._listening = listening
-        self._wanted = workers
-        self._command = command
-        self._say_started = started
-        self._workers: list[Worker] = []
-        self._asked: list[int] = []  # signals
-        self._begun = False
-        self._start_at = 0.0
+    listening: socket.socket
+    count: int
+    command: Command
+    on_started: Callable[[], None]
+    workers: list[Worker] = field(default_factory=list, init=False)
+    signals: list[int] = field(default_factory=list, init=False)  # received and not handled yet
+    started: bool = field(default=False, init=False)  # all were ready once
+    spawn_after: float = field(default=0.0, init=False)  # on the monotonic clock
 
     def run(self) -> int:
-        """Until it is asked to end, or no worker can be started at all; gives an exit code."""
-        for asked in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(asked, self._note)
+        """Supervise until a signal to stop, or until the first workers fail; return an exit
+        code."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, lambda received, _: self.signals.append(received))
         while True:
-            if self._asked:
-                if self._asked.pop(0) != signal.SIGHUP:
+            if self.signals:
+                if self.signals.pop(0) != signal.SIGHUP:
                     return self._stop()
-                self._exchange()
-            if not self._keep():
+                self._reload()
+            if not self._maintain():
                 self._stop()
                 return 1
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
 
-    def _note(self, asked: int, frame: FrameType | None) -> None:
-        self._asked.append(asked)
-
-    def _keep(self) -> bool:
-        """Starts what is missing; False where the first ones died before they were ready."""
-        for worker in self._workers:
-            worker.look()
-        if not self._bury():
-            return False
-        while len(self._workers) < self._wanted and time.monotonic() >= self._start_at:
-            self._workers.append(self._start())
-        if not self._begun and len(self._workers) == sum(each.ready for each in self._workers):
-            self._begun = True
-            self._say_started()
+    def _maintain(self) -> bool:
+        """Replace workers that exited; False where one did before all were ready."""
+        for worker in list(self.workers):
+            worker.poll()
+            if worker.exited():
+                if not self.started:
+                    return False
+                self._remove(worker)
+        while len(self.workers) < self.count and time.monotonic() >= self.spawn_after:
+            self.workers.append(self._spawn())
+        if not self.started and all(worker.ready for worker in self.workers):
+            self.started = True
+            self.on_started()
         return True
 
-    def _bury(self) -> bool:
-        for worker in [each for each in self._workers if each.ended()]:
-            self._workers.remove(worker)
-            worker.pair.close()
-            if not self._begun:
-                return False
-            log.error("Worker %d ended with %s", worker.process.pid, worker.process.returncode)
-            if not worker.ready:
-                self._start_at = time.monotonic() + AGAIN_SECONDS
-        return True
+    def _remove(self, worker: Worker) -> None:
+        self.workers.remove(worker)
+        worker.pair.close()
+        log.error("Worker %d exited with %s", worker.process.pid, worker.process.returncode)
+        if not worker.ready:
+            self.spawn_after = time.monotonic() + RESTART_DELAY_SECONDS
 
-    def _start(self) -> Worker:
+    def _spawn(self) -> Worker:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        descriptors = (self._listening.fileno(), theirs.fileno())
+        descriptors = (self.listening.fileno(), theirs.fileno())
         process = subprocess.Popen(  # noqa: S603
-            self._command(*descriptors),
+            self.command(*descriptors),
             pass_fds=descriptors,
-            start_new_session=True,  # Ctrl-C comes through us
+            start_new_session=True,  # Ctrl-C reaches them through us
         )
         theirs.close()
         log.info("Worker %d started", process.pid)
         return Worker(process, ours)
 
-    def _exchange(self) -> None:
-        """A new worker for each, the old one ending when the new one is ready."""
-        for old in list(self._workers):
-            new = self._start()
-            until = time.monotonic() + READY_SECONDS
-            while not new.ready and not new.ended() and time.monotonic() < until:
-                new.look()
-                time.sleep(LOOK_SECONDS)
+    def _reload(self) -> None:
+        """Replace each worker: the old one ends once the new one is ready."""
+        for old in list(self.workers):
+            new = self._spawn()
+            deadline = time.monotonic() + READY_TIMEOUT_SECONDS
+            while not new.ready and not new.exited() and time.monotonic() < deadline:
+                new.poll()
+                time.sleep(POLL_SECONDS)
             if not new.ready:
                 log.error("Worker %d was not ready in time; the old ones stay", new.process.pid)
                 new.process.kill()
                 new.process.wait()
                 return
-            self._workers[self._workers.index(old)] = new
-            _end([old])
+            self.workers[self.workers.index(old)] = new
+            old.process.terminate()
+            old.process.wait()
 
     def _stop(self) -> int:
-        """Asks all to end; at once where it is asked again."""
-        threading.Thread(target=_end, args=(self._workers,), daemon=True).start()
-        until = time.monotonic() + STOP_SECONDS
-        while any(not worker.ended() for worker in self._workers):
-            if self._asked or time.monotonic() > until:
-                for worker in self._workers:
+        """Terminate all workers; kill them on another signal or after a timeout."""
+        for worker in self.workers:
+            worker.process.terminate()
+        deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
+        while any(not worker.exited() for worker in self.workers):
+            if self.signals or time.monotonic() > deadline:
+                for worker in self.workers:
                     worker.process.kill()
-            time.sleep(LOOK_SECONDS)
-        return max((abs(worker.process.returncode) for worker in self._workers), default=0)
+            time.sleep(POLL_SECONDS)
+        return max((abs(worker.process.returncode) for worker in self.workers), default=0)
 
 
-def report_to(pair: socket.socket) -> Callable[[], None]:
-    """For a worker: what it calls when it is ready. When its supervisor is gone it ends itself."""
-    threading.Thread(target=_outlive_not, args=(pair,), name="supervisor", daemon=True).start()
+def ready_callback(pair: socket.socket) -> Callable[[], None]:
+    """For a worker: what it calls when it is ready. Also ends the worker with its supervisor."""
+    threading.Thread(target=_exit_with, args=(pair,), name="supervisor", daemon=True).start()
     return lambda: pair.sendall(READY)
 
 
-def _outlive_not(pair: socket.socket) -> None:
+def _exit_with(pair: socket.socket) -> None:
+    """Stop this process when the other end of `pair` closes."""
     with contextlib.suppress(ConnectionError):
         while pair.recv(1):
             pass
     os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _end(workers: list[Worker]) -> None:
-    for worker in workers:
-        with contextlib.suppress(ProcessLookupError):
-            worker.process.send_signal(signal.SIGTERM)
-    for worker in workers:
-        worker.process.wait()

@@ -1,6 +1,5 @@
-"""What changed in a channel since a number, read from its rows: gap repair (promise P3).
-
-Ignores expiry: a subscriber still gets what it should have seen a moment ago.
+"""What changed in a channel since a number, read from its rows: gap repair (promise P3). Ignores
+expiry: a subscriber still gets what it should have seen a moment ago.
 """
 
 from typing import Final
@@ -10,7 +9,7 @@ from django.db.models import Q, QuerySet
 from chat.fanout.announcements import Change
 from chat.models import Channel, Member, Message, Reaction, StorageEntry
 from chat.protocol import events, ids
-from chat.protocol.presence import member_json, members_json
+from chat.protocol.presence import members_json
 from chat.store.reads import read
 from tokens.names import is_presence
 
@@ -21,18 +20,14 @@ MAX_MEMBER_BYTES: Final = 256 * 1024  # of member events at once, each with the 
 
 async def read_changes(channel: str, after: int) -> tuple[list[Change], int]:
     """The changes with a greater number, in order, and the number up to which none is missing.
-
-    Raises SERVICE_UNAVAILABLE.
-    """
+    Raises SERVICE_UNAVAILABLE."""
     return await read(changes_after, channel, after)
 
 
 def changes_after(channel: str, after: int) -> tuple[list[Change], int]:
     head = Channel.objects.filter(name=channel).first()
-    if head is None:
-        return [], after
-    if head.number <= after:
-        return [], head.number
+    if head is None or head.number <= after:
+        return [], head.number if head else after
     # Bounded by the head that is read first: a commit between the queries below shows in the later
     # ones only, and what the earlier ones missed would be skipped.
     id, known = head.id, min(head.number, after + MAX_READ)
@@ -95,7 +90,7 @@ def _member_events(
     ones: they end with the true list, too, and do not fill the client's send queue (P6)."""
     rows = Member.objects.filter(Q(removed=False) | Q(number__gt=after), channel_id=id)
     members = list(rows.order_by("joined"))
-    listed = members_json(member_json(row.uid, row.umd) for row in members if not row.removed)
+    listed = members_json(events.meta(row.uid, row.umd) for row in members if not row.removed)
     changed = sorted(
         (row for row in members if after < row.number <= known), key=lambda row: row.number
     )
@@ -106,4 +101,4 @@ def _member_events(
 def _member_event(channel: str, row: Member, after: int, listed: bytes) -> events.Event:
     kind = events.MEMBER_ADDED if row.joined > after else events.MEMBER_UPDATED
     kind = events.MEMBER_REMOVED if row.removed else kind
-    return events.member(kind, channel, member_json(row.uid, row.umd), listed)
+    return events.member(kind, channel, events.meta(row.uid, row.umd), listed)

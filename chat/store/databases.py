@@ -6,23 +6,20 @@ The limit is for the server's own threads: whoever migrates or exports may take 
 
 import threading
 from collections.abc import Callable
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import psycopg
 from psycopg.abc import RV, PQGen
 from psycopg.errors import _WaitTimeout
 from psycopg_pool import ConnectionPool
-from psycopg_pool.base import AttemptWithBackoff
 
 from chat.protocol.errors import ErrorCode, ProtocolError
 
-STATEMENT_TIMEOUT_SECONDS: Final = 5.0
-"""As long as SQLite is waited for (`timeout` below). No statement of the server's takes that long
-where the database works."""
+STATEMENT_TIMEOUT_SECONDS: Final = 5.0  # far more than any statement of the server's takes
 POOL_RETRY_SECONDS: Final = 0.2
 UNAVAILABLE: Final = "The database did not take this; try again."
 
-Options = dict[str, object]
+Options = dict[str, Any]
 
 _thread = threading.local()
 
@@ -35,22 +32,17 @@ class DatabaseUnavailable(ProtocolError):
 
 
 class StatementTimeout(psycopg.OperationalError):
-    """A statement had no answer in time. Its connection is closed, so the database rolls back what
-    was begun as soon as it goes on. After a COMMIT the outcome is unknown."""
+    """A statement had no answer in time. Its connection is closed, so the database rolls back;
+    after a COMMIT the outcome is unknown."""
 
 
 def limit_statements() -> None:
-    """From now on every statement of this thread raises StatementTimeout where its answer takes
-    longer than STATEMENT_TIMEOUT_SECONDS."""
+    """From now on every statement of this thread may raise StatementTimeout."""
     _thread.timeout = STATEMENT_TIMEOUT_SECONDS
 
 
-# --- PostgreSQL ---------------------------------------------------------------------------------
-
-
-class Connection(psycopg.Connection[tuple[object, ...]]):
-    """psycopg's, with the timeout: every wait for an answer goes through `wait`, the pool's check
-    of a connection that it hands out as well."""
+class Connection(psycopg.Connection[Any]):
+    """psycopg's, with the timeout: every wait for an answer goes through `wait`."""
 
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         limit: float | None = getattr(_thread, "timeout", None)
@@ -63,36 +55,32 @@ class Connection(psycopg.Connection[tuple[object, ...]]):
             raise StatementTimeout(f"PostgreSQL did not answer within {limit} s") from error
 
 
-# How often the pool retries to connect, and how soon it replaces a broken connection. It has no
-# option for either: left alone it waits 1 s, then twice as long each time.
-AttemptWithBackoff.INITIAL_DELAY = POOL_RETRY_SECONDS
-AttemptWithBackoff.DELAY_BACKOFF = 1.0
-
-
 def check(connection: Connection) -> None:
     """As the pool's own check. Where one connection is broken, most likely all are: the pool
     replaces them at once, else each would make its next user wait."""
     try:
         ConnectionPool.check_connection(connection)
     except psycopg.Error:
-        cast("ConnectionPool[Connection]", connection._pool).drain()
+        cast("ConnectionPool[Any]", connection._pool).drain()
         raise
 
 
 def _postgresql(options: Options, lease_seconds: int) -> Options:
     # A small pool for the threads that read; it waits 2 s at most, and never hands out a broken
-    # connection. It retries for ever: a caller that came just before the database is back would
-    # wait in vain otherwise.
+    # connection. Left alone it retries after 1 s, then after twice as long each time; here it gives
+    # up after POOL_RETRY_SECONDS and begins anew at once, for ever: a caller that came just before
+    # the database is back would wait in vain otherwise.
     # The cost of a page is a solid-state disk's: with the default of 4, PostgreSQL reads and sorts
     # a whole channel for a page of history (10,000 messages: 48 ms instead of 0.1).
-    # A process that is stopped within a transaction keeps its channels locked: others can neither
-    # write to them nor announce that its members are gone. It has a third of its lease.
+    # A process that is stopped within a transaction keeps its channels locked: it has a third of
+    # its lease.
     # A network that drops everything is noticed after 6 s, not after the kernel's 15 minutes.
     idle_ms = lease_seconds * 1000 // 3
     session = f"-c random_page_cost=1.1 -c idle_in_transaction_session_timeout={idle_ms}"
     options |= {
         "pool": {
-            **{"min_size": 1, "max_size": 8, "timeout": 2, "reconnect_timeout": float("inf")},
+            **{"min_size": 1, "max_size": 8, "timeout": 2, "reconnect_timeout": POOL_RETRY_SECONDS},
+            "reconnect_failed": ConnectionPool.check,  # begins to connect where nothing is open
             **{"connection_class": Connection, "check": check},
         },
         "connect_timeout": 2,
@@ -101,9 +89,6 @@ def _postgresql(options: Options, lease_seconds: int) -> Options:
         "tcp_user_timeout": 6000,
     }
     return {"OPTIONS": options, "CONN_HEALTH_CHECKS": True}
-
-
-# --- SQLite -------------------------------------------------------------------------------------
 
 
 def _sqlite(options: Options, lease_seconds: int) -> Options:

@@ -1,8 +1,6 @@
-"""Who is notified of a commit: receivers of backend events, the webhook's sender, the scheduler.
-
-Receivers are functions of this process that are connected to `backend_event` (docs/webhooks.md).
-They are called in the order of the commits, in one thread of their own: the slowest one delays
-neither the writer nor the event loop.
+"""Who is notified of a commit: the webhook's sender, the scheduler, and receivers of backend events
+(docs/webhooks.md). Those are called in the order of the commits, in one thread of their own: the
+slowest one delays neither the writer nor the event loop.
 """
 
 import logging
@@ -11,10 +9,10 @@ import threading
 from collections.abc import Callable, Sequence, Set
 from typing import Final
 
-from django.conf import settings
 from django.db import connections
 from django.dispatch import Signal
 
+from chat.conf import settings
 from chat.store.reports import Report
 
 log = logging.getLogger("chat.receivers")
@@ -22,11 +20,10 @@ log = logging.getLogger("chat.receivers")
 MAX_QUEUED: Final = 10_000  # events for the receivers; what comes on top is dropped
 
 backend_event = Signal()
+# Called in the thread that committed; they must not wait.
 report_listeners: set[Callable[[Sequence[Report]], object]] = set()
-"""Called in the thread that committed, with its backend events. They must not wait."""
 schedule_listeners: set[Callable[[float], object]] = set()
-"""Called in the thread that committed, with the seconds until what it scheduled is due. So the
-scheduler need not ask the database all the time."""
+"""With the seconds until what was scheduled is due: the scheduler need not poll the database."""
 
 
 def listening() -> bool:
@@ -35,7 +32,7 @@ def listening() -> bool:
 
 
 def notify(reports: Sequence[Report]) -> None:
-    """Called after the commit, in the thread that committed."""
+    """Called after the commit."""
     _call(report_listeners, reports)
     if backend_event.receivers:
         _call({_receivers.put}, reports)

@@ -1,7 +1,5 @@
-"""Reads beside the event loop, in a small pool of threads of their own.
-
-Django's async ORM runs every query of a process in one thread. A connection is given back after
-each job, else a pool of them runs dry.
+"""Reads beside the event loop, in a small pool of threads of their own: Django's async ORM runs
+every query of a process in one thread.
 """
 
 import asyncio
@@ -13,16 +11,11 @@ from typing import Final
 from django.conf import settings
 from django.db import Error, connection, reset_queries
 
-from chat.store.databases import (
-    STATEMENT_TIMEOUT_SECONDS,
-    DatabaseUnavailable,
-    limit_statements,
-)
+from chat.store.databases import STATEMENT_TIMEOUT_SECONDS, DatabaseUnavailable, limit_statements
 
-THREADS: Final = 6
 UNANSWERED: Final = "The database does not answer; try again."
 
-_threads = ThreadPoolExecutor(THREADS, thread_name_prefix="reader", initializer=limit_statements)
+_threads = ThreadPoolExecutor(6, thread_name_prefix="reader", initializer=limit_statements)
 
 
 async def read[**P, T](query: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -50,7 +43,7 @@ def _run[**P, T](query: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         connection.close()
         raise DatabaseUnavailable(UNANSWERED) from error
     finally:
-        if connection.vendor == "postgresql":  # SQLite's own costs more to open than to keep
+        if connection.vendor == "postgresql":  # given back: the pool would run dry
             connection.close()
         if settings.DEBUG:  # Django keeps the last 9,000 queries, and drops them by request
             reset_queries()

@@ -1,8 +1,5 @@
 """Group commit: all operations that wait become one transaction, and are announced once it is
-committed.
-
-Every write of the running server goes through here. While one batch commits, the next one fills:
-latency is one commit, throughput is many operations a commit. It never lingers for more.
+committed. While one batch commits, the next one fills. Every write of the server goes through here.
 """
 
 import asyncio
@@ -18,7 +15,8 @@ from functools import partial
 from typing import Any, Final
 
 import psycopg
-from django.db import connection
+from django.db import Error, close_old_connections, connection
+from django.db.transaction import atomic, on_commit
 from psycopg.errors import InvalidParameterValue
 
 from chat.fanout.announcements import Announcement
@@ -30,8 +28,7 @@ from chat.store.databases import (
     limit_statements,
 )
 from chat.store.listeners import notify, notify_scheduled
-from chat.store.operations import Operation
-from chat.store.operations.base import load_all
+from chat.store.operations import Operation, load_all
 from chat.store.transaction import Cursor, Transaction, driver_cursor
 
 log = logging.getLogger("chat.writer")
@@ -44,12 +41,10 @@ UNDECIDED_SECONDS: Final = 20.0  # idle_in_transaction_session_timeout ends it l
 STATUS: Final = "SELECT pg_xact_status(%s::xid8)"
 STORED: Final = "SELECT count(*) FROM chat_message WHERE id = ANY(%s)"
 
-type OnDone[Result] = Callable[[Result | ProtocolError], object]
-"""Called on the event loop once the operation is committed and announced, or was refused."""
+type OnDone[Result] = Callable[[Result | ProtocolError], object]  # on the event loop
 Pending = tuple[Operation[Any], OnDone[Any]]
 OnOutage = Callable[[], bool]
-"""Called again and again while the outcome of a COMMIT is unknown, because the database does not
-answer; False: give up."""
+"""Called again and again while the outcome of a COMMIT is unknown; False: give up."""
 
 
 # --- the queue ----------------------------------------------------------------------------------
@@ -58,9 +53,8 @@ answer; False: give up."""
 class Writer:
     """A queue, and the thread that commits what is in it.
 
-    `announce` is called on the event loop for all that was committed, in the order of the commit,
-    before the caller of an operation gets its result. `notice` is called there when, on SQLite,
-    another process has committed something.
+    `announce` is called on the event loop for all that was committed, in order, before the callers
+    get their results; `notice` when, on SQLite, another process has committed something.
     """
 
     def __init__(
@@ -80,19 +74,16 @@ class Writer:
         self._thread.start()
 
     async def submit[Result](self, operation: Operation[Result]) -> Result:
-        """The operation's result, once it is committed and announced.
-
+        """The operation's result, once it is committed and announced; cancelling does not undo it.
         Raises the ProtocolError with which it was refused: SERVICE_UNAVAILABLE where the database
-        did not take it, or the writer has been stopped. Cancelling the caller does not undo it.
-        """
+        did not take it, or the writer has been stopped."""
         future: asyncio.Future[Result] = self._loop.create_future()
         self.put(operation, partial(_resolve, future))
         return await future
 
     def put[Result](self, operation: Operation[Result], on_done: OnDone[Result]) -> None:
-        """As `submit`, for a caller that puts several before the first is committed: they are
-        committed in this order. Raises ProtocolError where the writer has been stopped; any other
-        refusal goes to `on_done`."""
+        """As `submit`, without waiting; several are committed in this order. Raises ProtocolError
+        where the writer has been stopped; any other refusal goes to `on_done`."""
         if self._stopping:
             raise ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, "The server is shutting down.")
         self._queue.put((operation, on_done))
@@ -137,7 +128,7 @@ class Writer:
 
     def _refuse_backlog(self) -> bool:
         """Refuses all that waits while the database is unavailable: each batch would wait as long
-        as the one before it did. Gives whether the writer goes on."""
+        again. Gives whether the writer goes on."""
         if backlog := self._take(sys.maxsize):
             refusals = [DatabaseUnavailable() for _ in backlog]
             self._loop.call_soon_threadsafe(self._settle, backlog, refusals)
@@ -161,8 +152,7 @@ def _resolve[Result](future: "asyncio.Future[Result]", outcome: Result | Protoco
 
 
 class OutsideCommits:
-    """Notices that another connection than this thread's has committed to the SQLite database, by
-    the database's count of commits: 3 µs to read."""
+    """Notices commits of other connections to SQLite, by its count of them: 3 µs to read."""
 
     def __init__(self, notice: Callable[[], object]) -> None:
         self._notice = notice
@@ -175,15 +165,12 @@ class OutsideCommits:
         if now < self._due or connection.connection is None:
             return
         self._due = now + POLL_SECONDS
-        with contextlib.suppress(sqlite3.Error):  # the next write finds out, and says so
-            self._compare()
-
-    def _compare(self) -> None:
         driver = connection.connection  # a new one counts anew
-        seen = (driver, driver.execute("PRAGMA data_version").fetchone()[0])
-        if seen != self._seen:
-            self._seen = seen
-            self._notice()
+        with contextlib.suppress(sqlite3.Error):  # the next write finds out, and says so
+            seen = (driver, driver.execute("PRAGMA data_version").fetchone()[0])
+            if seen != self._seen:
+                self._seen = seen
+                self._notice()
 
 
 # --- one batch ----------------------------------------------------------------------------------
@@ -192,12 +179,8 @@ class OutsideCommits:
 def commit(
     operations: Sequence[Operation[object]], on_outage: OnOutage = lambda: True
 ) -> list[object]:
-    """Applies and commits; gives for each operation its result, or the ProtocolError with which it
-    was refused.
-
-    A batch that fails for what is in it is retried one by one, so that a bad operation fails
-    alone. Runs in a thread that keeps its own database connection.
-    """
+    """Gives for each operation its result, or the ProtocolError with which it was refused. A batch
+    that fails for what is in it is retried one by one, so that a bad operation fails alone."""
     try:
         with connection.wrap_database_errors:
             transaction, outcomes = _commit_batch(operations, on_outage)
@@ -206,23 +189,18 @@ def commit(
         return [DatabaseUnavailable() for _ in operations]
     except Exception:
         _roll_back()
-        if len(operations) > 1:
-            return _commit_each(operations, on_outage)
-        log.exception("%s was not committed", type(operations[0]).__name__)
-        return [ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, UNAVAILABLE)]
+        if len(operations) == 1:
+            log.exception("%s was not committed", type(operations[0]).__name__)
+            return [ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, UNAVAILABLE)]
+        outcomes = []
+        for operation in operations:  # until the database is unavailable: each would wait anew
+            unavailable = outcomes and isinstance(outcomes[-1], DatabaseUnavailable)
+            outcomes += [DatabaseUnavailable()] if unavailable else commit([operation], on_outage)
+        return outcomes
     if transaction.reports:
         notify(transaction.reports)
     if transaction.due is not None:
         notify_scheduled((transaction.due - transaction.now).total_seconds())
-    return outcomes
-
-
-def _commit_each(operations: Sequence[Operation[object]], on_outage: OnOutage) -> list[object]:
-    """Once the database is unavailable the rest is not tried: each would wait for it anew."""
-    outcomes: list[object] = []
-    for operation in operations:
-        unavailable = outcomes and isinstance(outcomes[-1], DatabaseUnavailable)
-        outcomes += [DatabaseUnavailable()] if unavailable else commit([operation], on_outage)
     return outcomes
 
 
@@ -251,15 +229,13 @@ def _commit_batch(
 
 def _begin(names: set[str], *, reconnect: bool = True) -> Transaction:
     """A transaction with these channels locked. A connection that was lost is replaced once."""
-    cursor, postgresql = _cursor(), connection.vendor == "postgresql"
+    transaction = Transaction(_cursor())
     try:
-        transaction = Transaction(cursor, postgresql)
-        transaction.execute("BEGIN" if postgresql else "BEGIN IMMEDIATE")
-        transaction.lock(names)
+        transaction.begin(names)
         return transaction
     except Exception as error:
         _roll_back()
-        if not (postgresql and reconnect) or isinstance(error, StatementTimeout):
+        if not (transaction.postgresql and reconnect) or isinstance(error, StatementTimeout):
             raise DatabaseUnavailable from error
     connection.close()
     return _begin(names, reconnect=False)
@@ -282,18 +258,18 @@ def _apply(transaction: Transaction, operations: Sequence[Operation[object]]) ->
 
 
 def _took_effect(transaction: Transaction, on_outage: OnOutage) -> bool:
-    """Whether a transaction was committed though its connection broke meanwhile (promise P1).
-
-    Nobody knows before the database is back, so this takes as long as the outage.
-    """
+    """Whether a transaction was committed though its connection broke meanwhile (promise P1). This
+    takes as long as the outage."""
     undecided_until = time.monotonic() + UNDECIDED_SECONDS
     while transaction.postgresql:
         try:
             # In progress: its server process has not noticed yet, or waits for a COMMIT that is
             # lost, until it may be idle no longer.
-            status = _status(transaction)
+            status = _ask(STATUS, transaction.xid)
             if status != "in progress" or time.monotonic() > undecided_until:
-                return status == "committed" and _holds_messages(transaction)
+                # After a crash the number of what was never written may be another one's.
+                stored = [row[0] for row in transaction.rows.get("message", ())]
+                return status == "committed" and _ask(STORED, stored) == len(stored)
         except InvalidParameterValue:  # its number is not given yet: a crash has undone it all
             return False
         except (psycopg.Error, DatabaseUnavailable):
@@ -305,14 +281,8 @@ def _took_effect(transaction: Transaction, on_outage: OnOutage) -> bool:
     return False
 
 
-def _status(transaction: Transaction) -> object:
-    return _cursor().execute(STATUS, [transaction.xid]).fetchall()[0][0]
-
-
-def _holds_messages(transaction: Transaction) -> bool:
-    """After a crash the number of what was never written may be given to another transaction."""
-    stored = [row[0] for row in transaction.rows.get("message", ())]
-    return _cursor().execute(STORED, [stored]).fetchall()[0][0] == len(stored)
+def _ask(sql: str, value: object) -> object:
+    return _cursor().execute(sql, [value]).fetchall()[0][0]
 
 
 def _cursor() -> Cursor:
@@ -335,3 +305,33 @@ def _roll_back() -> None:
     except Exception:  # it is gone: a new one is made when it is needed
         log.warning("The database connection was lost; making a new one")
         connection.close()
+
+
+# --- in the caller's transaction ----------------------------------------------------------------
+
+
+def write[Result](
+    operation: Operation[Result], announce: Callable[[Operation[Result]], object]
+) -> Result:
+    """The operation's result, in the thread and transaction of a view, a task or a shell.
+
+    `announce` is called with the operation after the outermost commit. Raises the ProtocolError
+    with which it was refused: SERVICE_UNAVAILABLE where the database did not take it (SQLite:
+    within 5 s, while others write). The caller's transaction can go on.
+    """
+    try:
+        with atomic():
+            with connection.wrap_database_errors:
+                adopted = Transaction(driver_cursor())
+                adopted.lock(operation.locks())
+                type(operation).load(adopted, [operation])
+                result = operation.perform(adopted)
+                adopted.flush()
+            if adopted.reports:
+                on_commit(partial(notify, adopted.reports))
+            on_commit(partial(announce, operation))
+    except Error as error:
+        if not connection.in_atomic_block:
+            close_old_connections()
+        raise DatabaseUnavailable from error
+    return result

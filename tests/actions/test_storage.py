@@ -3,19 +3,19 @@
 import asyncio
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from chat.actions import storage
 from chat.actions.storage import list_entries, show_observed
-from chat.fanout.send_queue import AsgiSendQueue
 from chat.models import StorageEntry
 from chat.protocol.commands import Subscribe
 from chat.protocol.session import Session
-from chat.store.operations import SetStorage
+from chat.store.operations.storage import SetStorage
 from tests.support.databases import in_thread
+from tests.support.live import recording
 from tests.support.written import do
 from tokens.claims import parse_claims
 
@@ -90,18 +90,16 @@ class Shown:
 
     channel: str
     observed: dict[str, Any]
-    frames: list[dict[str, Any]] = field(default_factory=list)
 
     async def show(self, head: int) -> list[Any]:
-        async def send(message: Any) -> None:
-            self.frames.append(json.loads(message["text"]))
-
+        send_queue, sent = recording()
         channels = {self.channel: {"subscribe": True, "storage": self.observed}}
         payload = {"exp": 9e9, "scope": "connect", "uid": "jim", "channels": channels}
         session = Session("id", parse_claims(json.dumps(payload).encode(), scope="connect"))
         subscription = session.may_subscribe(Subscribe(self.channel), None)
-        await show_observed(AsgiSendQueue(send, lambda: None), subscription, head)
-        return [(frame["key"], frame["data"]) for frame in self.frames]
+        await show_observed(send_queue, subscription, head)
+        frames = [json.loads(message["text"]) for message in sent]
+        return [(frame["key"], frame["data"]) for frame in frames]
 
 
 async def test_what_changed_after_the_head_comes_by_its_change(database: str, channel: str) -> None:

@@ -20,8 +20,9 @@ from chat.models import (
     Subscription,
 )
 from chat.protocol import ids
-from chat.store.operations import PublishMessage, SetStorage
+from chat.store.operations.messages import PublishMessage
 from chat.store.operations.schedules import encode
+from chat.store.operations.storage import SetStorage
 
 NOW = datetime.now(UTC)
 numbers = itertools.count(1)

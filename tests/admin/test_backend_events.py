@@ -60,12 +60,12 @@ def test_a_list_says_what_waits_and_what_is_parked(viewer: Client) -> None:
     event(next_attempt_at=stored.ahead(hours=1, minutes=30), attempts=9, last_error="ConnectError")
     event(stream="chat-b", type="hotsock.subscribed")
     rows = Page(viewer, list_url("backendevent")).rows
-    assert [(row["of"], row["kind"], row["state"], row["attempts"]) for row in rows] == [
+    assert [(row["of"], row["type"], row["state"], row["attempts"]) for row in rows] == [
         ("chat-b", "hotsock.subscribed", "waiting for its turn", "0"),
         ("chat-a", "hotsock.messagePublished", "tried again in 1 h", "9"),
         ("chat-a", "hotsock.messagePublished", "parked", "35"),
     ]
-    assert [row["error"] for row in rows] == ["–", "ConnectError", "HTTP 500"]
+    assert [row["last_error"] for row in rows] == ["–", "ConnectError", "HTTP 500"]
     assert rows[2]["time"] == f"{stored.ago(hours=25):%Y-%m-%d %H:%M:%S}"
 
 

@@ -26,8 +26,8 @@ def test_a_row_says_who_since_when_and_from_where(viewer: Client) -> None:
     stored.subscription(connection, "chat-b")
     [row] = Page(viewer, LIST).rows
     assert row == {
-        "name": connection.id,
-        "person": "jim",
+        "id": connection.id,
+        "user": "jim",
         "since": f"{stored.NOW:%Y-%m-%d %H:%M:%S}",
         "address": "192.0.2.7",
         "browser": "Firefox 128 on Linux",
@@ -39,13 +39,13 @@ def test_a_row_says_who_since_when_and_from_where(viewer: Client) -> None:
 def test_the_latest_is_first(viewer: Client) -> None:
     for minute in (2, 0, 1):
         stored.connection(f"user-{minute}", connected_at=stored.ago(minutes=minute))
-    assert Page(viewer, LIST).column("person") == ["user-0", "user-1", "user-2"]
+    assert Page(viewer, LIST).column("user") == ["user-0", "user-1", "user-2"]
 
 
 def test_a_search_finds_a_uid_an_address_or_an_id(viewer: Client) -> None:
     jim, pam = stored.connection("jim"), stored.connection("pam", address="2001:db8::1")
     for sought, found in (("jim", jim), ("2001:db8::1", pam), (pam.id, pam)):
-        assert Page(viewer, list_url("connection", q=sought)).column("name") == [found.id]
+        assert Page(viewer, list_url("connection", q=sought)).column("id") == [found.id]
 
 
 def test_a_page_says_in_words_what_its_tokens_say(viewer: Client) -> None:
@@ -54,7 +54,7 @@ def test_a_page_says_in_words_what_its_tokens_say(viewer: Client) -> None:
     stored.subscription(connection, "chat-x", json.dumps(own))
     stored.subscription(connection, "chat-y")
     fields = Page(viewer, page_url("connection", connection.id)).fields
-    assert 'It may subscribe to channels that fit "chat-*".' in fields["may"]
+    assert 'It may subscribe to channels that fit "chat-*".' in fields["rights"]
     lines = " ".join(fields["subscriptions"].split())
     assert 'It may ask how many listen to the channel "chat-x".' in lines
     assert "chat-y" in lines
@@ -62,7 +62,7 @@ def test_a_page_says_in_words_what_its_tokens_say(viewer: Client) -> None:
 
 def test_claims_that_cannot_be_read_are_no_error(viewer: Client) -> None:
     connection = stored.connection("jim", "{")
-    assert "is not JSON" in Page(viewer, page_url("connection", connection.id)).fields["may"]
+    assert "is not JSON" in Page(viewer, page_url("connection", connection.id)).fields["rights"]
 
 
 def test_no_secret_and_no_token_is_anywhere(root: Client) -> None:

@@ -7,6 +7,7 @@ from django.contrib.admin.models import DELETION, LogEntry
 from django.db import connection, transaction
 from django.test import Client
 
+from chat.admin.messages import MessageAdmin
 from chat.models import Channel, Message, Reaction
 from tests.admin import stored
 from tests.admin.conftest import on_both
@@ -98,13 +99,13 @@ def test_what_another_has_deleted_is_no_error(moderator: Client) -> None:
 def test_what_fails_is_not_in_the_log(moderator: Client, monkeypatch: Any) -> None:
     """The log and the deletion are one."""
     message = stored.message()
-    monkeypatch.setattr("chat.admin.deletion.delete", fail)
+    monkeypatch.setattr(MessageAdmin, "delete_queryset", fail)
     moderator.raise_request_exception = False
     assert tick(moderator, LIST, "delete_selected", [message.id], post="yes").status_code == 500
     assert LogEntry.objects.count() == 0
 
 
-def fail(messages: Any) -> None:
+def fail(*_: Any) -> None:
     raise RuntimeError("the database went away")
 
 

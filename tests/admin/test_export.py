@@ -14,7 +14,8 @@ from django.db import connection
 from django.http import StreamingHttpResponse
 from django.test import AsyncClient
 
-from chat.admin import export, paging
+from chat.admin import messages as message_admin
+from chat.admin import paging
 from chat.models import Message
 from tests.admin import stored
 from tests.admin.conftest import on_both
@@ -132,7 +133,7 @@ async def test_the_filters_of_the_list_are_those_of_the_file(
 ) -> None:
     await sync_to_async(mixed)()
     for scan in (10_000, 5):
-        monkeypatch.setattr(paging, "SCAN", scan)
+        monkeypatch.setattr(paging, "SCAN_LIMIT", scan)
         assert len(await lines("channel=chat-a&uid=jim")) == 10
         assert len(await lines("q=chat-a&state=live&event=chat")) == 30
         assert len(await lines("state=expired")) == 20
@@ -146,7 +147,7 @@ def mixed() -> None:
 
 
 async def test_it_goes_on_chunk_by_chunk(rows: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(export, "CHUNK", 8)
+    monkeypatch.setattr(message_admin, "CHUNK", 8)
     messages = await sync_to_async(stored.messages)(41)
     answer = await ask("jsonl")
     chunks = [chunk async for chunk in answer]

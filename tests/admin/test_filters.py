@@ -9,9 +9,9 @@ import pytest
 from django.http import QueryDict
 
 from chat.admin import paging
-from chat.admin.filters import MessageFilters, streams
+from chat.admin.filters import MessageFilters
 from chat.admin.paging import Cursor, read_page
-from chat.admin.words import moment_of
+from chat.admin.render import time_of
 from chat.models import Message
 from tests.admin import stored
 from tests.admin.conftest import on_both
@@ -51,7 +51,7 @@ def messages(database: str) -> list[Message]:
 
 def answers(message: Message, asked: dict[str, Any]) -> bool:
     """Whether a message is what was asked for, as one would say it in Python."""
-    made = moment_of(message.id)
+    made = time_of(message.id)
     expired = message.expires_at is not None and message.expires_at <= stored.NOW
     return (
         asked.get("channel", message.channel.name) == message.channel.name
@@ -67,7 +67,7 @@ def found(asked: dict[str, Any], size: int = 7) -> list[str]:
     """All answers, over as many pages as they take."""
     cursor, ids = Cursor(), []
     while True:
-        page = read_page(streams(Message.objects.all(), asked), cursor, size)
+        page = read_page(MessageFilters(asked).scans(Message.objects.all()), cursor, size)
         ids += [row.id for row in page.rows]
         if not page.older:
             return ids
@@ -78,7 +78,7 @@ def found(asked: dict[str, Any], size: int = 7) -> list[str]:
 def test_every_combination(
     messages: list[Message], scan: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(paging, "SCAN", scan)
+    monkeypatch.setattr(paging, "SCAN_LIMIT", scan)
     assert len(QUESTIONS) == 216
     for asked in QUESTIONS:
         expected = sorted(row.id for row in messages if answers(row, asked))
@@ -121,5 +121,5 @@ def test_a_time_is_read_to_the_second_in_utc(database: str) -> None:
 @pytest.mark.parametrize("since", ["0001-01-01T00:00", "9999-12-31T23:59"])
 def test_any_time_is_a_time(messages: list[Message], since: str) -> None:
     form = MessageFilters(QueryDict(urlencode({"since": since})))
-    page = read_page(form.streams(Message.objects.all()), Cursor(), 7)
+    page = read_page(form.scans(Message.objects.all()), Cursor(), 7)
     assert len(page.rows) == (7 if since.startswith("0001") else 0)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.admin.export import harmless
+from chat.admin.messages import harmless
 
 
 @pytest.mark.parametrize("start", list("=+-@\t\r\n＝＋－＠"))

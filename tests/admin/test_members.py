@@ -18,7 +18,7 @@ def test_a_row_says_who_is_where(viewer: Client) -> None:
     page = Page(viewer, list_url("member"))
     assert page.rows == [
         {
-            "name": "jim",
+            "uid": "jim",
             "channel_name": "presence.abc",
             "excerpt": UMD,
             "changed": f"{stored.ago(hours=1):%Y-%m-%d %H:%M:%S}",
@@ -55,11 +55,11 @@ def test_a_page_shows_the_metadata_as_text(viewer: Client) -> None:
 def test_what_can_be_asked(viewer: Client, asked: dict[str, str], found: list[str]) -> None:
     for uid, name in (("jim", "a"), ("pam", "ab"), ("ann", "a"), ("eve", "b")):
         stored.member(uid, of=f"presence.{name}")
-    assert Page(viewer, list_url("member", **asked)).column("name") == found
+    assert Page(viewer, list_url("member", **asked)).column("uid") == found
 
 
 def test_a_channel_leads_to_its_members(viewer: Client) -> None:
     member = stored.member("jim", of="presence.b")
     stored.member("pam", of="presence.c")
     page = Page(viewer, page_url("channel", member.channel_id))
-    assert Page(viewer, page.link("Who is in") or "").column("name") == ["jim"]
+    assert Page(viewer, page.link("Who is in") or "").column("uid") == ["jim"]

@@ -153,7 +153,7 @@ def test_a_list_reads_no_more_of_a_message_than_it_shows(viewer: Client) -> None
     stored.message(json.dumps("x" * 30_000))
     [row] = viewer.get(list_url("message")).context["cl"].result_list
     assert row.get_deferred_fields() >= {"data", "umd"}
-    assert 100 < len(row.begin) < 1000
+    assert 100 < len(row.beginning) < 1000
 
 
 def test_a_message_with_very_many_reactions_links_to_the_rest(viewer: Client) -> None:

@@ -43,8 +43,8 @@ def test_a_channel_without_messages(viewer: Client) -> None:
 
 
 def test_counting_ends_at_the_cap(viewer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(channels, "LISTED", 5)
-    monkeypatch.setattr(channels, "CAP", 8)
+    monkeypatch.setattr(channels, "LIST_CAP", 5)
+    monkeypatch.setattr(channels, "PAGE_CAP", 8)
     stored.messages(10)
     channel = Channel.objects.get()
     assert Page(viewer, list_url("channel")).column("messages") == ["5+"]
@@ -86,15 +86,15 @@ def test_reactions_of_a_message_and_of_a_channel(viewer: Client) -> None:
     stored.reaction(first, "pam", "👍", created_at=stored.ago(hours=1))
     stored.reaction(first, "ann", "❤️", removed=True)
     stored.reaction(second, "eve", "👎")
-    assert Page(viewer, list_url("reaction")).column("person") == ["eve", "ann", "pam"]
+    assert Page(viewer, list_url("reaction")).column("user") == ["eve", "ann", "pam"]
     rows = Page(viewer, list_url("reaction", message=first.id)).rows
-    assert [(row["value"], row["person"], row["state"]) for row in rows] == [
+    assert [(row["reaction"], row["user"], row["state"]) for row in rows] == [
         ("❤️", "ann", "taken back"),
         ("👍", "pam", "stands"),
     ]
     assert rows[1]["time"] == f"{stored.ago(hours=1):%Y-%m-%d %H:%M:%S}"
     listed = Page(viewer, list_url("reaction", channel="chat-b"))
-    assert listed.column("to") == [second.id]
+    assert listed.column("message_page") == [second.id]
     assert Page(viewer, list_url("reaction", channel="chat-none")).rows == []
     assert Page(viewer, listed.link(second.id) or "").fields["id"]
 
@@ -105,7 +105,7 @@ def test_pages_of_a_channels_reactions(viewer: Client) -> None:
         stored.reaction(message)
     page = Page(viewer, list_url("reaction", channel="chat-abc"))
     onward = f"{list_url('reaction')[:-1]}{page.link('Next page')}"
-    shown = [*page.column("to"), *Page(viewer, onward).column("to")]
+    shown = [*page.column("message_page"), *Page(viewer, onward).column("message_page")]
     assert shown == [message.id for message in reversed(messages)]
 
 
@@ -118,9 +118,9 @@ def test_subscriptions_of_a_channel_and_of_a_connection(viewer: Client) -> None:
     stored.subscription(jim, "chat-b")
     stored.subscription(pam, "chat-a")
     by_channel = Page(viewer, list_url("subscription", channel="chat-a"))
-    assert sorted(by_channel.column("person")) == ["jim", "pam"]
+    assert sorted(by_channel.column("connection_uid")) == ["jim", "pam"]
     by_connection = Page(viewer, list_url("subscription", connection=jim.id))
-    assert sorted(by_connection.column("channel_name")) == ["chat-a", "chat-b"]
+    assert sorted(by_connection.column("channel_page")) == ["chat-a", "chat-b"]
 
 
 def test_a_node_says_whether_it_lives(viewer: Client) -> None:

@@ -8,7 +8,7 @@ import pytest
 from django.db.models import Q
 
 from chat.admin import paging
-from chat.admin.paging import Cursor, Page, Stream, read_page
+from chat.admin.paging import Cursor, IndexScan, Page, read_page
 from chat.models import Message
 from tests.admin import stored
 from tests.admin.conftest import on_both
@@ -33,9 +33,9 @@ def ids(rows: str) -> list[str]:
     return [message.id for message in made]
 
 
-def pages(streams: list[Stream], cursor: Cursor, *, back: bool = False) -> Iterator[Page]:
+def pages(scans: list[IndexScan], cursor: Cursor, *, back: bool = False) -> Iterator[Page]:
     while True:
-        page = read_page(streams, cursor, SIZE)
+        page = read_page(scans, cursor, SIZE)
         yield page
         onward = page.newer if back else page.older
         if not onward:
@@ -47,12 +47,12 @@ def ids_of(pages: list[Page]) -> list[str]:
     return [row.id for page in pages for row in page.rows]
 
 
-def by_id() -> Stream:
-    return Stream(Message.objects.all())
+def by_id() -> IndexScan:
+    return IndexScan(Message.objects.all())
 
 
-def by_expiry() -> Stream:
-    return Stream(Message.objects.all(), ("expires_at", "id"))
+def by_expiry() -> IndexScan:
+    return IndexScan(Message.objects.all(), ("expires_at", "id"))
 
 
 def test_every_row_is_on_one_page_in_order(ids: list[str]) -> None:
@@ -82,10 +82,10 @@ def test_from_the_end(ids: list[str]) -> None:
 
 
 def test_the_least_first(ids: list[str]) -> None:
-    stream = Stream(Message.objects.all(), ascending=True)
-    there = list(pages([stream], Cursor()))
+    scan = IndexScan(Message.objects.all(), ascending=True)
+    there = list(pages([scan], Cursor()))
     assert ids_of(there) == ids[::-1]
-    back = list(pages([stream], Cursor(there[-1].newer, back=True), back=True))
+    back = list(pages([scan], Cursor(there[-1].newer, back=True), back=True))
     assert ids_of(back[::-1]) == ids[::-1][:20]
 
 
@@ -122,28 +122,28 @@ EDGES = ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"]  # no times a
 def test_a_link_that_says_nothing_is_the_first_page(
     ids: list[str], text: str, key: tuple[str, ...]
 ) -> None:
-    stream = Stream(Message.objects.all(), key)
-    expected = ids_of([read_page([stream], Cursor(), SIZE)])
+    scan = IndexScan(Message.objects.all(), key)
+    expected = ids_of([read_page([scan], Cursor(), SIZE)])
     for back in (False, True):
-        found = ids_of([read_page([stream], Cursor(text, back=back), SIZE)])
+        found = ids_of([read_page([scan], Cursor(text, back=back), SIZE)])
         assert found in (expected, [])
 
 
 # --- where an index answers a part of the question ----------------------------------------------
 
 
-def even(rows: Any = None) -> Stream:
+def even(rows: Any = None) -> IndexScan:
     """Half of all rows; whether a row belongs to it stands in no index."""
-    return Stream(Message.objects.all(), rest=Q(uid="user-0"))
+    return IndexScan(Message.objects.all(), residual=Q(uid="user-0"))
 
 
-def none() -> Stream:
-    return Stream(Message.objects.all(), rest=Q(uid="nobody"))
+def none() -> IndexScan:
+    return IndexScan(Message.objects.all(), residual=Q(uid="nobody"))
 
 
 @pytest.fixture
 def short_scan(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(paging, "SCAN", 5)
+    monkeypatch.setattr(paging, "SCAN_LIMIT", 5)
 
 
 def test_what_is_sought_is_found_where_everything_may_be_looked_at(ids: list[str]) -> None:
@@ -176,16 +176,16 @@ def test_a_search_for_nothing_ends(ids: list[str]) -> None:
 
 @pytest.mark.usefixtures("short_scan")
 def test_rows_of_one_first_column_are_passed_together(ids: list[str]) -> None:
-    stream = Stream(Message.objects.all(), ("expires_at", "id"), rest=Q(uid="user-0"))
+    scan = IndexScan(Message.objects.all(), ("expires_at", "id"), residual=Q(uid="user-0"))
     ordered = Message.objects.filter(uid="user-0").order_by("-expires_at", "-id")
-    assert ids_of(list(pages([stream], Cursor()))) == list(ordered.values_list("id", flat=True))
+    assert ids_of(list(pages([scan], Cursor()))) == list(ordered.values_list("id", flat=True))
 
 
 @pytest.mark.usefixtures("short_scan")
 def test_more_rows_of_one_first_column_than_may_be_looked_at_end(ids: list[str]) -> None:
     Message.objects.update(expires_at=stored.NOW)
-    stream = Stream(Message.objects.all(), ("expires_at", "id"), rest=Q(uid="user-0"))
-    assert ids_of(list(pages([stream], Cursor()))) == ids[::2]
+    scan = IndexScan(Message.objects.all(), ("expires_at", "id"), residual=Q(uid="user-0"))
+    assert ids_of(list(pages([scan], Cursor()))) == ids[::2]
 
 
 @pytest.mark.usefixtures("short_scan")
@@ -193,8 +193,8 @@ def test_the_index_with_few_rows_answers(ids: list[str]) -> None:
     """The first would find nothing among the rows that it may look at."""
     seldom = Message.objects.filter(id=ids[-1])
     Message.objects.filter(id=ids[-1]).update(event="seldom")
-    long = Stream(Message.objects.all(), rest=Q(event="seldom"))
-    short = Stream(seldom, rest=Q(event="seldom"))
+    long = IndexScan(Message.objects.all(), residual=Q(event="seldom"))
+    short = IndexScan(seldom, residual=Q(event="seldom"))
     page = read_page([long, short], Cursor(), SIZE)
     assert (ids_of([page]), page.partial, page.older) == ([ids[-1]], False, "")
 

@@ -13,14 +13,11 @@ from django.db.models import Model
 from django.test.utils import CaptureQueriesContext
 
 from chat.admin import paging
-from chat.admin.channels import ChannelFilters
-from chat.admin.filters import streams
-from chat.admin.members import MemberFilters
-from chat.admin.messages import MessageAdmin, reaction_counts
+from chat.admin.channels import ChannelFilters, MemberFilters, StorageFilters
+from chat.admin.filters import MessageFilters
+from chat.admin.messages import MessageAdmin, ReactionFilters, reaction_counts
 from chat.admin.paging import Cursor, read_page
-from chat.admin.reactions import ReactionFilters
 from chat.admin.schedules import ScheduleFilters
-from chat.admin.storage import StorageFilters
 from chat.models import Channel, Member, Message, Reaction, Schedule, StorageEntry
 from tests.admin import stored
 from tests.admin.conftest import on_both
@@ -105,14 +102,14 @@ SCAN, SIZE = 500, 20
 @pytest.fixture
 def scarce(monkeypatch: pytest.MonkeyPatch) -> None:
     """So few rows may be looked at that the rarest part of a question decides."""
-    monkeypatch.setattr(paging, "SCAN", SCAN)
+    monkeypatch.setattr(paging, "SCAN_LIMIT", SCAN)
 
 
 def queries(asked: dict[str, Any], cursor: Cursor) -> tuple[str, list[str]]:
     """The cursor of the next page, and the queries about messages, the page's own the last."""
-    rows = MessageAdmin(Message, site).listed(Message.objects.select_related("channel"))
+    rows = MessageAdmin(Message, site).columns_of(Message.objects.select_related("channel"))
     with CaptureQueriesContext(connection) as captured:
-        page = read_page(streams(rows, asked), cursor, SIZE)
+        page = read_page(MessageFilters(asked).scans(rows), cursor, SIZE)
     sql = [query["sql"] for query in captured.captured_queries]
     return page.older, [query for query in sql if '"chat_message"' in query]
 
@@ -220,7 +217,7 @@ def test_the_other_lists_are_read_in_the_order_of_an_index(
 ) -> None:
     """As SQLite plans it; PostgreSQL reads so few channels whole."""
     with CaptureQueriesContext(connection) as captured:
-        read_page(filters(asked).streams(model.objects.all()), Cursor(), SIZE)
+        read_page(filters(asked).scans(model.objects.all()), Cursor(), SIZE)
     page = captured.captured_queries[-1]["sql"]
     assert f"LIMIT {SIZE + 1}" in page
     if filled == "sqlite":

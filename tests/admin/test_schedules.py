@@ -8,7 +8,7 @@ from django.contrib.admin.models import DELETION, LogEntry
 from django.db import connection, transaction
 from django.test import Client
 
-from chat.admin import by_channel
+from chat.admin import paging
 from chat.models import Schedule
 from tests.admin import stored
 from tests.admin.conftest import on_both
@@ -51,8 +51,8 @@ def test_a_page_shows_the_data_as_text(viewer: Client) -> None:
     assert '\n  "n": 18446744073709551616,\n' in page.fields["content"]
     assert "<script>alert(1)" in page.fields["content"]
     assert "<script>alert(1)" not in page.html
-    assert '"a": 1' in page.fields["metadata"]
-    assert "86,400 s" in page.fields["kept"]
+    assert '"a": 1' in page.fields["umd"]
+    assert "86,400 s" in page.fields["retention"]
     assert f"{stored.ago(hours=1):%Y-%m-%d %H:%M:%S}" in " ".join(page.fields["created"].split())
 
 
@@ -66,7 +66,7 @@ def test_a_channel_leads_to_what_is_due(viewer: Client) -> None:
 @pytest.mark.parametrize(("store", "said"), [(0, "not stored"), (-1, "ever")])
 def test_how_long_it_will_be_stored(viewer: Client, store: int, said: str) -> None:
     schedule = stored.schedule(store=store)
-    assert said in Page(viewer, page_url("schedule", schedule.id)).fields["kept"]
+    assert said in Page(viewer, page_url("schedule", schedule.id)).fields["retention"]
 
 
 def test_what_clears_an_entry_has_no_data(viewer: Client) -> None:
@@ -107,7 +107,7 @@ def test_each_is_on_one_page(viewer: Client, asked: dict[str, str]) -> None:
 def test_a_search_looks_at_so_many_channels_and_offers_to_go_on(
     viewer: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(by_channel, "SCAN", 5)
+    monkeypatch.setattr(paging, "SCAN_LIMIT", 5)
     for number in range(9):
         stored.channel(f"chat-{number}")
     stored.schedule(to="chat-8")

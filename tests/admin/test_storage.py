@@ -8,7 +8,7 @@ from django.contrib.admin.models import DELETION, LogEntry
 from django.db import connection, transaction
 from django.test import Client
 
-from chat.admin import by_channel
+from chat.admin import paging
 from chat.models import Channel, StorageEntry
 from tests.admin import stored
 from tests.admin.conftest import on_both
@@ -26,7 +26,7 @@ def test_a_row_says_what_is_kept_where_by_whom(viewer: Client) -> None:
     stored.entry("note", "[1,\n 2]", uid=None, to="chat-b")
     note, title, topic = Page(viewer, LIST).rows
     assert note == {
-        "name": "note",
+        "key": "note",
         "channel_name": "chat-b",
         "writer": "–",
         "excerpt": "[1, 2]",
@@ -40,8 +40,8 @@ def test_a_row_says_what_is_kept_where_by_whom(viewer: Client) -> None:
 def test_what_is_cleared_or_has_expired_is_not_listed(viewer: Client) -> None:
     for columns in ({"data": ""}, {"expires_at": stored.ago(seconds=1)}, {}):
         stored.entry(f"k{len(columns)}", to=f"chat-{next(stored.numbers)}", **columns)
-    assert Page(viewer, LIST).column("name") == ["k0"]
-    assert Page(viewer, list_url("storageentry", q="chat")).column("name") == ["k0"]
+    assert Page(viewer, LIST).column("key") == ["k0"]
+    assert Page(viewer, list_url("storageentry", q="chat")).column("key") == ["k0"]
     StorageEntry.objects.update(data="")
     assert "Nothing here." in Page(viewer, LIST).words
 
@@ -80,7 +80,7 @@ def test_a_page_shows_the_value_as_text(viewer: Client) -> None:
 def test_what_can_be_asked(viewer: Client, asked: dict[str, str], found: list[str]) -> None:
     for key, name in zip("1234é", ("chat-1", "chat-10", "chat-1", "Chat", "a"), strict=True):
         stored.entry(key, to=name)
-    assert Page(viewer, list_url("storageentry", **asked)).column("name") == found
+    assert Page(viewer, list_url("storageentry", **asked)).column("key") == found
 
 
 @pytest.mark.parametrize("asked", [{}, {"channel": "a~b"}, {"q": "a"}])
@@ -97,7 +97,7 @@ def test_each_entry_is_on_one_page_there_and_back(viewer: Client, asked: dict[st
         page = Page(viewer, f"{LIST[:-1]}{onward}")
         assert page.rows not in pages
     pages.append(page.rows)
-    shown = [(row["channel_name"], row["name"]) for rows in pages for row in rows]
+    shown = [(row["channel_name"], row["key"]) for rows in pages for row in rows]
     assert len(set(shown)) == len(shown) == StorageEntry.objects.count()
     if asked:
         assert shown == sorted(shown)
@@ -108,7 +108,7 @@ def test_each_entry_is_on_one_page_there_and_back(viewer: Client, asked: dict[st
 def test_a_search_looks_at_so_many_channels_and_offers_to_go_on(
     viewer: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(by_channel, "SCAN", 5)
+    monkeypatch.setattr(paging, "SCAN_LIMIT", 5)
     for number in range(12):
         stored.channel(f"chat-{number:02}")
     stored.entry("last", to="chat-11")
@@ -117,7 +117,7 @@ def test_a_search_looks_at_so_many_channels_and_offers_to_go_on(
         assert page.rows == []
         looked.add(onward)
         page = Page(viewer, f"{LIST[:-1]}{onward}")
-    assert page.column("name") == ["last"]
+    assert page.column("key") == ["last"]
     assert len(looked) == 2
 
 
@@ -148,7 +148,7 @@ def test_what_is_deleted_is_a_change_of_its_channel(moderator: Client) -> None:
     answer = tick(moderator, LIST, "delete_selected", [row.pk for row in gone], post="yes")
     page = Page(moderator, answer["Location"])
     assert "Successfully deleted 2 storage entries." in page.words
-    assert page.column("name") == ["b"]
+    assert page.column("key") == ["b"]
     for row in gone:
         row.refresh_from_db()
         assert (row.data, row.uid, row.number, row.channel.number) == ("", None, 42, 42)

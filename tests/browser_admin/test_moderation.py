@@ -125,7 +125,7 @@ def test_a_connection_is_closed_within_seconds(
     ).click()
     of_jim = admin.locator("#result_list tbody tr").filter(has_text="jim")
     of_jim.locator(".field-connection_page a").click()
-    expect(admin.locator(".field-may")).to_contain_text("It may subscribe to the channel")
+    expect(admin.locator(".field-rights")).to_contain_text("It may subscribe to the channel")
     admin.get_by_label("Action:").select_option("Close this connection")
     socket = next(socket for socket in sockets if uid_in(socket.url) == "jim")
     with socket.expect_event("close"):

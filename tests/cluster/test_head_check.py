@@ -4,14 +4,17 @@ import asyncio
 import contextlib
 import sqlite3
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 
 import pytest
 from django.db import connection
 
 from chat.cluster import head_check
-from chat.cluster.head_check import HeadCheck, heads
+from chat.cluster.head_check import check_heads, heads
+from chat.cluster.memory_broker import MemoryBroker
 from chat.fanout.hub import Hub
 from chat.protocol.errors import ErrorCode, ProtocolError
+from chat.runtime.recurring import repeat
 from chat.store import writer as writers
 from chat.store.writer import OutsideCommits, Writer, commit
 from tests.support.client import eventually
@@ -121,7 +124,7 @@ class Listened(Hub):
     """A hub that keeps what it is told of the heads."""
 
     def __init__(self, channels: list[str]) -> None:
-        super().__init__(_nothing)
+        super().__init__(_nothing, MemoryBroker())
         self.heard = channels
         self.checked: list[tuple[str, int]] = []
 
@@ -137,11 +140,12 @@ async def _nothing(channel: str, after: int) -> tuple[list[object], int]:  # typ
 
 
 @contextlib.asynccontextmanager
-async def watched(hub: Hub) -> AsyncIterator[HeadCheck]:
-    watching = HeadCheck(hub)
-    task = asyncio.create_task(watching.watch())
+async def watched(hub: Hub) -> AsyncIterator[asyncio.Event]:
+    due = asyncio.Event()
+    work = repeat("checking", partial(check_heads, hub), sooner=due, retry_seconds=0)
+    task = asyncio.create_task(work)
     try:
-        yield watching
+        yield due
     finally:
         task.cancel()
 
@@ -150,8 +154,8 @@ async def watched(hub: Hub) -> AsyncIterator[HeadCheck]:
 async def test_where_somebody_committed_the_heads_are_read(channel: str) -> None:
     await in_thread(lambda: commit([store(channel)]))
     hub = Listened([channel])
-    async with watched(hub) as watching:
-        watching.notice()
+    async with watched(hub) as due:
+        due.set()
         await eventually(lambda: asyncio.sleep(0.01, hub.checked))
         assert hub.checked == [(channel, 1)]
 
@@ -170,9 +174,9 @@ async def test_on_postgresql_they_are_read_every_so_often(
 async def test_where_nobody_listens_nothing_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     reads: list[object] = []
     monkeypatch.setattr(head_check, "read", reads.append)
-    async with watched(Listened([])) as watching:
-        watching.notice()
-        await eventually(lambda: asyncio.sleep(0, not watching._noticed.is_set()))
+    async with watched(Listened([])) as due:
+        due.set()
+        await eventually(lambda: asyncio.sleep(0, not due.is_set()))
     assert reads == []
 
 
@@ -185,10 +189,9 @@ async def test_a_database_that_is_away_is_asked_again(monkeypatch: pytest.Monkey
 
     attempts: list[list[str]] = []
     monkeypatch.setattr(head_check, "read", read)
-    monkeypatch.setattr(head_check, "RETRY_SECONDS", 0)
     hub = Listened(["c"])
-    async with watched(hub) as watching:
-        watching.notice()
+    async with watched(hub) as due:
+        due.set()
         await eventually(lambda: asyncio.sleep(0.01, hub.checked))
     assert hub.checked == [("c", 9)]
     assert len(attempts) == 3

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from chat.cluster import reaper as reapers
-from chat.cluster.leases import RenewLease, TakeOver
+from chat.cluster.leases import Lease, RenewLease, TakeOver
 from chat.cluster.reaper import Reaper
 from chat.fanout.member_throttle import MemberThrottle
 from chat.models import Connection, Member, Node, Subscription
@@ -51,7 +50,8 @@ class Process:
     def __init__(self, writer: Writer, announced: list[Any]) -> None:
         self.id = new_id()
         self.announced = announced
-        self.reaper = Reaper(self.id, LEASE, writer, MemberThrottle(lambda channel: False))
+        self.lease = Lease(self.id, writer, LEASE)
+        self.reaper = Reaper(self.lease, writer, MemberThrottle(lambda channel: False))
 
 
 @pytest.fixture
@@ -76,20 +76,20 @@ def left(dead: Dead) -> tuple[bool, set[str], int]:
 
 async def reap(reaper: Reaper) -> None:
     await reaper.take_over()
-    await reaper.close_left_over()
+    await reaper.close_backlog()
 
 
-async def grow_old(reaper: Reaper) -> None:
+async def grow_old(lease: Lease) -> None:
     """A lease passes, in which its own is renewed as it should be."""
     async with asyncio.timeout(10):
-        while not reaper._judges():
+        while not lease.judges:
             await asyncio.sleep(LEASE / 10)
-            reaper.renewed()
+            lease.note(renewed=True)
 
 
 async def test_what_an_expired_node_held_is_removed_and_told(process: Process, dead: Dead) -> None:
-    process.reaper.renewed()
-    await grow_old(process.reaper)
+    process.lease.note(renewed=True)
+    await grow_old(process.lease)
     await reap(process.reaper)
     assert await in_thread(lambda: left(dead)) == (False, set(), 0)
     assert [each.channel for each in process.announced] == [dead.channel]
@@ -102,54 +102,36 @@ async def test_one_who_was_away_itself_takes_nobody_for_dead(process: Process, d
     """After a database outage every lease has run out: each first renews its own."""
     untouched = (True, {dead.member, dead.plain}, 1)
     await reap(process.reaper)  # it has not renewed its lease yet
-    process.reaper.renewed()
+    process.lease.note(renewed=True)
     await reap(process.reaper)  # not for a whole lease
     assert await in_thread(lambda: left(dead)) == untouched
-    await grow_old(process.reaper)
-    process.reaper.not_renewed()
+    await grow_old(process.lease)
+    process.lease.note(renewed=False)
     await reap(process.reaper)
-    process.reaper.renewed()
+    process.lease.note(renewed=True)
     await reap(process.reaper)
-    await grow_old(process.reaper)
+    await grow_old(process.lease)
     await asyncio.sleep(LEASE)  # it stood still
     await reap(process.reaper)
-    process.reaper.renewed()
+    process.lease.note(renewed=True)
     await reap(process.reaper)
     assert await in_thread(lambda: left(dead)) == untouched
-    await grow_old(process.reaper)
+    await grow_old(process.lease)
     await reap(process.reaper)
     assert await in_thread(lambda: left(dead)) == (False, set(), 0)
 
 
 async def test_a_node_that_lives_is_left_alone(process: Process, dead: Dead) -> None:
     await in_thread(lambda: do(RenewLease(dead.id, 600)))
-    process.reaper.renewed()
-    await grow_old(process.reaper)
+    process.lease.note(renewed=True)
+    await grow_old(process.lease)
     await reap(process.reaper)
     assert await in_thread(lambda: left(dead)) == (True, {dead.member, dead.plain}, 1)
     await in_thread(lambda: do(RenewLease(dead.id, -1)))  # and found out though it had long to go
     async with asyncio.timeout(10):
         while await in_thread(lambda: left(dead)) != (False, set(), 0):
-            process.reaper.renewed()
+            process.lease.note(renewed=True)
             await reap(process.reaper)
-
-
-async def test_while_nobody_can_have_ended_the_database_is_not_asked(
-    process: Process, dead: Dead, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await in_thread(lambda: do(RenewLease(dead.id, 600)))
-    process.reaper.renewed()
-    await grow_old(process.reaper)
-    asked = []
-
-    async def read(*query: Any) -> float:
-        asked.append(query)
-        return 600.0
-
-    monkeypatch.setattr(reapers, "read", read)
-    for _ in range(5):
-        await reap(process.reaper)
-    assert len(asked) == 1
 
 
 async def test_of_several_processes_one_takes_over(
@@ -169,8 +151,8 @@ async def test_of_several_processes_one_takes_over(
     assert row.node_id == owner
     # Should that one die in between, another takes over what it took.
     await in_thread(lambda: do(RenewLease(owner, -1)))
-    process.reaper.renewed()
-    await grow_old(process.reaper)
+    process.lease.note(renewed=True)
+    await grow_old(process.lease)
     await reap(process.reaper)
     assert await in_thread(lambda: left(dead)) == (False, set(), 0)
 
@@ -182,12 +164,12 @@ async def test_what_cannot_be_closed_yet_is_closed_later(
         raise ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, "Away.")
 
     with monkeypatch.context() as away:
-        away.setattr(process.reaper._writer, "submit", refuse)
+        away.setattr(process.reaper.writer, "submit", refuse)
         await process.reaper.close(dead.member, (dead.channel,))
-        await process.reaper.close_left_over()
-    assert process.reaper.left_over == {dead.member: (dead.channel,)}
-    await process.reaper.close_left_over()
-    assert process.reaper.left_over == {}
+        await process.reaper.close_backlog()
+    assert process.reaper.backlog == {dead.member: (dead.channel,)}
+    await process.reaper.close_backlog()
+    assert process.reaper.backlog == {}
     assert await in_thread(lambda: left(dead)) == (True, {dead.plain}, 0)
 
 
@@ -195,30 +177,9 @@ async def test_the_last_act_of_a_process_is_to_close_its_members(
     process: Process, channel: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connection, presence = opening(process.id), f"presence.{channel}"
-    await process.reaper._writer.submit(connection)
+    await process.reaper.writer.submit(connection)
     joining = subscribing(connection.id, presence, node_id=process.id)
-    await process.reaper._writer.submit(joining)
-    await process.reaper.close_members()
+    await process.reaper.writer.submit(joining)
+    await process.reaper.close_all()
     members = Member.objects.present().filter(channel__name=presence)
     assert not await in_thread(members.exists)
-
-
-async def test_it_goes_on_after_a_failure(
-    process: Process, dead: Dead, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(reapers, "REAP_SECONDS", 0.01)
-    failures = [ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, "Away.")]
-    take_over = process.reaper.take_over
-
-    async def fail_once() -> None:
-        if failures:
-            raise failures.pop()
-        await take_over()
-
-    monkeypatch.setattr(process.reaper, "take_over", fail_once)
-    process.reaper.renewed()
-    reaping = asyncio.create_task(process.reaper.reap_for_ever())
-    async with asyncio.timeout(10):
-        while await in_thread(lambda: left(dead)) != (False, set(), 0):
-            process.reaper.renewed()
-    reaping.cancel()

@@ -5,14 +5,15 @@ import contextlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from chat.cluster import announcer, envelope, redis_broker
+from chat.cluster import redis_broker
 from chat.cluster.redis_broker import RedisBroker
 from chat.cluster.redis_layer import RedisLayer
-from chat.fanout.announcements import Announcement, Burst, Change, Ephemeral
+from chat.fanout.announcements import Announcement, Change, Ephemeral
+from chat.fanout.hub import BrokerStatus, Hub
 from chat.protocol.events import Event
 from tests.support.servers import Program, redis_url, start_redis
 
@@ -29,24 +30,27 @@ def redis(tmp_path: Path) -> Iterator[Program]:
 
 
 class Process:
-    """One end: what it was told, and how often it looked at the heads of its channels."""
+    """One end: what it was told, and how often it looked at the heads of its channels. It stands
+    in for the hub, too."""
 
     def __init__(self, name: str, redis: Program, **handlers: Any) -> None:
         self.got: list[Announcement] = []
         self.checks = 0
-        self.listens: set[str] = set()
+        self.listened: set[str] = set()
+        self.has_subscribers = self.listened.__contains__
+        self.channels = lambda: list(self.listened)
         self._news = asyncio.Event()
-        self.broker = RedisBroker(
-            name,
-            RedisLayer(hosts=[redis_url(redis)]),
-            deliver=self._deliver,
-            check=self._check,
-            channels=lambda: self.listens,
-            listens=lambda channel: channel in self.listens,
-            handlers=handlers,
-        )
+        self._handlers = handlers
+        self.broker = RedisBroker(name, RedisLayer(hosts=[redis_url(redis)]))
 
-    def _deliver(self, item: Announcement) -> None:
+    async def start(self) -> None:
+        await self.broker.start(cast("Hub", self), self._check, self._handlers)
+
+    @property
+    def connected(self) -> bool:
+        return self.broker.status is BrokerStatus.CONNECTED
+
+    def deliver(self, item: Announcement) -> None:
         self.got.append(item)
         self._news.set()
 
@@ -55,7 +59,7 @@ class Process:
         self._news.set()
 
     async def join(self, channel: str) -> None:
-        self.listens.add(channel)
+        self.listened.add(channel)
         await self.broker.subscribe(channel)
 
     async def until(self, condition: Any) -> None:
@@ -70,10 +74,10 @@ class Process:
 async def running(*processes: Process) -> AsyncIterator[None]:
     try:
         for process in processes:
-            await process.broker.start()
-            assert process.broker.works
+            await process.start()
+            assert process.connected
         for process in processes:
-            await process.until(lambda process=process: process.broker.works)
+            await process.until(lambda process=process: process.connected)
         yield
     finally:
         for process in processes:
@@ -85,9 +89,10 @@ def change(number: int, channel: str = "c", **more: Any) -> Change:
 
 
 def shown(item: Announcement) -> tuple[Any, ...]:
-    number = item.number if isinstance(item, Change) else None
-    key = item.key
-    return item.channel, item.follows, number, item.event.payload, item.origin, item.echo, key
+    where, sender = (item.channel, item.previous), (item.origin, item.echo)
+    if isinstance(item, Change):
+        return *where, item.number, item.event.payload, *sender, item.key
+    return *where, *item.frames, *sender
 
 
 async def test_what_is_announced_reaches_those_who_joined_as_it_was(redis: Program) -> None:
@@ -97,9 +102,9 @@ async def test_what_is_announced_reaches_those_who_joined_as_it_was(redis: Progr
         await third.join("d")
         sent = [
             change(7, origin="x", echo=True),
-            Ephemeral("c", 7, EVENT, "x", False),
+            Ephemeral("c", 7, [EVENT.frame], "x", False),
             change(8, key="k"),
-            Ephemeral("c", 8, EVENT),
+            Ephemeral("c", 8, [EVENT.frame]),
         ]
         for item in sent:
             one.broker.announce(item)
@@ -112,13 +117,13 @@ async def test_what_is_announced_reaches_those_who_joined_as_it_was(redis: Progr
 
 async def test_messages_in_a_row_cross_as_each_would_alone(redis: Program) -> None:
     one, other = Process("one", redis), Process("other", redis)
-    burst = Burst("c", 7, [EVENT.frame, Event(b"{}").frame], "x", True)
+    row = Ephemeral("c", 7, [EVENT.frame, Event(b"{}").frame], "x", True)
     async with running(one, other):
         await other.join("c")
-        one.broker.announce_burst(burst)
+        one.broker.announce(row)
         await other.until(lambda: len(other.got) == 2)
     assert [shown(item) for item in other.got] == [
-        ("c", 7, None, payload, "x", True, None) for payload in (EVENT.payload, b"{}")
+        ("c", 7, frame, "x", True) for frame in row.frames
     ]
 
 
@@ -153,7 +158,7 @@ async def test_two_join_a_channel_at_once_and_both_wait(redis: Program) -> None:
         await other.until(lambda: len(other.got) == 50)
 
 
-async def test_a_channel_left_and_joined_again_is_joined(
+async def test_who_joins_a_channel_that_is_being_left_gets_the_very_next(
     redis: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(redis_broker, "LINGER_SECONDS", 0)
@@ -161,19 +166,20 @@ async def test_a_channel_left_and_joined_again_is_joined(
     async with running(one, other):
         for number in range(1, 20):
             await other.join("c")
-            one.broker.announce(change(number))
+            one.broker.announce(Ephemeral("c", 0, [EVENT.frame]))
             await other.until(lambda number=number: len(other.got) == number)
-            other.listens.clear()
+            other.listened.clear()
             other.broker.unsubscribe("c")
-            if number % 2:
+            for _ in range(2):
                 await asyncio.sleep(0)
+            assert "c" in other.broker._changing  # it is being left
 
 
 async def test_nodes_tell_each_other(redis: Program) -> None:
     told: list[Any] = []
     one, other = Process("one", redis), Process("other", redis, umd=lambda *what: told.append(what))
     async with running(one, other):
-        one.broker.tell_all("umd", "id", ["c"], None)
+        one.broker.notify("umd", "id", ["c"], None)
         await other.until(lambda: told)
     assert told == [("id", ["c"], None)]
 
@@ -182,8 +188,8 @@ async def test_what_cannot_be_read_is_passed_over(redis: Program) -> None:
     one, other = Process("one", redis), Process("other", redis)
     async with running(one, other):
         await other.join("c")
-        one.broker.tell_all("from-the-future", 1)
-        one.broker._announcer.send(envelope.group_of("c"), ["change", "too", "few"])
+        one.broker.notify("from-the-future", 1)
+        one.broker._announcer.put(redis_broker.group_of("c"), [["change", "too", "few"]])
         one.broker.announce(change(1))
         await other.until(lambda: len(other.got) == 1)
 
@@ -196,8 +202,8 @@ async def test_a_newer_version_makes_it_look_into_the_database(
         await other.join("c")
         await other.until(lambda: other.checks > 0)
         before = other.checks
-        newer = envelope.message([["odd"]], "newer") | {"v": envelope.VERSION + 1}
-        await one.broker._layer.group_send_many([(envelope.group_of("c"), newer)])
+        newer = redis_broker.message([["odd"]], "newer") | {"v": redis_broker.VERSION + 1}
+        await one.broker._layer.group_send_many([(redis_broker.group_of("c"), newer)])
         await other.until(lambda: other.checks > before)
     assert other.got == []
 
@@ -208,11 +214,11 @@ async def test_it_comes_back_after_redis_was_away_and_everybody_looks(redis: Pro
         await other.join("c")
         redis.stop()
         one.broker.announce(change(1))  # nobody waits
-        await one.until(lambda: not one.broker.works)
+        await one.until(lambda: not one.connected)
         before = other.checks
         redis.start(lambda: True)
-        await other.until(lambda: other.broker.works and other.checks > before)
-        await one.until(lambda: one.broker.works)
+        await other.until(lambda: other.connected and other.checks > before)
+        await one.until(lambda: one.connected)
         one.broker.announce(change(2))
         await other.until(lambda: any(isinstance(i, Change) and i.number == 2 for i in other.got))
 
@@ -220,12 +226,12 @@ async def test_it_comes_back_after_redis_was_away_and_everybody_looks(redis: Pro
 async def test_it_begins_without_redis_and_links_when_it_is_there(redis: Program) -> None:
     redis.stop()
     one = Process("one", redis)
-    await one.broker.start()
+    await one.start()
     async with asyncio.timeout(5):
         await one.join("c")  # at once: heads are looked at meanwhile
-    assert not one.broker.works
+    assert not one.connected
     redis.start(lambda: True)
-    await one.until(lambda: one.broker.works)
+    await one.until(lambda: one.connected)
     other = Process("other", redis)
     async with running(other):
         other.broker.announce(change(1))
@@ -246,22 +252,22 @@ async def test_a_link_that_goes_deaf_begins_anew(
     redis: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(redis_broker, "PROBE_SECONDS", 0.2)
-    monkeypatch.setattr(announcer, "SEND_SECONDS", 0.2)
+    monkeypatch.setattr(redis_broker, "SEND_SECONDS", 0.2)
     one = Process("one", redis)
     async with running(one):
         before = one.checks
         with redis.paused():
-            await one.until(lambda: not one.broker.works)
-        await one.until(lambda: one.broker.works and one.checks > before)
+            await one.until(lambda: not one.connected)
+        await one.until(lambda: one.connected and one.checks > before)
 
 
 async def test_what_waits_is_bounded(redis: Program, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(announcer, "MAX_QUEUED", 10)
+    monkeypatch.setattr(redis_broker, "MAX_QUEUED", 10)
     one, other = Process("one", redis), Process("other", redis)
     async with running(one, other):
         before = other.checks
         for number in range(100):
-            one.broker._announcer.send(envelope.group_of("c"), envelope.encode(change(number)))
+            one.broker.announce(change(number))
         assert len(one.broker._announcer._queue) == 10
         await other.until(lambda: other.checks > before)  # they are told to look
-        await one.until(lambda: one.broker.works)
+        await one.until(lambda: one.connected)

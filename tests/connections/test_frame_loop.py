@@ -1,67 +1,96 @@
-"""What one connection may have under way at once (promise P6)."""
+"""What one connection may have under way at once (promise P6), and in which order (P4)."""
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 
-from chat.connections.frame_loop import MAX_STORING, Conversation
-from chat.fanout.announcements import Burst
-from chat.fanout.transport import PORTION_BYTES
+from chat.actions import publishing
+from chat.connections.frame_loop import MAX_STORING, FrameLoop
+from chat.fanout.announcements import Announcement, Ephemeral
+from chat.fanout.send_queue import PORTION_BYTES
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.session import Session
-from chat.runtime import node as nodes
-from chat.store.operations import Operation, PublishMessage
+from chat.runtime.node import Node
+from chat.store.operations import Operation
+from chat.store.operations.messages import PublishMessage
 from chat.store.writer import OnDone
-from tests.runtime.test_node import here, live
 from tests.support.client import compact
+from tests.support.live import Recorder, live
 from tokens.claims import parse_claims
-
-__all__ = ["here"]
 
 ANYTHING = {"broadcast": True}
 
 
-async def test_what_cannot_be_told_ends_no_connection(
-    here: nodes.Node, channel: str, monkeypatch: pytest.MonkeyPatch
+def opened(here: Node, channel: str, **events: dict[str, Any]) -> FrameLoop:
+    """A connection that may do `events` in a channel; its routes are known already."""
+    claims = {"exp": 2e9, "scope": "connect", "channels": {channel: {"messages": events}}}
+    session = Session("id", parse_claims(compact(claims).encode(), scope="connect"))
+    for event in events:
+        publishing.route_to(session, channel, event)
+    frame_loop = FrameLoop(here, live(session=session), Recorder())
+    frame_loop._handling = False
+    return frame_loop
+
+
+def recorded(here: Node, monkeypatch: pytest.MonkeyPatch) -> list[Announcement]:
+    announced: list[Announcement] = []
+    monkeypatch.setattr(here.hub, "announce", announced.append)
+    return announced
+
+
+def frames(announced: Iterable[Announcement]) -> list[int]:
+    return [len(each.frames) for each in announced if isinstance(each, Ephemeral)]
+
+
+async def test_what_cannot_be_announced_ends_no_connection(
+    here: Node, channel: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    claims = {"exp": 2e9, "scope": "connect", "channels": {channel: {"messages": {"*": ANYTHING}}}}
-    connection = live()
-    connection.session = Session("id", parse_claims(compact(claims).encode(), scope="connect"))
-    connection.session.route(channel, "typing")
-    conversation = Conversation(here, connection)
-    said = compact({"event": "typing", "channel": channel})
-    told: list[Burst] = []
-
+    frame_loop = opened(here, channel, typing=ANYTHING)
+    typing = compact({"event": "typing", "channel": channel})
     with monkeypatch.context() as broken:
-        broken.setattr(here.hub, "announce_burst", None)
-        assert conversation.hear(iter([said])) is None
-    monkeypatch.setattr(here.hub, "announce_burst", told.append)
-    assert conversation.hear(iter([said, said])) is None
-    assert [len(burst.frames) for burst in told] == [2]
-    assert not connection.send_queue.closing
+        broken.setattr(here.hub, "announce", None)
+        frame_loop.receive([typing])
+    announced = recorded(here, monkeypatch)
+    frame_loop.receive([typing, typing])
+    assert frames(announced) == [2]
+    assert not frame_loop.connection.send_queue.closing
 
 
-async def test_what_is_told_at_once_is_no_more_than_a_slow_reader_may_get(
-    here: nodes.Node, channel: str, monkeypatch: pytest.MonkeyPatch
+async def test_what_is_announced_at_once_is_no_more_than_a_slow_reader_may_get(
+    here: Node, channel: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = channel.ljust(200, "x")
-    claims = {"exp": 2e9, "scope": "connect", "channels": {name: {"messages": {"*": ANYTHING}}}}
-    connection = live()
-    connection.session = Session("id", parse_claims(compact(claims).encode(), scope="connect"))
-    connection.session.route(name, "typing")
-    told: list[Burst] = []
-    monkeypatch.setattr(here.hub, "announce_burst", told.append)
-    said = compact({"event": "typing", "channel": name})
-    assert Conversation(here, connection).hear(iter([said] * 900)) is None
-    assert sum(len(burst.frames) for burst in told) == 900
-    assert len(told) > 1
-    assert all(sum(map(len, burst.frames)) < PORTION_BYTES / 2 for burst in told)
+    frame_loop, announced = opened(here, name, typing=ANYTHING), recorded(here, monkeypatch)
+    frame_loop.receive([compact({"event": "typing", "channel": name, "data": "x" * 20})] * 900)
+    assert sum(frames(announced)) == 900
+    assert len(announced) > 1
+    for each in announced:
+        assert isinstance(each, Ephemeral)
+        assert sum(map(len, each.frames)) < PORTION_BYTES / 2
+
+
+async def test_ephemeral_messages_leave_before_whatever_comes_behind_them(
+    here: Node, channel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reply, a refusal, a message on another route, the end of the read."""
+    frame_loop = opened(here, channel, typing=ANYTHING, waving=ANYTHING)
+    happened: list[str] = []
+    monkeypatch.setattr(here.hub, "announce", lambda each: happened.append(f"{len(each.frames)}"))
+    queue = frame_loop.connection.send_queue
+    monkeypatch.setattr(type(queue), "push", lambda self, event: happened.append("reply"))
+    typing, waving, ping = (
+        compact({"event": event, "channel": channel})
+        for event in ("typing", "waving", "hotsock.ping")
+    )
+    frame_loop.receive([typing, typing, ping, typing, "{", typing, typing, waving, waving, typing])
+    assert happened == ["2", "reply", "1", "reply", "2", "2", "1"]
 
 
 @pytest.mark.parametrize("refused", [False, True])
 async def test_so_many_messages_wait_for_the_writer_and_no_more(
-    here: nodes.Node, channel: str, monkeypatch: pytest.MonkeyPatch, refused: bool
+    here: Node, channel: str, monkeypatch: pytest.MonkeyPatch, refused: bool
 ) -> None:
     put: list[tuple[Any, OnDone[Any]]] = []
     others = here.writer.put
@@ -73,23 +102,15 @@ async def test_so_many_messages_wait_for_the_writer_and_no_more(
             others(operation, on_done)
 
     monkeypatch.setattr(here.writer, "put", record)
-    granted = {**ANYTHING, "store": 60}
-    claims = {"exp": 2e9, "scope": "connect", "channels": {channel: {"messages": {"*": granted}}}}
-    connection = live()
-    connection.session = Session("id", parse_claims(compact(claims).encode(), scope="connect"))
-    connection.session.route(channel, "chat")
-    conversation = Conversation(here, connection)
-    coming = iter([compact({"event": "chat", "channel": channel, "data": n}) for n in range(20)])
-
-    rest = conversation.hear(coming)
-    assert rest is not None
+    frame_loop = opened(here, channel, chat={**ANYTHING, "store": 60})
+    coming = [compact({"event": "chat", "channel": channel, "data": n}) for n in range(20)]
+    frame_loop.receive(coming)
     assert len(put) == MAX_STORING
-    behind = asyncio.ensure_future(rest)
     outcome = ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, "Away.") if refused else "id"
     for _, on_done in put[:]:
         await asyncio.sleep(0)
-        assert not behind.done()
+        assert len(put) == MAX_STORING
         on_done(outcome)
-    await behind
-    assert conversation.hear(coming) is None
+    assert isinstance(frame_loop._handling, asyncio.Task)
+    await frame_loop._handling
     assert [operation.data for operation, _ in put] == [b"%d" % number for number in range(20)]

@@ -11,7 +11,7 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page
 
-from tests.browser.conftest import browser, open_page
+from tests.support.browser import browser, open_page
 from tests.support.servers import Program, Server, free_port
 
 __all__ = ["browser", "open_page"]

@@ -1,28 +1,24 @@
 """One order for all, no gap, nothing twice: whatever arrives, in whatever order (P2, P3, P4)."""
 
 import asyncio
-import itertools
 import random
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
+from chat.cluster.memory_broker import MemoryBroker
 from chat.fanout import feed
-from chat.fanout.announcements import Burst, Change, Ephemeral
-from chat.fanout.batch import Flusher
+from chat.fanout.announcements import Change, Ephemeral
 from chat.fanout.feed import Subscriber
-from chat.fanout.hub import Hub
-from chat.fanout.send_queue import AsgiSendQueue
-from chat.fanout.transport import Receiver, SendQueue
+from chat.fanout.hub import BrokerStatus, Hub
+from chat.fanout.send_queue import Flusher, Receiver, SendQueue
 from chat.protocol.errors import ErrorCode, ProtocolError
-from chat.protocol.events import Event
-
-if TYPE_CHECKING:
-    from chat.cluster.redis_broker import RedisBroker
+from chat.protocol.events import Event, payloads
 
 
 @pytest.fixture(autouse=True)
@@ -38,12 +34,8 @@ def change(number: int, previous: int | None = None, **rest: Any) -> Change:
     return Change("c", before, number, Event(b"%d" % number), **rest)
 
 
-def passing(follows: int, name: str, **rest: Any) -> Ephemeral:
-    return Ephemeral("c", follows, Event(name.encode()), **rest)
-
-
-def burst(follows: int, names: list[str], **rest: Any) -> Burst:
-    return Burst("c", follows, [Event(name.encode()).frame for name in names], **rest)
+def ephemeral(previous: int, *names: str, **rest: Any) -> Ephemeral:
+    return Ephemeral("c", previous, [Event(name.encode()).frame for name in names], **rest)
 
 
 class Reader:
@@ -53,8 +45,8 @@ class Reader:
         self._got = got
 
     @property
-    def transport(self) -> asyncio.Transport:
-        return cast("asyncio.Transport", self)
+    def transport(self) -> "Reader":
+        return self
 
     def write(self, data: bytes) -> None:
         while data:  # frames of less than 126 bytes
@@ -75,24 +67,18 @@ class Reader:
     def resume_frames(self) -> None: ...
 
 
-class Through:
-    """Which way frames go to the subscribers, and how many silent ones listen beside: more than
-    FEW share a lane."""
+class Beside:
+    """How many silent ones subscribe beside: more than MAX_UNBATCHED share a batch."""
 
-    direct = False
-    beside = 0
+    count = 0
 
 
 @pytest.fixture(
-    params=[(False, 0), (True, 0), (True, feed.FEW + 2)],
-    ids=["through ASGI", "direct", "direct, on lanes"],
-    autouse=True,
-    scope="module",
+    params=[0, feed.MAX_UNBATCHED + 2], ids=["alone", "in batches"], autouse=True, scope="module"
 )
-def _through(request: pytest.FixtureRequest) -> Iterator[None]:
+def _beside(request: pytest.FixtureRequest) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Through, "direct", request.param[0])
-        patch.setattr(Through, "beside", request.param[1])
+        patch.setattr(Beside, "count", request.param)
         yield
 
 
@@ -107,9 +93,9 @@ class Channel:
     received: dict[str, list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.hub = Hub(self.read_changes)
+        self.hub = Hub(self.read_changes, MemoryBroker())
         self.subscribers: dict[str, Subscriber] = {}
-        self._tick: Flusher | None = None
+        self._flusher: Flusher | None = None
 
     async def read_changes(self, channel: str, after: int) -> tuple[list[Change], int]:
         self.reads += 1
@@ -122,34 +108,28 @@ class Channel:
         previous = [after, *numbers]
         return [change(*pair) for pair in zip(numbers, previous, strict=False)], head
 
-    def join(self, name: str) -> None:
+    def subscribe(self, name: str) -> None:
         got = self.received[name] = []
         self.subscribers[name] = Subscriber(name, self._send_queue(got))
-        self.hub.join("c", self.subscribers[name])
+        self.hub.subscribe("c", self.subscribers[name])
 
-    def _send_queue(self, got: list[str]) -> AsgiSendQueue | SendQueue:
-        if Through.direct:
-            self._tick = self._tick or Flusher(asyncio.get_running_loop())
-            return SendQueue(Reader(got), self._tick)
+    def _send_queue(self, got: list[str]) -> SendQueue:
+        self._flusher = self._flusher or Flusher(asyncio.get_running_loop())
+        return SendQueue(Reader(got), self._flusher)
 
-        async def send(message: Any) -> None:
-            got.append(message["text"])
-
-        return AsgiSendQueue(send, lambda: None)
-
-    def settle(self, name: str, head: int) -> None:
+    def release(self, name: str, head: int) -> None:
         """And as many as listen beside, who leave with the last of the others."""
-        self.hub.settle("c", self.subscribers[name], head)
-        for at in range(Through.beside if len(self.subscribers) == 1 else 0):
+        self.hub.release("c", self.subscribers[name], head)
+        for at in range(Beside.count if len(self.subscribers) == 1 else 0):
             beside = Subscriber(f"beside {at}", self._send_queue([]))
-            self.hub.join("c", beside)
-            self.hub.settle("c", beside, head)
+            self.hub.subscribe("c", beside)
+            self.hub.release("c", beside, head)
 
-    def leave(self, name: str) -> None:
-        self.hub.leave("c", name)
+    def unsubscribe(self, name: str) -> None:
+        self.hub.unsubscribe("c", name)
         del self.subscribers[name]
-        for at in range(0 if self.subscribers else Through.beside):
-            self.hub.leave("c", f"beside {at}")
+        for at in range(0 if self.subscribers else Beside.count):
+            self.hub.unsubscribe("c", f"beside {at}")
 
     def numbers(self, name: str) -> list[int]:
         return [int(text) for text in self.received[name] if text.isdigit()]
@@ -158,7 +138,7 @@ class Channel:
 async def all_repaired() -> None:
     async with asyncio.timeout(5):
         while others := asyncio.all_tasks() - {asyncio.current_task()}:
-            await asyncio.gather(*others)
+            await asyncio.gather(*others, return_exceptions=True)  # repairs may be cancelled
     await turn()
 
 
@@ -195,12 +175,12 @@ def test_every_change_is_delivered_once_and_in_order(drawn: Any) -> None:
     last, numbers, follows, random, failures = drawn
     channel = Channel(committed=up_to(last), failures=failures)
     items: list[Change | Ephemeral] = [change(number) for number in numbers]
-    items += [passing(place, f"p{at}") for at, place in enumerate(follows)]
+    items += [ephemeral(place, f"p{at}") for at, place in enumerate(follows)]
     random.shuffle(items)
 
     async def scenario() -> None:
-        channel.join("jim")
-        channel.settle("jim", 0)
+        channel.subscribe("jim")
+        channel.release("jim", 0)
         for item in items:
             channel.hub.announce(item)
             if random.random() < 0.3:
@@ -224,8 +204,8 @@ def test_messages_in_a_row_come_as_each_would_alone(
     """To one who listens, one who has not been released yet, and one who is ahead."""
     last, numbers, follows, random, _ = drawn
     rows = [(place, [f"p{at}-{n}" for n in range(3)]) for at, place in enumerate(follows)]
-    items: list[Change | Burst] = [change(number) for number in numbers]
-    items += [burst(place, names, echo=echo, origin=origin) for place, names in rows]
+    items: list[Change | Ephemeral] = [change(number) for number in numbers]
+    items += [ephemeral(place, *names, echo=echo, origin=origin) for place, names in rows]
     random.shuffle(items)
     release_at = random.randrange(len(items))
 
@@ -234,19 +214,17 @@ def test_messages_in_a_row_come_as_each_would_alone(
 
         async def scenario() -> None:
             for name in ("jim", "late", "ahead"):
-                channel.join(name)
-            channel.settle("jim", 0)
-            channel.settle("ahead", last)
+                channel.subscribe(name)
+            channel.release("jim", 0)
+            channel.release("ahead", last)
             for at, item in enumerate(items):
                 if at == release_at:
-                    channel.settle("late", 0)
-                if isinstance(item, Change):
+                    channel.release("late", 0)
+                if isinstance(item, Change) or together:
                     channel.hub.announce(item)
-                elif together:
-                    channel.hub.announce_burst(item)
                 else:
-                    for each in item.items():
-                        channel.hub.announce(each)
+                    for frame in item.frames:
+                        channel.hub.announce(structs.replace(item, frames=[frame]))
 
         run(scenario)
         return channel.received
@@ -261,11 +239,11 @@ def test_what_the_database_no_longer_holds_holds_nothing_up(drawn: Any, gone: se
     random.shuffle(numbers)
 
     async def scenario() -> None:
-        channel.join("jim")
-        channel.settle("jim", 0)
+        channel.subscribe("jim")
+        channel.release("jim", 0)
         for number in numbers:
             channel.hub.announce(change(number))
-        channel.hub.announce(passing(last, "p"))
+        channel.hub.announce(ephemeral(last, "p"))
         await all_repaired()
         channel.committed.append(change(last + 1))
         channel.hub.announce(channel.committed[-1])
@@ -296,14 +274,14 @@ def test_a_subscriber_gets_what_is_above_its_head_and_nothing_below(data: st.Dat
 
     def join() -> None:
         name = f"s{len(heads)}"
-        channel.join(name)
+        channel.subscribe(name)
         heads[name] = len(channel.committed)  # its subscription is committed with this head
         unsettled.append(name)
 
     def settle() -> None:
         if unsettled:
             name = unsettled.pop(0)  # the writer answers in the order of the commits
-            channel.settle(name, heads[name])
+            channel.release(name, heads[name])
 
     async def scenario() -> None:
         for step in data.draw(st.lists(st.sampled_from([commit, arrive, join, settle]))):
@@ -332,7 +310,7 @@ def test_what_one_sends_keeps_its_order(
     channel, own, others, expected, last = Channel(), list[Any](), list[Change](), [], 0
     for send in sends:
         if send == "passing":
-            own.append(passing(last, f"p{len(own)}"))
+            own.append(ephemeral(last, f"p{len(own)}"))
             expected.append(f"p{len(own) - 1}")
             continue
         number = len(channel.committed) + 1
@@ -348,8 +326,8 @@ def test_what_one_sends_keeps_its_order(
         arriving.insert(random.randint(0, len(arriving)), item)
 
     async def scenario() -> None:
-        channel.join("jim")
-        channel.settle("jim", 0)
+        channel.subscribe("jim")
+        channel.release("jim", 0)
         for item in arriving:
             if not (isinstance(item, Change) and item.number in lost):
                 channel.hub.announce(item)
@@ -364,8 +342,8 @@ def test_nothing_is_read_while_nothing_is_missing() -> None:
     channel = Channel(committed=up_to(3))
 
     async def scenario() -> None:
-        channel.join("jim")
-        channel.settle("jim", 0)
+        channel.subscribe("jim")
+        channel.release("jim", 0)
         for number in (2, 1, 3):
             channel.hub.announce(change(number))
 
@@ -378,8 +356,8 @@ def test_a_gap_is_read_again_until_the_database_is_back() -> None:
     channel = Channel(committed=up_to(2), failures=3)
 
     async def scenario() -> None:
-        channel.join("jim")
-        channel.settle("jim", 0)
+        channel.subscribe("jim")
+        channel.release("jim", 0)
         channel.hub.announce(change(2))
 
     run(scenario)
@@ -392,8 +370,8 @@ def test_a_gap_is_read_once_though_its_end_is_gone() -> None:
     channel = Channel(committed=up_to(4), gone={3, 4})
 
     async def scenario() -> None:
-        channel.join("jim")
-        channel.settle("jim", 0)
+        channel.subscribe("jim")
+        channel.release("jim", 0)
         channel.hub.announce(change(2))
         await all_repaired()
         channel.committed.append(change(5))
@@ -410,13 +388,13 @@ def test_a_passing_message_overtakes_nobody_elses_gap() -> None:
     channel = Channel(committed=up_to(3), failures=10**9)
 
     async def scenario() -> None:
-        channel.join("jim")
-        channel.settle("jim", 0)
+        channel.subscribe("jim")
+        channel.release("jim", 0)
         channel.hub.announce(change(3))
-        channel.hub.announce(passing(0, "typing"))
+        channel.hub.announce(ephemeral(0, "typing"))
         await turn()
         assert channel.received["jim"] == ["typing"]
-        channel.leave("jim")
+        channel.unsubscribe("jim")
 
     asyncio.run(scenario())
 
@@ -426,14 +404,14 @@ def test_passing_messages_that_wait_for_the_database_are_bounded_and_changes_are
     channel = Channel(committed=up_to(last), failures=20)
 
     async def scenario() -> None:
-        channel.join("jim")
-        channel.settle("jim", 0)
-        channel.join("pam")  # her subscription is not committed yet
+        channel.subscribe("jim")
+        channel.release("jim", 0)
+        channel.subscribe("pam")  # her subscription is not committed yet
         for number in range(2, last + 1):
-            channel.hub.announce(passing(1, f"before {number}"))
+            channel.hub.announce(ephemeral(1, f"before {number}"))
             channel.hub.announce(change(number))
         await all_repaired()
-        channel.settle("pam", 1)
+        channel.release("pam", 1)
 
     run(scenario)
     assert channel.numbers("jim") == list(range(1, last + 1))
@@ -448,10 +426,10 @@ def test_the_sender_gets_its_own_only_with_echo(echo: bool, got: list[str]) -> N
 
     async def scenario() -> None:
         for name in ("jim", "pam"):
-            channel.join(name)
-            channel.settle(name, 0)
+            channel.subscribe(name)
+            channel.release(name, 0)
         channel.hub.announce(change(1, origin="jim", echo=echo))
-        channel.hub.announce(passing(1, "p", origin="jim", echo=echo))
+        channel.hub.announce(ephemeral(1, "p", origin="jim", echo=echo))
 
     run(scenario)
     assert channel.received == {"jim": got, "pam": ["1", "p"]}
@@ -466,18 +444,18 @@ def test_a_storage_entry_s_change_is_for_those_who_observe_its_key(held: bool) -
         return channel.committed[after:], 4
 
     async def scenario() -> None:
-        channel.hub = Hub(read_changes)
+        channel.hub = Hub(read_changes, MemoryBroker())
         for name, keys in (("jim", "a"), ("pam", "ab"), ("eve", "")):
-            channel.join(name)
+            channel.subscribe(name)
             channel.subscribers[name].observes = keys.__contains__
         names = list(channel.subscribers)
         for name in names if not held else names[:1]:
-            channel.settle(name, 0)
+            channel.release(name, 0)
         for number in (1, 2, 4):  # the third is lost
             channel.hub.announce(channel.committed[number - 1])
         await all_repaired()
         for name in names[1:] if held else ():
-            channel.settle(name, 0)
+            channel.release(name, 0)
 
     run(scenario)
     assert [channel.numbers(name) for name in ("jim", "pam", "eve")] == [
@@ -492,10 +470,10 @@ def test_after_leaving_nothing_comes() -> None:
 
     async def scenario() -> None:
         for name in ("jim", "pam"):
-            channel.join(name)
-            channel.settle(name, 0)
+            channel.subscribe(name)
+            channel.release(name, 0)
         channel.hub.announce(change(1))
-        channel.leave("jim")
+        channel.unsubscribe("jim")
         channel.hub.announce(change(3))
 
     run(scenario)
@@ -506,10 +484,10 @@ def test_the_last_to_leave_ends_the_repair() -> None:
     channel = Channel(committed=up_to(2), failures=10**9)
 
     async def scenario() -> None:
-        channel.join("jim")
-        channel.settle("jim", 0)
+        channel.subscribe("jim")
+        channel.release("jim", 0)
         channel.hub.announce(change(2))
-        channel.leave("jim")
+        channel.unsubscribe("jim")
         await asyncio.sleep(0)
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
@@ -521,12 +499,12 @@ def test_one_who_comes_again_begins_at_its_new_head() -> None:
     channel = Channel(committed=up_to(5))
 
     async def scenario() -> None:
-        channel.join("jim")
-        channel.settle("jim", 1)
-        channel.leave("jim")
+        channel.subscribe("jim")
+        channel.release("jim", 1)
+        channel.unsubscribe("jim")
         channel.hub.announce(change(2))
-        channel.join("jim")
-        channel.settle("jim", 4)
+        channel.subscribe("jim")
+        channel.release("jim", 4)
         channel.hub.announce(change(5))
 
     run(scenario)
@@ -536,13 +514,14 @@ def test_one_who_comes_again_begins_at_its_new_head() -> None:
 def test_what_nobody_listens_to_is_forgotten() -> None:
     channel = Channel()
     channel.hub.announce(change(1))
-    channel.hub.leave("c", "nobody")
+    channel.hub.unsubscribe("c", "nobody")
     assert not channel.reads
 
 
 # --- lanes ---------------------------------------------------------------------------------------
 
-NAMES = [f"s{at}" for at in range(feed.FEW + 4)]
+FEW = feed.MAX_UNBATCHED
+NAMES = [f"s{at}" for at in range(feed.MAX_UNBATCHED + 4)]
 
 
 @dataclass
@@ -555,23 +534,32 @@ class Plain:
     head: int | None = None  # None: it is held back
     held: list[Change | Ephemeral] = field(default_factory=list)
 
-    def take(self, item: Change | Ephemeral) -> None:
-        if item.key is not None and item.key not in self.keys:
-            return
-        if self.head is None:
+    def take(self, item: Change | Ephemeral, last: int) -> None:
+        key = item.key if isinstance(item, Change) else None
+        if key is None or key in self.keys:
             self.held.append(item)
-        elif (item.echo or item.origin != self.name) and item.place > self.head:
-            self.got.append(item.event.text)
+        self.catch_up(last)
 
-    def settle(self, head: int) -> None:
-        self.head = head
+    def catch_up(self, last: int) -> None:
+        """`last` is the number of the last change that the channel has delivered."""
+        if self.head is None or self.head > last:
+            return
         for item in self.held:
-            self.take(item)
+            above = isinstance(item, Ephemeral) or item.number > self.head
+            if above and (item.echo or item.origin != self.name):
+                self.got += texts(item)
+        self.held.clear()
+
+
+def texts(item: Change | Ephemeral) -> list[str]:
+    if isinstance(item, Change):
+        return [item.event.text]
+    return [payload.decode() for frame in item.frames for _, payload in payloads(frame)]
 
 
 @settings(max_examples=80)
 @given(st.data())
-def test_each_gets_what_it_would_get_without_lanes(data: st.DataObject) -> None:
+def test_each_gets_what_it_would_get_without_batches(data: st.DataObject) -> None:
     """Whoever joins, is let through, leaves or is answered between, in the same turn or later."""
     steps = st.sampled_from(
         ["join", "settle", "leave", "change", "passing", "row", "answer", "turn"]
@@ -584,22 +572,24 @@ def test_each_gets_what_it_would_get_without_lanes(data: st.DataObject) -> None:
         return data.draw(st.sampled_from(among))
 
     def leave(name: str) -> None:
-        channel.hub.leave("c", name)
+        channel.hub.unsubscribe("c", name)
         finished.append((model.pop(name), channel.received[name]))
 
     def announce(item: Change | Ephemeral) -> None:
         channel.hub.announce(item)
         for one in model.values():
-            one.take(item)
+            one.take(item, number)
 
     async def scenario() -> None:
         nonlocal counter, number
-        channel.join("first")  # so that the channel never ends
-        channel.hub.settle("c", channel.subscribers["first"], 0)
+        channel.subscribe("first")  # so that the channel never ends
+        channel.hub.release("c", channel.subscribers["first"], 0)
         model["first"] = Plain("first", "", head=0)
-        for name in NAMES[: data.draw(st.sampled_from([0, feed.FEW, feed.FEW + 1]))]:
-            channel.join(name)
-            channel.hub.settle("c", channel.subscribers[name], 0)
+        for name in NAMES[
+            : data.draw(st.sampled_from([0, feed.MAX_UNBATCHED, feed.MAX_UNBATCHED + 1]))
+        ]:
+            channel.subscribe(name)
+            channel.hub.release("c", channel.subscribers[name], 0)
             model[name] = Plain(name, "", head=0)
         for step in data.draw(weighted):
             counter += 1
@@ -613,13 +603,14 @@ def test_each_gets_what_it_would_get_without_lanes(data: st.DataObject) -> None:
             }
             if step == "join" and absent:
                 name, keys = absent[0], data.draw(st.sampled_from(["", "a", "ab"]))
-                channel.join(name)
+                channel.subscribe(name)
                 channel.subscribers[name].observes = keys.__contains__
                 model[name] = Plain(name, keys)
             elif step == "settle" and unsettled:
                 name, head = drawn_name(unsettled), number + data.draw(st.integers(0, 2))
-                channel.hub.settle("c", channel.subscribers[name], head)
-                model[name].settle(head)
+                channel.hub.release("c", channel.subscribers[name], head)
+                model[name].head = head
+                model[name].catch_up(number)
             elif step == "leave" and others:
                 leave(drawn_name(others))
             elif step == "change":
@@ -627,13 +618,10 @@ def test_each_gets_what_it_would_get_without_lanes(data: st.DataObject) -> None:
                 key = data.draw(st.sampled_from([None, None, "a", "b"]))
                 announce(change(number, key=key, echo=data.draw(st.booleans()), **rest))
             elif step == "passing":
-                announce(passing(number, f"p{counter}", echo=data.draw(st.booleans()), **rest))
+                announce(ephemeral(number, f"p{counter}", echo=data.draw(st.booleans()), **rest))
             elif step == "row":
                 names = [f"r{counter}-{at}" for at in range(2)]
-                row = burst(number, names, echo=data.draw(st.booleans()), **rest)
-                channel.hub.announce_burst(row)
-                for one, item in itertools.product(model.values(), row.items()):
-                    one.take(item)
+                announce(ephemeral(number, *names, echo=data.draw(st.booleans()), **rest))
             elif step == "answer":
                 name = drawn_name([*model])
                 channel.subscribers[name].send_queue.push(Event(b"a%d" % counter))
@@ -648,17 +636,17 @@ def test_each_gets_what_it_would_get_without_lanes(data: st.DataObject) -> None:
         assert got == plain.got
 
 
-@pytest.mark.parametrize("count", [feed.FEW, feed.FEW + 1])
+@pytest.mark.parametrize("count", [feed.MAX_UNBATCHED, feed.MAX_UNBATCHED + 1])
 def test_what_a_sender_does_not_get_ends_no_order(count: int) -> None:
     """Its own without echo, others' and answers, all in one turn."""
     channel, names = Channel(), NAMES[:count]
 
     async def scenario() -> None:
         for name in names:
-            channel.join(name)
-            channel.hub.settle("c", channel.subscribers[name], 0)
+            channel.subscribe(name)
+            channel.hub.release("c", channel.subscribers[name], 0)
         for at, origin in enumerate([*names, None, names[0], names[0], None]):
-            channel.hub.announce(passing(0, f"p{at}", origin=origin))
+            channel.hub.announce(ephemeral(0, f"p{at}", origin=origin))
             if at == 1:
                 channel.subscribers[names[2]].send_queue.push(Event(b"answer"))
 
@@ -672,21 +660,23 @@ def test_what_a_sender_does_not_get_ends_no_order(count: int) -> None:
         assert channel.received[name] == expected
 
 
-@pytest.mark.parametrize("count", [feed.FEW, feed.FEW + 1, feed.FEW + 2])
+@pytest.mark.parametrize(
+    "count", [feed.MAX_UNBATCHED, feed.MAX_UNBATCHED + 1, feed.MAX_UNBATCHED + 2]
+)
 def test_who_leaves_or_comes_within_a_turn_gets_no_more_and_no_less(count: int) -> None:
     channel, names = Channel(), NAMES[:count]
 
     async def scenario() -> None:
         for name in names:
-            channel.join(name)
-            channel.hub.settle("c", channel.subscribers[name], 0)
-        channel.hub.announce(passing(0, "one"))
-        channel.hub.leave("c", names[0])
-        channel.hub.announce(passing(0, "two"))
-        channel.join("late")
-        channel.hub.announce(passing(0, "three"))
-        channel.hub.settle("c", channel.subscribers["late"], 0)
-        channel.hub.announce(passing(0, "four"))
+            channel.subscribe(name)
+            channel.hub.release("c", channel.subscribers[name], 0)
+        channel.hub.announce(ephemeral(0, "one"))
+        channel.hub.unsubscribe("c", names[0])
+        channel.hub.announce(ephemeral(0, "two"))
+        channel.subscribe("late")
+        channel.hub.announce(ephemeral(0, "three"))
+        channel.hub.release("c", channel.subscribers["late"], 0)
+        channel.hub.announce(ephemeral(0, "four"))
 
     run(scenario)
     whole = ["one", "two", "three", "four"]
@@ -696,18 +686,20 @@ def test_who_leaves_or_comes_within_a_turn_gets_no_more_and_no_less(count: int) 
     assert channel.received["late"] == whole[2:]
 
 
-class Link:
-    """A broker. While it works, the test decides how long a gap is waited for: `over` ends each
-    such time."""
+class Link(MemoryBroker):
+    """A broker. While it is connected, the test decides how long a gap is waited for: `over` ends
+    each such time."""
+
+    status = BrokerStatus.CONNECTED
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, works: bool = True) -> None:
-        self.works = works
+        self.status = BrokerStatus.CONNECTED if works else BrokerStatus.DISCONNECTED
         self._waits: list[asyncio.Future[None]] = []
         self._sleep = asyncio.sleep
         monkeypatch.setattr(asyncio, "sleep", self._wait)
 
     async def _wait(self, seconds: float) -> None:
-        if seconds == feed.LINKED_REPAIR_AFTER_SECONDS:
+        if seconds == feed.CONNECTED_REPAIR_AFTER_SECONDS:
             self._waits.append(asyncio.get_running_loop().create_future())
             await self._waits[-1]
         else:
@@ -739,12 +731,12 @@ def test_what_a_link_that_works_brings_late_is_waited_for(
 
     async def scenario() -> None:
         link = Link(monkeypatch, works=works)
-        channel.hub.broker = cast("RedisBroker", link)
-        channel.join("jim")
-        channel.settle("jim", 0)
+        channel.hub.broker = link
+        channel.subscribe("jim")
+        channel.release("jim", 0)
         channel.hub.deliver(change(3))  # of another process, which is not busy
         await turns()
-        for item in (change(1), passing(1, "p"), change(2)):
+        for item in (change(1), ephemeral(1, "p"), change(2)):
             channel.hub.deliver(item)
         await link.over()
 
@@ -758,15 +750,15 @@ def test_each_gap_is_waited_for_as_long(monkeypatch: pytest.MonkeyPatch) -> None
 
     async def scenario() -> None:
         link = Link(monkeypatch)
-        channel.hub.broker = cast("RedisBroker", link)
-        channel.join("jim")
-        channel.settle("jim", 0)
+        channel.hub.broker = link
+        channel.subscribe("jim")
+        channel.release("jim", 0)
         channel.hub.deliver(change(2))
         await turns()
         channel.hub.deliver(change(1))
         channel.hub.deliver(change(5))
         await link.over()
-        for item in (change(3), passing(3, "p"), change(4)):
+        for item in (change(3), ephemeral(3, "p"), change(4)):
             channel.hub.deliver(item)
         await link.over()
 
@@ -780,9 +772,9 @@ def test_what_a_link_that_works_has_lost_is_read(monkeypatch: pytest.MonkeyPatch
 
     async def scenario() -> None:
         link = Link(monkeypatch)
-        channel.hub.broker = cast("RedisBroker", link)
-        channel.join("jim")
-        channel.settle("jim", 0)
+        channel.hub.broker = link
+        channel.subscribe("jim")
+        channel.release("jim", 0)
         channel.hub.deliver(change(3))
         await link.over()
 

@@ -4,12 +4,13 @@ import asyncio
 
 import pytest
 
+from chat.cluster.memory_broker import MemoryBroker
 from chat.fanout import member_throttle as member_throttle
+from chat.fanout.announcements import Change
 from chat.fanout.feed import Subscriber
 from chat.fanout.hub import Hub
 from chat.fanout.member_throttle import IN_FLIGHT, MemberThrottle
-from chat.fanout.send_queue import BEHIND_BYTES, MAX_UNSENT_BYTES
-from chat.protocol.events import Event
+from chat.fanout.send_queue import BEHIND_BYTES, MAX_UNSENT_BYTES, Flusher
 from chat.protocol.presence import MAX_MEMBERS_BYTES
 from tests.fanout.test_send_queue import Socket
 
@@ -125,24 +126,23 @@ async def test_none_is_asked_where_there_is_no_channel() -> None:
 
 
 async def test_a_channel_is_behind_when_more_than_half_of_its_subscribers_are() -> None:
-    hub, sockets = Hub(lambda channel, after: None), [Socket() for _ in range(4)]  # type: ignore[arg-type, return-value]
+    async def nothing(channel: str, after: int) -> tuple[list[Change], int]:
+        return [], after
+
+    flusher = Flusher(asyncio.get_running_loop())
+    hub, sockets = Hub(nothing, MemoryBroker()), [Socket(flusher) for _ in range(4)]
     for number, socket in enumerate(sockets):
-        socket.block()
-        hub.join("c", Subscriber(str(number), socket.send_queue))
+        socket.made.blocked = True
+        hub.subscribe("c", Subscriber(str(number), socket.send_queue))
     said = [hub.is_behind("unknown"), hub.is_behind("c")]
     for socket in sockets[:3]:
-        socket.send_queue.push(Event(b"x" * BEHIND_BYTES))
+        socket.put(b"x" * (BEHIND_BYTES + 1))
+        await turns()
         said.append(hub.is_behind("c"))
-    for socket in sockets[:3]:
-        socket.push("a little more")
-        said.append(hub.is_behind("c"))
-    await sockets[0].let_one_through()
-    await turns()
+    sockets[0].made.unblock()
     said.append(hub.is_behind("c"))
-    for socket in sockets:
-        socket._open.set()
-    assert said == [False] * 7 + [True, False]
+    assert said == [False] * 4 + [True, False]
 
 
-def test_those_in_flight_fill_no_outbox() -> None:
+def test_those_in_flight_fill_no_send_queue() -> None:
     assert BEHIND_BYTES + IN_FLIGHT * (MAX_MEMBERS_BYTES + 2048) < MAX_UNSENT_BYTES

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 
 import httpx
 
+from tests.faults.recording import PATIENCE_SECONDS
 from tests.support.calls import NO_TLS
-from tests.support.recording import PATIENCE_SECONDS
 from tests.support.servers import Server
 
 PAUSE_SECONDS = 0.05

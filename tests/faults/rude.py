@@ -7,7 +7,7 @@ import socket
 import struct
 
 from tests.faults.crowd import request
-from tests.support.recording import PATIENCE_SECONDS, Connection, Refused
+from tests.faults.recording import PATIENCE_SECONDS, Connection, Refused
 from tests.support.servers import Server
 
 RECEIVE_BUFFER = 4096

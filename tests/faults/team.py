@@ -9,8 +9,8 @@ from typing import Any
 
 from tests.faults.conftest import Fault
 from tests.faults.kernel import descriptors, sockets
+from tests.faults.recording import Frame, until
 from tests.faults.rude import Rude
-from tests.support.recording import Frame, until
 from tests.support.servers import Server, token
 from tests.support.stored import rows
 

@@ -14,7 +14,7 @@ from psycopg.errors import AdminShutdown
 
 from tests.faults import checks
 from tests.faults.conftest import Fault, Site
-from tests.support.recording import Follower, Frame, Publisher, until, whole_history
+from tests.faults.recording import Follower, Frame, Publisher, until, whole_history
 from tests.support.servers import Server, keys_of, redis_url, start_server
 from tests.support.stored import rows
 

@@ -11,8 +11,8 @@ import pytest
 
 from tests.faults import checks
 from tests.faults.conftest import Fault
+from tests.faults.recording import Connection, Publisher, Refused, call, until, whole_history
 from tests.support.calls import http_client
-from tests.support.recording import Connection, Publisher, Refused, call, until, whole_history
 from tests.support.servers import Server, keys_of, start_server
 from tests.support.stored import rows
 

@@ -7,7 +7,7 @@ import time
 
 from tests.faults import checks
 from tests.faults.conftest import Fault, Site
-from tests.support.recording import Connection, Publisher, until, whole_history
+from tests.faults.recording import Connection, Publisher, until, whole_history
 
 ROUNDS = 1
 EACH = 500  # of each writer in a round; each round has a channel of its own

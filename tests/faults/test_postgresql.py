@@ -9,8 +9,8 @@ import pytest
 
 from tests.faults import checks
 from tests.faults.conftest import Fault, Site
+from tests.faults.recording import Connection, Publisher, Refused, until, whole_history
 from tests.support.calls import http_client
-from tests.support.recording import Connection, Publisher, Refused, until, whole_history
 from tests.support.servers import Server
 
 RESTARTS = 2

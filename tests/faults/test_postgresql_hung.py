@@ -8,7 +8,7 @@ import pytest
 
 from tests.faults import checks
 from tests.faults.conftest import Fault, Site
-from tests.support.recording import Connection, Publisher, Refused, until, whole_history
+from tests.faults.recording import Connection, Publisher, Refused, until, whole_history
 from tests.support.servers import Server
 
 HANGS = 1

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.faults.conftest import Fault, Site
+from tests.faults.recording import MESSAGES, Frame, Refused, pause, until
 from tests.faults.rude import Rude
-from tests.support.recording import MESSAGES, Frame, Refused, pause, until
 from tests.support.servers import Server, token
 from tests.support.stored import rows
 

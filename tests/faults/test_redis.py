@@ -14,7 +14,7 @@ import redis as redis_client
 
 from tests.faults import checks
 from tests.faults.conftest import Fault, Site
-from tests.support.recording import Connection, Publisher, until, whole_history
+from tests.faults.recording import Connection, Publisher, until, whole_history
 
 CYCLES = 4
 LIMIT_SECONDS = 30

@@ -5,7 +5,7 @@ import time
 
 from tests.faults import checks
 from tests.faults.conftest import Fault, Site
-from tests.support.recording import Connection, Publisher, until, whole_history
+from tests.faults.recording import Connection, Publisher, until, whole_history
 
 SECONDS = 3  # times SCALE: how long it stands still, and how long is measured before
 PAUSE_SECONDS = 0.01

@@ -13,9 +13,9 @@ import pytest
 
 from tests.faults import checks
 from tests.faults.conftest import Fault, Site
+from tests.faults.recording import Connection, Follower, history, until
 from tests.faults.retrying import RetryingPublisher
 from tests.support.calls import http_client
-from tests.support.recording import Connection, Follower, history, until
 from tests.support.servers import Server, keys_of, redis_url, start_server
 
 RESTARTS = 1

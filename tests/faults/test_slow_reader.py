@@ -11,8 +11,8 @@ import pytest
 
 from tests.faults.conftest import SCALE, Fault
 from tests.faults.kernel import memory, sockets
+from tests.faults.recording import MESSAGES, Connection, Frame, until
 from tests.faults.rude import Rude
-from tests.support.recording import MESSAGES, Connection, Frame, until
 from tests.support.servers import Server, start_server
 from tests.support.stored import rows, rows_of
 

@@ -16,9 +16,9 @@ from pathlib import Path
 from tests.faults import checks
 from tests.faults.conftest import SCALE, Fault, Site
 from tests.faults.kernel import descriptors, sockets
+from tests.faults.recording import PING, Connection, Frame, Refused, pause, until, whole_history
 from tests.faults.rude import Rude
 from tests.faults.trend import Sample, slope
-from tests.support.recording import PING, Connection, Frame, Refused, pause, until, whole_history
 from tests.support.servers import Server
 from tests.support.stored import rows
 

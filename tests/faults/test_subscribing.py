@@ -6,7 +6,7 @@ import secrets
 from itertools import pairwise
 
 from tests.faults.conftest import Fault, Site
-from tests.support.recording import Connection, until
+from tests.faults.recording import Connection, until
 
 SUBSCRIPTIONS = 200
 AT_ONCE = 10

@@ -3,11 +3,11 @@
 import json
 
 import pytest
-from pytest_django import Settings
 
 from chat.actions.connections import secret_hash
-from chat.http.credentials import _session_of, is_api_key
+from chat.http.credentials import is_api_key, read_session
 from chat.protocol.errors import ProtocolError
+from tests.support.configuring import Setter
 from tests.support.written import do, new_id, node, opening, subscribing
 
 SECRET = "secret"
@@ -43,12 +43,12 @@ def connection_id(database: str, channel: str) -> str:
 def test_only_the_subscriptions_that_may_be_meant_are_read(
     connection_id: str, channel: str, asked: str, meant: set[str]
 ) -> None:
-    session, _ = _session_of(connection_id, SECRET, "", f"{channel}{asked}")
+    session, _ = read_session(connection_id, SECRET, "", f"{channel}{asked}")
     assert session.subscriptions.keys() == {f"{channel}{suffix}" for suffix in meant}
 
 
 def test_all_are_read_where_no_channel_is_asked_for(connection_id: str) -> None:
-    session, _ = _session_of(connection_id, SECRET, "", None)
+    session, _ = read_session(connection_id, SECRET, "", None)
     assert len(session.subscriptions) == 10
 
 
@@ -56,20 +56,20 @@ def test_all_are_read_where_no_channel_is_asked_for(connection_id: str) -> None:
 def test_without_its_secret_nothing_is_read(connection_id: str, secret: str) -> None:
     for id in (connection_id, new_id(), "\x00"):
         with pytest.raises(ProtocolError):
-            _session_of(id, secret, "", None)
+            read_session(id, secret, "", None)
 
 
-def test_an_api_key_is_either_of_two(settings: Settings) -> None:
-    settings.API_SECRET_KEY_1, settings.API_SECRET_KEY_2 = "old", "new€"
+def test_an_api_key_is_either_of_two(set_tokens: Setter) -> None:
+    set_tokens(API_SECRET_KEY_1="old", API_SECRET_KEY_2="new€")
     assert is_api_key(b"old")
     assert is_api_key("new€".encode())
     for key in (b"", b"ol", b"olds", b"OLD", b"oldnew", b"\xff"):
         assert not is_api_key(key)
 
 
-def test_a_key_that_is_not_set_is_none(settings: Settings) -> None:
-    settings.API_SECRET_KEY_1 = settings.API_SECRET_KEY_2 = ""
+def test_a_key_that_is_not_set_is_none(set_tokens: Setter) -> None:
+    set_tokens(API_SECRET_KEY_1="", API_SECRET_KEY_2="")
     assert not is_api_key(b"")
-    settings.API_SECRET_KEY_2 = "new"
+    set_tokens(API_SECRET_KEY_2="new")
     assert not is_api_key(b"")
     assert is_api_key(b"new")

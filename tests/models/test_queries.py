@@ -10,7 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoDbBlocker
 
-from chat.actions import history, reactions
+from chat.actions import queries
 from chat.models import Channel, Message, Reaction
 from chat.protocol import ids
 from chat.store.changes_after import changes_after
@@ -79,14 +79,14 @@ def filled(
 
 
 QUERIES: dict[str, Callable[[Message], Any]] = {
-    "the first page": lambda middle: history._oldest("c0", ""),
-    "a page in the middle": lambda middle: history._oldest("c0", middle.id),
-    "the last page": lambda middle: history._newest("c0", "", ""),
-    "a page in the middle, newest first": lambda middle: history._newest("c0", "", middle.id),
-    "a page of a quiet channel": lambda middle: history._oldest("c7", ""),
-    "a page of a quiet channel, newest first": lambda middle: history._newest("c7", "", ""),
-    "an empty page": lambda middle: history._oldest("unknown", ""),
-    "the reactions to a message": lambda middle: reactions._reactions_to("c0", middle.id, ""),
+    "the first page": lambda middle: queries._oldest("c0", ""),
+    "a page in the middle": lambda middle: queries._oldest("c0", middle.id),
+    "the last page": lambda middle: queries._newest("c0", "", ""),
+    "a page in the middle, newest first": lambda middle: queries._newest("c0", "", middle.id),
+    "a page of a quiet channel": lambda middle: queries._oldest("c7", ""),
+    "a page of a quiet channel, newest first": lambda middle: queries._newest("c7", "", ""),
+    "an empty page": lambda middle: queries._oldest("unknown", ""),
+    "the reactions to a message": lambda middle: queries._reactions_to("c0", middle.id, ""),
     "a gap in a busy channel": lambda middle: changes_after("c0", 2 * BUSY - 20),
     "a gap in a quiet channel": lambda middle: changes_after("c7", QUIET),
     "what has expired": lambda middle: list(
@@ -94,7 +94,7 @@ QUERIES: dict[str, Callable[[Message], Any]] = {
     ),
 }
 LARGE = ("chat_message", "chat_reaction")
-MOST_ROWS = 2 * history.PAGE  # of one table that a query may look at
+MOST_ROWS = 2 * queries.PAGE  # of one table that a query may look at
 
 
 @pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)
@@ -157,10 +157,10 @@ def test_the_pages_are_those_that_were_asked_for(filled: str) -> None:
         .values_list("id", flat=True)
     )
     read: list[str] = []
-    while page := [row.id for row in history._oldest("c0", read[-1] if read else "").messages]:
+    while page := [row.id for row in queries._oldest("c0", read[-1] if read else "").messages]:
         read += page
     assert read == whole
-    page = history._newest("c0", whole[3], whole[10])
+    page = queries._newest("c0", whole[3], whole[10])
     assert [row.id for row in page.messages] == whole[9:3:-1]
     assert {id: [one.uid for one in each] for id, each in page.reactions.items()} == {
         id: ["jim"] for id in whole[9:3:-1]

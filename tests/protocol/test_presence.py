@@ -8,19 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chat.protocol.errors import ErrorCode, ProtocolError
-from chat.protocol.presence import MAX_MEMBERS_BYTES, Roster, member_json
+from chat.protocol.events import meta
+from chat.protocol.presence import MAX_MEMBERS_BYTES, Roster
 
 uids = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 
 
 @given(uid=uids, umd=st.recursive(st.none() | st.integers() | st.text(max_size=5), st.lists))
 def test_a_member_is_json(uid: str, umd: Any) -> None:
-    text = member_json(uid, json.dumps(umd)).decode()
+    text = meta(uid, json.dumps(umd)).decode()
     assert json.loads(text) == {"uid": uid, "umd": umd}
 
 
 def test_metadata_is_spliced_in_as_it_came() -> None:
-    assert member_json("é", '{"a": 1e400}') == '{"uid":"é","umd":{"a": 1e400}}'.encode()
+    assert meta("é", '{"a": 1e400}') == '{"uid":"é","umd":{"a": 1e400}}'.encode()
 
 
 @given(steps=st.lists(st.tuples(st.sampled_from("pd"), st.integers(0, 5), st.integers(0, 9))))
@@ -39,7 +40,7 @@ def test_its_size_is_that_of_its_members(steps: list[tuple[str, int, int]]) -> N
 
 
 def test_the_limit_is_met_exactly() -> None:
-    roster, spare = Roster(), MAX_MEMBERS_BYTES - len(member_json("jim", '""'))
+    roster, spare = Roster(), MAX_MEMBERS_BYTES - len(meta("jim", '""'))
     roster.check_room("jim", f'"{"x" * spare}"')
     with pytest.raises(ProtocolError) as refused:
         roster.check_room("jim", f'"{"x" * (spare + 1)}"')

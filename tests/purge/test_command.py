@@ -8,10 +8,11 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import termios
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
+from select import select
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -93,30 +94,24 @@ def test_a_dry_run_counts_and_changes_nothing(due: dict[str, int]) -> None:
 def test_a_terminal_is_shown_a_bar_that_goes_away(environment: dict[str, str]) -> None:
     rows.messages(rows.channel(), [ago(DAY)] * 600, reactions=0)
     ours, theirs = os.openpty()
+    termios.tcsetwinsize(theirs, (24, 80))
     command = [sys.executable, "manage.py", "purge_expired", "--batch-size", "2"]
-    with closing_descriptors(ours, theirs):
+    with open(ours, "rb", buffering=0) as screen, open(theirs, "wb", buffering=0) as terminal:
         outcome = subprocess.run(
             command,
             cwd=ROOT,
             env=environment,
             stdout=subprocess.PIPE,
-            stderr=theirs,
+            stderr=terminal,
             timeout=LIMIT_SECONDS,
             check=True,
         )
-        shown = os.read(ours, 1 << 16).decode()
-    assert re.search(r"messages \[#+\.+\]  *\d+%  \d+ of 600  \d+ s left", shown)
-    assert shown.endswith("\r\x1b[2K")
+        shown = b""
+        while select([screen], [], [], 0)[0]:
+            shown += screen.read(1 << 16)
+    assert re.search(rb" \d+%\|.+\| \d+/600 \[\d+:\d+<\d+:\d+, +[\d.]+ rows/s\]", shown)
+    assert re.search(rb"\r +\r$", shown)
     assert outcome.stdout.startswith(b"Removed in ")
-
-
-@contextmanager
-def closing_descriptors(*descriptors: int) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        for descriptor in descriptors:
-            os.close(descriptor)
 
 
 # --- when it stops ------------------------------------------------------------------------------

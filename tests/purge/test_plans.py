@@ -20,13 +20,13 @@ HOUR = timedelta(hours=1)
 def statements(url: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The plan of each statement that looks for rows, behind the statement itself."""
     sent: dict[str, Parameters] = {}
-    execute = Database._execute
+    execute = Database.execute
 
-    def record(database: Database, sql: str, parameters: Parameters) -> None:
+    def record(database: Database, sql: str, *parameters: Any) -> int:
         sent[sql] = parameters
-        execute(database, sql, parameters)
+        return execute(database, sql, *parameters)
 
-    monkeypatch.setattr(Database, "_execute", record)
+    monkeypatch.setattr(Database, "execute", record)
     with transaction.atomic():
         fill()
     due = count_due().left
@@ -53,7 +53,6 @@ def fill() -> None:
 
 
 def plan(sql: str, parameters: Parameters) -> str:
-    sql = sql.replace("?", "%s")
     with connection.cursor() as cursor:
         if connection.vendor == "sqlite":
             cursor.execute(f"EXPLAIN QUERY PLAN {sql}", parameters)
@@ -70,7 +69,9 @@ def of(statements: list[str], beginning: str) -> str:
 
 
 def test_no_table_is_read_whole(statements: list[str]) -> None:
-    whole = re.compile(r"Seq Scan on (?!chat_node)|SCAN (chat|tokens)_")  # a row for each process
+    whole = re.compile(
+        r"Seq Scan on (?!chat_node)|SCAN (?!chat_node)(chat|tokens)_"
+    )  # a row for each process
     assert len(statements) > 8
     assert not [statement for statement in statements if whole.search(statement)]
 
@@ -78,14 +79,11 @@ def test_no_table_is_read_whole(statements: list[str]) -> None:
 @pytest.mark.parametrize(
     ("beginning", "index"),
     [
-        ("SELECT id FROM chat_message WHERE expires_at < ? ORDER BY", "chat_message_expiry"),
+        ("SELECT id, expires_at < %s FROM chat_message", "chat_message_expiry"),
         ("SELECT count(*) FROM chat_message", "chat_message_expiry"),
-        (
-            "SELECT id FROM chat_storageentry WHERE expires_at < ? AND NOT reports_expiry ORDER",
-            "chat_storage_expiry",
-        ),
-        ("SELECT id FROM chat_deduplication WHERE expires_at < ? ORDER BY", "expires_at"),
-        ("SELECT digest FROM tokens_usedtoken WHERE expires_at < ? ORDER BY", "expires_at"),
+        ("SELECT id, expires_at < %s AND NOT reports_expiry FROM", "chat_storage_expiry"),
+        ("SELECT id, expires_at < %s FROM chat_deduplication", "expires_at"),
+        ("SELECT digest, expires_at < %s FROM tokens_usedtoken", "expires_at"),
         # Of so few rows PostgreSQL may find those that are due first, and take their ids from them.
         (
             "DELETE FROM chat_message",
@@ -102,6 +100,6 @@ def test_what_is_due_and_what_belongs_to_it_is_found_by_index(
 
 
 def test_what_is_due_comes_in_the_order_of_the_index(statements: list[str]) -> None:
-    found = of(statements, "SELECT id FROM chat_message WHERE expires_at < ? ORDER BY")
+    found = of(statements, "SELECT id, expires_at < %s FROM chat_message")
     assert "TEMP B-TREE" not in found
     assert "Sort" not in found

@@ -1,22 +1,22 @@
 """Metadata that another process than the connection's own was asked to change."""
 
 import asyncio
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
+from chat.cluster.memory_broker import MemoryBroker
+from chat.fanout.hub import BrokerStatus
 from chat.models import Connection, Subscription
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.session import Session
 from chat.runtime import metadata
 from chat.runtime import node as nodes
-from chat.runtime.metadata import Metadata, Update
-from tests.runtime.test_node import here, live  # noqa: F401
+from chat.runtime.connection import Connections
+from chat.runtime.metadata import Metadata
+from chat.store.operations.connections import UpdateUmd
 from tests.support.databases import in_thread
+from tests.support.live import live
 from tests.support.written import opening, subscribing
 from tokens.claims import parse_claims
 
@@ -26,29 +26,18 @@ CLAIMS = parse_claims(
 OLD, NEW, NEWER = '"old"', '"new"', '"newer"'
 
 
-@dataclass
-class Link:
-    """What both ends take for their broker."""
+class Link(MemoryBroker):
+    """What the asker takes for its broker: it reaches the holder unless it is not `opened`."""
 
-    works: bool = True
-    opened: bool = True
-    ends: dict[str, Metadata] = field(default_factory=dict)
-    held: list[Callable[[], None]] = field(default_factory=list)  # what has not arrived
+    def __init__(self) -> None:
+        self.status = BrokerStatus.CONNECTED
+        self.opened = True
+        self.holder: Metadata | None = None
 
-    def tell_all(self, kind: str, asker: str, *what: Any) -> None:
-        [other] = (end for name, end in self.ends.items() if name != asker)
-        assert kind == "ask umd"
-        self._send(lambda: other.asked(asker, *what))
-
-    def tell(self, node_id: str, kind: str, *what: Any) -> None:
-        assert kind == "answer umd"
-        self._send(lambda: self.ends[node_id].answered(*what))
-
-    def _send(self, arrive: Callable[[], None]) -> None:
-        if self.opened:
-            arrive()
-        else:
-            self.held.append(arrive)
+    def notify(self, kind: str, *fields: Any) -> None:
+        assert kind == "read again"
+        if self.opened and self.holder is not None:
+            self.holder.read_again(*fields)
 
 
 class Two:
@@ -59,19 +48,18 @@ class Two:
         self.link = Link()
         self.session = session
         self.channel = channel
-        connection = live(id=session.connection_id)
-        connection.session = session
-        held = {connection.id: connection}
-        hub = SimpleNamespace(broker=self.link)
-        own = cast("Any", hub), node.writer, node.member_throttle, node.outlast
-        self.holder = self.link.ends["holder"] = Metadata(node.id, held, *own)
-        self.asker = self.link.ends["asker"] = Metadata("asker", {}, *own)
+        self.connection = live(id=session.connection_id)
+        self.connection.session = session
+        node.connections.add(self.connection)
+        self.holder = self.link.holder = node.metadata
+        nobody = Connections(node.admission, 600, 570)
+        self.asker = Metadata(nobody, self.link, node.writer, node.member_throttle, node.outlast)
 
     async def change(self, umd: str, channel: str | None = None) -> None:
         """Over the other process, which knows the connection from the database alone."""
-        seen = Session(self.session.connection_id, CLAIMS)
-        seen.resume(self.channel, None, "", OLD)
-        await self.asker.change_elsewhere(seen, Update(umd, channel, propagate=channel is None))
+        own, channels = channel is None, (channel or self.channel,)
+        update = UpdateUmd(self.session.connection_id, umd, channels, own)
+        await self.asker.change_elsewhere(update, propagate=own)
 
     @property
     def known(self) -> tuple[str, str]:
@@ -88,13 +76,14 @@ class Two:
 
         def read() -> tuple[str, str, bool]:
             row = Connection.objects.get(id=self.session.connection_id)
-            return row.umd, Subscription.objects.get(connection=row).umd, row.stale
+            own = Subscription.objects.get(connection=row, channel__name=self.channel)
+            return row.umd, own.umd, row.stale
 
         return await in_thread(read)
 
 
 @pytest.fixture
-async def two(here: nodes.Node, channel: str) -> Two:  # noqa: F811
+async def two(here: nodes.Node, channel: str) -> Two:
     row = opening(here.id, umd=OLD)
     await here.writer.submit(row)
     await here.writer.submit(subscribing(row.id, channel, umd=OLD))
@@ -104,12 +93,7 @@ async def two(here: nodes.Node, channel: str) -> Two:  # noqa: F811
     return Two(here, session, channel)
 
 
-@pytest.fixture
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metadata, "ANSWER_SECONDS", 0.05)
-
-
-async def test_its_holder_changes_it_before_the_call_is_answered(two: Two) -> None:
+async def test_its_holder_goes_by_it_before_the_call_is_answered(two: Two) -> None:
     await two.change(NEW)
     assert two.known == (NEW, NEW)
     assert await two.stored() == (NEW, NEW, False)
@@ -118,68 +102,75 @@ async def test_its_holder_changes_it_before_the_call_is_answered(two: Two) -> No
     assert await two.stored() == (NEW, NEWER, False)
 
 
-async def test_what_its_holder_refuses_is_refused(
-    two: Two, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def refuse(*_: object) -> None:
-        raise ProtocolError(ErrorCode.PRESENCE_CHANNEL_CAPACITY_REACHED, "Full.")
-
-    monkeypatch.setattr(two.holder, "change", refuse)
-    with pytest.raises(ProtocolError, match=r"Full\.") as refused:
-        await two.change(NEW)
-    assert refused.value.code is ErrorCode.PRESENCE_CHANNEL_CAPACITY_REACHED
-    assert await two.stored() == (OLD, OLD, False)
+async def test_what_is_refused_changes_nothing(two: Two) -> None:
+    with pytest.raises(ProtocolError) as refused:
+        await two.change(NEW, f"{two.channel}-left")
+    assert refused.value.code is ErrorCode.NOT_SUBSCRIBED
+    assert (await two.stored())[:2] == two.known == (OLD, OLD)
 
 
 @pytest.mark.parametrize("what", ["no link", "no answer"])
-@pytest.mark.usefixtures("_impatient")
-async def test_without_its_holder_s_answer_it_is_found_in_the_database(two: Two, what: str) -> None:
-    two.link.works, two.link.opened = what != "no link", False
+async def test_without_its_holder_it_is_found_in_the_database(
+    two: Two, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metadata, "READ_POLLS", 3)
+    two.link.opened = False
+    if what == "no link":
+        two.link.status = BrokerStatus.DISCONNECTED
     await two.change(NEW)
     assert two.known == (OLD, OLD)
     assert await two.stored() == (NEW, NEW, True)
-    await two.holder.catch_up()
+    await two.node._renew_lease()
     await two.settle()
     assert two.known == (NEW, NEW)
     assert await two.stored() == (NEW, NEW, False)
 
 
-@pytest.mark.usefixtures("_impatient")
-async def test_a_question_that_comes_too_late_undoes_nothing(two: Two) -> None:
-    two.link.opened = False
+async def test_it_is_read_only_once_a_subscription_that_begins_is_there(two: Two) -> None:
+    """And reaches it, though the other process did not know of it."""
+    later = f"{two.channel}-later"
+    async with two.connection.changing:
+        changing = asyncio.create_task(two.change(NEW))
+        async with asyncio.timeout(10):
+            while not (await two.stored())[2]:
+                pass
+        assert two.known == (OLD, OLD)
+        await two.node.writer.submit(subscribing(two.session.connection_id, later, umd=OLD))
+        two.session.resume(later, None, "", OLD)
+    await changing
+    assert two.known == (NEW, NEW)
+    assert two.session.subscriptions[later].umd == NEW
+    assert await two.stored() == (NEW, NEW, False)
+
+
+async def test_a_later_change_by_its_holder_stays(two: Two) -> None:
+    two.link.opened, two.link.status = False, BrokerStatus.DISCONNECTED
     await two.change(NEW)
-    await two.holder.change(two.session, Update(NEWER, propagate=True))
-    await asyncio.sleep(0.05)
-    two.link.opened = True
-    for arrive in two.link.held:
-        arrive()
+    update = UpdateUmd(two.session.connection_id, NEWER, (two.channel,), own=True)
+    await two.holder.change(two.session, update)
+    two.holder.read_again(two.session.connection_id)
     await two.settle()
     assert two.known == (NEWER, NEWER)
-    assert (await two.stored())[:2] == (NEWER, NEWER)
-
-
-async def test_an_answer_that_comes_too_late_is_nobody_s(two: Two) -> None:
-    two.asker.answered("unknown")
-    two.asker.answered("unknown", "NOT_SUBSCRIBED", "You are not.")
-    two.holder.asked("asker", "question", time.time() + 60, "no such connection", NEW, None, True)
-    assert two.known == (OLD, OLD)
+    assert await two.stored() == (NEWER, NEWER, False)
 
 
 async def test_what_could_not_be_read_is_read_the_next_time(
     two: Two, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    two.link.works = False
-    await two.change(NEW)
+    two.link.status = BrokerStatus.DISCONNECTED
 
-    def away(connection_id: str) -> Any:
+    async def away(operation: object) -> Any:
         raise ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, "Away.")
 
+    two.link.opened = False
+    await two.change(NEW)
     with monkeypatch.context() as patch:
-        patch.setattr(metadata, "metadata_of", away)
-        await two.holder.catch_up()
+        patch.setattr(two.node.writer, "submit", away)
+        two.holder.read_again(two.session.connection_id)
         await two.settle()
     assert two.known == (OLD, OLD)
-    assert await two.stored() == (NEW, NEW, False)
-    await two.holder.catch_up()
+    assert await two.stored() == (NEW, NEW, True)
+    await two.node._renew_lease()
     await two.settle()
     assert two.known == (NEW, NEW)
+    two.holder.read_again("a connection of another process")

@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 from pytest_django import DjangoDbBlocker, Settings
 
-from chat.actions.connections import close_connection
-from chat.fanout.send_queue import AsgiSendQueue
+from chat.connections.frame_loop import close_connection
 from chat.models import Connection, Node, Subscription
 from chat.protocol.errors import ErrorCode, ProtocolError
-from chat.protocol.session import Session
+from chat.runtime import connection as connections
 from chat.runtime import node as nodes
-from chat.runtime.connection import LiveConnection
+from tests.support.configuring import Setter
 from tests.support.databases import default_database, in_thread
-from tests.support.written import do, new_id, node, opening, subscribing
+from tests.support.live import live, recording
+from tests.support.written import do, node, opening, subscribing
 from tokens.claims import parse_claims
 
 HERE = socket.gethostname()
@@ -32,15 +32,6 @@ def _no_other_nodes(request: pytest.FixtureRequest) -> None:
     if "database" in request.fixturenames:
         request.getfixturevalue("database")
         Node.objects.all().delete()
-
-
-@pytest.fixture
-async def here(database: str) -> AsyncIterator[nodes.Node]:
-    """This process's node, started."""
-    node = nodes.Node()
-    await node.start()
-    yield node
-    await node.stop()
 
 
 async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
@@ -61,23 +52,6 @@ class Away:
 
     def back(self) -> None:
         self._patch.undo()
-
-
-def live(send_queue: AsgiSendQueue | None = None, **changes: Any) -> LiveConnection:
-    session = Session(changes.pop("id", new_id()), CLAIMS)
-    now = asyncio.get_running_loop().time()
-    times = {"ends_at": float("inf"), "heard_at": now, "beat_at": now}
-    stated = {"address": "192.0.2.1", **times, **changes}
-    return LiveConnection(session, send_queue or recording()[0], **stated)
-
-
-def recording() -> tuple[AsgiSendQueue, list[Any]]:
-    sent: list[Any] = []
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    return AsgiSendQueue(send, lambda: None), sent
 
 
 async def test_a_process_registers_itself_and_removes_itself(database: str) -> None:
@@ -105,7 +79,7 @@ OTHERS: dict[str, tuple[dict[str, Any], bool]] = {
     "here, running": ({"host": HERE, "pid": os.getppid()}, True),
     "here, ended": ({"host": HERE, "pid": NO_PID}, False),
     "here, with our own number": ({"host": HERE, "pid": os.getpid()}, False),
-    # not at once: this process may have been away itself (tests/chat/delivery/test_reaper.py)
+    # not at once: this process may have been away itself (tests/cluster/test_reaper.py)
     "here, its lease expired": ({"host": HERE, "pid": os.getppid(), "lease_seconds": -1}, True),
     "elsewhere": ({"host": "other", "pid": NO_PID}, True),
     "elsewhere, with our own number": ({"host": "other", "pid": os.getpid()}, True),
@@ -133,8 +107,8 @@ def test_rows_of_processes_that_have_ended_are_removed_at_start(
     assert Subscription.objects.filter(channel__name=channel).exists() is stays
 
 
-async def test_the_lease_is_renewed(database: str, settings: Settings) -> None:
-    settings.NODE_LEASE_SECONDS = 1
+async def test_the_lease_is_renewed(database: str, set_chat: Setter) -> None:
+    set_chat(NODE_LEASE_SECONDS=1)
     node = nodes.Node()
     await node.start()
     first = (await in_thread(Node.objects.get)).lease_until
@@ -149,17 +123,17 @@ async def test_the_lease_is_renewed(database: str, settings: Settings) -> None:
 async def test_a_process_that_was_taken_for_dead_begins_anew(
     here: nodes.Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(nodes, "DRAIN_SECONDS", 0.01)
+    monkeypatch.setattr(connections, "DRAIN_SECONDS", 0.01)
     row, (send_queue, sent) = opening(here.id), recording()
     await here.writer.submit(row)
-    here.add(live(send_queue, id=row.id))
+    here.connections.add(live(send_queue, id=row.id))
     await here.writer.submit(node(dead=(here.id,)))  # as another process starts
     assert not await in_thread(Connection.objects.filter(node_id=here.id).exists)
-    await here._beat()
+    await here._renew_lease()
     assert [message["code"] for message in sent] == [1012]
     assert await in_thread(Node.objects.filter(id=here.id).exists)
     assert await here.writer.submit(opening(here.id))
-    await here._beat()
+    await here._renew_lease()
     assert len(sent) == 1
     assert not here.draining
 
@@ -200,40 +174,40 @@ async def test_a_connection_that_ended_while_the_database_was_away_is_removed_la
     await here.writer.submit(subscribing(row.id, channel))
     away = Away(monkeypatch)
     connection = live(id=row.id)
-    here.add(connection)
+    here.connections.add(connection)
     await close_connection(here, connection)
-    assert here.connections == {}
+    assert len(here.connections) == 0
     assert await in_thread(Connection.objects.filter(id=row.id).exists)
     away.back()
 
     async def removed() -> bool:  # by this or by the reaper's own task
-        await here.reaper.close_left_over()
+        await here.reaper.close_backlog()
         return not await in_thread(Connection.objects.filter(id=row.id).exists)
 
     await eventually(removed)
     assert not await in_thread(Subscription.objects.filter(channel__name=channel).exists)
-    assert here.reaper.left_over == {}
+    assert here.reaper.backlog == {}
 
 
 async def test_a_revoked_connection_is_closed(here: nodes.Node) -> None:
     row, (send_queue, sent) = opening(here.id), recording()
     await here.writer.submit(row)
-    here.add(live(send_queue, id=row.id))
+    here.connections.add(live(send_queue, id=row.id))
     await in_thread(lambda: Connection.objects.filter(id=row.id).update(revoked=True))
-    await here._beat()
+    await here._renew_lease()
     assert [message["code"] for message in sent] == [4403]
 
 
 async def test_connections_from_an_address_are_counted() -> None:
     node = nodes.Node()
-    connections = [live(address=address) for address in ("a", "a", "b")]
-    for connection in connections:
-        node.add(connection)
+    several = [live(address=address) for address in ("a", "a", "b")]
+    for connection in several:
+        node.connections.add(connection)
     assert [node.admission.count_from(address) for address in "abc"] == [2, 1, 0]
     with node.admission.arriving("c"):
         assert [node.admission.count_from(address) for address in "abc"] == [2, 1, 1]
     for _ in range(2):
-        node.remove(connections[0])
+        node.connections.remove(several[0])
     assert [node.admission.count_from(address) for address in "abc"] == [1, 1, 0]
 
 
@@ -242,19 +216,19 @@ async def test_the_oldest_are_ended_at_their_maximum_age() -> None:
     closed = []
     for ends_at in (now - 2, now - 1, now + 60):
         send_queue, sent = recording()
-        node.add(live(send_queue, ends_at=ends_at))
+        node.connections.add(live(send_queue, ends_at=ends_at))
         closed.append(sent)
-    node._end_expired()
+    node.connections.check(now)
     assert [[message["code"] for message in sent] for sent in closed] == [[1001], [1001], []]
 
 
 async def test_draining_closes_all_one_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nodes, "DRAIN_SECONDS", 0.02)
+    monkeypatch.setattr(connections, "DRAIN_SECONDS", 0.02)
     node = nodes.Node()
     closed = []
     for _ in range(5):
         send_queue, sent = recording()
-        node.add(live(send_queue))
+        node.connections.add(live(send_queue))
         closed.append(sent)
     task = asyncio.create_task(node.drain())
     await asyncio.sleep(0)

@@ -18,7 +18,7 @@ from tests.support.servers import ROOT, StartError, free_port, server_environmen
 
 TARGETS = [
     *("help", "setup", "run", "test", "test-faults", "test-nginx", "lint", "format"),
-    *("bench", "bench-report", "profile", "clean"),
+    *("bench", "bench-against", "bench-report", "profile", "measure-code", "clean"),
 ]
 LIMIT_SECONDS = 30
 

@@ -5,15 +5,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pytest_django import Settings
 
+from chat import conf
+from chat.checks import environment_problems
 from tests.support import forked
+from tests.support.configuring import Setter
 from tests.support.servers import ROOT, manage, server_environment
+from tokens.checks import key_problems
 
 SHOW = """
 import json
+from dataclasses import asdict
+import chat.conf, tokens.conf
 from chatsite import settings
-print(json.dumps({name: value for name, value in vars(settings).items()
-                  if name.isupper()}, default=str))
+site = {name: value for name, value in vars(settings).items() if name.isupper()}
+apps = asdict(chat.conf.conf.current()) | asdict(tokens.conf.conf.current())
+problems = settings.PROBLEMS + chat.conf.conf.problems() + tokens.conf.conf.problems()
+print(json.dumps(site | apps | {"PROBLEMS": problems}, default=str))
 """
 NUMBERS = {
     "CONNECTION_MAX_SECONDS": 7200,
@@ -26,7 +35,7 @@ NUMBERS = {
 }
 
 
-def settings(directory: Path, **env: str) -> dict[str, Any]:
+def configured(directory: Path, **env: str) -> dict[str, Any]:
     """The site's settings as `env` makes them."""
     outcome = forked.run(["-c", SHOW], cwd=ROOT, env=server_environment(directory, **env))
     assert outcome.returncode == 0, outcome.stderr
@@ -36,15 +45,15 @@ def settings(directory: Path, **env: str) -> dict[str, Any]:
 
 def test_a_variable_that_is_blank_has_its_default(tmp_path: Path) -> None:
     blank = dict.fromkeys([*NUMBERS, "DEBUG", "DEMO", "HTTPS", "ALLOWED_HOSTS", "REDIS_URL"], "")
-    shown = settings(tmp_path, **blank)
+    shown = configured(tmp_path, **blank)
     assert {name: shown[name] for name in NUMBERS} == NUMBERS
     assert (shown["DEBUG"], shown["DEMO"], shown["HTTPS"]) == (False, False, True)
     assert shown["ALLOWED_HOSTS"] == []
-    assert shown["ENVIRONMENT_ERRORS"] == {}
+    assert shown["PROBLEMS"] == []
 
 
 def test_variables_that_are_set_are_read_as_their_type(tmp_path: Path) -> None:
-    shown = settings(
+    shown = configured(
         tmp_path,
         **dict.fromkeys(NUMBERS, " 7 "),
         DEBUG="off",
@@ -65,8 +74,8 @@ def test_every_malformed_variable_is_named_and_has_its_default(tmp_path: Path) -
         "REDIS_URL": "http://secret@host",
         "DATABASE_URL": "mysql://secret@host/chat",
     }
-    shown = settings(tmp_path, **malformed)
-    assert set(shown["ENVIRONMENT_ERRORS"]) == set(malformed)
+    shown = configured(tmp_path, **malformed)
+    assert {problem.split()[0] for problem in shown["PROBLEMS"]} == set(malformed)
     assert {name: shown[name] for name in NUMBERS} == NUMBERS
     assert (shown["DEBUG"], shown["REDIS_URL"]) == (False, "")
     assert shown["DATABASES"]["default"]["ENGINE"] == "django.db.backends.sqlite3"
@@ -93,9 +102,44 @@ def test_the_check_names_the_variable_and_not_its_value(
     assert "Traceback" not in outcome.stderr
 
 
+@pytest.mark.parametrize(
+    ("chat", "sentences"),
+    [
+        (None, []),
+        ({"ALLOWED_ORIGINS": ["https://a.example"], "NODE_LEASE_SECONDS": "7"}, []),
+        ({"NODE_LEASE": 7}, ["CHAT has an unknown key: NODE_LEASE."]),
+        ({"NODE_LEASE_SECONDS": 0}, ["NODE_LEASE_SECONDS must be a whole number from 1 up."]),
+        ({"WEBHOOK_SECRET": b"hunter2"}, ["WEBHOOK_SECRET must be text."]),
+        (["hunter2"], ["CHAT must be a dict."]),
+    ],
+)
+def test_what_another_site_may_write(
+    settings: Settings, chat: object, sentences: list[str]
+) -> None:
+    settings.CHAT = chat
+    assert environment_problems() == sentences
+    assert conf.settings.CONNECTION_MAX_SECONDS == 7200
+    assert (15 if sentences or not chat else 7) == conf.settings.NODE_LEASE_SECONDS
+
+
+def test_a_malformed_key_of_the_tokens_keeps_it_from_serving(set_tokens: Setter) -> None:
+    set_tokens(TOKEN_LEEWAY_SECONDS=-1, DEMO="perhaps", ISSUER="us")
+    assert key_problems() == [
+        "DEMO must be true or false.",
+        "TOKEN_LEEWAY_SECONDS must be a whole number from 0 up.",
+        "TOKENS has an unknown key: ISSUER.",
+    ]
+
+
+def test_it_must_name_its_asgi_application(settings: Settings) -> None:
+    settings.ASGI_APPLICATION = None
+    [sentence] = environment_problems()
+    assert sentence.startswith("ASGI_APPLICATION must name the project's ASGI application")
+
+
 def test_what_a_database_address_says_is_kept(tmp_path: Path) -> None:
     address = "postgres://chat:p%40ss@db:5433/chat?sslmode=require"
-    database = settings(tmp_path, DATABASE_URL=address)["DATABASES"]["default"]
+    database = configured(tmp_path, DATABASE_URL=address)["DATABASES"]["default"]
     assert (database["USER"], database["PASSWORD"], database["PORT"]) == ("chat", "p@ss", 5433)
     assert database["OPTIONS"]["sslmode"] == "require"
     assert database["OPTIONS"]["pool"]["timeout"] == 2

@@ -2,11 +2,11 @@
 
 import base64
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from chat.checks import webhook_problems
+from tests.support.configuring import Setter
 from tests.support.servers import manage, server_environment
 
 FORM = "whsec_ and the Base64 of 24 to 64 bytes."
@@ -38,9 +38,9 @@ def secret(length: int) -> str:
     ],
 )
 def test_what_keeps_it_from_sending(
-    settings: Any, url: str, key: str, sentences: list[str]
+    set_chat: Setter, url: str, key: str, sentences: list[str]
 ) -> None:
-    settings.WEBHOOK_URL, settings.WEBHOOK_SECRET = url, key
+    set_chat(WEBHOOK_URL=url, WEBHOOK_SECRET=key)
     assert webhook_problems() == sentences
 
 

@@ -14,7 +14,7 @@ from chat.models import Channel, Message
 from chat.protocol import events
 from chat.store import changes_after as catchup
 from chat.store.changes_after import changes_after
-from chat.store.operations import PublishMessage, SetReaction
+from chat.store.operations.messages import PublishMessage, SetReaction
 from chat.store.writer import commit
 
 META = events.meta("jim", '{"a":1}')
@@ -43,7 +43,7 @@ def shown(changes: list[Change]) -> list[tuple[int, int, dict[str, Any]]]:
         frame = json.loads(change.event.payload)
         if frame["event"] != "chat":
             del frame["id"]
-        frames.append((change.follows, change.number, frame))
+        frames.append((change.previous, change.number, frame))
     return frames
 
 
@@ -116,7 +116,7 @@ def test_a_reaction_comes_in_its_last_state(channel: str, message: str) -> None:
         react(channel, message, "👍", "remove"),
     )
     found, known = changes_after(channel, 1)
-    assert [(change.follows, change.number) for change in found] == [(1, 3), (3, 6)]
+    assert [(change.previous, change.number) for change in found] == [(1, 3), (3, 6)]
     assert shown(found)[1][2] == shown([last])[0][2]
     assert known == 6
 

@@ -186,22 +186,22 @@ def test_what_waits_behind_a_commit_that_times_out_is_refused_before_its_outcome
     channel: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """To ask for it takes as long again where PostgreSQL hangs."""
-    look, happened = writers._status, []
+    ask, happened = writers._ask, []
 
     def refuse_others() -> bool:
         happened.append("others refused")
         return True
 
-    def looked_up(transaction: Transaction) -> str | None:
-        happened.append("looked up")
-        return look(transaction)
+    def asked(sql: str, value: object) -> object:
+        happened.append(sql)
+        return ask(sql, value)
 
     with monkeypatch.context() as patch:
         timed_out = broken_commit(sent=True, error=StatementTimeout("no answer"))
         patch.setattr(Transaction, "execute", timed_out)
-        patch.setattr(writers, "_status", looked_up)
+        patch.setattr(writers, "_ask", asked)
         [outcome] = commit([store(channel, "1")], refuse_others)
-    assert happened == ["others refused", "looked up"]
+    assert happened == ["others refused", writers.STATUS, writers.STORED]
     assert refused(outcome) is None
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from chat.models import BackendEvent, Message
-from chat.protocol.sources import Source
+from chat.protocol.publication import Source
 from chat.signals import backend_event
 from chat.store import listeners as receivers
-from chat.store.operations import PublishMessage
+from chat.store.operations.messages import PublishMessage
 from chat.store.reports import Report
 from tests.support.written import do, ephemeral, store
 

@@ -20,7 +20,8 @@ from chat.models import Channel, Connection, Message, Reaction, Subscription
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.ids import new_id as ulid
 from chat.store import transaction as transactions
-from chat.store.operations import CloseConnection, PublishMessage, Unsubscribe
+from chat.store.operations.connections import CloseConnection, Unsubscribe
+from chat.store.operations.messages import PublishMessage
 from chat.store.writer import commit
 from tests.support.written import do, new_id, node, opening, react, single_use, store, subscribing
 from tokens.models import UsedToken
@@ -69,7 +70,7 @@ def test_numbers_follow_one_another_and_ids_increase(
         for operation in operations:
             do(operation)
     changes = [operation.change for operation in operations if operation.change]
-    assert [(change.follows, change.number) for change in changes] == [
+    assert [(change.previous, change.number) for change in changes] == [
         (at, at + 1) for at in range(20)
     ]
     rows = list(Message.objects.filter(channel__name=channel).order_by("number"))
@@ -211,7 +212,7 @@ def test_toggling_within_one_batch_ends_right(channel: str, messages: list[str])
         *(True, False, True, True, True, False, True),
     ]
     announced = [change for change in changes if change]
-    assert [(change.follows, change.number) for change in announced] == [
+    assert [(change.previous, change.number) for change in announced] == [
         (2, 3),
         (3, 4),
         (4, 5),

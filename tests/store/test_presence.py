@@ -14,7 +14,8 @@ from chat.models import Channel, Connection, Member, Subscription
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.store import changes_after as catchup
 from chat.store.changes_after import changes_after
-from chat.store.operations import CloseConnection, Operation, Unsubscribe, UpdateUmd
+from chat.store.operations import Operation
+from chat.store.operations.connections import CloseConnection, Unsubscribe, UpdateUmd
 from chat.store.writer import commit
 from tests.support.written import do, new_id, node, opening, single_use, store, subscribing
 from tokens.models import UsedToken
@@ -105,7 +106,7 @@ def test_each_change_takes_a_number_and_says_who_is_there(room: Room, together: 
         ("Updated", "jim", ["jim", "pam"]),
         ("Removed", "jim", ["pam"]),
     ]
-    assert [(each.follows, each.number) for each in changes] == [(0, 1), (1, 2), (2, 3), (3, 4)]
+    assert [(each.previous, each.number) for each in changes] == [(0, 1), (1, 2), (2, 3), (3, 4)]
     assert [each.echo for each in changes] == [False, False, True, False]
     assert room.members() == [("pam", "null")]
     assert Channel.objects.get(name=room.channel).number == 4
@@ -247,7 +248,7 @@ def test_a_gap_is_closed_with_what_became_of_each_member(room: Room) -> None:
         ("Added", "ann", now),
         ("Removed", "tom", now),
     ]
-    assert [(each.follows, each.number) for each in found] == [(4, 5), (5, 7), (7, 8)]
+    assert [(each.previous, each.number) for each in found] == [(4, 5), (5, 7), (7, 8)]
     assert known == 8
     everything, _ = changes_after(room.channel, 0)
     assert [each.number for each in everything] == [1, 4, 5, 7, 8]

@@ -8,16 +8,18 @@ import pytest
 
 from chat.models import Channel, Message, Schedule, StorageEntry
 from chat.protocol.errors import ErrorCode, ProtocolError
-from chat.protocol.sources import Source
-from chat.runtime import scheduler
-from chat.store.operations import (
+from chat.protocol.publication import Source
+from chat.runtime import recurring
+from chat.store.operations.messages import PublishMessage
+from chat.store.operations.schedules import (
     AddSchedule,
     CancelSchedule,
-    PublishMessage,
     RunSchedule,
-    SetStorage,
+    Work,
+    decode,
+    encode,
 )
-from chat.store.operations.schedules import Work, decode, encode
+from chat.store.operations.storage import SetStorage
 from chat.store.writer import Writer, commit
 from tests.support.databases import in_thread
 from tests.support.written import META, do, store
@@ -88,7 +90,7 @@ def test_a_message_that_is_not_stored_stays_behind_all_before_it(
     run = RunSchedule(id, channel)
     do(run)
     (item,) = run.announced
-    assert (item.follows, item.origin, item.echo) == (2, "me", True)
+    assert (item.previous, item.origin, item.echo) == (2, "me", True)
     assert Message.objects.filter(channel__name=channel).count() == 2
 
 
@@ -135,7 +137,7 @@ async def test_what_is_due_is_done_in_the_order_of_scheduling(
     all_due: None, channel: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The longest due first, some at a time; what is not due stays."""
-    monkeypatch.setattr(scheduler, "MAX_BATCH", 3)
+    monkeypatch.setattr(recurring, "MAX_BATCH", 3)
 
     def fill() -> None:
         for number in range(4):
@@ -150,8 +152,8 @@ async def test_what_is_due_is_done_in_the_order_of_scheduling(
     writer = Writer(asyncio.get_running_loop(), announced.append)
     writer.start()
     try:
-        looks = [(await scheduler.run_due(writer), len(announced)) for _ in range(3)]
-        assert looks == [(0, 3), (scheduler.LOOK_SECONDS, 5), (scheduler.LOOK_SECONDS, 5)]
+        looks = [(await recurring.run_due(writer), len(announced)) for _ in range(3)]
+        assert looks == [(0, 3), (recurring.LOOK_SECONDS, 5), (recurring.LOOK_SECONDS, 5)]
     finally:
         await writer.stop()
     rows = Message.objects.filter(channel__name=channel).order_by("number")
@@ -162,8 +164,8 @@ async def test_what_is_due_is_done_in_the_order_of_scheduling(
 
 async def test_while_nothing_is_due_nothing_is_written(all_due: None, channel: str) -> None:
     await in_thread(lambda: later(store(channel)))
-    pause = await scheduler.run_due(None)  # type: ignore[arg-type]
-    assert pause == scheduler.LOOK_SECONDS
+    pause = await recurring.run_due(None)  # type: ignore[arg-type]
+    assert pause == recurring.LOOK_SECONDS
 
 
 async def test_it_is_there_when_something_becomes_due(
@@ -171,13 +173,13 @@ async def test_it_is_there_when_something_becomes_due(
 ) -> None:
     """What this process schedules is done at its time, whenever the next look would be; what
     another has, too, where it is found by a look before."""
-    monkeypatch.setattr(scheduler, "LOOK_SECONDS", 3600)
+    monkeypatch.setattr(recurring, "LOOK_SECONDS", 3600)
     announced: asyncio.Queue[Any] = asyncio.Queue()
     writer = Writer(asyncio.get_running_loop(), announced.put_nowait)
     writer.start()
     await in_thread(lambda: later(store(channel, '"found"'), 0.3))
     async with asyncio.timeout(30):
-        looking = asyncio.create_task(scheduler.run_for_ever(writer))
+        looking = asyncio.create_task(recurring.run_schedules(writer))
         try:
             for data in (b'"found"', b'"heard of"'):
                 assert data in (await announced.get()).event.payload

@@ -7,7 +7,7 @@ import pytest
 from chat.models import Channel, StorageEntry
 from chat.protocol import events
 from chat.store.changes_after import changes_after
-from chat.store.operations import SetStorage
+from chat.store.operations.storage import SetStorage
 from tests.support.written import META, do, store
 
 
@@ -22,7 +22,7 @@ def updated(channel: str, data: bytes | None, key: str = "k") -> bytes:
 
 def announced(*operations: SetStorage) -> list[tuple[int, int, bytes]]:
     changes = [operation.change for operation in operations if operation.change]
-    return [(change.follows, change.number, change.event.payload) for change in changes]
+    return [(change.previous, change.number, change.event.payload) for change in changes]
 
 
 def entry(channel: str, key: str = "k") -> StorageEntry:
@@ -105,7 +105,7 @@ def test_a_gap_is_closed_with_the_last_value_of_each_entry(database: str, channe
     StorageEntry.objects.filter(key="b").update(expires_at="2020-01-01T00:00:00Z")
     changes, known = changes_after(channel, 0)
     assert known == 6
-    assert [(change.follows, change.number, change.key) for change in changes] == [
+    assert [(change.previous, change.number, change.key) for change in changes] == [
         (0, 2, "b"),
         (2, 3, None),
         (3, 4, "a"),

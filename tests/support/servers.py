@@ -244,8 +244,11 @@ def manage(
     return forked.run(["manage.py", *arguments], cwd=ROOT, env=env, given=given)
 
 
-def start_server(kind: str, directory: Path, *, port: int | None = None, **env: str) -> Server:
-    """A migrated server that answers; `env` adds to or overrules its environment.
+def start_server(
+    kind: str, directory: Path, *, port: int | None = None, code: Path = ROOT, **env: str
+) -> Server:
+    """A migrated server that answers; `env` adds to or overrules its environment. `code` is where
+    its manage.py is.
 
     The caller stops it, or uses it in a `with` statement. StartError where it does not come up.
     """
@@ -259,6 +262,7 @@ def start_server(kind: str, directory: Path, *, port: int | None = None, **env: 
             chosen,
             directory / f"{kind}-{chosen}.log",
             environment,
+            cwd=code,
             kind=kind,
         )
         try:

@@ -6,15 +6,10 @@ from typing import Any
 
 from chat.cluster.leases import RegisterNode
 from chat.protocol import events
-from chat.protocol.sources import Source
-from chat.store.operations import (
-    OpenConnection,
-    Operation,
-    PublishMessage,
-    SetReaction,
-    SingleUse,
-    Subscribe,
-)
+from chat.protocol.publication import Source
+from chat.store.operations import Operation
+from chat.store.operations.connections import OpenConnection, SingleUse, Subscribe
+from chat.store.operations.messages import PublishMessage, SetReaction
 from chat.store.writer import commit
 
 META = events.meta("jim", "null")

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
+from tests.support.configuring import Setter
 from tests.tokens.material import METHODS, pair
 from tokens.api import issue
 from tokens.claims import Claims, TokenError
@@ -55,15 +56,15 @@ def test_what_is_stated_stays() -> None:
     assert filled.exp > now
 
 
-def test_audience_and_issuer_are_filled_in(settings: Any) -> None:
-    settings.TOKEN_AUDIENCE, settings.TOKEN_ISSUER = "chat", "us"
+def test_audience_and_issuer_are_filled_in(set_tokens: Setter) -> None:
+    set_tokens(TOKEN_AUDIENCE="chat", TOKEN_ISSUER="us")
     claims = issued({"scope": "connect"})
     assert (claims.aud, claims.iss) == (("chat",), "us")
     assert issued({"scope": "connect", "aud": ["x", "chat"]}).aud == ("x", "chat")
 
 
-def test_another_audience_or_issuer_is_refused(settings: Any) -> None:
-    settings.TOKEN_AUDIENCE, settings.TOKEN_ISSUER = "chat", "us"
+def test_another_audience_or_issuer_is_refused(set_tokens: Setter) -> None:
+    set_tokens(TOKEN_AUDIENCE="chat", TOKEN_ISSUER="us")
     assert refusal({"scope": "connect", "aud": "x"}) == 'aud must be or list "chat"'
     assert refusal({"scope": "connect", "iss": "x"}) == 'iss must be "us"'
 

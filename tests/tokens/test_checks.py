@@ -1,9 +1,10 @@
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from django.core.checks import run_checks
+from pytest_django import Settings
 
+from tests.support.configuring import Setter
 from tests.tokens.material import (
     HMAC_BYTES,
     METHODS,
@@ -49,26 +50,29 @@ def test_nor_have_good_keys_of_any_method(method: str, configure: Configure) -> 
         (["API_SECRET_KEY_1"], "API_SECRET_KEY_1 is empty."),
     ],
 )
-def test_missing_keys(missing: list[str], sentence: str, settings: Any) -> None:
+def test_missing_keys(
+    missing: list[str], sentence: str, settings: Settings, set_tokens: Setter
+) -> None:
     for name in missing:
-        setattr(settings, name, "")
+        set_tokens(**{name: ""}) if name in settings.TOKENS else setattr(settings, name, "")
     expected = f"{sentence} {MADE_BY_SETUP}"
     assert key_problems() == [expected]
     assert checked(deploy=True) == [f"tokens.E002 {expected}"]
 
 
-def test_a_fresh_checkout_passes_plain_checks(configure: Configure, settings: Any) -> None:
+def test_a_fresh_checkout_passes_plain_checks(
+    configure: Configure, settings: Settings, set_tokens: Setter
+) -> None:
     configure()
-    settings.SECRET_KEY = settings.API_SECRET_KEY_1 = ""
-    settings.DEBUG = settings.DEMO = False
+    settings.SECRET_KEY, settings.DEBUG = "", False
+    set_tokens(API_SECRET_KEY_1="", DEMO=False)
     assert checked() == []
     assert len(key_problems()) == 3
 
 
-def test_either_key_will_do(configure: Configure, settings: Any) -> None:
+def test_either_key_will_do(configure: Configure, set_tokens: Setter) -> None:
     configure(Pair("", None, ""), pair("HS256"))
-    settings.DEMO = False
-    settings.API_SECRET_KEY_1, settings.API_SECRET_KEY_2 = "", "b" * 40
+    set_tokens(DEMO=False, API_SECRET_KEY_1="", API_SECRET_KEY_2="b" * 40)
     assert key_problems() == []
 
 
@@ -134,20 +138,20 @@ def test_wrong_keys(case: int, number: int, configure: Configure) -> None:
     ids=["missing", "not Base64", "not PEM", "another kind", "another key"],
 )
 def test_the_demo_needs_the_private_key(
-    private: str, sentence: str, configure: Configure, settings: Any
+    private: str, sentence: str, configure: Configure, set_tokens: Setter
 ) -> None:
     configure(pair("RS256"), private=private)
     assert key_problems() == [
         f"ISSUER_PRIVATE_KEY_ENCODED {sentence}; set it, or switch the demo off (DEMO=false)."
     ]
-    settings.DEMO = False
+    set_tokens(DEMO=False)
     assert key_problems() == []
 
 
 @pytest.mark.parametrize("name", ["API_SECRET_KEY_1", "API_SECRET_KEY_2"])
-def test_short_api_keys_are_warned_about(name: str, settings: Any) -> None:
-    setattr(settings, name, "x" * 31)
+def test_short_api_keys_are_warned_about(name: str, set_tokens: Setter) -> None:
+    set_tokens(**{name: "x" * 31})
     assert checked() == [f"tokens.W001 {name} has 31 characters; use at least 32, at random."]
     assert key_problems() == []
-    setattr(settings, name, "x" * 32)
+    set_tokens(**{name: "x" * 32})
     assert checked() == []

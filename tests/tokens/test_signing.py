@@ -10,6 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from django.core.exceptions import ImproperlyConfigured
 
+from tests.support.configuring import Setter
 from tests.tokens.material import (
     HMAC_BYTES,
     METHODS,
@@ -26,6 +27,7 @@ from tests.tokens.material import (
 )
 from tokens import signing
 from tokens.claims import Claims, TokenError
+from tokens.conf import conf
 from tokens.signing import MAX_CACHED_TOKENS, sign, verify
 
 Configure = Callable[..., None]
@@ -372,16 +374,16 @@ def test_nbf_with_fractions(signer: Pair) -> None:
     assert verified(token, NOW + 0.5).nbf == NOW + 0.5
 
 
-def test_leeway(signer: Pair, settings: Any) -> None:
-    settings.TOKEN_LEEWAY_SECONDS = 10
+def test_leeway(signer: Pair, set_tokens: Setter) -> None:
+    set_tokens(TOKEN_LEEWAY_SECONDS=10)
     token = signer.sign(payload(exp=NOW, nbf=NOW))
     assert [verified(token, NOW + away).exp for away in (-10, 0, 9.9)] == [NOW] * 3
     assert refusal(token, NOW + 10).startswith("exp")
     assert refusal(token, NOW - 10.1).startswith("nbf")
 
 
-def test_audience_and_issuer(signer: Pair, settings: Any) -> None:
-    settings.TOKEN_AUDIENCE, settings.TOKEN_ISSUER = "chat", "us"
+def test_audience_and_issuer(signer: Pair, set_tokens: Setter) -> None:
+    set_tokens(TOKEN_AUDIENCE="chat", TOKEN_ISSUER="us")
     assert verified(signer.sign(payload(aud=["x", "chat"], iss="us"))).aud == ("x", "chat")
     assert refusal(signer.sign(payload(iss="us"))) == 'aud must be or list "chat"'
     assert refusal(signer.sign(payload(aud="chat", iss="them"))) == 'iss must be "us"'
@@ -425,19 +427,19 @@ def test_a_remembered_token_keeps_its_scope(signer: Pair) -> None:
     ],
 )
 def test_new_settings_forget_what_was_good_under_the_old(
-    setting: str, value: str, signer: Pair, settings: Any
+    setting: str, value: str, signer: Pair, set_tokens: Setter
 ) -> None:
     token = signer.sign(payload())
     assert verified(token).scope == {"connect"}
-    setattr(settings, setting, value)
+    set_tokens(**{setting: value})
     assert refusal(token).startswith(("header", "signature", "aud", "iss"))
 
 
-def test_new_leeway_holds_for_remembered_tokens(signer: Pair, settings: Any) -> None:
+def test_new_leeway_holds_for_remembered_tokens(signer: Pair, set_tokens: Setter) -> None:
     token = signer.sign(payload(exp=NOW + 1))
     assert verified(token).exp == NOW + 1
     assert refusal(token, NOW + 2).startswith("exp")
-    settings.TOKEN_LEEWAY_SECONDS = 5
+    set_tokens(TOKEN_LEEWAY_SECONDS=5)
     assert verified(token, NOW + 2).exp == NOW + 1
 
 
@@ -540,5 +542,5 @@ def test_a_key_that_cannot_sign(
 
 def test_key_material_is_not_shown(signer: Pair) -> None:
     verified(signer.sign(payload()))
-    shown = [repr(key) for key in signing._verifier(signing.token_settings()).keys]
+    shown = [repr(key) for key in signing._verifier(conf.current()).keys]
     assert shown == ["Key(method='HS256', id='')"]

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.test import AsyncClient
 
+from tests.support.configuring import Setter
 from tests.tokens.material import pair
 from tokens.permissions import grants
 from tokens.signing import verify
@@ -161,8 +162,8 @@ async def test_other_methods(method: str) -> None:
         assert error(response) == "Use POST."
 
 
-async def test_without_the_demo_there_are_no_tokens(settings: Any) -> None:
-    settings.DEMO = False
+async def test_without_the_demo_there_are_no_tokens(set_tokens: Setter) -> None:
+    set_tokens(DEMO=False)
     response = await post({}, **ORIGIN)
     assert response.status_code == 404
     assert error(response) == "The demo is switched off on this server."
@@ -185,8 +186,8 @@ async def test_an_asymmetric_key_signs_too(method: str, configure: Callable[...,
     assert verify(token, scope="connect", now=time.time()).uid == "pam"
 
 
-async def test_audience_and_issuer_are_those_that_the_site_expects(settings: Any) -> None:
-    settings.TOKEN_AUDIENCE, settings.TOKEN_ISSUER = "chat", "us"
+async def test_audience_and_issuer_are_those_that_the_site_expects(set_tokens: Setter) -> None:
+    set_tokens(TOKEN_AUDIENCE="chat", TOKEN_ISSUER="us")
     token = (await post({})).json()["token"]
     claims = verify(token, scope="connect", now=time.time())
     assert (claims.aud, claims.iss) == (("chat",), "us")

@@ -14,16 +14,15 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from chat import webhooks as webhook
 from chat.models import BackendEvent
-from chat.protocol.sources import Source
-from chat.store.operations import PublishMessage
+from chat.protocol.publication import Source
+from chat.store.operations.messages import PublishMessage
 from chat.store.transaction import Transaction
 from chat.store.writer import Writer, commit
-from chat.webhooks import queue as webhook_queue
-from chat.webhooks import sender as webhook
-from chat.webhooks.queue import Batch, Claim, QueuedEvent, Settle, due, retry_seconds
-from chat.webhooks.sender import Webhook
+from chat.webhooks import Batch, Claim, QueuedEvent, Settle, Webhook, due, retry_seconds
 from tests.support.client import eventually
+from tests.support.configuring import Setter
 from tests.support.databases import in_thread
 from tests.support.webhook_receiver import Delivery, Receiver
 from tests.support.written import do, ephemeral, store
@@ -32,9 +31,9 @@ SOURCE = Source("server.python")
 
 
 @pytest.fixture(autouse=True)
-def configured(settings: Any, database: str) -> None:
+def configured(set_chat: Setter, database: str) -> None:
     """A webhook, and no event of another test."""
-    settings.WEBHOOK_URL = "http://127.0.0.1:1/"
+    set_chat(WEBHOOK_URL="http://127.0.0.1:1/")
     BackendEvent.objects.all().delete()
 
 
@@ -98,7 +97,7 @@ def test_what_was_delivered_goes_and_the_next_is_due(channel: str) -> None:
 def test_a_claim_that_is_not_settled_ends(channel: str) -> None:
     report(channel, 1)
     [run] = claim(channel)
-    let_pass(webhook_queue.CLAIM_SECONDS - 1)
+    let_pass(webhook.CLAIM_SECONDS - 1)
     assert claim(channel) == []
     let_pass(1)
     assert claim(channel) == [run]
@@ -141,7 +140,7 @@ def test_one_that_fails_waits_and_so_does_what_follows(channel: str) -> None:
 def test_a_survey_finds_others_than_those_that_wait_behind_one(
     channel: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webhook_queue, "MAX_DUE", 3)
+    monkeypatch.setattr(webhook, "MAX_DUE", 3)
     report(channel, 1, 2, 3, 4)
     [run] = claim(channel)
     fail(run)
@@ -171,7 +170,7 @@ def test_one_that_is_a_day_old_is_parked_and_the_next_is_due(channel: str) -> No
 def test_one_that_is_refused_for_good_is_parked_at_once(channel: str) -> None:
     report(channel, 1)
     [run] = claim(channel)
-    assert fail(run, webhook_queue.GONE)
+    assert fail(run, webhook.GONE)
     assert claim(channel) == []
     assert due() == []
 
@@ -185,10 +184,10 @@ def test_the_wait_doubles_up_to_an_hour_and_is_never_the_same() -> None:
 
 
 def test_without_a_listener_nothing_is_encoded_or_written(
-    channel: str, settings: Any, monkeypatch: pytest.MonkeyPatch
+    channel: str, set_chat: Setter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings.WEBHOOK_URL = ""
-    monkeypatch.setattr("chat.store.reports.message_published", None)
+    set_chat(WEBHOOK_URL="")
+    monkeypatch.setattr("chat.store.operations.messages.reports", None)
     operation = store(channel)
     operation.source = SOURCE
     do(operation)
@@ -275,7 +274,7 @@ async def test_no_answer_in_time_is_a_failure(
 async def test_after_the_last_try_it_is_parked_and_the_next_ones_go_on(
     receiver: Receiver, channel: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webhook_queue, "FIRST_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(webhook, "FIRST_RETRY_SECONDS", 0.01)
     monkeypatch.setattr(webhook, "POLL_SECONDS", 0.01)
     receiver.status = lambda delivery: 500 if delivery.body["data"]["data"] == 1 else 200
     await in_thread(lambda: report(channel, 1, 2))

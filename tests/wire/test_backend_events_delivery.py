@@ -25,7 +25,7 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def server(receiver: Receiver, tmp_path: Path) -> Iterator[Server]:
-    """On SQLite: what PostgreSQL does differently, tests/chat/delivery/test_webhook.py has."""
+    """On SQLite: what PostgreSQL does differently, tests/webhooks/test_sender.py has."""
     with start_server("uvicorn", tmp_path, **receiver.environment) as server:
         yield server
 

@@ -18,7 +18,7 @@ from tests.support.stored import SQLITE, rows
 from tests.wire.test_storage import updated
 
 FOR_EVER = 9_000_000_000
-PUNCTUAL_SECONDS = 5.0  # here; that it waits for no look: tests/chat/delivery/test_schedules.py
+PUNCTUAL_SECONDS = 5.0  # here; that it waits for no look: tests/store/test_schedules.py
 
 
 def room(channel: str, before: float | None = FOR_EVER) -> dict[str, Any]:

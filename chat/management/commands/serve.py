@@ -1,23 +1,25 @@
-"""`manage.py serve`: runs the server as it must be run, or says in a sentence why it cannot."""
+"""`manage.py serve`: runs the server with uvicorn, or says in a sentence why it cannot."""
 
 import errno
 import socket
 import sys
 from argparse import SUPPRESS, ArgumentParser
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
 from chat import checks
-from chat.cluster.one_process import alone_problems
+from chat.cluster.leases import other_server_problems
+from chat.conf import settings
 from chat.server import run as server
-from chat.server.workers import Supervisor, report_to
+from chat.server.workers import Supervisor, ready_callback
 from chat.store.reads import close_pool
 from tokens.checks import key_problems
+from tokens.conf import settings as token_settings
 
 HINTS = {
     errno.EADDRINUSE: "another program listens there; choose another with --port (make run PORT=…)",
@@ -27,27 +29,23 @@ HINTS = {
 
 class Command(BaseCommand):
     help = "Serves the chat with uvicorn."
-    requires_system_checks = ()  # those that matter here are said in plain sentences below
+    requires_system_checks = ()  # `handle` reports those that matter here in plain sentences
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--host", default="127.0.0.1", help="address (default: 127.0.0.1)")
-        parser.add_argument("--port", default="8000", help="port (default: 8000)")
-        parser.add_argument("--migrate", action="store_true", help="migrate the database first")
-        parser.add_argument(
-            "--workers",
-            type=int,
-            default=1,
-            help="processes (default: 1); more need PostgreSQL and Redis",
-        )
-        # Frames through ASGI, as on other servers: to measure and test what the short way is worth.
-        parser.add_argument("--through-asgi", action="store_true", help=SUPPRESS)
-        parser.add_argument("--as-worker", nargs=2, type=int, help=SUPPRESS)  # two descriptors
+        add = parser.add_argument
+        processes = "processes (default: 1); more need PostgreSQL and Redis"
+        add("--host", default="127.0.0.1", help="address (default: 127.0.0.1)")
+        add("--port", default="8000", help="port (default: 8000)")
+        add("--migrate", action="store_true", help="migrate the database first")
+        add("--workers", type=int, default=1, help=processes)
+        # Sends frames through ASGI, as other servers do; for tests and measurements.
+        add("--through-asgi", action="store_true", help=SUPPRESS)
+        add("--as-worker", nargs=2, type=int, help=SUPPRESS)  # two descriptors
 
-    def handle(self, *args: object, **options: Any) -> None:
+    def handle(self, *args: object, workers: int, through_asgi: bool, **options: Any) -> None:
         if options["as_worker"]:
-            _work(*options["as_worker"], direct=not options["through_asgi"])
+            _work(*options["as_worker"], direct=not through_asgi)
             return
-        workers = options["workers"]
         _refuse(
             checks.environment_problems()
             + key_problems()
@@ -59,46 +57,40 @@ class Command(BaseCommand):
         problems = checks.database_problems()
         if options["migrate"] and problems == [checks.NOT_MIGRATED]:
             problems = _migrate()
-        _refuse(problems or alone_problems())
+        _refuse(problems or other_server_problems())
+        welcome = partial(self._welcome, listening)
         if workers == 1:
-            server.run(
-                listening,
-                settings.FORWARDED_ALLOW_IPS,
-                lambda: self._welcome(listening),
-                direct=not options["through_asgi"],
-            )
+            proxies = settings.FORWARDED_ALLOW_IPS
+            server.run(listening, proxies, welcome, direct=not through_asgi)
         else:
             close_pool()
-            started = partial(self._welcome, listening)
-            command = partial(_worker_command, options["through_asgi"])
-            sys.exit(Supervisor(listening, workers, command, started).run())
+            command = partial(_worker_command, through_asgi)
+            sys.exit(Supervisor(listening, workers, command, welcome).run())
 
     def _welcome(self, listening: socket.socket) -> None:
         host, port = listening.getsockname()[:2]
         host = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}.get(host, host)  # noqa: S104
         address = f"http://{host}:{port}/"
-        page = f"The chat page:  {address}\n" if settings.DEMO else ""
+        page = f"The chat page:  {address}\n" if token_settings.DEMO else ""
+        python = sys.executable.removeprefix(f"{Path.cwd()}/")
         self.stdout.write(
             f"{page}The admin:      {address}admin/\n"
-            f"An admin user:  {_python()} manage.py createsuperuser\n"
+            f"An admin user:  {python} manage.py createsuperuser\n"
             "Ctrl-C ends the server."
         )
         self.stdout.flush()
 
 
 def _worker_command(through_asgi: bool, listening: int, pair: int) -> list[str]:
-    way = ["--through-asgi"] if through_asgi else []
-    return [sys.executable, sys.argv[0], "serve", *way, "--as-worker", str(listening), str(pair)]
+    options = ["--through-asgi"] if through_asgi else []
+    options += ["--as-worker", str(listening), str(pair)]
+    return [sys.executable, sys.argv[0], "serve", *options]
 
 
 def _work(listening: int, pair: int, *, direct: bool) -> None:
-    """Serves as one of several; all was checked before."""
-    ready = report_to(socket.socket(fileno=pair))
+    """Serves as one of several processes; the supervisor has checked everything."""
+    ready = ready_callback(socket.socket(fileno=pair))
     server.run(socket.socket(fileno=listening), settings.FORWARDED_ALLOW_IPS, ready, direct=direct)
-
-
-def _python() -> str:
-    return sys.executable.removeprefix(f"{settings.BASE_DIR}/")
 
 
 def _refuse(problems: list[str]) -> None:

@@ -1,24 +1,39 @@
-"""Connections, their metadata and subscriptions, and tokens that are good for one use (protocol.md
-sections 3, 6, 7, 11), with the backend events of each (section 16).
+"""Connections, their metadata and subscriptions, members of presence channels, and tokens that are
+good for one use (protocol.md sections 3, 6, 7, 10, 11), with the backend events of each.
 
 What begins and ends in one batch is never written, but reported.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
+
+from msgspec import Raw, json
 
 from chat.fanout.announcements import Change
+from chat.protocol import events, ids
 from chat.protocol.errors import ErrorCode, ProtocolError
-from chat.protocol.storage import same
-from chat.store import reports
+from chat.protocol.jsontext import same_value
+from chat.protocol.presence import Present, Roster
 from chat.store.listeners import listening
-from chat.store.operations.base import Operation
-from chat.store.operations.presence import join, leave, load_rosters, update
-from chat.store.reports import ConnectionRow
+from chat.store.operations import Operation
+from chat.store.reports import Time, instant
 from chat.store.transaction import Transaction, marks
 from tokens.names import is_presence
+
+
+class ConnectionRow(NamedTuple):
+    """What is reported of a connection, and how its row to be inserted begins."""
+
+    id: str
+    connected_at: Time
+    claims: str
+    address: str
+    uid: str | None
+    umd: str
+    user_agent: str
+
 
 USE_ONCE: Final = (
     "INSERT INTO tokens_usedtoken (digest, expires_at) VALUES (?, ?)"
@@ -26,14 +41,13 @@ USE_ONCE: Final = (
     " WHERE tokens_usedtoken.expires_at <= ? RETURNING digest"
 )
 COLUMNS: Final = ", ".join(ConnectionRow._fields)
-CONNECTION_COLUMNS: Final = len(ConnectionRow._fields)
 CONNECTION: Final = f"SELECT {COLUMNS} FROM chat_connection WHERE id = ?"  # noqa: S608
 END_CONNECTION: Final = "DELETE FROM chat_connection WHERE id = ?"
 HELD: Final = "SELECT id, node_id FROM chat_connection WHERE id IN ({})"
 UPDATE_CONNECTION: Final = "UPDATE chat_connection SET umd = ? WHERE id = ?"
+OF_CHANNEL: Final = "channel_id = (SELECT id FROM chat_channel WHERE name = ?)"
 UPDATE_SUBSCRIPTION: Final = (
-    "UPDATE chat_subscription SET umd = ? WHERE connection_id = ?"
-    " AND channel_id = (SELECT id FROM chat_channel WHERE name = ?)"
+    f"UPDATE chat_subscription SET umd = ? WHERE connection_id = ? AND {OF_CHANNEL}"  # noqa: S608
 )
 SET_STALE: Final = "UPDATE chat_connection SET stale = ? WHERE id = ?"
 READ_STALE: Final = f"{SET_STALE} RETURNING umd"
@@ -42,18 +56,20 @@ READ_SUBSCRIBED: Final = (
     " WHERE s.connection_id = ?"
 )
 COUNTS: Final = (
-    "SELECT channel_id, count(*) FROM chat_subscription"
-    " WHERE channel_id IN ({}) AND counted GROUP BY channel_id"
-)
-COUNT: Final = (
-    "SELECT name, (SELECT count(*) FROM chat_subscription s WHERE s.channel_id = c.id AND counted)"
-    " FROM chat_channel c WHERE id = ?"
+    "SELECT id, name, (SELECT count(*) FROM chat_subscription s"
+    " WHERE s.channel_id = c.id AND counted) FROM chat_channel c WHERE id IN ({})"
 )
 END_SUBSCRIPTIONS: Final = "DELETE FROM chat_subscription WHERE connection_id = ?"
-END_SUBSCRIPTION: Final = (
-    f"{END_SUBSCRIPTIONS} AND channel_id = (SELECT id FROM chat_channel WHERE name = ?)"  # noqa: S608
-)
+END_SUBSCRIPTION: Final = f"{END_SUBSCRIPTIONS} AND {OF_CHANNEL}"
 REPORTED: Final = "connection_id, channel_id, uid, umd, counted"  # of a subscription
+MEMBERS: Final = (
+    "SELECT channel_id, uid, umd, joined FROM chat_member"
+    " WHERE channel_id IN ({}) AND NOT removed ORDER BY joined"
+)
+SUBSCRIBERS: Final = (
+    "SELECT channel_id, connection_id, uid FROM chat_subscription"
+    " WHERE channel_id IN ({}) AND uid IS NOT NULL"
+)
 
 SubscriptionRow = tuple[str, int, str | None, str, bool]
 """What is REPORTED: how a row to be inserted begins."""
@@ -68,19 +84,37 @@ class SingleUse:
 
     def consume(self, transaction: Transaction) -> None:
         """Raises INVALID_SUBSCRIBE_TOKEN where it was used before, in any process, or has expired
-        by the database's clock: by then its use may be forgotten.
-
-        One statement, at once: where another process uses it at this moment, it waits for that
-        one's commit and then finds the row. Reading first would find nothing in both.
-        """
-        until, now = map(transaction.moment, (self.expires_at, transaction.now))
-        used: list[tuple[str]] = []
-        if self.expires_at > transaction.now:
-            used = transaction.select(USE_ONCE, [self.digest, until, now])
-        if not used:
+        by the database's clock: by then its use may be forgotten. One statement, which waits for
+        another process that uses it at this moment; reading first would find nothing in both."""
+        values = [self.digest, transaction.moment(self.expires_at), transaction.after(0)]
+        if self.expires_at <= transaction.now or not transaction.select(USE_ONCE, values):
             raise ProtocolError(
                 ErrorCode.INVALID_SUBSCRIBE_TOKEN, "The token was good for one use."
             )
+
+
+@dataclass(slots=True)
+class SubscriberOperation[Result](Operation[Result]):
+    """A write to what subscribes to the channels that it locks."""
+
+    @classmethod
+    def load(cls, transaction: Transaction, operations: Sequence[Self]) -> None:
+        """Reads the members of these channels, and how many subscribe to each."""
+        channels = {name for each in operations for name in each.locks()}
+        if transaction.reporting and channels:
+            _count(transaction, [transaction.heads[name].id for name in channels])
+        new = [name for name in channels if is_presence(name) and name not in transaction.rosters]
+        if not new:
+            return
+        transaction.rosters.update((name, Roster()) for name in new)
+        rosters = {transaction.heads[name].id: transaction.rosters[name] for name in new}
+        ids, places = list(rosters), marks(new)
+        members: list[tuple[int, str, str, int]] = transaction.select(MEMBERS.format(places), ids)
+        for channel, uid, umd, joined in members:
+            rosters[channel].put(uid, umd, joined)
+        held: list[tuple[int, str, str]] = transaction.select(SUBSCRIBERS.format(places), ids)
+        for channel, connection, uid in held:
+            rosters[channel].add_subscriber(connection, uid)
 
 
 # --- connections --------------------------------------------------------------------------------
@@ -104,23 +138,18 @@ class OpenConnection(Operation[datetime]):
     def apply(self, transaction: Transaction) -> datetime:
         if self.single_use is not None:
             self.single_use.consume(transaction)
-        now = transaction.moment(transaction.now)
-        row = ConnectionRow(
-            *(self.id, now, self.claims, self.address, self.uid, self.umd, self.user_agent)
-        )
+        now, about = transaction.after(0), (self.address, self.uid, self.umd, self.user_agent)
+        row = ConnectionRow(self.id, now, self.claims, *about)
         until = transaction.after(self.max_seconds)
         transaction.add("connection", (*row, self.node_id, self.secret_hash, until, False))
-        transaction.report(reports.connection, "connected", row)
+        _report_connection(transaction, "hotsock.connected", row)
         return transaction.now + timedelta(seconds=self.max_seconds)
 
 
 @dataclass(slots=True)
-class CloseConnection(Operation[None]):
-    """Removes a connection and its subscriptions; its secret stops working.
-
-    `channels` are those in which it may be and whose listeners are notified: the members of
-    presence channels and, where it listens, the application's backend of any.
-    """
+class CloseConnection(SubscriberOperation[None]):
+    """Removes a connection and its subscriptions; its secret stops working. `channels` are those in
+    which it may be and whose members or, where it listens, the backend are notified."""
 
     id: str
     channels: tuple[str, ...] = ()
@@ -128,32 +157,44 @@ class CloseConnection(Operation[None]):
     def locks(self) -> tuple[str, ...]:
         return self.channels
 
-    @classmethod
-    def load(cls, transaction: Transaction, operations: Sequence[Self]) -> None:
-        _load(transaction, {name for each in operations for name in each.channels})
-
     def apply(self, transaction: Transaction) -> None:
         ended: list[SubscriptionRow] = transaction.delete(END_SUBSCRIPTIONS, [self.id], REPORTED)
         for subscription in ended + transaction.withdraw("subscription", self.id):
-            _report_subscription(transaction, "unsubscribed", subscription)
+            _report_subscription(transaction, subscription, -1)
         presence = filter(is_presence, self.channels)
-        self.announced = [each for name in presence for each in leave(transaction, name, self.id)]
+        self.announced = [each for name in presence for each in _leave(transaction, name, self.id)]
         rows: list[ConnectionRow] = transaction.delete(END_CONNECTION, [self.id], COLUMNS)
         for row in rows + transaction.withdraw("connection", self.id):
-            own = ConnectionRow._make(row[:CONNECTION_COLUMNS])
-            transaction.report(reports.connection, "disconnected", own, transaction.now)
+            own = ConnectionRow._make(row[: len(ConnectionRow._fields)])
+            _report_connection(transaction, "hotsock.disconnected", own, transaction.now)
+
+
+def _report_connection(
+    transaction: Transaction, type: str, row: ConnectionRow, disconnected_at: Time | None = None
+) -> None:
+    if not transaction.reporting:
+        return
+    data = {
+        "id": row.id,
+        "connectedAt": instant(row.connected_at),
+        "disconnectedAt": instant(disconnected_at),
+        "keepAlive": bool(json.decode(row.claims).get("keepAlive")),
+        "sourceIp": row.address,
+        "uid": row.uid,
+        "umd": Raw(row.umd),
+        "userAgent": row.user_agent,
+    }
+    transaction.report(type, "connection", row.id, data)
 
 
 # --- subscriptions ------------------------------------------------------------------------------
 
 
 @dataclass(slots=True)
-class Subscribe(Operation[tuple[str, int]]):
-    """Registers a subscription and gives where the channel stood: last message id, number.
-
-    On presence channels `members` is the JSON of their list afterwards, and `node_id` must be the
-    node that holds the connection: one that others took for dead joins nothing any more.
-    """
+class Subscribe(SubscriberOperation[tuple[str, int]]):
+    """Registers a subscription and gives where the channel stood: last message id, number. On
+    presence channels `members` is the JSON of their list afterwards, and `node_id` must be the node
+    that holds the connection: one that others took for dead joins nothing any more."""
 
     connection_id: str
     channel: str
@@ -171,7 +212,7 @@ class Subscribe(Operation[tuple[str, int]]):
 
     @classmethod
     def load(cls, transaction: Transaction, operations: Sequence[Self]) -> None:
-        _load(transaction, {each.channel for each in operations})
+        SubscriberOperation.load(transaction, operations)
         joining = [each for each in operations if is_presence(each.channel)]
         if not joining:
             return
@@ -184,43 +225,34 @@ class Subscribe(Operation[tuple[str, int]]):
             each.held = (each.connection_id, each.node_id) in held
 
     def apply(self, transaction: Transaction) -> tuple[str, int]:
-        present = is_presence(self.channel)
-        if present:
-            self._check_joining(transaction)
+        roster, uid = transaction.rosters.get(self.channel), self.uid or ""
+        if roster is not None:
+            if not self.held:
+                raise ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, "This connection has ended.")
+            roster.check_room(uid, self.umd)
         if self.single_use is not None:
             self.single_use.consume(transaction)
         head = transaction.heads[self.channel]
+        head_id = ids.ulid_text(head.last_id) if head.last_id else ""
         row = (self.connection_id, head.id, self.uid, self.umd, self.counted)
-        now = transaction.moment(transaction.now)
-        transaction.add("subscription", (*row, self.claims, head.last_message_id, now))
-        _report_subscription(transaction, "subscribed", row)
-        self.announced = changes = self._join(transaction) if present else []
+        transaction.add("subscription", (*row, self.claims, head_id, transaction.after(0)))
+        _report_subscription(transaction, row, +1)
+        changes: list[Change] = []
+        if roster is not None:
+            roster.add_subscriber(self.connection_id, uid)
+            changes = _update_member(transaction, self.channel, self.connection_id, self.umd)
+            self.announced, self.members = changes, roster.json()
         # It is not sent that it joined, but it is sent the update that it causes.
-        return head.last_message_id, head.number - any(change.echo for change in changes)
-
-    def _check_joining(self, transaction: Transaction) -> None:
-        if not self.held:
-            raise ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, "This connection has ended.")
-        transaction.rosters[self.channel].check_room(self.uid or "", self.umd)
-
-    def _join(self, transaction: Transaction) -> list[Change]:
-        uid = self.uid or ""
-        changes = join(transaction, self.channel, self.connection_id, uid, self.umd)
-        self.members = transaction.rosters[self.channel].json()
-        return changes
+        return head_id, head.number - any(change.echo for change in changes)
 
 
 @dataclass(slots=True)
-class Unsubscribe(Operation[None]):
+class Unsubscribe(SubscriberOperation[None]):
     connection_id: str
     channel: str
 
     def locks(self) -> tuple[str, ...]:
         return (self.channel,) if is_presence(self.channel) or listening() else ()
-
-    @classmethod
-    def load(cls, transaction: Transaction, operations: Sequence[Self]) -> None:
-        _load(transaction, {each.channel for each in operations})
 
     def apply(self, transaction: Transaction) -> None:
         where = [self.connection_id, self.channel]
@@ -228,50 +260,89 @@ class Unsubscribe(Operation[None]):
         if head := transaction.heads.get(self.channel):
             ended += transaction.withdraw("subscription", self.connection_id, head.id)
         for row in ended:
-            _report_subscription(transaction, "unsubscribed", row)
+            _report_subscription(transaction, row, -1)
         if is_presence(self.channel):
-            self.announced = leave(transaction, self.channel, self.connection_id)
+            self.announced = _leave(transaction, self.channel, self.connection_id)
 
 
-def _load(transaction: Transaction, channels: Collection[str]) -> None:
-    """The members of these channels, which must be locked, and how many subscribe to each, before
-    anything is applied."""
-    load_rosters(transaction, channels)
-    if not transaction.reporting or not channels:
-        return
-    ids = [transaction.heads[name].id for name in channels]
-    transaction.counts.update(dict.fromkeys(channels, 0))
-    rows: list[tuple[int, int]] = transaction.select(COUNTS.format(marks(ids)), ids)
-    transaction.counts.update((transaction.names[id], count) for id, count in rows)
+def _count(transaction: Transaction, channel_ids: Sequence[int]) -> None:
+    """Reads how many subscribe to each of these channels."""
+    sql = COUNTS.format(marks(channel_ids))
+    rows: list[tuple[int, str, int]] = transaction.select(sql, channel_ids)
+    for id, name, count in rows:
+        transaction.names[id], transaction.counts[name] = name, count
 
 
-def _report_subscription(transaction: Transaction, kind: str, row: SubscriptionRow) -> None:
-    """`subscribed` or `unsubscribed`, and how many subscribe now."""
+def _report_subscription(transaction: Transaction, row: SubscriptionRow, step: int) -> None:
+    """It begins (+1) or ends (-1), and how many subscribe now."""
     if not transaction.reporting:
         return
     connection_id, channel_id, uid, umd, counted = row[:5]
     channel = transaction.names.get(channel_id, "")
     if channel not in transaction.counts:  # nobody knew that the connection is in this one
-        found: list[tuple[str, int]] = transaction.select(COUNT, [channel_id])
-        [(channel, left)] = found
-        transaction.names[channel_id], transaction.counts[channel] = channel, left + counted
-    transaction.report(reports.subscription, kind, channel, connection_id, uid, umd)
+        _count(transaction, [channel_id])
+        channel = transaction.names[channel_id]
+        transaction.counts[channel] += counted
+    type = "hotsock.subscribed" if step > 0 else "hotsock.unsubscribed"
+    data = {"channel": channel, "connectionId": connection_id, "uid": uid, "umd": Raw(umd)}
+    transaction.report(type, "subscription", channel, data)
     if counted:
-        transaction.counts[channel] += 1 if kind == "subscribed" else -1
-        transaction.report(reports.channel_updated, channel, transaction.counts[channel])
+        transaction.counts[channel] += step
+        count = {"name": channel, "subscriptionsCount": transaction.counts[channel]}
+        transaction.report("hotsock.channelUpdated", "channel", channel, count)
+
+
+# --- members of presence channels ---------------------------------------------------------------
+
+
+def _update_member(
+    transaction: Transaction, channel: str, connection_id: str, umd: str
+) -> list[Change]:
+    """A subscriber's member gets this metadata. One that joins is not sent its own event: it gets
+    the members with `hotsock.subscribed`."""
+    roster, head = transaction.rosters[channel], transaction.heads[channel]
+    uid = roster.subscribers[connection_id]
+    if not roster.differs(uid, umd):
+        return []
+    kind = events.MEMBER_UPDATED if uid in roster.members else events.MEMBER_ADDED
+    member = roster.put(uid, umd, head.number + 1)
+    return _change_member(transaction, channel, kind, connection_id, uid, member)
+
+
+def _leave(transaction: Transaction, channel: str, connection_id: str) -> list[Change]:
+    """A subscription ends. Its uid stays a member while it has another."""
+    roster = transaction.rosters[channel]
+    uid = roster.subscribers.get(connection_id, "")
+    gone = roster.drop_subscriber(connection_id)
+    if gone is None:
+        return []
+    return _change_member(transaction, channel, events.MEMBER_REMOVED, connection_id, uid, gone)
+
+
+def _change_member(
+    transaction: Transaction, channel: str, kind: str, origin: str, uid: str, member: Present
+) -> list[Change]:
+    """Writes a member as it is now, and reports it."""
+    head, members = transaction.heads[channel], transaction.rosters[channel].json()
+    previous, number = head.number, head.advance()
+    state = number, kind == events.MEMBER_REMOVED, transaction.after(0)
+    transaction.add("member", (head.id, uid, member.umd, member.joined, *state))
+    data = {"uid": uid, "umd": Raw(member.umd), "members": Raw(members)}
+    transaction.report(kind, "channelMember", channel, data)
+    event = events.member(kind, channel, member.json, members)
+    return [Change(channel, previous, number, event, origin, kind == events.MEMBER_UPDATED)]
 
 
 # --- metadata -----------------------------------------------------------------------------------
 
 
 @dataclass(slots=True)
-class UpdateUmd(Operation[None]):
-    """Gives metadata to subscriptions of a connection and, where `own`, to later ones.
+class UpdateUmd(SubscriberOperation[None]):
+    """Gives metadata to subscriptions of a connection and, where `own`, to later ones; with `stale`
+    the process that holds the connection is to read it again.
 
-    `umd` is JSON text; with `stale` the process that holds the connection is to read it again.
-    Raises NOT_SUBSCRIBED where the only channel is left by now,
-    INVALID_CONNECTION where the connection has ended, PRESENCE_CHANNEL_CAPACITY_REACHED; then
-    nothing changes.
+    Raises NOT_SUBSCRIBED where the only channel is left by now, INVALID_CONNECTION where the
+    connection has ended, PRESENCE_CHANNEL_CAPACITY_REACHED; then nothing changes.
     """
 
     connection_id: str
@@ -283,10 +354,6 @@ class UpdateUmd(Operation[None]):
     def locks(self) -> tuple[str, ...]:
         return tuple(filter(is_presence, self.channels))
 
-    @classmethod
-    def load(cls, transaction: Transaction, operations: Sequence[Self]) -> None:
-        load_rosters(transaction, (name for each in operations for name in each.locks()))
-
     def apply(self, transaction: Transaction) -> None:
         id, rosters = self.connection_id, transaction.rosters
         present = [name for name in self.locks() if id in rosters[name].subscribers]
@@ -295,7 +362,7 @@ class UpdateUmd(Operation[None]):
             rosters[name].check_room(uid, self.umd, name if self.own else None)
         self._write(transaction)
         self.announced = [
-            change for name in present for change in update(transaction, name, id, self.umd)
+            change for name in present for change in _update_member(transaction, name, id, self.umd)
         ]
 
     def _write(self, transaction: Transaction) -> None:
@@ -317,9 +384,9 @@ class UpdateUmd(Operation[None]):
         if not transaction.execute(UPDATE_CONNECTION, (self.umd, self.connection_id)).rowcount:
             raise _connection_ended()
         for row in map(ConnectionRow._make, before):
-            if not same(row.umd.encode(), self.umd.encode()):
+            if not same_value(row.umd.encode(), self.umd.encode()):
                 now = row._replace(umd=self.umd)
-                transaction.report(reports.connection, "connectionUpdated", now)
+                _report_connection(transaction, "hotsock.connectionUpdated", now)
 
 
 @dataclass(slots=True)

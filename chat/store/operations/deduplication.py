@@ -1,7 +1,5 @@
-"""What the server publishes, once for each deduplicationId (protocol.md section 15).
-
-The channel's row is locked while it is decided: of two at once, one publishes and both get the
-same answer.
+"""What the server publishes, once for each deduplicationId (protocol.md section 15): of two at
+once, one publishes and both get the same answer, since the channel's row is locked.
 """
 
 from collections.abc import Sequence
@@ -11,7 +9,7 @@ from typing import Final, Self
 from msgspec import json, structs
 
 from chat.protocol.publication import Receipt
-from chat.store.operations.base import Operation, load_all
+from chat.store.operations import Operation, load_all
 from chat.store.transaction import Transaction, marks
 
 REMEMBERED_SECONDS: Final = 300
@@ -25,10 +23,8 @@ _receipt_decoder = json.Decoder(Receipt)
 
 @dataclass(slots=True)
 class PublishOnce(Operation[Receipt]):
-    """Does `what` and gives `receipt`, with the result of `what` in its field `gives`.
-
-    With a `key`, a repeat on its channel does nothing and gives the receipt of the first.
-    """
+    """Does `what` and gives `receipt`, with the result of `what` in its field `gives`. With a
+    `key`, a repeat on its channel does nothing and gives the receipt of the first."""
 
     what: Operation[object]
     receipt: Receipt

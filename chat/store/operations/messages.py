@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
+from msgspec import Raw
+
 from chat.fanout.announcements import Change, Ephemeral
 from chat.protocol import events, ids
 from chat.protocol.errors import ErrorCode, ProtocolError
-from chat.protocol.sources import Source
+from chat.protocol.publication import FOR_EVER, Source
 from chat.store import reports
-from chat.store.operations.base import FOR_EVER, ChannelOperation
+from chat.store.operations import ChannelOperation
 from chat.store.reports import Time
 from chat.store.transaction import Head, Transaction, marks
 
@@ -17,6 +19,7 @@ from chat.store.transaction import Head, Transaction, marks
 # change reads them all, and a page of history is never cut short.
 MAX_REACTIONS: Final = 100
 
+NOBODY: Final = events.meta(None, "null")
 MESSAGES: Final = (
     "SELECT id, channel_id, expires_at FROM chat_message WHERE id IN ({})"
     " AND (expires_at IS NULL OR expires_at > ?)"
@@ -29,19 +32,16 @@ REACTIONS: Final = (
 
 @dataclass(slots=True)
 class PublishMessage(ChannelOperation[str]):
-    """Publishes a message and gives its id.
-
-    `store` in seconds, -1 for ever; 0: it is ephemeral, and all that is written of it is its
-    backend event. With an `id` it is announced already. `meta` None: the server publishes it;
-    `source` None: no backend event is wanted.
-    """
+    """Publishes a message and gives its id. `store` 0: it is ephemeral, and all that is written of
+    it is its backend event; with an `id` it is announced already. `meta` None: the server publishes
+    it; `source` None: no backend event is wanted."""
 
     event: str
     data: bytes
     uid: str | None
     umd: str
     meta: bytes | None
-    store: int
+    store: int  # seconds, or FOR_EVER
     origin: str | None = None
     echo: bool = False
     source: Source | None = None
@@ -53,12 +53,17 @@ class PublishMessage(ChannelOperation[str]):
             id = self._store(transaction, head)
         else:
             id = self.id or self.announce(transaction.ms, head.number)
-        if self.source is not None:
-            transaction.report(
-                reports.message_published,
-                *(self.channel, self.event, id, self.data, self.meta, self.source),
-            )
+        if transaction.reporting and self.source is not None:
+            self._report(transaction, id, self.source)
         return id
+
+    def _report(self, transaction: Transaction, id: str, source: Source) -> None:
+        data: dict[str, object] = {"channel": self.channel, "event": self.event, "id": id}
+        data["data"] = Raw(self.data)
+        if self.meta is not None and self.meta != NOBODY:
+            data["meta"] = Raw(self.meta)
+        request = {"event": self.event, "requestId": reports.new_id(), **reports.request(source)}
+        transaction.report("hotsock.messagePublished", "message", self.channel, data, request)
 
     def _store(self, transaction: Transaction, head: Head) -> str:
         previous, number = head.number, head.advance()
@@ -80,16 +85,14 @@ class PublishMessage(ChannelOperation[str]):
         behind the change `previous`. Gives its id."""
         id = ids.new_id(ms)
         event = events.message(id, self.event, self.channel, self.data, self.meta)
-        self.announced = (Ephemeral(self.channel, previous, event, self.origin, self.echo),)
+        self.announced = (Ephemeral(self.channel, previous, [event.frame], self.origin, self.echo),)
         return id
 
 
 @dataclass(slots=True)
 class SetReaction(ChannelOperation[None]):
-    """Adds or removes a reaction; one that changes nothing is not announced.
-
-    `source` None: no backend event is wanted.
-    """
+    """Adds or removes a reaction; one that changes nothing is not announced. `source` None: no
+    backend event is wanted."""
 
     message_id: str
     uid: str
@@ -129,23 +132,31 @@ class SetReaction(ChannelOperation[None]):
             self._count(transaction)
         transaction.reactions[key] = not removed
         previous, number = head.number, head.advance()
-        now = transaction.moment(transaction.now)
-        transaction.add(
-            "reaction",
-            (self.message_id, head.id, number, self.uid, self.umd, self.reaction, removed, now),
-        )
+        row = (number, self.uid, self.umd, self.reaction, removed, transaction.after(0))
+        transaction.add("reaction", (self.message_id, head.id, *row))
         id = ids.new_id(transaction.ms)
         event = events.reaction(
             id, self.channel, self.message_id, self.reaction, self.action, self.meta
         )
         change = Change(self.channel, previous, number, event, self.origin, self.echo)
         self.announced = (change,)
-        if self.source is not None:
-            transaction.report(
-                reports.reaction_changed,
-                *(self.action, self.channel, self.message_id, id, self.reaction),
-                *(self.uid, self.umd, transaction.now, expires, self.source),
-            )
+        if transaction.reporting and self.source is not None:
+            self._report(transaction, id, expires, self.source)
+
+    def _report(
+        self, transaction: Transaction, id: str, expires: Time | None, source: Source
+    ) -> None:
+        """`expires` is when the message does."""
+        data = {
+            **{"channel": self.channel, "messageId": self.message_id, "id": id},
+            **{"reaction": self.reaction, "uid": self.uid, "umd": Raw(self.umd)},
+            "createdAt": reports.instant(transaction.now),
+            "expiresAt": reports.instant(expires),
+        }
+        request = {"reaction": self.reaction, "requestId": reports.new_id()}
+        request |= reports.request(source)
+        type = events.REACTION_EVENTS[self.action]
+        transaction.report(type, "messageReaction", self.channel, data, request)
 
     def _count(self, transaction: Transaction) -> None:
         """One more of this uid's on this message; raises RATE_LIMITED."""

@@ -1,7 +1,5 @@
-"""What is to be done later (protocol.md section 13).
-
-A row holds an operation. Deleting the row and doing the operation is one transaction, so it is done
-once, however many processes try.
+"""What is to be done later (protocol.md section 13). A row holds an operation; it is deleted and
+done in one transaction: once, however many processes try.
 """
 
 from collections.abc import Sequence
@@ -12,8 +10,8 @@ from typing import Final, Self
 import msgspec
 
 from chat.protocol import ids, schedule
-from chat.protocol.sources import Source
-from chat.store.operations.base import Operation, load_all
+from chat.protocol.publication import Source
+from chat.store.operations import Operation, load_all
 from chat.store.operations.messages import PublishMessage
 from chat.store.operations.storage import SetStorage
 from chat.store.transaction import Transaction, marks
@@ -42,8 +40,8 @@ class AddSchedule(Operation[str]):
             raise schedule.invalid("scheduleExpression names a time in the past.")
         id = ids.new_id(transaction.ms)
         channel = transaction.heads[self.work.channel].id
-        due_at, created_at = map(transaction.moment, (self.at, transaction.now))
-        transaction.add("schedule", (id, channel, due_at, encode(self.work), created_at))
+        rest = transaction.moment(self.at), encode(self.work), transaction.after(0)
+        transaction.add("schedule", (id, channel, *rest))
         transaction.due = min(self.at, transaction.due or self.at)
         return id
 

@@ -6,11 +6,10 @@ from typing import Final, Self
 
 from chat.fanout.announcements import Change
 from chat.protocol import events
-from chat.protocol.sources import Source
-from chat.protocol.storage import same
-from chat.store import reports
-from chat.store.operations.base import FOR_EVER, ChannelOperation, Operation
-from chat.store.reports import Time
+from chat.protocol.jsontext import same_value
+from chat.protocol.publication import FOR_EVER, Source
+from chat.store.operations import ChannelOperation, Operation
+from chat.store.reports import Time, instant, raw, request
 from chat.store.transaction import Row, Transaction, marks
 
 CLEARED: Final = ""  # what a cleared entry's row holds for its value
@@ -28,17 +27,14 @@ TAKE_EXPIRED: Final = (
 @dataclass(slots=True)
 class SetStorage(ChannelOperation[None]):
     """Sets an entry, or clears it where `data` is None; only a change of its value is announced.
-
-    `store` in seconds, -1 for ever; `meta` None: by the server API; `source` None: no backend
-    event is wanted, of its expiry neither.
-    """
+    `meta` None: by the server API; `source` None: no backend event is wanted, nor of its expiry."""
 
     key: str
     data: bytes | None
     uid: str | None
     umd: str
     meta: bytes | None
-    store: int = FOR_EVER
+    store: int = FOR_EVER  # seconds
     source: Source | None = None
 
     @classmethod
@@ -69,10 +65,8 @@ class SetStorage(ChannelOperation[None]):
             event = events.storage_updated(self.channel, self.key, self.data, meta)
             self.announced = (Change(self.channel, previous, number, event, key=self.key),)
             if self.source is not None:
-                transaction.report(
-                    reports.storage_updated,
-                    *(self.channel, self.key, self.data, current, meta, expires, self.source),
-                )
+                changed = self.channel, self.key, self.data, current, meta
+                _report_updated(transaction, *changed, expires, self.source)
         transaction.entries[place] = number, self.data
         transaction.add("storageentry", (*place, number, *self._row(transaction, expires)))
 
@@ -87,7 +81,7 @@ class SetStorage(ChannelOperation[None]):
 def _same(data: bytes | None, current: bytes | None) -> bool:
     if data is None or current is None:
         return data is current
-    return same(data, current)
+    return same_value(data, current)
 
 
 @dataclass(slots=True)
@@ -113,7 +107,25 @@ def _report_expired(transaction: Transaction, which: str, values: Iterable[objec
         TAKE_EXPIRED.format(which), [transaction.after(0), *values]
     )
     for channel, key, data, expires in sorted(expired, key=lambda row: (row[3], row[:2])):
-        transaction.report(
-            reports.storage_updated,
-            *(transaction.names[channel], key, None, data.encode(), None, expires, None),
-        )
+        changed = transaction.names[channel], key, None, data.encode(), None
+        _report_updated(transaction, *changed, expires, None)
+
+
+def _report_updated(
+    transaction: Transaction,
+    channel: str,
+    key: str,
+    data: bytes | None,
+    previous: bytes | None,
+    meta: bytes | None,
+    expires: Time | None,
+    source: Source | None,
+) -> None:
+    """`source` None: the entry has expired, nobody changed it."""
+    values = {
+        **{"channel": channel, "key": key},
+        **{"data": raw(data), "dataPrevious": raw(previous), "expired": source is None},
+        **{"expiresAt": instant(expires), "meta": raw(meta)},
+    }
+    metadata = {"key": key, **request(source)}
+    transaction.report("hotsock.channelStorageUpdated", "channelStorage", channel, values, metadata)

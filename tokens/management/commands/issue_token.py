@@ -1,113 +1,79 @@
 """`manage.py issue_token --uid jim --subscribe 'chat-*' --publish chat`: print a signed token.
 
-Makes claims of options and nothing else: whether they are good is for the server's own parser to
-say, before they are signed. The token alone goes to stdout, so that it can be piped.
+Only makes claims of options. The server's own parser checks the claims before they are signed.
+stdout gets the token alone, for pipes.
 """
 
+import re
 import secrets
 import sys
 from base64 import urlsafe_b64decode
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from tokens import strict_json
+from tokens import directives, strict_json
 from tokens.api import issue
 from tokens.claims import TokenError, parse_claims
+from tokens.directives import Rules
 from tokens.explain import explain
+from tokens.strict_json import Json
 
 JTI_BYTES: Final = 16
 
 
-class Statement(NamedTuple):
-    """An option that states a claim or directive; `read` makes its value of the text."""
+class Option(NamedTuple):
+    """An option that states the claim or directive of its name: historyStart, --history-start."""
 
-    claim: str
     help: str
-    read: Callable[[Any], Any]
-    arguments: Mapping[str, Any]
+    metavar: str = ""  # "": it takes no value, and states true
 
-
-class Place(NamedTuple):
-    """An option that names channels, events or storage keys, and the directive set there."""
-
-    directive: str
-    help: str
-
-
-def _flag(claim: str, help: str) -> Statement:
-    return Statement(claim, help, bool, {"action": "store_true"})
-
-
-def _text(claim: str, help: str, metavar: str) -> Statement:
-    return Statement(claim, help, str, {"metavar": metavar})
-
-
-def _number(claim: str, help: str) -> Statement:
-    return Statement(claim, help, _number_or_text, {"metavar": "SECONDS"})
-
-
-def _number_or_text(value: Any) -> Any:
-    """What is no number stays text, for the server's own words about it."""
-    try:
-        number = strict_json.loads(str(value).encode())
-    except ValueError:
-        return value
-    return number if isinstance(number, int | float) else value
-
-
-def _json(text: str, what: str = "--umd") -> Any:
-    try:
-        return strict_json.loads(text.encode(errors="surrogateescape"))
-    except strict_json.JsonError as error:
-        raise CommandError(f"{what} {error}.") from None
-
-
-LIST: Final[Mapping[str, Any]] = {"nargs": "+", "action": "extend"}
 
 # The objects of a token (protocol.md section 4), each with the options that state something there.
-TOP: Final = {
-    "--scope": _text("scope", "connect (default), subscribe, umd or several", "SCOPES"),
-    "--uid": _text("uid", "who its bearer is", "UID"),
-    "--umd": Statement("umd", "its bearer's metadata", _json, {"metavar": "JSON"}),
-    "--connection-id": _text("connectionId", "only this connection may use it", "ID"),
-    "--keep-alive": _flag("keepAlive", "keep its connection from idling out"),
-    "--heartbeat-timeout": _number("heartbeatTimeout", "5 to 600; without a heartbeat: closed"),
-    "--single-use": _flag("singleUse", "it may be used once"),
-    "--umd-update": _flag("umdUpdate", "it may change the connection's metadata"),
-    "--umd-propagate": _flag("umdPropagate", "and that of all its subscriptions"),
+CLAIMS: Final = {
+    "scope": Option("connect (default), subscribe, umd or several", "SCOPES"),
+    "uid": Option("who its bearer is", "UID"),
+    "umd": Option("its bearer's metadata", "JSON"),
+    "connectionId": Option("only this connection may use it", "ID"),
+    "keepAlive": Option("keep its connection from idling out"),
+    "heartbeatTimeout": Option("5 to 600; without a heartbeat: closed", "SECONDS"),
+    "singleUse": Option("it may be used once"),
+    "umdUpdate": Option("it may change the connection's metadata"),
+    "umdPropagate": Option("and that of all its subscriptions"),
 }
 CHANNEL: Final = {
-    "--history-start": _number("historyStart", "read history since then (unix time); 0: all"),
-    "--alias": _text("alias", "another name for the channel", "NAME"),
-    "--get-info": _flag("getInfo", "ask how many listen"),
-    "--omit-from-sub-count": _flag("omitFromSubCount", "not to be counted as a listener"),
+    "historyStart": Option("read history since then (unix time); 0: all", "SECONDS"),
+    "alias": Option("another name for the channel", "NAME"),
+    "getInfo": Option("ask how many listen"),
+    "omitFromSubCount": Option("not to be counted as a listener"),
 }
 MESSAGE: Final = {
-    "--echo": _flag("echo", "get a copy of what it publishes itself"),
-    "--store": _number("store", "keep what it publishes for so long; -1: for ever"),
-    "--react": Statement("react", "react with these", list, {**LIST, "metavar": "REACTION"}),
-    "--react-any": _flag("react", "react with anything"),
+    "echo": Option("get a copy of what it publishes itself"),
+    "store": Option("keep what it publishes for so long; -1: for ever", "SECONDS"),
+    "react": Option("react with these", "REACTION"),
+    "reactAny": Option("react with anything"),
 }
+# Options that name channels, events or storage keys, and state the directive of their name there.
 CHANNELS: Final = {
-    "--subscribe": Place("subscribe", "channels to subscribe to: a name, 'chat-*', '#regex:…'"),
-    "--auto-subscribe": Place("autoSubscribe", "channels it is subscribed to once connected"),
-    "--channel": Place("", "channels without leave to subscribe"),
+    "subscribe": Option("channels to subscribe to: a name, 'chat-*', '#regex:…'", "CHANNEL"),
+    "autoSubscribe": Option("channels it is subscribed to once connected", "CHANNEL"),
+    "channel": Option("other channels, without permission to subscribe", "CHANNEL"),
 }
 EVENTS: Final = {
-    "--publish": Place("publish", "events to publish on these channels"),
-    "--broadcast": Place("broadcast", "events to publish also without being subscribed"),
-    "--event": Place("", "events without leave to publish"),
+    "publish": Option("events to publish on these channels", "EVENT"),
+    "broadcast": Option("events to publish also without being subscribed", "EVENT"),
+    "event": Option("other events, without permission to publish", "EVENT"),
 }
 KEYS: Final = {
-    "--get": Place("get", "storage keys to read"),
-    "--set": Place("set", "storage keys to write"),
-    "--observe": Place("observe", "storage keys to be told of"),
+    "get": Option("storage keys to read", "KEY"),
+    "set": Option("storage keys to write", "KEY"),
+    "observe": Option("storage keys whose changes it receives", "KEY"),
 }
-PLACES: Final = (("CHANNEL", CHANNELS), ("EVENT", EVENTS), ("KEY", KEYS))
+OPTIONS: Final = CLAIMS | CHANNEL | MESSAGE | CHANNELS | EVENTS | KEYS
+LISTS: Final = {"react", *CHANNELS, *EVENTS, *KEYS}
 
 
 class Command(BaseCommand):
@@ -119,94 +85,109 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         add = parser.add_argument
-        add("--claims", metavar="FILE", help="all claims, from a JSON file; -: from stdin")
+        add("--claims", dest="file", metavar="FILE", help="all claims, as JSON; -: from stdin")
         add("--lifetime", type=int, default=300, metavar="SECONDS", help="300 by default")
-        add("--explain", action="store_true", help="say on stderr what the token says")
-        for statements in (TOP, CHANNEL, MESSAGE):
-            for option, statement in statements.items():
-                add(option, help=statement.help, **statement.arguments)
-        for metavar, places in PLACES:
-            for option, place in places.items():
-                add(option, help=place.help, metavar=metavar, **LIST)
+        add("--explain", dest="explained", action="store_true", help="explain the token on stderr")
+        for name, (text, metavar) in OPTIONS.items():
+            if not metavar:
+                add(_flag(name), dest=name, help=text, action="store_const", const=True)
+            elif name in LISTS:
+                add(_flag(name), dest=name, help=text, metavar=metavar, nargs="+", action="extend")
+            else:
+                read = _number_or_text if metavar == "SECONDS" else str
+                add(_flag(name), dest=name, help=text, metavar=metavar, type=read)
 
-    def handle(self, *args: Any, **options: Any) -> None:
-        if options["lifetime"] < 1:
+    def handle(
+        self, *args: object, file: str | None, lifetime: int, explained: bool, **options: object
+    ) -> None:
+        stated = {name: options[name] for name in OPTIONS if options[name] is not None}
+        if lifetime < 1:
             raise CommandError("--lifetime must be at least 1 second.")
+        claims = _composed(stated) if file is None else _from_file(file, stated)
         try:
-            token = issue(_claims(options), lifetime=options["lifetime"])
+            token = issue(claims, lifetime=lifetime)
         except (TokenError, ImproperlyConfigured) as error:
             raise CommandError(str(error)) from None
-        if options["explain"]:
-            for sentence in _explained(token):
+        if explained:
+            for sentence in _explained(token, str(claims["scope"]).split()):
                 self.stderr.write(sentence, style_func=str)
         self.stdout.write(token)
 
 
-def _claims(options: Mapping[str, Any]) -> dict[str, Any]:
-    stated = [name for name in _options() if _value(options, name) is not None]
-    if options["claims"] is None:
-        return _composed(options)
+def _flag(name: str) -> str:
+    return "--" + re.sub("[A-Z]", lambda capital: f"-{capital[0].lower()}", name)
+
+
+def _number_or_text(text: str) -> object:
+    """Text stays text where it is no number; the parser then reports it."""
+    try:
+        number = strict_json.loads(text.encode())
+    except ValueError:
+        return text
+    return number if isinstance(number, int | float) else text
+
+
+def _json(document: bytes, source: str) -> Json:
+    try:
+        return strict_json.loads(document)
+    except strict_json.JsonError as error:
+        raise CommandError(f"{source} {error}.") from None
+
+
+def _from_file(name: str, stated: Mapping[str, object]) -> Mapping[str, object]:
     if stated:
-        raise CommandError(f"--claims says all there is to say; it takes no {stated[0]}.")
-    claims = _json(_file(options["claims"]), "The text")
+        option = _flag(next(iter(stated)))
+        raise CommandError(f"--claims says all there is to say; it takes no {option}.")
+    try:
+        document = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    except OSError as error:
+        raise CommandError(f"{name} cannot be read: {error.strerror}.") from None
+    claims = _json(document, "The text")
     if not isinstance(claims, dict):
         raise CommandError("The claims must be a JSON object.")
     return claims
 
 
-def _file(name: str) -> str:
-    try:
-        text = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-    except OSError as error:
-        raise CommandError(f"{name} cannot be read: {error.strerror}.") from None
-    return text.decode(errors="surrogateescape")
-
-
-def _composed(options: Mapping[str, Any]) -> dict[str, Any]:
-    messages = _granted(options, EVENTS, _stated(options, MESSAGE))
-    nested = {"messages": messages, "storage": _granted(options, KEYS, {})}
-    stated = _stated(options, CHANNEL) | {name: value for name, value in nested.items() if value}
-    channels = _granted(options, CHANNELS, stated)
-    claims = {"scope": "connect"} | _stated(options, TOP)
-    if claims.get("singleUse"):
+def _composed(stated: Mapping[str, object]) -> Mapping[str, object]:
+    claims = {"scope": "connect"} | _of(CLAIMS, stated)
+    if "umd" in claims:
+        claims["umd"] = _json(str(claims["umd"]).encode(errors="surrogateescape"), "--umd")
+    if "singleUse" in claims:
         claims["jti"] = secrets.token_urlsafe(JTI_BYTES)
-    return claims | ({"channels": channels} if channels else {})
+    message, channel = _of(MESSAGE, stated), _of(CHANNEL, stated)
+    if message.pop("reactAny", False):
+        message["react"] = True
+    if messages := _entries(EVENTS, stated, directives.MESSAGE, message):
+        channel["messages"] = messages
+    if storage := _entries(KEYS, stated, directives.STORAGE, {}):
+        channel["storage"] = storage
+    if channels := _entries(CHANNELS, stated, directives.CHANNEL, channel):
+        claims["channels"] = channels
+    return claims
 
 
-def _stated(options: Mapping[str, Any], statements: Mapping[str, Statement]) -> dict[str, Any]:
-    return {
-        statement.claim: statement.read(value)
-        for option, statement in statements.items()
-        if (value := _value(options, option)) is not None
-    }
+def _of(table: Iterable[str], stated: Mapping[str, object]) -> dict[str, object]:
+    return {name: stated[name] for name in table if name in stated}
 
 
-def _granted(
-    options: Mapping[str, Any], places: Mapping[str, Place], stated: dict[str, Any]
-) -> dict[str, dict[str, Any]]:
-    """What is stated, at each name that these options give, with the directive of the option."""
-    granted: dict[str, dict[str, Any]] = {}
-    for option, place in places.items():
-        for name in _value(options, option) or ():
-            directives = granted.setdefault(name, {})
-            directives |= {place.directive: True} if place.directive else {}
-    if stated and not granted:
-        raise CommandError(f"{next(iter(stated))} of what? Name it with {' or '.join(places)}.")
-    return {name: directives | stated for name, directives in granted.items()}
+def _entries(
+    options: Iterable[str], stated: Mapping[str, object], rules: Rules, shared: dict[str, object]
+) -> dict[str, dict[str, object]]:
+    """An entry for each key that these options name, with the directives that all entries share."""
+    entries: dict[str, dict[str, object]] = {}
+    for option in options:
+        keys = stated.get(option)
+        for key in keys if isinstance(keys, list) else ():
+            entry = entries.setdefault(key, {})
+            if option in rules:
+                entry[option] = True
+    if shared and not entries:
+        names = " or ".join(map(_flag, options))
+        raise CommandError(f"{next(iter(shared))} of what? Name it with {names}.")
+    return {key: entry | shared for key, entry in entries.items()}
 
 
-def _options() -> Iterable[str]:
-    return (*TOP, *CHANNEL, *MESSAGE, *CHANNELS, *EVENTS, *KEYS)
-
-
-def _value(options: Mapping[str, Any], option: str) -> Any:
-    """What an option says; None where it is not there."""
-    value = options.get(option.removeprefix("--").replace("-", "_"))
-    return None if value is False else value
-
-
-def _explained(token: str) -> Iterable[str]:
+def _explained(token: str, scopes: list[str]) -> Iterable[str]:
     payload = urlsafe_b64decode(token.split(".")[1] + "==")
-    scopes = strict_json.loads(payload)["scope"].split()
     scope = "connect" if "connect" in scopes else scopes[0]
     return explain(parse_claims(payload, scope=scope))

@@ -1,0 +1,217 @@
+"""Publishing: the one verb for every way in, and the only place that decides whether a publication
+is ephemeral, stored, scheduled or deduplicated (protocol.md sections 8, 13 and 15).
+
+A message that is stored is committed before anyone sees it; one that is not is broadcast at once.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from typing import Final
+
+from msgspec import structs
+
+from chat.fanout.announcements import Ephemeral
+from chat.fanout.hub import Hub
+from chat.protocol import commands, events, ids, schedule
+from chat.protocol.decoders import MESSAGE_ID
+from chat.protocol.errors import ProtocolError
+from chat.protocol.publication import Publication, Receipt, Source
+from chat.protocol.session import Route, Session
+from chat.store.listeners import listening
+from chat.store.operations import Operation
+from chat.store.operations.deduplication import PublishOnce
+from chat.store.operations.messages import PublishMessage, SetReaction
+from chat.store.operations.schedules import AddSchedule, CancelSchedule
+from chat.store.operations.storage import SetStorage
+from chat.store.writer import Writer
+from tokens.permissions import MessageRights, StorageRights
+
+log = logging.getLogger("chat.publishing")
+
+
+# --- by a client --------------------------------------------------------------------------------
+
+
+def route_to(session: Session, channel: str, event: str) -> Route:
+    """Where a client's messages of an event go, by the name that it uses for the channel. Kept by
+    the session, with the decision where it is always the same.
+
+    Raises ProtocolError: NOT_SUBSCRIBED, PUBLISH_PERMISSION_DENIED.
+    """
+    route = session.route(channel, event)
+    if not route.rights.emit_pubsub_event:
+        route.is_stored = route.rights.store != 0
+        route.is_ephemeral = not route.is_stored
+    return route
+
+
+async def publish(
+    hub: Hub, writer: Writer, session: Session, route: Route, data: bytes, at: datetime | None
+) -> Receipt:
+    """Publishes a client's message, now or `at` a moment.
+
+    Raises ProtocolError: SERVICE_UNAVAILABLE, SCHEDULE_PERMISSION_DENIED,
+    INVALID_SCHEDULE_EXPRESSION (the moment has passed).
+    """
+    rights, receipt = route.rights, Receipt(route.channel, route.event)
+    if at is not None:
+        arn = await add_schedule(writer, at, _message(session, route, data), rights)
+        return structs.replace(receipt, schedule_arn=arn)
+    if rights.store:
+        message = _message(session, route, data)
+        id = await writer.submit(message)
+        remember(session, message)
+    else:
+        id = broadcast(hub, session, route, [data])
+        if rights.emit_pubsub_event and listening():
+            message = _message(session, route, data)
+            message.id = id
+            await _report(writer, message)
+    return structs.replace(receipt, id=id)
+
+
+def broadcast(hub: Hub, session: Session, route: Route, messages: list[bytes]) -> str:
+    """Sends ephemeral messages, one after another, to those who subscribe now; gives the last
+    one's id. `messages` are their data."""
+    ms, meta, frame = int(time.time() * 1000), route.sender.meta, route.template.frame
+    frames = []
+    for data in messages:
+        id = ids.new_id(ms)
+        frames.append(frame(id, data, meta))
+    previous = session.last_numbers.get(route.channel, 0)
+    hub.announce(
+        Ephemeral(route.channel, previous, frames, session.connection_id, route.rights.echo)
+    )
+    return id
+
+
+def store(
+    writer: Writer,
+    session: Session,
+    route: Route,
+    data: bytes,
+    on_done: Callable[[PublishMessage, str | ProtocolError], object],
+) -> None:
+    """Stores one of several messages that follow each other without waiting for the commit;
+    `on_done` is called with the operation and its outcome. Raises SERVICE_UNAVAILABLE."""
+    message = _message(session, route, data)
+    writer.put(message, partial(on_done, message))
+
+
+def remember(session: Session, done: PublishMessage | SetReaction | SetStorage) -> None:
+    """Ephemeral messages that the session publishes from now on stay behind this one (P4)."""
+    if done.change is not None:
+        session.remember(done.channel, done.change.number)
+
+
+def _message(session: Session, route: Route, data: bytes) -> PublishMessage:
+    sender, rights = route.sender, route.rights
+    return PublishMessage(
+        *(route.channel, route.event, data, sender.uid, sender.umd, sender.meta),
+        *(rights.store, session.connection_id, rights.echo),
+        session.source if rights.emit_pubsub_event else None,
+    )
+
+
+async def _report(writer: Writer, message: PublishMessage) -> None:
+    """The message is out: where its backend event is lost, its sender must not send it again."""
+    try:
+        await writer.submit(message)
+    except ProtocolError as error:
+        log.error("The backend event of message %s is lost: %s", message.id, error.message)
+
+
+# --- by the server ------------------------------------------------------------------------------
+
+SERVER: Final[tuple[None, str, None]] = (None, "null", None)
+"""uid, umd and meta of what the server itself publishes: all who subscribe get it."""
+
+
+async def publish_as_server(
+    hub: Hub, writer: Writer, publication: Publication, source: Source
+) -> Receipt:
+    """Does what is asked; no claims are checked. The receipt has a message's id.
+
+    Raises ProtocolError: MESSAGE_NOT_FOUND, INVALID_SCHEDULE_EXPRESSION, SERVICE_UNAVAILABLE.
+    """
+    operation = operation_of(publication, source)
+    receipt = without_commit(operation)
+    if receipt is None:
+        return await writer.submit(operation)
+    for announcement in operation.announced:
+        hub.announce(announcement)
+    return receipt
+
+
+Planned = tuple[Operation[object], str | None]
+"""An operation, and the receipt's field for its result."""
+
+
+def operation_of(publication: Publication, source: Source) -> PublishOnce:
+    """What is to be committed and announced; its result is the receipt."""
+    receipt = Receipt(publication.command.channel, publication.event)
+    what, gives = _planned(publication, source if publication.emits else None)
+    return PublishOnce(what, receipt, gives, publication.deduplication_id)
+
+
+def _planned(publication: Publication, source: Source | None) -> Planned:
+    match publication.command:
+        case commands.Publish(channel, event, data, at):
+            message = PublishMessage(channel, event, data, *SERVER, publication.store)
+            if at is not None or message.store or listening():
+                message.source = source  # else no backend event is committed
+            return _at(at, message, "id")
+        case commands.SetStorage(channel, key, value, at):
+            entry = SetStorage(channel, key, value, *SERVER, publication.store, source)
+            return _at(at, entry, None)
+        case commands.React(channel, message_id, reaction, action):
+            who = publication.uid, publication.umd
+            place = channel, message_id, *who, events.meta(*who)
+            return SetReaction(*place, reaction, action, source=source), None
+
+
+def _at(at: datetime | None, work: PublishMessage | SetStorage, gives: str | None) -> Planned:
+    return (work, gives) if at is None else (AddSchedule(at, work), "schedule_arn")
+
+
+def is_ephemeral(operation: PublishOnce) -> bool:
+    """Whether it is for those alone who subscribe at this moment."""
+    return isinstance(operation.what, PublishMessage) and not operation.what.store
+
+
+def without_commit(operation: PublishOnce) -> Receipt | None:
+    """The receipt of what needs no commit, and can be announced; None: it must be committed."""
+    what = operation.what
+    if not isinstance(what, PublishMessage) or what.store or operation.key or what.source:
+        return None
+    id = what.announce(int(time.time() * 1000))
+    operation.announced = what.announced
+    return operation.receipt_for(id)
+
+
+# --- at a later time ----------------------------------------------------------------------------
+
+
+async def add_schedule(
+    writer: Writer,
+    at: datetime,
+    work: PublishMessage | SetStorage,
+    rights: MessageRights | StorageRights,
+) -> str:
+    """Lets `work` be done `at` a moment, as far as `rights` allow; gives the schedule's name.
+
+    Raises ProtocolError: SCHEDULE_PERMISSION_DENIED, INVALID_SCHEDULE_EXPRESSION (it has passed),
+    SERVICE_UNAVAILABLE.
+    """
+    schedule.permit(at, rights.schedule_before)
+    return await writer.submit(AddSchedule(at, work))
+
+
+async def cancel_schedule(writer: Writer, arn: str) -> bool:
+    """Whether there was such a schedule, which will not be done now. Raises SERVICE_UNAVAILABLE."""
+    if not MESSAGE_ID.fullmatch(arn):  # PostgreSQL cannot even be asked for every text
+        return False
+    return await writer.submit(CancelSchedule(arn))

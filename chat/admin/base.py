@@ -1,0 +1,248 @@
+"""What all lists share: they are read-only, paged by key and filtered by a form.
+
+Django's own list counts the table, sorts by any column and filters by any lookup in the address,
+such as `secret_hash__startswith`. This one refuses what its form has no field for.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol, cast
+
+from django.contrib import admin
+from django.contrib.admin.helpers import ActionForm
+from django.contrib.admin.models import DELETION, LogEntry
+from django.contrib.admin.options import ActionLocation, IncorrectLookupParameters, ShowFacets
+from django.contrib.admin.utils import model_ngettext
+from django.contrib.admin.views.main import IGNORED_PARAMS, ChangeList
+from django.contrib.contenttypes.models import ContentType
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.db.models import Model, QuerySet
+from django.db.models.functions import Left
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.urls import reverse
+from django.utils.text import capfirst
+
+from chat.models import Connection, Member, Message, Reaction, Schedule, StorageEntry, Subscription
+
+from . import render
+from .filters import Filters
+from .paging import Cursor, Page, read_page
+
+if TYPE_CHECKING:
+    from django.contrib.admin import ModelAdmin
+else:
+
+    class ModelAdmin(admin.ModelAdmin):
+        """Takes the model as a parameter, which Django's class does only in its stubs."""
+
+        __class_getitem__ = classmethod(lambda cls, model: cls)
+
+
+type UserRow = Connection | Member | Message | Reaction | StorageEntry
+type ChannelRow = Member | Message | Reaction | Schedule | StorageEntry | Subscription
+
+CURSORS: Final = ("older", "newer")
+
+
+def row_action[F: Callable[..., object]](description: str) -> Callable[[F], F]:
+    """An action in a list and on the page of a row, for users with the list's `action_permission`;
+    `description` has "{}" in place of the rows."""
+    return admin.action(
+        permissions=["action"],
+        description=description.format("this %(verbose_name)s"),
+        description_plural=description.format("selected %(verbose_name_plural)s"),
+        location=[ActionLocation.CHANGE_LIST, ActionLocation.CHANGE_FORM],
+    )
+
+
+@dataclass(frozen=True)
+class Column[R]:
+    """A column of a list or field of a page that one expression renders.
+
+    A column that takes statements is a method with `admin.display`.
+    """
+
+    short_description: str
+    render: Callable[[R], str]
+
+    def __call__(self, row: R) -> str:
+        return self.render(row)
+
+
+class KeysetChangeList(ChangeList):
+    """One page of a list, which knows its neighbours instead of their numbers."""
+
+    model_admin: "ReadOnlyAdmin[Model]"
+    filters: Filters[Model]
+    cursor: Cursor
+    page: Page[Model]
+
+    def get_queryset(
+        self, request: HttpRequest, exclude_parameters: object = None
+    ) -> QuerySet[Model]:
+        """All rows: an action applies to the selected ones, whatever the filters."""
+        self.filters = self.model_admin.filters(request.GET)
+        newer = request.GET.get("newer")
+        self.cursor = Cursor(newer or request.GET.get("older", ""), back=bool(newer))
+        if self.params.keys() - {*self.filters.fields, *CURSORS, *IGNORED_PARAMS}:
+            raise IncorrectLookupParameters
+        given = {name: value for name, value in self.params.items() if value}
+        self.params = {name: given[name] for name in given if name not in CURSORS}
+        self.filter_params = {name: [value] for name, value in self.params.items()}
+        fields = self.filters.visible_fields()
+        self.has_filters = bool(fields)
+        self.has_active_filters = any(field.data for field in fields)
+        return self.root_queryset
+
+    def get_results(self, request: HttpRequest) -> None:
+        rows = self.model_admin.columns_of(self.root_queryset)
+        self.page = read_page(self.filters.scans(rows), self.cursor, self.list_per_page)
+        self.result_list = self.page.rows
+        self.model_admin.complete(self.result_list)
+        self.result_count = self.full_result_count = len(self.result_list)
+        self.show_admin_actions = bool(self.result_list)
+        self.multi_page, self.can_show_all = False, True
+
+
+class SelectedOnlyForm(ActionForm):
+    """Applies to the selected rows, at most a page: "all" could be a table of any length."""
+
+    def clean_select_across(self) -> bool:
+        return False
+
+
+class ReadOnlyAdmin[M: Model](ModelAdmin[M]):
+    """Shows rows and changes none. Subclasses name their form in `filters`."""
+
+    filters: type[Filters[M]] = Filters
+    action_permission: ClassVar[str]
+    action_form = SelectedOnlyForm
+    empty_value_display = render.EMPTY
+    show_facets = ShowFacets.NEVER
+    sortable_by = ()
+
+    class Media:
+        css = {"all": ("chat/admin/admin.css",)}  # noqa: RUF012
+
+    def columns_of(self, rows: QuerySet[M]) -> QuerySet[M]:
+        """The rows with what a list shows of them and no more."""
+        return rows
+
+    def complete(self, rows: Sequence[M]) -> None:
+        """Adds to a page's rows what takes a query for all of them."""
+
+    def get_changelist(self, request: HttpRequest, **kwargs: object) -> type[ChangeList]:
+        return KeysetChangeList
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, object] | None = None
+    ) -> HttpResponse:
+        """Refuses actions to users who have none; Django would show the list again."""
+        if request.method == "POST" and not self.get_actions(request):
+            raise PermissionDenied
+        title = capfirst(str(self.opts.verbose_name_plural))
+        return super().changelist_view(request, {"title": title, **(extra_context or {})})
+
+    # An action and its log entries are one transaction.
+    response_action = transaction.atomic(ModelAdmin.response_action)
+
+    def has_change_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
+        return False
+
+    has_add_permission = has_delete_permission = has_change_permission
+
+    def has_action_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm(self.action_permission)
+
+    def describe(self, row: M) -> str:
+        """How the log names a row."""
+        return str(row)
+
+    def log(
+        self, request: HttpRequest, rows: Iterable[M], flag: int, message: str = ""
+    ) -> list[LogEntry]:
+        """Adds an entry for each row to the admin's log; `flag` is one of LogEntry's."""
+        return LogEntry.objects.bulk_create(
+            LogEntry(
+                user_id=cast(int, request.user.pk),
+                content_type=ContentType.objects.get_for_model(row),
+                object_id=row.pk,
+                object_repr=self.describe(row)[:200],
+                action_flag=flag,
+                change_message=message,
+            )
+            for row in rows
+        )
+
+    def counted(self, rows: Sequence[M]) -> str:
+        """Such as "2 connections"."""
+        return f"{len(rows)} {model_ngettext(self.opts, len(rows))}"
+
+    # --- columns of several models ----------------------------------------------------------
+
+    user = Column[UserRow]("uid", lambda row: render.sender(row.uid))
+    metadata = Column[UserRow]("metadata (umd)", lambda row: render.json(row.umd))
+
+
+class ChannelRowAdmin[M: ChannelRow](ReadOnlyAdmin[M]):
+    """Rows that channels hold."""
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[M]:
+        return super().get_queryset(request).select_related("channel")
+
+    @admin.display(description="channel")
+    def channel_name(self, row: ChannelRow) -> str:
+        name = row.channel.name
+        return render.list_link(name, str(self.opts.model_name), channel=name)
+
+    channel_page = Column[ChannelRow](
+        "channel", lambda row: render.page_link(row.channel.name, "channel", row.channel_id)
+    )
+
+
+class HasBeginning(Protocol):
+    """A row of a list, with the beginning of its data only."""
+
+    beginning: str
+
+
+class ContentAdmin[M: Message | StorageEntry](ChannelRowAdmin[M]):
+    """What users or the server wrote in channels; a moderator may delete it.
+
+    Subclasses delete the rows, and `describe` them without what they say, which may be the reason.
+    """
+
+    def columns_of(self, rows: QuerySet[M]) -> QuerySet[M]:
+        begins = Left("data", render.EXCERPT_READ)
+        return cast(QuerySet[M], rows.defer("data", "umd").annotate(beginning=begins))
+
+    expiry = Column[M]("expires", lambda row: render.remaining(row.expires_at))
+
+    # --- deleting ---------------------------------------------------------------------------
+
+    def delete_queryset(self, request: HttpRequest, queryset: Iterable[M]) -> None:
+        raise NotImplementedError
+
+    def delete_model(self, request: HttpRequest, obj: M) -> None:
+        self.delete_queryset(request, [obj])
+
+    def has_delete_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
+        return super(ReadOnlyAdmin, self).has_delete_permission(request, obj)
+
+    def get_deleted_objects(
+        self, objs: Sequence[M] | QuerySet[M], request: HttpRequest
+    ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
+        """What a confirmation says: a line for each row, and how many there are."""
+        lines = [f"{self.describe(row)}: {render.one_line(row.data)}" for row in objs]
+        return lines, {str(self.opts.verbose_name_plural): len(lines)}, set(), []
+
+    def log_deletions(self, request: HttpRequest, queryset: QuerySet[M]) -> list[LogEntry]:
+        return self.log(request, queryset, DELETION)
+
+    def response_delete(self, request: HttpRequest, obj_display: str, obj_id: int) -> HttpResponse:
+        """Back to the list: Django sends users who may not change rows to the front page."""
+        super().response_delete(request, obj_display, obj_id)
+        filters = QueryDict(request.GET.get("_changelist_filters"))
+        address = reverse(f"admin:chat_{self.opts.model_name}_changelist", query=filters)
+        return HttpResponseRedirect(address)

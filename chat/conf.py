@@ -1,0 +1,56 @@
+"""This app's settings: `CHAT = {...}` in Django's settings; each key has a default.
+
+How they are read: `tokens/conf.py`. Nothing else in this app reads settings of its own.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, cast
+
+from msgspec import Meta
+
+from tokens.conf import Conf, FromOne, FromZero, Text, Words
+
+
+def _address(*schemes: str) -> Meta:
+    expected = f"an address that begins with {' or '.join(schemes)}://"
+    return Meta(pattern=f"^({'|'.join(schemes)})://", description=expected)
+
+
+RedisAddress = Annotated[str, _address("redis", "rediss", "unix")]
+HttpAddress = Annotated[str, _address("http", "https")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ChatSettings:
+    ALLOWED_ORIGINS: Words = ("*",)
+    """The origins whose pages may connect and call; `*`: all."""
+    FORWARDED_ALLOW_IPS: Text = "127.0.0.1,::1"
+    """Addresses of proxies, with commas between, whose X-Forwarded-For and -Proto are believed."""
+
+    CONNECTION_MAX_SECONDS: FromOne = 7200
+    """How long a connection lasts at most, in seconds, from 1 up."""
+    CONNECTION_IDLE_SECONDS: FromOne = 600
+    """How long a connection may carry no message either way, in seconds, from 1 up."""
+    KEEP_ALIVE_SECONDS: FromOne = 570
+    """How often the server sends a message where the token has `keepAlive`, in seconds, from 1 up;
+    less than CONNECTION_IDLE_SECONDS."""
+    NODE_LEASE_SECONDS: FromOne = 15
+    """How soon after a crash the others take a process for dead, in seconds, from 1 up."""
+    CLIENT_FRAMES_PER_SECOND: FromZero = 100
+    """How many frames a client may send on average, in bursts of ten times that; 0: any number."""
+    CONNECTIONS_PER_ADDRESS: FromZero = 0
+    """How many connections one address may have in a process; 0: any number."""
+
+    REDIS_URL: RedisAddress = ""
+    """The Redis that carries announcements between processes; "": there is one process."""
+    WEBHOOK_URL: HttpAddress = ""
+    """Where backend events are sent; "": none are written."""
+    WEBHOOK_SECRET: Text = ""
+    """What signs them: `whsec_` and Base64, as the Standard Webhooks scheme has it."""
+
+    PROBLEMS: Words = ()
+    """What the site found wrong in its own settings, in sentences; system checks repeat them."""
+
+
+conf = Conf("CHAT", ChatSettings)
+settings = cast("ChatSettings", conf)

@@ -1,0 +1,122 @@
+"""Work that a process repeats while it serves: look, do what is due, sleep."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from functools import partial
+from typing import Final
+
+from django.db.models.functions import Now
+
+from chat.models import Schedule, StorageEntry
+from chat.protocol.errors import ProtocolError
+from chat.store.listeners import listening, schedule_listeners
+from chat.store.operations.schedules import RunSchedule
+from chat.store.operations.storage import ReportExpiries
+from chat.store.reads import read
+from chat.store.writer import MAX_BATCH, Writer
+
+log = logging.getLogger("chat.recurring")
+
+RETRY_SECONDS: Final = 1.0
+LOOK_SECONDS: Final = 0.75  # so late, at most, is what another process schedules just before
+EXPIRY_SECONDS: Final = 1.0
+EXPIRIES_AT_ONCE: Final = 200
+
+
+async def repeat(
+    name: str,
+    do: Callable[[], Awaitable[float | None]],
+    *,
+    first_after: float = 0.0,
+    sooner: asyncio.Event | None = None,
+    retry_seconds: float = RETRY_SECONDS,
+) -> None:
+    """Calls `do` again after the seconds that it returns, or once `sooner` is set; None: only then.
+    Where the database does not answer, after `retry_seconds`."""
+    sooner = sooner or asyncio.Event()
+    await asyncio.sleep(first_after)
+    while True:
+        sooner.clear()
+        try:
+            pause = await do()
+        except ProtocolError as error:
+            log.warning("%s failed, next try in %g s: %s", name, retry_seconds, error.message)
+            await asyncio.sleep(retry_seconds)
+        else:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(sooner.wait(), pause)
+
+
+# --- what was scheduled -------------------------------------------------------------------------
+
+
+async def run_schedules(writer: Writer) -> None:
+    """Does what was scheduled at its time (protocol.md section 13), beginning with what became due
+    while no server ran.
+
+    Every process looks, so that any may end; the database lets one of them do it. A look finds what
+    becomes due before the next one; what this process stores wakes it. Reads, and writes only where
+    something is due.
+    """
+    sooner, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def wake(seconds: float) -> None:
+        """In the thread that committed something that is due then."""
+        if seconds < 2 * LOOK_SECONDS:  # else a look finds it before, even one that takes long
+            with contextlib.suppress(RuntimeError):  # this loop has ended meanwhile
+                loop.call_soon_threadsafe(loop.call_later, seconds, sooner.set)
+
+    schedule_listeners.add(wake)
+    try:
+        await repeat("Running schedules", partial(run_due, writer), sooner=sooner)
+    finally:
+        schedule_listeners.discard(wake)
+
+
+async def run_due(writer: Writer) -> float:
+    """Does what is due, up to MAX_BATCH at once, and returns the seconds until there is more to do,
+    as far as is known: LOOK_SECONDS at most.
+
+    Raises SERVICE_UNAVAILABLE where the database did not take all of them.
+    """
+    soon = await read(_due_soon)
+    runs = [writer.submit(RunSchedule(id, channel)) for id, channel, left in soon if left <= 0]
+    await asyncio.gather(*runs)
+    if len(runs) == MAX_BATCH:
+        return 0.0
+    return min((left for _, _, left in soon if left > 0), default=LOOK_SECONDS)
+
+
+def _due_soon() -> list[tuple[str, str, float]]:
+    """Schedules that are due before the next look, the longest due first, and then as they were
+    made: their ids, channels, and the seconds until they are due."""
+    soon = Schedule.objects.filter(due_at__lte=Now() + timedelta(seconds=LOOK_SECONDS))
+    ordered = soon.annotate(now=Now()).order_by("due_at", "created_at", "id")
+    found = ordered.values_list("id", "channel__name", "due_at", "now")[:MAX_BATCH]
+    return [(id, channel, (due - now).total_seconds()) for id, channel, due, now in found]
+
+
+# --- storage entries that expire ----------------------------------------------------------------
+
+
+async def report_expiries(writer: Writer) -> float:
+    """Reports storage entries that have expired, EXPIRIES_AT_ONCE at most, as backend events
+    (protocol.md section 16); returns the seconds until there may be more.
+
+    Every process looks, and the database lets one of them report each entry. Where nobody listens,
+    nobody looks. Raises SERVICE_UNAVAILABLE.
+    """
+    found = await read(_expired) if listening() else []
+    if found:
+        ids, channels = zip(*found, strict=True)
+        await writer.submit(ReportExpiries(ids, tuple(set(channels))))
+    return 0.0 if len(found) == EXPIRIES_AT_ONCE else EXPIRY_SECONDS
+
+
+def _expired() -> list[tuple[int, str]]:
+    """The rows and channels of those that expired first."""
+    rows = StorageEntry.objects.filter(reports_expiry=True, expires_at__lte=Now())
+    return list(rows.order_by("expires_at").values_list("id", "channel__name")[:EXPIRIES_AT_ONCE])

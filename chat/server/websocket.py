@@ -1,0 +1,536 @@
+"""The server's WebSocket: the handshake by websockets' sans-I/O `ServerProtocol`, every later frame
+by our own reader (design.md section 4, "Frames straight to the transport").
+
+An ASGI application is served through an `AsgiConnection`, until it takes the socket over with the
+extension in its scope. A connection then is only a `WebSocket` and what the application keeps:
+there may be many.
+"""
+
+import asyncio
+import contextlib
+import logging
+import socket
+import struct
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from enum import Enum, auto
+from functools import partial
+from http import HTTPStatus
+from http.client import responses
+from typing import ClassVar, Final, cast
+from urllib.parse import unquote
+
+from asgiref.typing import (
+    ASGIReceiveEvent,
+    ASGISendEvent,
+    WebSocketAcceptEvent,
+    WebSocketScope,
+)
+from uvicorn import Config
+from uvicorn.protocols.utils import ClientDisconnected, get_local_addr, get_remote_addr, is_ssl
+from uvicorn.server import ServerState
+from websockets.frames import CloseCode
+from websockets.http11 import Request
+from websockets.server import ServerProtocol
+
+from chat.fanout.send_queue import EXTENSION, Receiver, SendQueue
+from chat.server import frames
+from chat.server.frames import FrameReader, close_frame, frame, take_texts
+
+log = logging.getLogger("chat.server.websocket")
+
+HANDSHAKE_SECONDS: Final = 10
+CLOSE_SECONDS: Final = 2
+"""How long a client that was sent a close frame may take to answer it."""
+FLUSH_SECONDS: Final = 5
+"""How long a client may take to read what is left for it, once its connection has ended."""
+NO_LINGER: Final = struct.pack("ii", 1, 0)
+PING_FRAME: Final = frame(frames.PING, b"")
+END_OF_HEAD: Final = b"\r\n\r\n"
+
+Header = tuple[bytes, bytes]
+
+
+class State(Enum):
+    CONNECTING = auto()  # until the application accepts
+    OPEN = auto()
+    CLOSING = auto()  # we sent a close frame; the client's is awaited
+    CLOSED = auto()  # what still comes is discarded
+
+
+class WebSocket(asyncio.Protocol):
+    """One WebSocket connection, and what uvicorn requires of a `ws=` class:
+
+    - it is made with `config`, `server_state` and `app_state` when a request asks for a WebSocket;
+    - `connection_made(transport)` comes next, then `data_received(head)` with the request's whole
+      head; then it becomes the transport's protocol;
+    - it is in `server_state.connections` while it lasts, and the application's task is in
+      `server_state.tasks`: a server that ends waits for both;
+    - `shutdown()` is called when the server ends.
+
+    It reads on after its own close frame: closing a socket with unread bytes makes the kernel send
+    a reset, which overtakes the close frame.
+    """
+
+    __slots__ = (
+        *("_asgi", "_connections", "_listener", "_max_size", "_outgoing", "_paused", "_reader"),
+        *("_receiver", "_state", "_timer", "_unanswered", "transport"),
+    )
+
+    direct: ClassVar[bool] = True
+    """Whether the application is offered the extension; else it is served through ASGI alone."""
+
+    transport: asyncio.Transport
+
+    def __init__(
+        self, config: Config, server_state: ServerState, app_state: dict[str, object]
+    ) -> None:
+        self._connections = cast("set[WebSocket]", server_state.connections)
+        self._max_size = config.ws_max_size
+        self._asgi: AsgiConnection | None = AsgiConnection(self, config, server_state, app_state)
+        self._receiver: Receiver | None = self._asgi  # None once the end was announced to it
+        self._outgoing: SendQueue | AsgiConnection | None = self._asgi
+        # Gets whole texts at once. None while there is more to look at: a frame that is not whole
+        # yet, a pause, the handshake, the end.
+        self._listener: Receiver | None = None
+        self._reader: FrameReader | None = None  # while a frame or a message is not whole
+        self._state = State.CONNECTING
+        self._paused = False  # until the receiver has handled the frames before
+        self._unanswered = False  # our ping is
+        self._timer: asyncio.TimerHandle | None = None
+
+    # --- from the handshake to the open connection ---------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+        self._connections.add(self)
+        self._call_later(HANDSHAKE_SECONDS, self.shutdown)
+
+    def accept(self, head: bytes, ping_seconds: float | None) -> None:
+        """Complete the handshake; ping every so often until the application takes over. Raises
+        ClientDisconnected."""
+        self._require(State.CONNECTING)
+        self.transport.write(head)
+        self._cancel_timer()
+        if ping_seconds:
+            self._call_later(ping_seconds, partial(self._ping_again, ping_seconds))
+        self._state = State.OPEN
+
+    def refuse(self, response: bytes) -> None:
+        """Answer the handshake with an HTTP response. Raises ClientDisconnected."""
+        self._require(State.CONNECTING)
+        self._end(CloseCode.ABNORMAL_CLOSURE, "", response)
+        self.transport.close()
+
+    def open(self, receiver: Receiver, send_queue: SendQueue) -> None:
+        """The application takes over as soon as it has accepted, pings included; its task may
+        end."""
+        if self._state is State.OPEN:
+            self._cancel_timer()
+        ended = self._receiver is None
+        self._asgi, self._receiver, self._outgoing = None, receiver, send_queue
+        if ended:
+            self._announce_end(CloseCode.ABNORMAL_CLOSURE, "")
+            self._outgoing = None
+        else:
+            self.resume_frames()
+
+    def returned(self, *, stuck: bool) -> None:
+        """The application has returned. `stuck`: the transport is full, so that not even a close
+        frame would leave."""
+        if self._asgi is None:
+            return  # it has taken over, or the connection is lost
+        if self._state is State.CONNECTING and not self.transport.is_closing():
+            self.refuse(http_response(HTTPStatus.INTERNAL_SERVER_ERROR))
+        elif self._state is State.OPEN:
+            self._end(CloseCode.ABNORMAL_CLOSURE, "", b"")
+            self.transport.close()
+        if stuck:
+            self.abort()
+
+    # --- in -------------------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        listener = self._listener
+        if listener is None:
+            self._receive(data)
+            return
+        texts: list[str] = []
+        at = take_texts(data, 0, texts, self._max_size)
+        if texts:
+            listener.receive(texts)
+        if at < len(data):
+            self._receive(data[at:])
+
+    def _receive(self, data: bytes) -> None:
+        """Take whatever may come, in whatever state."""
+        if self._state is State.CLOSED:
+            return
+        if self._asgi is not None and not self._asgi.accept_key:
+            self._asgi.start(data)
+            return
+        if self._reader is None:
+            self._reader = FrameReader(self._max_size, data)
+        else:
+            self._reader.feed(data)
+        if self._state is State.CONNECTING:
+            self.pause_frames()
+        else:
+            self._dispatch_all()
+
+    def _dispatch_all(self, rest_for: Receiver | None = None) -> None:
+        """Dispatch what has come, until frames are paused. `rest_for` gets the frames that were
+        still waiting when the connection ended."""
+        self._listener = None
+        reader = self._reader
+        if reader is not None:
+            try:
+                while not self._paused and self._state is not State.CLOSED:
+                    event = reader.next()
+                    if event is None:
+                        break
+                    self._dispatch(event, self._receiver if rest_for is None else rest_for)
+            except frames.FrameError as error:
+                self._fail(error)
+            if reader.idle or self._state is State.CLOSED:
+                self._reader = None
+        if self._reader is None and not self._paused:
+            self._listener = self._receiver
+
+    def _dispatch(self, event: frames.Event, receiver: Receiver | None) -> None:
+        if isinstance(event, frames.Close):
+            if self._state is State.OPEN:
+                self._end(event.code, event.reason, frame(frames.CLOSE, event.payload))
+            self._state = State.CLOSED
+            self.transport.close()
+        elif receiver is None:
+            pass  # after our own close frame only the client's counts
+        elif isinstance(event, list):
+            receiver.receive(event)
+        elif isinstance(event, bytes):
+            receiver.receive((event,))
+        elif isinstance(event, frames.Pong):
+            self._unanswered = False
+        else:
+            self.transport.write(frame(frames.PONG, event.payload))
+
+    def pause_frames(self) -> None:
+        """Dispatch no more frames, and read no more, until `resume_frames`."""
+        if self._receiver is not None:
+            self._paused, self._listener = True, None
+            if not self.transport.is_closing():
+                self.transport.pause_reading()
+
+    def resume_frames(self) -> None:
+        if self._state is not State.CONNECTING:
+            self._paused = False
+            self._dispatch_all()
+            if not self._paused and not self.transport.is_closing():
+                self.transport.resume_reading()
+
+    # --- out ------------------------------------------------------------------------------------
+
+    def send(self, opcode: int, payload: bytes) -> None:
+        """Raises ClientDisconnected."""
+        self._require(State.OPEN)
+        self.transport.write(frame(opcode, payload))
+
+    def ping(self) -> bool:
+        """See chat.fanout.send_queue.Socket."""
+        if self._paused:
+            return True  # the answer may be among what is not read meanwhile
+        if self._state is not State.OPEN or self.transport.is_closing():
+            return False
+        if self._unanswered:
+            code, reason = CloseCode.INTERNAL_ERROR, "keepalive ping timeout"
+            self._end(code, reason, close_frame(code, reason))
+            self._call_later(CLOSE_SECONDS, self.abort)
+            return False
+        self._unanswered = True
+        self.transport.write(PING_FRAME)
+        return True
+
+    def _ping_again(self, seconds: float) -> None:
+        """That long the client had to answer the one before."""
+        if self.ping():
+            self._call_later(seconds, partial(self._ping_again, seconds))
+
+    def pause_writing(self) -> None:
+        if self._outgoing is not None:
+            self._outgoing.pause()
+
+    def resume_writing(self) -> None:
+        if self._outgoing is not None:
+            self._outgoing.resume()
+
+    def _require(self, state: State) -> None:
+        if self._state is not state or self.transport.is_closing():
+            raise ClientDisconnected
+
+    # --- the end --------------------------------------------------------------------------------
+
+    def send_close(self, code: int, reason: str) -> None:
+        """Close behind what was written; the client's close frame is awaited."""
+        if self._state is State.OPEN and not self.transport.is_closing():
+            self._end(code, reason, close_frame(code, reason), State.CLOSING)
+
+    def shutdown(self) -> None:
+        """The server ends, or the application has not answered the handshake in time."""
+        if self._state is not State.CONNECTING:
+            self.send_close(CloseCode.SERVICE_RESTART, "")
+        elif not self.transport.is_closing():
+            self.refuse(http_response(HTTPStatus.SERVICE_UNAVAILABLE))
+
+    def abort(self) -> None:
+        """Discard what is unsent, the kernel's part of it too."""
+        own: socket.socket = self.transport.get_extra_info("socket")
+        with contextlib.suppress(OSError):  # it is closed already
+            own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
+        self.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._connections.discard(self)
+        self._announce_end(CloseCode.ABNORMAL_CLOSURE, "")
+        self._state = State.CLOSED
+        self._cancel_timer()
+        if self._asgi is not None:
+            self._asgi.resume()  # who waits to send learns of it
+        self._asgi = self._outgoing = self._reader = None
+
+    def _fail(self, error: frames.FrameError) -> None:
+        """The client broke the protocol: discard what it still sends."""
+        if self._state is State.OPEN:
+            self._end(error.code, error.reason, close_frame(error.code, error.reason))
+        self._state = State.CLOSED
+        if self.transport.can_write_eof() and not self.transport.is_closing():
+            self.transport.write_eof()
+
+    def _end(self, code: int, reason: str, last: bytes, state: State = State.CLOSED) -> None:
+        """Write `last` behind what was sent before, announce the end, and give the client some
+        seconds for its part."""
+        if self._outgoing is not None:
+            self._outgoing.flush(asyncio.get_running_loop().time())
+        if not self.transport.is_closing():
+            self.transport.write(last)
+        self._state = state
+        self._announce_end(code, reason)
+        self._call_later(CLOSE_SECONDS, self._stop_waiting)
+
+    def _announce_end(self, code: int, reason: str) -> None:
+        """Once, behind the frames that were read before the end."""
+        receiver, self._receiver, self._listener = self._receiver, None, None
+        if receiver is None or self._outgoing is None:
+            return
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
+        if self._paused:
+            self._paused = False
+            self._dispatch_all(receiver)
+        if self._asgi is not None:
+            self._asgi.disconnect(code, reason)
+        self._outgoing.end()
+        receiver.end()
+
+    def _stop_waiting(self) -> None:
+        self.transport.close()
+        self._call_later(FLUSH_SECONDS - CLOSE_SECONDS, self.abort)
+
+    def _call_later(self, seconds: float, callback: Callable[[], object]) -> None:
+        self._cancel_timer()
+        self._timer = asyncio.get_running_loop().call_later(seconds, callback)
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+class AsgiWebSocket(WebSocket):
+    """Serves applications through ASGI alone, as other servers do."""
+
+    __slots__ = ()
+    direct = False
+
+
+@dataclass(slots=True, eq=False)
+class AsgiConnection:
+    """What an ASGI application sees of a socket: its scope, what it receives, what it sends.
+
+    To the socket it is a receiver of frames and a send queue, until the application takes over and
+    brings its own.
+    """
+
+    socket: WebSocket
+    config: Config
+    server_state: ServerState
+    app_state: dict[str, object]
+    accept_key: bytes = b""  # empty until the head has come
+    answered: bool = False
+    response: tuple[int, list[Header], bytes] | None = None  # a refusal, begun
+    events: asyncio.Queue[ASGIReceiveEvent] = field(default_factory=asyncio.Queue)
+    writable: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.writable.set()
+
+    # --- the handshake --------------------------------------------------------------------------
+
+    def start(self, data: bytes) -> None:
+        """Start the application, or refuse the request whose head `data` begins with."""
+        head, _, rest = data.partition(END_OF_HEAD)
+        handshake = ServerProtocol()
+        handshake.receive_data(head + END_OF_HEAD)
+        request = next(iter(handshake.events_received()), None)
+        if isinstance(request, Request):
+            response = handshake.accept(request)
+            if response.status_code == HTTPStatus.SWITCHING_PROTOCOLS:
+                self.accept_key = response.headers["Sec-WebSocket-Accept"].encode()
+                self.events.put_nowait({"type": "websocket.connect"})
+                task = asyncio.get_running_loop().create_task(self._run(self._scope(request)))
+                self.server_state.tasks.add(task)
+                task.add_done_callback(self.server_state.tasks.discard)
+            else:
+                handshake.send_response(response)
+        if not self.accept_key:
+            answer = b"".join(handshake.data_to_send())
+            self.socket.refuse(answer or http_response(HTTPStatus.BAD_REQUEST))
+        vars(handshake).clear()  # it and its parser hold each other
+        if rest:
+            self.socket.data_received(rest)
+
+    def _scope(self, request: Request) -> WebSocketScope:
+        config, transport, headers = self.config, self.socket.transport, request.headers
+        path, _, query = request.path.partition("?")
+        offered = ",".join(headers.get_all("Sec-WebSocket-Protocol"))
+        extensions: dict[str, object] = {"websocket.http.response": {}}
+        if self.socket.direct:
+            extensions[EXTENSION] = self.socket
+        scope = {
+            "type": "websocket",
+            "asgi": {"version": config.asgi_version, "spec_version": "2.4"},
+            "http_version": "1.1",
+            "scheme": "wss" if is_ssl(transport) else "ws",
+            "server": get_local_addr(transport),
+            "client": get_remote_addr(transport),
+            "root_path": config.root_path,
+            "path": config.root_path + unquote(path),
+            "raw_path": _bytes_of(config.root_path + path),
+            "query_string": _bytes_of(query),
+            "headers": [(_bytes_of(k.lower()), _bytes_of(v)) for k, v in headers.raw_items()],
+            "subprotocols": [name.strip() for name in offered.split(",") if name],
+            "state": self.app_state.copy(),
+            "extensions": extensions,
+        }
+        return cast("WebSocketScope", scope)
+
+    async def _run(self, scope: WebSocketScope) -> None:
+        try:
+            await self.config.loaded_app(scope, self._receive, self._send)
+        except ClientDisconnected:
+            pass
+        except Exception:  # the outermost edge
+            log.exception("The application failed")
+        finally:
+            self.socket.returned(stuck=not self.writable.is_set())
+
+    # --- what the application receives ----------------------------------------------------------
+
+    async def _receive(self) -> ASGIReceiveEvent:
+        if self.events.empty():
+            self.socket.resume_frames()
+        return await self.events.get()
+
+    def receive(self, sent: Iterable[str | bytes]) -> None:
+        """Keep the frames of one read; read on when the application has received them."""
+        for each in sent:
+            text, data = (each, None) if isinstance(each, str) else (None, each)
+            self.events.put_nowait({"type": "websocket.receive", "text": text, "bytes": data})
+        self.socket.pause_frames()
+
+    def disconnect(self, code: int, reason: str) -> None:
+        self.events.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+
+    def end(self) -> None:
+        """Nothing to do: `disconnect` came before."""
+
+    # --- what the application sends -------------------------------------------------------------
+
+    async def _send(self, message: ASGISendEvent) -> None:
+        await self.writable.wait()
+        if not self.answered:
+            self._answer(message)
+        elif message["type"] == "websocket.send":
+            data, text = message.get("bytes"), message.get("text")
+            if data is None:
+                self.socket.send(frames.TEXT, (text or "").encode())
+            else:
+                self.socket.send(frames.BINARY, data)
+        elif message["type"] == "websocket.close":
+            self.socket.send_close(message.get("code", 1000), message.get("reason") or "")
+        else:
+            raise RuntimeError(f"Not expected of an open WebSocket: {message['type']!r}.")
+
+    def _answer(self, message: ASGISendEvent) -> None:
+        """Of the handshake."""
+        if message["type"] == "websocket.accept":
+            self._accept(message)
+        elif message["type"] == "websocket.close":
+            self._refuse(HTTPStatus.FORBIDDEN, [], b"")
+        elif message["type"] == "websocket.http.response.start":
+            self.response = message["status"], [*message.get("headers", ())], b""
+        elif message["type"] == "websocket.http.response.body" and self.response is not None:
+            status, headers, body = self.response
+            self.response = status, headers, body + message.get("body", b"")
+            if not message.get("more_body", False):
+                self._refuse(*self.response)
+        else:
+            raise RuntimeError(f"Not expected of a handshake: {message['type']!r}.")
+
+    def _accept(self, message: WebSocketAcceptEvent) -> None:
+        headers = [(b"Upgrade", b"websocket"), (b"Connection", b"Upgrade")]
+        headers += [(b"Sec-WebSocket-Accept", self.accept_key)]
+        headers += [*self.server_state.default_headers, *message.get("headers", ())]
+        subprotocol = message.get("subprotocol")
+        if subprotocol:
+            headers.append((b"Sec-WebSocket-Protocol", subprotocol.encode()))
+        self.answered = True
+        head = _http_head(HTTPStatus.SWITCHING_PROTOCOLS, headers)
+        self.socket.accept(head, self.config.ws_ping_interval)
+
+    def _refuse(self, status: int, headers: list[Header], body: bytes) -> None:
+        self.answered = True
+        self.socket.refuse(http_response(status, headers, body))
+
+    def flush(self, now: float) -> None:
+        """Nothing to do: what the application sends is written at once."""
+
+    def pause(self) -> None:
+        self.writable.clear()
+
+    def resume(self) -> None:
+        self.writable.set()
+
+
+def http_response(status: int, headers: Sequence[Header] = (), body: bytes = b"") -> bytes:
+    """A whole response, after which the connection is closed."""
+    defaults = {
+        b"date": formatdate(usegmt=True).encode(),
+        b"connection": b"close",
+        b"content-length": b"%d" % len(body),
+        b"content-type": b"text/plain; charset=utf-8",
+    }
+    for name, _ in headers:
+        defaults.pop(name.lower(), None)
+    return _http_head(status, [*headers, *defaults.items()]) + body
+
+
+def _http_head(status: int, headers: Iterable[Header]) -> bytes:
+    first = f"HTTP/1.1 {status} {responses.get(status, '')}".encode()
+    return b"\r\n".join((first, *(b"%b: %b" % header for header in headers), b"\r\n"))
+
+
+def _bytes_of(text: str) -> bytes:
+    """A part of the head as it came: websockets decodes it as Latin-1, before 17.0 as ASCII with
+    surrogates."""
+    return text.encode("latin-1", "surrogateescape")

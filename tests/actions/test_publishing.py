@@ -1,0 +1,45 @@
+"""What becomes of a publication (protocol.md sections 8, 13 and 15)."""
+
+import json
+from typing import Any
+
+import pytest
+
+from chat.actions.publishing import operation_of, route_to
+from chat.protocol.publication import Source, parse
+from chat.protocol.session import Session
+from chat.store.operations.schedules import AddSchedule
+from tokens.claims import parse_claims
+
+SOURCE = Source("server.http", address="192.0.2.1")
+
+
+@pytest.mark.parametrize("emits", [True, False])
+@pytest.mark.parametrize("event", ["chat", "hotsock.channelStorageSet"])
+def test_whoever_listens_at_its_time_is_told_of_what_was_scheduled(event: str, emits: bool) -> None:
+    """Though nobody listened in the process that scheduled it, at that time."""
+    asked = {
+        "channel": "c",
+        "event": event,
+        "key": "k",
+        "data": 1,
+        "emitPubSubEvent": emits,
+        "scheduleExpression": "at(2100-01-01T00:00:00)",
+    }
+    what = operation_of(parse(json.dumps(asked)), SOURCE).what
+    assert isinstance(what, AddSchedule)
+    assert what.work.source == (SOURCE if emits else None)
+
+
+@pytest.mark.parametrize(
+    ("more", "ephemeral", "stored"),
+    [({}, True, False), ({"store": 60}, False, True), ({"emitPubSubEvent": True}, False, False)],
+)
+def test_what_is_always_the_same_is_decided_once(
+    more: dict[str, Any], ephemeral: bool, stored: bool
+) -> None:
+    messages = {"e": {"broadcast": True, **more}}
+    claims = {"exp": 2e9, "scope": "connect", "channels": {"c": {"messages": messages}}}
+    session = Session("id", parse_claims(json.dumps(claims).encode(), scope="connect"))
+    route = route_to(session, "c", "e")
+    assert (route.is_ephemeral, route.is_stored) == (ephemeral, stored)
