@@ -193,15 +193,18 @@ def _measured(
     """Starts both servers, then measures `row.pairs` pairs; `first` is the number of the first."""
     directory.chmod(0o755)  # PostgreSQL runs as another user
     with ExitStack() as stack:
-        runs = [_started(row, side, directory / str(n), stack) for n, side in enumerate(sides)]
+        runs = {at: _started(row, sides[at], directory / str(at), stack) for at in _order(first)}
         for number in range(first, first + row.pairs):
-            order = (0, 1) if number % 2 else (1, 0)
             least = [inf, inf]
-            for at in (*order, *reversed(order))[: 2 * row.runs]:
+            for at in (*_order(number), *reversed(_order(number)))[: 2 * row.runs]:
                 CHECKOUT.set(sides[at])
                 least[at] = min(least[at], runs[at]()[row.figure])
                 _wait_until_quiet()
             yield least[0], least[1]
+
+
+def _order(pair: int) -> tuple[int, int]:
+    return (0, 1) if pair % 2 else (1, 0)
 
 
 def _started(row: Row, side: Checkout, directory: Path, stack: ExitStack) -> Run:

@@ -17,7 +17,7 @@ STORED_A_MINUTE: Final = 1  # of a connection
 PASSING_A_MINUTE: Final = 2
 SESSION_SECONDS: Final = 900
 BUSY: Final = 0.5  # of a core: what is left takes a reconnect of all, and keeps queues short
-HEAD_CHECK_SECONDS: Final = 25  # chat/cluster/head_check.py
+HEAD_CHECK_SECONDS: Final = 25  # chat/runtime/recurring.py
 LEASE_RENEWAL_SECONDS: Final = 3
 COMMITS_A_VISIT: Final = 3  # the connection, its subscription, its end
 

@@ -20,14 +20,14 @@ from django.utils.asyncio import async_unsafe
 from chat.actions import publishing, queries
 from chat.actions.storage import SET_STORAGE
 from chat.conf import settings
-from chat.protocol import decoders, frames
+from chat.protocol import commands, frames
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.publication import Publication, Receipt, Source, parse
 from chat.runtime import node as nodes
 from chat.store import writer
 from chat.store.databases import DatabaseUnavailable
-from chat.store.operations import Operation
 from chat.store.operations.schedules import CancelSchedule
+from chat.store.transaction import Operation
 
 __all__ = [
     "ChannelInfo",
@@ -126,7 +126,7 @@ async def areact(
 @async_unsafe(HOLDS_UP)
 def cancel_schedule(schedule_arn: str) -> bool:
     """Whether there was such a schedule, which will not be done now."""
-    if not decoders.MESSAGE_ID.fullmatch(schedule_arn):
+    if not commands.MESSAGE_ID.fullmatch(schedule_arn):
         return False
     return _write(CancelSchedule(schedule_arn))
 
@@ -137,7 +137,7 @@ async def acancel_schedule(schedule_arn: str) -> bool:
 
 def channel_info(channel: str) -> ChannelInfo:
     """How many subscribe to a channel, and who is in it."""
-    decoders.valid_channel(channel)
+    commands.valid_channel(channel)
     try:
         info = queries.channel_info(channel)
     except Error as error:

@@ -29,9 +29,6 @@ PURGE_DOES_NOT_RUN: Final = Warning(
 MIN_SECRET: Final = 24  # bytes, as the Standard Webhooks scheme wants them
 MAX_SECRET: Final = 64
 SECRET_FORM: Final = f"whsec_ and the Base64 of {MIN_SECRET} to {MAX_SECRET} bytes"
-NO_APPLICATION: Final = (
-    "ASGI_APPLICATION must name the project's ASGI application, such as mysite.asgi.application."
-)
 NOT_MIGRATED: Final = "The database is not up to date: run `manage.py migrate`."
 
 
@@ -39,7 +36,11 @@ def environment_problems() -> list[str]:
     """A sentence for each setting that is unknown or malformed, without its value."""
     application = getattr(django_settings, "ASGI_APPLICATION", None)
     named = isinstance(application, str) and "." in application
-    return [*settings.PROBLEMS, *conf.problems(), *([] if named else [NO_APPLICATION])]
+    needs = (
+        "ASGI_APPLICATION must name the project's ASGI application, such as"
+        " mysite.asgi.application."
+    )
+    return [*settings.PROBLEMS, *conf.problems(), *_unmet({needs: named})]
 
 
 def webhook_problems() -> list[str]:

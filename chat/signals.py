@@ -8,6 +8,6 @@ def count(event, **kwargs):
     print(event.type, event.metadata, event.data)
 """
 
-from chat.store.listeners import backend_event
+from chat.store.reports import backend_event
 
 __all__ = ["backend_event"]

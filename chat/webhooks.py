@@ -3,10 +3,8 @@ least once (protocol.md section 16).
 
 They wait as rows. The events of a stream are delivered by one process at a time, the oldest first:
 moving the due time of the oldest one ahead claims its whole stream until then. A parked event has
-no due time, and holds up nothing.
-
-One sender in every process. It is notified at once of what its own process wrote, and looks each
-second for what others left and what is to be retried.
+no due time, and holds up nothing. The sender of each process is notified at once of what its own
+process wrote, and looks each second for what others left and what is to be retried.
 """
 
 import asyncio
@@ -26,11 +24,9 @@ from standardwebhooks import Webhook as Signer
 
 from chat.models import BackendEvent
 from chat.protocol.errors import ProtocolError
-from chat.store.listeners import report_listeners
-from chat.store.operations import Operation
 from chat.store.reads import read
-from chat.store.reports import Report
-from chat.store.transaction import Transaction, marks
+from chat.store.reports import Report, committed
+from chat.store.transaction import Operation, Transaction, marks
 from chat.store.writer import Writer
 
 log = logging.getLogger("chat.webhook")
@@ -41,8 +37,7 @@ TIMEOUT_SECONDS: Final = 10
 MARGIN_SECONDS: Final = 4
 POLL_SECONDS: Final = 1.0
 BACKLOG_SECONDS: Final = 0.05  # to the next look, where the last one did not find all
-ANSWER_BYTES: Final = 64 * 1024  # that are read of an answer, so that its connection can be kept
-AGENT: Final = "chat-webhook"
+ANSWER_BYTES: Final = 64 * 1024  # that are read of an answer
 CLAIM_SECONDS: Final = 20
 BATCH: Final = 20  # events in a claim
 MAX_DUE: Final = 500  # events looked at to find the streams that have one due
@@ -76,9 +71,6 @@ RELEASE: Final = (
     "UPDATE chat_backendevent SET next_attempt_at = ? WHERE id = (SELECT id FROM chat_backendevent"
     " WHERE stream = ? AND next_attempt_at IS NOT NULL ORDER BY id LIMIT 1)"
 )
-
-
-# --- the queue ----------------------------------------------------------------------------------
 
 
 class QueuedEvent(NamedTuple):
@@ -164,9 +156,6 @@ def retry_seconds(failed: int) -> float:
     return wait * random.uniform(0.75, 1.25)  # noqa: S311  # spreads load, hides nothing
 
 
-# --- the sender -------------------------------------------------------------------------------
-
-
 class Webhook:
     """`secret` is a `whsec_…`."""
 
@@ -186,7 +175,7 @@ class Webhook:
         limits = httpx.Limits(max_connections=STREAMS, max_keepalive_connections=STREAMS)
         # Each request has one timeout for all of it; the library's are for each of its steps.
         client = httpx.AsyncClient(timeout=None, trust_env=False, limits=limits)  # noqa: S113
-        report_listeners.add(self._on_reports)
+        committed.connect(self._on_reports)
         try:
             async with client as http, asyncio.TaskGroup() as tasks:
                 while True:
@@ -196,11 +185,9 @@ class Webhook:
                         tasks.create_task(self._deliver(http, batch))
                     await self._pause()
         finally:
-            report_listeners.discard(self._on_reports)
+            committed.disconnect(self._on_reports)
 
-    # --- whose turn it is -------------------------------------------------------------------
-
-    def _on_reports(self, reports: Sequence[Report]) -> None:
+    def _on_reports(self, reports: Sequence[Report], **kwargs: object) -> None:
         """In the thread that committed them."""
         streams = {report.stream for report in reports}
         self._loop.call_soon_threadsafe(self._add_candidates, *streams)
@@ -243,8 +230,6 @@ class Webhook:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), max(left, 0))
 
-    # --- delivering -------------------------------------------------------------------------
-
     async def _deliver(self, http: httpx.AsyncClient, batch: Batch) -> None:
         """Sends a batch until one fails, or the next one's answer might come after its claim."""
         until = time.monotonic() + CLAIM_SECONDS - MARGIN_SECONDS - TIMEOUT_SECONDS
@@ -281,7 +266,7 @@ class Webhook:
         now = datetime.now(UTC)
         headers = {
             "content-type": "application/json",
-            "user-agent": AGENT,
+            "user-agent": "chat-webhook",
             "webhook-id": event.webhook_id,
             "webhook-timestamp": str(int(now.timestamp())),
             "webhook-signature": self._signer.sign(event.webhook_id, now, event.body),
@@ -291,7 +276,8 @@ class Webhook:
                 asyncio.timeout(TIMEOUT_SECONDS),
                 http.stream("POST", self._url, content=event.body, headers=headers) as response,
             ):
-                await _read_some(response)
+                # Where that is all of it, its connection is kept for the next one.
+                await anext(response.aiter_raw(ANSWER_BYTES), None)
         except TimeoutError:
             return f"no answer within {TIMEOUT_SECONDS} s"
         except httpx.HTTPError as error:
@@ -300,12 +286,3 @@ class Webhook:
             log.exception("An event could not be sent")
             return "it could not be sent; the server's log says why"
         return None if response.is_success else f"HTTP {response.status_code}"
-
-
-async def _read_some(response: httpx.Response) -> None:
-    """Its connection is kept for the next one where all of the answer was read."""
-    read = 0
-    async for part in response.aiter_raw():
-        read += len(part)
-        if read > ANSWER_BYTES:
-            return

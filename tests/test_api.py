@@ -15,7 +15,7 @@ from django.db import connection, transaction
 from django.utils.translation import gettext_lazy
 
 from chat import api
-from chat.fanout.feed import Subscriber
+from chat.fanout.hub import Subscriber
 from chat.models import Channel, Message, Schedule, StorageEntry
 from chat.runtime import node as nodes
 from tests.support.client import eventually

@@ -13,7 +13,7 @@ from chat.conf import settings
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.publication import Source
 from chat.protocol.session import Session
-from chat.runtime.connection import Admission
+from chat.runtime.connection import Connections
 from chat.store.operations.connections import OpenConnection, SingleUse
 from chat.store.writer import Writer
 from tokens.claims import Claims, TokenError
@@ -42,7 +42,12 @@ class Opened:
 
 
 async def open_connection(
-    token: str, address: str, user_agent: str, node_id: str, admission: Admission, writer: Writer
+    token: str,
+    address: str,
+    user_agent: str,
+    node_id: str,
+    connections: Connections,
+    writer: Writer,
 ) -> Opened:
     """Verifies a connect token and registers its connection.
 
@@ -51,7 +56,7 @@ async def open_connection(
     (SERVICE_UNAVAILABLE).
     """
     claims = verify(token, scope="connect", now=time.time())
-    if admission.is_barred((address, claims.uid)):
+    if connections.is_barred((address, claims.uid)):
         raise ProtocolError(ErrorCode.RATE_LIMITED, "Too soon after too much; try again later.")
     session = Session(urlsafe_b64encode(secrets.token_bytes(ID_BYTES)).decode(), claims)
     address, user_agent = address[:MAX_ADDRESS_LENGTH], user_agent[:MAX_USER_AGENT_LENGTH]

@@ -6,19 +6,13 @@ from chat.actions.connections import verified
 from chat.protocol.commands import UpdateUmd
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.session import Session
-from chat.runtime.connection import Connections
 from chat.runtime.metadata import Metadata
 from chat.store.operations import connections as operations
 from tokens.claims import Claims
 from tokens.permissions import grants
 
 
-async def update_umd(
-    session: Session,
-    command: UpdateUmd,
-    connections: Connections,
-    metadata: Metadata,
-) -> str | None:
+async def update_umd(session: Session, command: UpdateUmd, metadata: Metadata) -> str | None:
     """Gives what the token says to a subscription or, without a channel, to the connection.
 
     Returns the real name of that subscription's channel.
@@ -33,7 +27,7 @@ async def update_umd(
             ErrorCode.INVALID_UMD_TOKEN,
             "The umd token must carry this connection's connectionId or its uid.",
         )
-    held = connections.get(session.connection_id)
+    held = metadata.connections.get(session.connection_id)
     if held is None:
         update = _permitted(session, command, claims)
         propagate = update.own and claims.umd_propagate

@@ -16,18 +16,17 @@ from msgspec import structs
 from chat.fanout.announcements import Ephemeral
 from chat.fanout.hub import Hub
 from chat.protocol import commands, events, ids, schedule
-from chat.protocol.decoders import MESSAGE_ID
+from chat.protocol.commands import MESSAGE_ID
 from chat.protocol.errors import ProtocolError
 from chat.protocol.publication import Publication, Receipt, Source
 from chat.protocol.session import Route, Session
-from chat.store.listeners import listening
-from chat.store.operations import Operation
 from chat.store.operations.deduplication import PublishOnce
 from chat.store.operations.messages import PublishMessage, SetReaction
 from chat.store.operations.schedules import AddSchedule, CancelSchedule
 from chat.store.operations.storage import SetStorage
+from chat.store.reports import listening
+from chat.store.transaction import Operation
 from chat.store.writer import Writer
-from tokens.permissions import MessageRights, StorageRights
 
 log = logging.getLogger("chat.publishing")
 
@@ -58,7 +57,8 @@ async def publish(
     """
     rights, receipt = route.rights, Receipt(route.channel, route.event)
     if at is not None:
-        arn = await add_schedule(writer, at, _message(session, route, data), rights)
+        schedule.permit(at, rights.schedule_before)
+        arn = await writer.submit(AddSchedule(at, _message(session, route, data)))
         return structs.replace(receipt, schedule_arn=arn)
     if rights.store:
         message = _message(session, route, data)
@@ -146,10 +146,6 @@ async def publish_as_server(
     return receipt
 
 
-Planned = tuple[Operation[object], str | None]
-"""An operation, and the receipt's field for its result."""
-
-
 def operation_of(publication: Publication, source: Source) -> PublishOnce:
     """What is to be committed and announced; its result is the receipt."""
     receipt = Receipt(publication.command.channel, publication.event)
@@ -157,23 +153,23 @@ def operation_of(publication: Publication, source: Source) -> PublishOnce:
     return PublishOnce(what, receipt, gives, publication.deduplication_id)
 
 
-def _planned(publication: Publication, source: Source | None) -> Planned:
+def _planned(
+    publication: Publication, source: Source | None
+) -> tuple[Operation[object], str | None]:
+    """The operation, and the receipt's field for its result."""
+    work: PublishMessage | SetStorage
+    gives: str | None = None
     match publication.command:
         case commands.Publish(channel, event, data, at):
-            message = PublishMessage(channel, event, data, *SERVER, publication.store)
-            if at is not None or message.store or listening():
-                message.source = source  # else no backend event is committed
-            return _at(at, message, "id")
+            work, gives = PublishMessage(channel, event, data, *SERVER, publication.store), "id"
+            if at is not None or work.store or listening():
+                work.source = source  # else no backend event is committed
         case commands.SetStorage(channel, key, value, at):
-            entry = SetStorage(channel, key, value, *SERVER, publication.store, source)
-            return _at(at, entry, None)
+            work = SetStorage(channel, key, value, *SERVER, publication.store, source)
         case commands.React(channel, message_id, reaction, action):
             who = publication.uid, publication.umd
             place = channel, message_id, *who, events.meta(*who)
             return SetReaction(*place, reaction, action, source=source), None
-
-
-def _at(at: datetime | None, work: PublishMessage | SetStorage, gives: str | None) -> Planned:
     return (work, gives) if at is None else (AddSchedule(at, work), "schedule_arn")
 
 
@@ -190,24 +186,6 @@ def without_commit(operation: PublishOnce) -> Receipt | None:
     id = what.announce(int(time.time() * 1000))
     operation.announced = what.announced
     return operation.receipt_for(id)
-
-
-# --- at a later time ----------------------------------------------------------------------------
-
-
-async def add_schedule(
-    writer: Writer,
-    at: datetime,
-    work: PublishMessage | SetStorage,
-    rights: MessageRights | StorageRights,
-) -> str:
-    """Lets `work` be done `at` a moment, as far as `rights` allow; gives the schedule's name.
-
-    Raises ProtocolError: SCHEDULE_PERMISSION_DENIED, INVALID_SCHEDULE_EXPRESSION (it has passed),
-    SERVICE_UNAVAILABLE.
-    """
-    schedule.permit(at, rights.schedule_before)
-    return await writer.submit(AddSchedule(at, work))
 
 
 async def cancel_schedule(writer: Writer, arn: str) -> bool:

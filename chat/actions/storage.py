@@ -3,15 +3,16 @@
 from collections.abc import Callable, Collection
 from typing import Final
 
-from chat.actions.publishing import add_schedule, remember
+from chat.actions.publishing import remember
 from chat.fanout.send_queue import SendQueue
 from chat.models import StorageEntry
-from chat.protocol import events
+from chat.protocol import events, schedule
 from chat.protocol.commands import GetStorage, SetStorage
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.publication import Receipt
 from chat.protocol.session import Session, Subscription
 from chat.store.operations import storage
+from chat.store.operations.schedules import AddSchedule
 from chat.store.reads import read
 from chat.store.writer import Writer
 
@@ -44,7 +45,8 @@ async def set_storage(writer: Writer, session: Session, command: SetStorage) -> 
         source=session.source if rights.emit_pubsub_event else None,
     )
     if command.at is not None:
-        arn = await add_schedule(writer, command.at, write, rights)
+        schedule.permit(command.at, rights.schedule_before)
+        arn = await writer.submit(AddSchedule(command.at, write))
         return Receipt(channel, SET_STORAGE, schedule_arn=arn)
     await writer.submit(write)
     remember(session, write)
@@ -103,12 +105,10 @@ async def list_entries(
     SERVICE_UNAVAILABLE.
     """
     if keys is not None:
-        return await read(_those_of, channel, [key for key in keys if key > after and allowed(key)])
+        wanted = [key for key in keys if key > after and allowed(key)]
+        rows = StorageEntry.objects.live().of(channel).filter(key__in=wanted)
+        return await read(list, rows.order_by("key")[:PAGE])
     return await read(_page, channel, after, allowed)
-
-
-def _those_of(channel: str, keys: list[str]) -> list[StorageEntry]:
-    return list(StorageEntry.objects.live().of(channel).filter(key__in=keys).order_by("key")[:PAGE])
 
 
 def _page(channel: str, after: str, allowed: Callable[[str], bool]) -> list[StorageEntry]:

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from chat.actions.connections import single_use, verified
 from chat.actions.storage import show_observed
-from chat.fanout.hub import Hub
+from chat.fanout.hub import Hub, Subscriber
 from chat.fanout.member_throttle import MemberThrottle
 from chat.protocol import commands, events
 from chat.protocol.errors import ErrorCode, ProtocolError
@@ -35,7 +35,7 @@ async def subscribe(
     claims = None if command.token is None else verified(command.token, "subscribe")
     async with connection.changing:
         subscription = connection.session.may_subscribe(command, claims)
-        subscriber = connection.subscriber(subscription)
+        subscriber = Subscriber(connection.id, connection.send_queue, subscription.observes)
         channel = subscription.channel
         operation = _operation(connection, subscription, node_id)
         async with _joining(connection, channel, member_throttle):

@@ -23,11 +23,18 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDi
 from django.urls import reverse
 from django.utils.text import capfirst
 
-from chat.models import Connection, Member, Message, Reaction, Schedule, StorageEntry, Subscription
+from chat.models import (
+    Connection,
+    Member,
+    Message,
+    Reaction,
+    Schedule,
+    StorageEntry,
+    Subscription,
+)
 
 from . import render
-from .filters import Filters
-from .paging import Cursor, Page, read_page
+from .paging import Cursor, Filters, Page, read_page
 
 if TYPE_CHECKING:
     from django.contrib.admin import ModelAdmin
@@ -87,8 +94,8 @@ class KeysetChangeList(ChangeList):
         self.cursor = Cursor(newer or request.GET.get("older", ""), back=bool(newer))
         if self.params.keys() - {*self.filters.fields, *CURSORS, *IGNORED_PARAMS}:
             raise IncorrectLookupParameters
-        given = {name: value for name, value in self.params.items() if value}
-        self.params = {name: given[name] for name in given if name not in CURSORS}
+        given = self.params.items()
+        self.params = {name: value for name, value in given if value and name not in CURSORS}
         self.filter_params = {name: [value] for name, value in self.params.items()}
         fields = self.filters.visible_fields()
         self.has_filters = bool(fields)
@@ -217,7 +224,13 @@ class ContentAdmin[M: Message | StorageEntry](ChannelRowAdmin[M]):
         begins = Left("data", render.EXCERPT_READ)
         return cast(QuerySet[M], rows.defer("data", "umd").annotate(beginning=begins))
 
+    sender = Column[M]("uid", lambda row: render.sender(row.uid, row.by_server))
+    excerpt = Column[HasBeginning]("data", lambda row: render.excerpt(row.beginning))
+    content = Column[M]("data", lambda row: render.json(row.data))
     expiry = Column[M]("expires", lambda row: render.remaining(row.expires_at))
+    expiry_time = Column[M](
+        "expires", lambda row: render.expiry(row.expires_at) if row.data else "cleared"
+    )
 
     # --- deleting ---------------------------------------------------------------------------
 

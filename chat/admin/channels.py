@@ -12,9 +12,8 @@ from chat import api
 from chat.models import Channel, Member, Message, StorageEntry, Subscription
 
 from . import render
-from .base import ChannelRowAdmin, Column, ContentAdmin, HasBeginning, ReadOnlyAdmin
-from .filters import ByChannelFilters, Filters, live, starts_with
-from .paging import IndexScan, Scans, with_counts
+from .base import ChannelRowAdmin, Column, ContentAdmin, ReadOnlyAdmin
+from .paging import ByChannelFilters, Filters, IndexScan, Scans, live, starts_with, with_counts
 
 LIST_CAP: Final = 1_000  # a page of a list has a hundred such counts
 PAGE_CAP: Final = 10_000
@@ -113,11 +112,6 @@ class StorageEntryAdmin(ContentAdmin[StorageEntry]):
     fields = ("key", "channel_page", "writer", "metadata", "expiry_time", "content", "number")
 
     writer = Column[StorageEntry]("written by", lambda row: render.sender(row.uid, row.by_server))
-    excerpt = Column[HasBeginning]("value", lambda row: render.excerpt(row.beginning))
-    content = Column[StorageEntry]("value", lambda row: render.json(row.data))
-    expiry_time = Column[StorageEntry](
-        "expires", lambda row: render.expiry(row.expires_at) if row.data else "cleared"
-    )
 
     def describe(self, row: StorageEntry) -> str:
         writer = render.sender_name(row.uid, row.by_server)

@@ -20,8 +20,7 @@ from tokens.explain import explain
 
 from . import render
 from .base import ChannelRowAdmin, Column, ReadOnlyAdmin, row_action
-from .filters import Filters
-from .paging import IndexScan, Scans, with_counts
+from .paging import Filters, IndexScan, Scans, with_counts
 
 SUBSCRIPTIONS: Final = 100  # that a connection's page lists
 CONNECTIONS: Final = 10_000  # of a node that are counted

@@ -3,15 +3,15 @@
 import csv
 import io
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Final, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count, Min, QuerySet
+from django.db.models import BigIntegerField, Count, F, Min, Q, QuerySet
+from django.db.models.functions import Coalesce, Now
 from django.http import Http404, HttpRequest, HttpResponseBadRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path
@@ -19,12 +19,12 @@ from django.utils.html import format_html
 from msgspec import Raw, json
 
 from chat.models import Channel, Message, Reaction
+from chat.protocol import ids
 from chat.store.reads import read
 
 from . import render
-from .base import ChannelRow, ChannelRowAdmin, Column, ContentAdmin, HasBeginning
-from .filters import Filters, MessageFilters, of_channel
-from .paging import Cursor, IndexScan, Scans, read_page
+from .base import ChannelRow, ChannelRowAdmin, Column, ContentAdmin
+from .paging import Cursor, Filters, IndexScan, Scans, live, of_channel, read_page
 
 KINDS: Final = 5  # reactions of one message that a list names
 REACTIONS: Final = 200  # that a message's page lists
@@ -34,6 +34,105 @@ COLUMNS: Final = ("time", "id", "channel", "event", "uid", "data", "umd", "expir
 # Spreadsheets run a cell that begins so as a formula (OWASP, "CSV Injection"); in some languages
 # the wide forms, too.
 FORMULA: Final = tuple("=+-@\t\r\n＝＋－＠")  # noqa: RUF001
+
+TIME: Final = forms.DateTimeInput(format="%Y-%m-%dT%H:%M", attrs={"type": "datetime-local"})
+EXPIRED: Final = "expired"
+STATES: Final = (("", "All"), ("live", "Live"), (EXPIRED, "Expired"))
+
+HIDDEN: Final = "hidden_"
+HIDDEN_COLUMNS: Final = ("channel_id", "event", "uid", "id", "expires_at")
+
+# An id begins with its time (protocol.md section 2), so the indexes that end with it answer the
+# time range, too; the index of expiry does not.
+RANGE: Final = frozenset({"since", "until"})
+INDEXES: Final = (EXPIRED, "channel", "uid", "event")
+LOOKUPS: Final = {
+    "channel": "channel_id",
+    "event": "event",
+    "uid": "uid",
+    "since": "id__gt",
+    "until": "id__lte",
+    EXPIRED: "expires_at__lte",
+}
+
+
+class MessageFilters(Filters[Message]):
+    """A conjunction. One index answers some of its conditions; the others are tested on hidden
+    columns, so that no planner combines two indexes or takes the wrong one."""
+
+    search = "A channel or a uid, in full"
+
+    channel = forms.CharField(required=False)
+    event = forms.CharField(required=False, strip=False)
+    uid = forms.CharField(required=False, strip=False)
+    state = forms.ChoiceField(required=False, choices=STATES)
+    since = forms.DateTimeField(required=False, label="From (UTC)", widget=TIME)
+    until = forms.DateTimeField(required=False, label="Before (UTC)", widget=TIME)
+
+    def scans(self, rows: QuerySet[Message]) -> Scans[Message]:
+        """A scan for each index that answers a condition; one over all where there is none.
+
+        Costs a query where there is a channel or a search.
+        """
+        values = _lookup_values(self.conditions()) if self.is_valid() else None
+        if values is None:
+            return [IndexScan(rows.none())]
+        rows = rows.alias(**{f"{HIDDEN}{column}": _hidden(column) for column in HIDDEN_COLUMNS})
+        return [_scan(rows, values, index) for index in _usable(values)]
+
+
+def _usable(conditions: Mapping[str, object]) -> list[str]:
+    """The indexes that answer a condition. Where each has many rows, the first is scanned: among
+    the latest ids of a channel or a user, none has expired for long unless the range ends before
+    them."""
+    usable = [index for index in INDEXES if index in conditions] or ["id"]
+    if usable == [EXPIRED] and conditions.keys() & RANGE:
+        usable.append("id")
+    return sorted(usable, key=lambda index: index == EXPIRED) if "until" in conditions else usable
+
+
+def _scan(rows: QuerySet[Message], values: Mapping[str, object], index: str) -> IndexScan[Message]:
+    answered = {EXPIRED} if index == EXPIRED else {index, *RANGE}
+    residual = Q()
+    for name, value in values.items():
+        if name in answered:
+            rows = rows.filter((LOOKUPS[name], value))
+        else:
+            residual &= live(HIDDEN) if name == "live" else Q((f"{HIDDEN}{LOOKUPS[name]}", value))
+    return IndexScan(rows, ("expires_at", "id") if index == EXPIRED else ("id",), residual)
+
+
+def _lookup_values(conditions: Mapping[str, Any]) -> dict[str, object] | None:
+    """What each condition compares its column with; None where no message can pass.
+
+    A search is for a channel or, where there is no such channel, for a uid.
+    """
+    values = dict(conditions)
+    names = {values[name] for name in ("channel", "q") if name in values}
+    found = Channel.objects.filter(name__in=names).values_list("name", "id")
+    channels = dict(found) if names else {}
+    if search := values.pop("q", None):
+        name = "channel" if search in channels else "uid"
+        if values.setdefault(name, search) != search:
+            return None
+    if "channel" in values:
+        if values["channel"] not in channels:
+            return None
+        values["channel"] = channels[values["channel"]]
+    for name in RANGE & values.keys():  # of two ids with the same millisecond, both pass or none
+        values[name] = ids.before_instant(values[name].timestamp())
+    if state := values.pop("state", None):
+        values[state] = Now()
+    return values
+
+
+def _hidden(column: str) -> Coalesce:
+    """The same value, which no index holds; of a relation, its plain number."""
+    plain = BigIntegerField() if column == "channel_id" else None
+    return Coalesce(F(column), F(column), output_field=plain)
+
+
+# --- the list -----------------------------------------------------------------------------------
 
 
 class HasCounts(Protocol):
@@ -63,9 +162,24 @@ class MessageAdmin(ContentAdmin[Message]):
         return [export_url, *super().get_urls()]
 
     def export_view(self, request: HttpRequest, suffix: str) -> HttpResponseBase:
+        """A streamed file of the messages that pass the filters, the oldest first.
+
+        Holds one chunk in memory, however long the history: each is read by key when the one
+        before has been sent. Reads in the reader's threads, like every read of the server.
+        """
         if not self.has_view_permission(request):
             raise PermissionDenied
-        return export(request, self.get_queryset(request), suffix)
+        if suffix not in FORMATS:
+            raise Http404
+        filters = MessageFilters(request.GET)
+        if not filters.is_valid() or request.GET.keys() - filters.fields.keys():
+            return HttpResponseBadRequest("The address asks for something that is not known here.")
+        content_type, head, encode = FORMATS[suffix]
+        file = _file(head, encode, filters.scans(self.get_queryset(request)))
+        response = StreamingHttpResponse(file, content_type=content_type)
+        name = f"messages-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.{suffix}"
+        response["Content-Disposition"] = f'attachment; filename="{name}"'
+        return response
 
     def complete(self, rows: Sequence[Message]) -> None:
         counts = reaction_counts([row.id for row in rows])
@@ -75,10 +189,6 @@ class MessageAdmin(ContentAdmin[Message]):
     # --- columns ----------------------------------------------------------------------------
 
     time = Column[Message]("time (UTC)", lambda row: render.timestamp(render.time_of(row.id)))
-    sender = Column[Message]("uid", lambda row: render.sender(row.uid, row.by_server))
-    excerpt = Column[HasBeginning]("data", lambda row: render.excerpt(row.beginning))
-    expiry_time = Column[Message]("expires", lambda row: render.expiry(row.expires_at))
-    content = Column[Message]("data", lambda row: render.json(row.data))
     event_name = Column[Message](
         "event", lambda row: render.list_link(row.event, "message", event=row.event)
     )
@@ -142,52 +252,28 @@ def _cells(row: Reaction) -> tuple[str, ...]:
 # --- export -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Format:
-    content_type: str
-    head: bytes
-    encode: Callable[[Message, Iterable[Reaction]], bytes]
+type Encode = Callable[[Message, Iterable[Reaction]], bytes]
 
 
-def export(request: HttpRequest, messages: QuerySet[Message], suffix: str) -> HttpResponseBase:
-    """A streamed file of the messages that pass the filters, the oldest first; raises Http404 for
-    an unknown suffix.
-
-    Holds one chunk in memory, however long the history: each is read by key when the one before has
-    been sent. Reads in the reader's threads, like every read of the server.
-    """
-    if suffix not in FORMATS:
-        raise Http404
-    filters = MessageFilters(request.GET)
-    if not filters.is_valid() or request.GET.keys() - filters.fields.keys():
-        return HttpResponseBadRequest("The address asks for something that is not known here.")
-    form = FORMATS[suffix]
-    file = _file(form, filters.scans(messages))
-    response = StreamingHttpResponse(file, content_type=form.content_type)
-    name = f"messages-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.{suffix}"
-    response["Content-Disposition"] = f'attachment; filename="{name}"'
-    return response
-
-
-async def _file(form: Format, scans: Scans[Message]) -> AsyncIterator[bytes]:
-    yield form.head
+async def _file(head: bytes, encode: Encode, scans: Scans[Message]) -> AsyncIterator[bytes]:
+    yield head
     cursor = Cursor(back=True)  # from the end, which is the oldest
     while True:
-        chunk, onward = await read(_chunk, form, scans, cursor)
+        chunk, onward = await read(_chunk, encode, scans, cursor)
         yield chunk
         if not onward:
             return
         cursor = Cursor(onward, back=True)
 
 
-def _chunk(form: Format, scans: Scans[Message], cursor: Cursor) -> tuple[bytes, str]:
+def _chunk(encode: Encode, scans: Scans[Message], cursor: Cursor) -> tuple[bytes, str]:
     """The next messages, encoded, and the cursor after them, "" at the end."""
     page = read_page(scans, cursor, CHUNK)
     standing = Reaction.objects.standing().filter(message_id__in=[row.id for row in page.rows])
     reactions: dict[str, list[Reaction]] = defaultdict(list)
     for reaction in standing.order_by("number"):
         reactions[reaction.message_id].append(reaction)
-    encoded = (form.encode(row, reactions[row.id]) for row in reversed(page.rows))
+    encoded = (encode(row, reactions[row.id]) for row in reversed(page.rows))
     return b"".join(encoded), page.newer
 
 
@@ -251,9 +337,9 @@ def harmless(cell: str) -> str:
 
 
 # Spreadsheets recognise UTF-8 by the byte order mark.
-FORMATS: Final = {
-    "jsonl": Format("application/x-ndjson", b"", _line),
-    "csv": Format("text/csv; charset=utf-8", b"\xef\xbb\xbf" + _csv(*COLUMNS), _row),
+FORMATS: Final[dict[str, tuple[str, bytes, Encode]]] = {
+    "jsonl": ("application/x-ndjson", b"", _line),
+    "csv": ("text/csv; charset=utf-8", b"\xef\xbb\xbf" + _csv(*COLUMNS), _row),
 }
 
 

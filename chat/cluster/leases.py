@@ -1,11 +1,13 @@
 """The server processes of a site: each has a row in the database, a node, and counts as alive while
-its lease lasts (design.md section 4, "Nodes")."""
+its lease lasts; then the others reap it (design.md section 4, "Nodes")."""
 
 import asyncio
+import logging
 import os
 import socket
 import time
 from dataclasses import dataclass, field
+from itertools import batched
 from math import inf
 from typing import Final
 
@@ -13,22 +15,24 @@ from django.db import connection as database
 from django.db.models.functions import Now
 
 from chat.conf import settings
+from chat.fanout.member_throttle import MemberThrottle
 from chat.models import Connection, Node
-from chat.store.operations import Operation
+from chat.protocol.errors import ProtocolError
+from chat.store.operations.connections import CloseConnection
 from chat.store.reads import read
-from chat.store.transaction import Transaction, marks
+from chat.store.transaction import Operation, Transaction, marks
 from chat.store.writer import Writer
 from tokens.names import PRESENCE_PREFIX, is_presence
+
+log = logging.getLogger("chat.reaper")
 
 VERSION: Final = "0.1.0"
 HOST: Final = socket.gethostname()
 LEASE_SHARE: Final = 2 / 3  # of NODE_LEASE_SECONDS (design.md section 4, "Nodes")
 LOOK_SECONDS: Final = 0.1
+REAP_SECONDS: Final = 1.0
+AT_ONCE: Final = 500
 
-CONNECTIONS: Final = "SELECT id FROM chat_connection WHERE node_id = ?"
-TAKE_CONNECTIONS: Final = (
-    "UPDATE chat_connection SET node_id = ? WHERE node_id IN ({}) RETURNING id"
-)
 REMOVE_NODE: Final = (
     "DELETE FROM chat_subscription WHERE connection_id IN"
     " (SELECT id FROM chat_connection WHERE node_id = ?)",
@@ -54,8 +58,7 @@ END_BLOCKERS: Final = """
 """
 
 Ended = dict[str, tuple[str, ...]]
-"""Connections that have ended, but whose rows are there: id -> channels in which that is announced.
-"""
+"""Connections that have ended, with rows left: id -> channels in which that is announced."""
 
 
 @dataclass(slots=True, eq=False)
@@ -76,7 +79,7 @@ class Lease:
         """Writes the node's row, and takes over from nodes of this machine whose process is gone;
         raises SERVICE_UNAVAILABLE."""
         dead = await read(gone_from_here)
-        operation = RegisterNode(self.node_id, HOST, os.getpid(), VERSION, self.seconds, dead)
+        operation = RegisterNode(self.node_id, HOST, os.getpid(), self.seconds, dead)
         ended = await self.writer.submit(operation)
         self.note(renewed=True)
         return ended
@@ -103,6 +106,62 @@ class Lease:
         return now - self.renewed_at < self.seconds <= now - self.held_since
 
 
+@dataclass(slots=True, eq=False)
+class Reaper:
+    """Removes connections that have ended, however they ended: those whose rows could not be
+    removed at once, and those of processes that are gone (promise P5).
+
+    Members are notified as if each client had left, a few at a time.
+    """
+
+    lease: Lease
+    writer: Writer
+    member_throttle: MemberThrottle
+    backlog: Ended = field(default_factory=dict, init=False)
+
+    async def reap(self) -> float:
+        """Returns the seconds until it is to be called again; raises SERVICE_UNAVAILABLE."""
+        if database.vendor == "postgresql":
+            # Until a stopped process that holds locks goes on, nobody could write to these
+            # channels, nor announce that its members are gone.
+            ended = await read(end_blockers, self.lease.seconds / 2)
+            if ended:
+                log.error("%d sessions were ended that held locks and did nothing", ended)
+        await self.take_over()
+        await self.close_backlog()
+        return REAP_SECONDS
+
+    async def close(self, id: str, channels: tuple[str, ...] = ()) -> None:
+        """Removes a connection; where the database is away, as soon as it is back."""
+        try:
+            async with self.member_throttle.passing(filter(is_presence, channels)):
+                await self.writer.submit(CloseConnection(id, channels))
+        except ProtocolError:
+            self.backlog[id] = channels
+
+    async def close_backlog(self) -> None:
+        """What cannot be removed yet stays; its secret would work until then, were it not looked
+        up here, too (`chat.http.credentials`)."""
+        ended, self.backlog = self.backlog, {}
+        for part in batched(ended.items(), AT_ONCE):
+            await asyncio.gather(*(self.close(id, channels) for id, channels in part))
+
+    async def close_all(self) -> None:
+        """Those of this process whose end is announced, at once: it has no subscribers any more.
+
+        Raises SERVICE_UNAVAILABLE.
+        """
+        ended = await self.writer.submit(ListConnections(self.lease.node_id))
+        closing = (CloseConnection(id, channels) for id, channels in ended.items())
+        await asyncio.gather(*map(self.writer.submit, closing))
+
+    async def take_over(self) -> None:
+        """From processes whose lease has run out; exactly one of the others gets each."""
+        others = Node.objects.filter(lease_until__lte=Now()).exclude(id=self.lease.node_id)
+        if self.lease.judges and await read(others.exists):
+            self.backlog.update(await self.writer.submit(TakeOver(self.lease.node_id)))
+
+
 # --- what is written ----------------------------------------------------------------------------
 
 
@@ -113,7 +172,6 @@ class RegisterNode(Operation[Ended]):
     id: str
     host: str
     pid: int
-    version: str
     lease_seconds: float
     dead: tuple[str, ...] = ()
 
@@ -122,7 +180,7 @@ class RegisterNode(Operation[Ended]):
         transaction.execute(
             "INSERT INTO chat_node (id, host, pid, version, started_at, lease_until)"
             " VALUES (?, ?, ?, ?, ?, ?)",
-            (self.id, self.host, self.pid, self.version, now, until),
+            (self.id, self.host, self.pid, VERSION, now, until),
         )
         if not self.dead:
             return {}
@@ -163,7 +221,9 @@ class ListConnections(Operation[Ended]):
     node_id: str
 
     def apply(self, transaction: Transaction) -> Ended:
-        own: list[tuple[str]] = transaction.select(CONNECTIONS, (self.node_id,))
+        own: list[tuple[str]] = transaction.select(
+            "SELECT id FROM chat_connection WHERE node_id = ?", (self.node_id,)
+        )
         return _ended(transaction, self.node_id, {id for (id,) in own})
 
 
@@ -189,7 +249,8 @@ def _take_over(transaction: Transaction, node_id: str, which: str, *parameters: 
         return {}
     gone = [id for (id,) in nodes]
     rows: list[tuple[str]] = transaction.select(
-        TAKE_CONNECTIONS.format(marks(gone)), [node_id, *gone]
+        f"UPDATE chat_connection SET node_id = ? WHERE node_id IN ({marks(gone)}) RETURNING id",  # noqa: S608
+        [node_id, *gone],
     )
     taken = {id for (id,) in rows}
     ended = _ended(transaction, node_id, taken)
@@ -221,11 +282,6 @@ def marked(node_id: str) -> tuple[list[str], list[str]]:
     one has changed."""
     own = Connection.objects.filter(node_id=node_id).values_list("id", flat=True)
     return list(own.filter(revoked=True)), list(own.filter(stale=True))
-
-
-def others_expired(node_id: str) -> bool:
-    """Whether the lease of another node has run out."""
-    return Node.objects.filter(lease_until__lte=Now()).exclude(id=node_id).exists()
 
 
 def end_blockers(seconds: float) -> int:

@@ -12,17 +12,17 @@ import hashlib
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from itertools import batched
 from typing import Final, TypedDict, cast
 
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
 from redis.exceptions import RedisError
 
-from chat.cluster.memory_broker import Handlers
 from chat.cluster.redis_layer import RedisLayer
 from chat.fanout.announcements import Announcement, Change, Ephemeral
-from chat.fanout.hub import BrokerStatus, Hub
-from chat.protocol.events import Event, payloads
+from chat.fanout.hub import BrokerStatus, Handlers, Hub
+from chat.protocol.events import encoded, payloads
 
 log = logging.getLogger("chat.broker")
 
@@ -48,10 +48,6 @@ FAILURES: Final = (RedisError, OSError, TimeoutError)
 
 Entry = list[object]
 Message = TypedDict("Message", {"type": str, "v": int, "from": str, "entries": list[Entry]})
-
-
-class Lost(Exception):
-    """The connection must be made anew."""
 
 
 # --- the format of messages ---------------------------------------------------------------------
@@ -96,21 +92,15 @@ class Announcer:
         self._send = send
         self._queue: deque[tuple[str, list[Entry]]] = deque()
         self._queued = asyncio.Event()
-        self._losses = 0
-        self._losses_reported = 0
+        self.has_lost = False  # since the others were last asked to check
         self.all_sent = asyncio.Event()
         self.all_sent.set()
-
-    @property
-    def has_lost(self) -> bool:
-        """Whether something was dropped since the others were last asked to check."""
-        return self._losses > self._losses_reported
 
     def put(self, group: str, entries: list[Entry]) -> None:
         if len(self._queue) < MAX_QUEUED:
             self._queue.append((group, entries))
         else:
-            self._losses += 1
+            self.has_lost = True
         self._queued.set()
         self.all_sent.clear()
 
@@ -119,20 +109,20 @@ class Announcer:
         while True:
             await self._queued.wait()
             self._queued.clear()
-            losses = self._losses
             try:
                 async with asyncio.timeout(SEND_SECONDS):
                     await self._send(self._messages())
             except FAILURES as error:
                 if not self.has_lost:
                     log.warning("Nothing can be sent to other processes: %r", error)
-                self._losses += 1
+                self.has_lost = True
                 self._queued.set()
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
-            if losses > self._losses_reported:
-                log.warning("Other processes receive announcements again")
-                self._losses_reported = losses
+            if self.has_lost:
+                self.has_lost = len(self._queue) >= MAX_QUEUED  # more may have been dropped
+                if not self.has_lost:
+                    log.warning("Other processes receive announcements again")
             if not self._queue:
                 self.all_sent.set()
 
@@ -187,16 +177,14 @@ class RedisBroker:
 
     async def _receive(self, own: str) -> None:
         while True:
-            self._read(await self._layer.receive(own))
-
-    def _read(self, received: Message) -> None:
-        if received["from"] == self._node_id:
-            self._returned += 1
-        elif received["v"] > VERSION:  # of a newer process: what it changed is in the database
-            self._check()
-        else:
-            for entry in received["entries"]:
-                self._take(entry)
+            received: Message = await self._layer.receive(own)
+            if received["from"] == self._node_id:
+                self._returned += 1
+            elif received["v"] > VERSION:  # of a newer process: what it changed is in the database
+                self._check()
+            else:
+                for entry in received["entries"]:
+                    self._take(entry)
 
     def _take(self, entry: Entry) -> None:
         try:
@@ -219,12 +207,12 @@ class RedisBroker:
         number: int,
         key: str | None,
     ) -> None:
-        self._hub.deliver(Change(channel, previous, number, Event(payload), origin, echo, key))
+        self._hub.deliver(Change(channel, previous, number, encoded(payload), origin, echo, key))
 
     def _deliver_ephemeral(
         self, channel: str, previous: int, payload: bytes, origin: str | None, echo: bool
     ) -> None:
-        self._hub.deliver(Ephemeral(channel, previous, [Event(payload).frame], origin, echo))
+        self._hub.deliver(Ephemeral(channel, previous, [encoded(payload).frame], origin, echo))
 
     # --- which channels ---------------------------------------------------------------------
 
@@ -313,7 +301,7 @@ class RedisBroker:
             self._connected.set()
             self._check()
             await self._until_lost(own)
-        except (*FAILURES, Lost) as error:
+        except FAILURES as error:
             if own is not None:
                 log.warning("The connection through Redis begins anew: %s", error)
         finally:
@@ -332,11 +320,10 @@ class RedisBroker:
         return own
 
     async def _join_all(self) -> None:
-        channels = self._hub.channels()
-        for at in range(0, len(channels), JOINS_AT_ONCE):
-            await asyncio.gather(*map(self.subscribe, channels[at : at + JOINS_AT_ONCE]))
+        for channels in batched(self._hub.channels(), JOINS_AT_ONCE):
+            await asyncio.gather(*map(self.subscribe, channels))
         if self._lost.is_set():
-            raise Lost("not all channels could be joined")
+            raise ConnectionError("not all channels could be joined")
 
     async def _until_lost(self, own: str) -> None:
         tasks = [
@@ -361,7 +348,7 @@ class RedisBroker:
             self._announcer.put(self._node_group, [[PROBE]])
             await asyncio.sleep(PROBE_SECONDS)
             missed = missed + 1 if self._returned == returned else 0
-        raise Lost("what this process sends itself does not come back")
+        raise ConnectionError("what this process sends itself does not come back")
 
 
 # --- from a process that serves nobody ----------------------------------------------------------

@@ -19,12 +19,14 @@ FULL_BYTES: Final = 64 * 1024  # unsent: the send queue pauses until a quarter i
 class AsgiSocket:
     """As its own transport it takes joined frames, and sends each as text.
 
-    Must be made in the task that runs the application: `abort` cancels it.
+    Must be made in the task that runs the application: `abort` cancels it. `any_code`: False for
+    daphne, which refuses close codes below 3000; 1000 is sent instead (design.md section 5).
     """
 
-    def __init__(self, receive: Receive, send: Send) -> None:
+    def __init__(self, receive: Receive, send: Send, *, any_code: bool = True) -> None:
         self._receive = receive
         self._send = send
+        self._any_code = any_code
         self._task = asyncio.current_task()
         self._unsent: deque[tuple[int, str]] = deque()  # bytes that it takes, text
         self._unsent_bytes = 0
@@ -63,8 +65,7 @@ class AsgiSocket:
     def write(self, data: bytes) -> None:
         self._unsent.extend(_texts(data))
         self._unsent_bytes += len(data)
-        if self._draining is None:
-            self._start()
+        self._start()
         if self._unsent_bytes > FULL_BYTES and not self._paused:
             self._paused = True
             self._send_queue.pause()
@@ -73,9 +74,9 @@ class AsgiSocket:
         return self._unsent_bytes
 
     def send_close(self, code: int, reason: str) -> None:
+        code = code if self._any_code or code >= 3000 else 1000
         self._close = {"type": "websocket.close", "code": code, "reason": reason}
-        if self._draining is None:
-            self._start()
+        self._start()
         if self._draining is not None:
             loop = asyncio.get_running_loop()
             self._giving_up = loop.call_later(MAX_STALL_SECONDS, self.abort)
@@ -98,8 +99,9 @@ class AsgiSocket:
 
     def _start(self) -> None:
         """Sends now, as far as the server takes it; a task remains only where it does not."""
-        task = asyncio.Task(self._drain(), loop=asyncio.get_running_loop(), eager_start=True)
-        self._draining = None if task.done() else task
+        if self._draining is None:
+            task = asyncio.Task(self._drain(), loop=asyncio.get_running_loop(), eager_start=True)
+            self._draining = None if task.done() else task
 
     async def _drain(self) -> None:
         try:

@@ -23,29 +23,24 @@ from chat.actions.storage import get_storage, set_storage
 from chat.actions.subscriptions import subscribe, unsubscribe
 from chat.conf import settings
 from chat.fanout.send_queue import Socket
-from chat.protocol import commands, decoders, events, frames
+from chat.protocol import commands, events, frames
 from chat.protocol.errors import CloseCode, ErrorCode, ProtocolError
 from chat.protocol.frames import Frame
-from chat.protocol.rate import Rate
-from chat.protocol.session import Route
+from chat.protocol.session import Rate, Route
 from chat.runtime.connection import LiveConnection
 from chat.runtime.node import Node
-from chat.store.listeners import listening
 from chat.store.operations.messages import PublishMessage
+from chat.store.reports import listening
 
 log = logging.getLogger("chat.connection")
 
-# Frames over the rate, without a rest between them, after which the connection is closed.
-MAX_REFUSED: Final = 100
-# Frames that wait for one to be handled; then reading pauses.
-MAX_WAITING: Final = 64
-# Messages that are stored, one behind the other, while none of them is committed yet.
-MAX_STORING: Final = 16
+MAX_REFUSED: Final = 100  # frames over the rate, without a rest between them; then 4429
+MAX_WAITING: Final = 64  # frames behind the one being handled; then reading pauses
+MAX_STORING: Final = 16  # messages in a row that are not committed yet
 # Frames of ephemeral messages that are broadcast as one: with one more, less than the portion that
 # is written at once to a client that may read slowly.
 MAX_RUN_BYTES: Final = 16 * 1024
-# Of UTF-8, for each character at most.
-CHARACTER_BYTES: Final = 4
+CHARACTER_BYTES: Final = 4  # of UTF-8, at most
 ABUSE: Final = frozenset({CloseCode.TOO_SLOW, CloseCode.TOO_FAST})
 FAILED: Final = "The server could not handle this; try again."
 END: Final = (None,)
@@ -58,7 +53,7 @@ class FrameLoop:
     _node: Node
     connection: LiveConnection
     _socket: Socket
-    _rate: Rate = field(init=False)
+    _rate: Rate = field(default_factory=lambda: Rate(settings.CLIENT_FRAMES_PER_SECOND))
     _waiting: deque[str | bytes] | None = None  # frames behind the one being handled
     _handling: asyncio.Task[None] | bool = True  # until `open`, too
     _paused: bool = False
@@ -66,14 +61,10 @@ class FrameLoop:
     _storing: int = 0  # messages that are not committed yet
     _stored: asyncio.Future[None] | None = None  # done when there are none
 
-    def __post_init__(self) -> None:
-        self._rate = Rate(settings.CLIENT_FRAMES_PER_SECOND)
-
     # --- frames in their order --------------------------------------------------------------
 
     def open(self, opened: Opened) -> None:
-        """Sends `hotsock.connected`; frames are handled once the token's `autoSubscribe` is
-        done."""
+        """Sends `hotsock.connected`; handles frames once the token's `autoSubscribe` is done."""
         self._node.connections.add(self.connection)
         session = opened.session
         self.connection.send_queue.push(
@@ -89,11 +80,15 @@ class FrameLoop:
             if rest is None:
                 return
             self._await(rest)  # which may be done by then
-        self._queue(coming)
+        if self._waiting is None:
+            self._waiting = deque()
+        self._waiting.extend(coming)
+        if len(self._waiting) > MAX_WAITING and not self._paused:
+            self._paused = True
+            self._socket.pause_frames()
 
     def end(self) -> None:
-        """Nothing more comes: the connection has ended. Once what came has been handled, it is
-        removed."""
+        """The connection has ended. Once what came has been handled, it is removed."""
         if not self._ended:
             self._ended = True
             if not self._handling:
@@ -102,14 +97,6 @@ class FrameLoop:
     def close(self) -> Awaitable[None]:
         """Removes it and its rows, also where nobody waits for that."""
         return self._node.outlast(close_connection(self._node, self.connection))
-
-    def _queue(self, coming: Iterator[str | bytes]) -> None:
-        if self._waiting is None:
-            self._waiting = deque()
-        self._waiting.extend(coming)
-        if len(self._waiting) > MAX_WAITING and not self._paused:
-            self._paused = True
-            self._socket.pause_frames()
 
     def _await(self, rest: Awaitable[object]) -> None:
         """Handles what waits once `rest` is done."""
@@ -155,8 +142,7 @@ class FrameLoop:
         not the next of them, the end of the read too, first broadcasts what was collected: nothing
         that the connection does later can overtake it (promise P4)."""
         queue, session = self.connection.send_queue, self.connection.session
-        allows, now = self._rate.allows, self._node.loop.time()
-        self.connection.heard_at = now
+        self.connection.heard_at = now = self._node.loop.time()
         run: list[bytes] = []
         run_route: Route | None = None
         size = overhead = 0
@@ -167,10 +153,10 @@ class FrameLoop:
                 if queue.closing and queue.close_code is not None:
                     return None  # what its client sent before it ended the connection counts
                 try:
-                    step = frame = self._parse(sent) if allows(now) else self._too_fast()
+                    step = frame = self._parse(sent, now)
                     route = session.routes[frame.channel][frame.event]
                     if route.is_ephemeral and frame.schedule_expression is None:
-                        data = None if self._storing else decoders.valid_data(frame.data)
+                        data = None if self._storing else commands.valid_data(frame.data)
                 except KeyError:
                     pass
                 except ProtocolError as refused:
@@ -190,18 +176,17 @@ class FrameLoop:
                     return rest
         return None
 
-    def _parse(self, sent: str | bytes) -> Frame:
+    def _parse(self, sent: str | bytes, now: float) -> Frame:
+        if not self._rate.allows(now):
+            limit = settings.CLIENT_FRAMES_PER_SECOND
+            sentence = f"More than {limit} frames a second; this frame was not handled."
+            raise ProtocolError(ErrorCode.RATE_LIMITED, sentence)
         if isinstance(sent, bytes) or len(sent) > frames.MAX_FRAME_BYTES // CHARACTER_BYTES:
             if frames.oversize(sent):
-                raise FrameTooLarge
+                raise FrameTooLarge(ErrorCode.DATA_TOO_LARGE, "The frame is too large.")
             if isinstance(sent, bytes):
                 raise frames.malformed("Frames must be text, not binary.")
         return frames.parse(sent)
-
-    def _too_fast(self) -> Frame:
-        limit = settings.CLIENT_FRAMES_PER_SECOND
-        sentence = f"More than {limit} frames a second; this frame was not handled."
-        raise ProtocolError(ErrorCode.RATE_LIMITED, sentence)
 
     # --- one frame --------------------------------------------------------------------------
 
@@ -214,9 +199,9 @@ class FrameLoop:
             if isinstance(step, ProtocolError):
                 raise step
             if route is not None:
-                data, at = decoders.valid_data(step.data), decoders.due(step)
+                data, at = commands.valid_data(step.data), commands.due(step)
                 return self._publish(step, route, data, at)
-            command = decoders.decode(step)
+            command = commands.decode(step)
             if isinstance(command, commands.Publish):
                 session = self.connection.session
                 route = publishing.route_to(session, command.channel, command.event)
@@ -289,7 +274,7 @@ class FrameLoop:
         node, connection = self._node, self.connection
         for channel in connection.session.grants.auto_channels():
             try:
-                command = commands.Subscribe(decoders.valid_channel(channel))
+                command = commands.Subscribe(commands.valid_channel(channel))
                 await subscribe(
                     *(connection, command, node.id, node.hub, node.writer, node.member_throttle),
                     auto=True,
@@ -332,7 +317,7 @@ async def _get_storage(
 
 async def _update_umd(node: Node, connection: LiveConnection, command: commands.UpdateUmd) -> None:
     session = connection.session
-    channel = await update_umd(session, command, node.connections, node.metadata)
+    channel = await update_umd(session, command, node.metadata)
     changed = session if channel is None else session.subscriptions[channel]
     connection.send_queue.push(events.umd_updated(channel, changed.meta))
 
@@ -365,9 +350,6 @@ HANDLERS: Final[dict[type[commands.Command], Handler]] = {
 class FrameTooLarge(ProtocolError):
     """The frame ends its connection."""
 
-    def __init__(self) -> None:
-        super().__init__(ErrorCode.DATA_TOO_LARGE, "The frame is too large.")
-
 
 def _taken_from(waiting: deque[str | bytes]) -> Iterator[str | bytes]:
     while waiting:
@@ -378,7 +360,7 @@ async def close_connection(node: Node, connection: LiveConnection) -> None:
     """Ends its subscriptions here and in the database, whatever state it was in."""
     node.connections.remove(connection)
     if connection.send_queue.close_code in ABUSE:
-        node.admission.bar((connection.address, connection.session.uid))
+        node.connections.bar((connection.address, connection.session.uid))
     channels = connection.channels() if listening() else connection.presence()
     for channel in connection.session.subscriptions:
         node.hub.unsubscribe(channel, connection.id)

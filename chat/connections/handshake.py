@@ -19,19 +19,18 @@ log = logging.getLogger("chat.connections.handshake")
 
 Scope = dict[str, Any]
 Send = Callable[[Any], Awaitable[None]]
-OPENING_SECONDS: Final = 4
-"""How long the database is waited for: clients give up after 5 s."""
-
+OPENING_SECONDS: Final = 4  # for the database to answer: clients give up after 5 s
 STATUS = {ErrorCode.SERVICE_UNAVAILABLE: 503, ErrorCode.RATE_LIMITED: 429}  # others: 401
 
 
 @dataclass(eq=False)
 class Refusal(Exception):
-    """The handshake is refused with this HTTP status; the WebSocket is never accepted."""
+    """The handshake is refused, for its token if nothing else is stated, with this HTTP status; the
+    WebSocket is never accepted."""
 
-    status: int
-    code: ErrorCode
-    message: str
+    status: int = 401
+    code: ErrorCode = ErrorCode.INVALID_CONNECTION
+    message: str = "The connect token was refused; the server's log says why."
 
 
 async def open(scope: Scope) -> tuple[nodes.Node, Opened]:
@@ -41,19 +40,19 @@ async def open(scope: Scope) -> tuple[nodes.Node, Opened]:
         async with asyncio.timeout(OPENING_SECONDS):
             node = await nodes.current()
             _check_room(node, scope, address)
-            with node.admission.arriving(address):
-                async with node.admission.opening:
+            with node.connections.arriving(address):
+                async with node.connections.opening:
                     return node, await _opened(node, scope, address)
     except TimeoutError:
         sentence = "The database does not answer; try again."
         raise Refusal(503, ErrorCode.SERVICE_UNAVAILABLE, sentence) from None
     except TokenError as error:
         log.warning("A connect token from %s was refused: %s", address, error)
-        raise _unauthorized() from None
+        raise Refusal from None
     except ProtocolError as error:
         log.warning("A connection from %s was refused: %s", address, error.message)
         status = STATUS.get(error.code)
-        raise (Refusal(status, error.code, error.message) if status else _unauthorized()) from None
+        raise (Refusal(status, error.code, error.message) if status else Refusal()) from None
 
 
 async def _opened(node: nodes.Node, scope: Scope, address: str) -> Opened:
@@ -61,7 +60,7 @@ async def _opened(node: nodes.Node, scope: Scope, address: str) -> Opened:
     token = parse_qs(str(scope.get("query_string", b""), "latin-1")).get("token", [""])[0]
     agent = _header(scope, b"user-agent")
     opening = asyncio.create_task(
-        open_connection(token, address, agent, node.id, node.admission, node.writer)
+        open_connection(token, address, agent, node.id, node.connections, node.writer)
     )
 
     def remove(done: asyncio.Task[Opened]) -> None:
@@ -82,16 +81,8 @@ def _check_room(node: nodes.Node, scope: Scope, address: str) -> None:
     if origin and "*" not in allowed and origin not in allowed:  # programs send none
         raise Refusal(403, ErrorCode.INVALID_CONNECTION, "This origin may not connect.")
     limit = settings.CONNECTIONS_PER_ADDRESS
-    if limit and node.admission.count_from(address) >= limit:
+    if limit and node.connections.count_from(address) >= limit:
         raise Refusal(429, ErrorCode.RATE_LIMITED, "Too many connections from this address.")
-
-
-def _unauthorized() -> Refusal:
-    return Refusal(
-        401,
-        ErrorCode.INVALID_CONNECTION,
-        "The connect token was refused; the server's log says why.",
-    )
 
 
 def _header(scope: Scope, name: bytes) -> str:
@@ -105,14 +96,14 @@ def address_of(scope: Scope) -> str:
     return str(client[0]) if client else ""
 
 
-def _speaks_http(scope: Scope) -> bool:
+def speaks_http(scope: Scope) -> bool:
     """Whether the server can answer a handshake with an HTTP response; daphne cannot."""
     return "websocket.http.response" in (scope.get("extensions") or {})
 
 
 async def refuse(scope: Scope, send: Send, refusal: Refusal) -> None:
     """Answers with the status and a JSON body, or with 403 where the server can only do that."""
-    if not _speaks_http(scope):
+    if not speaks_http(scope):
         await send({"type": "websocket.close"})
         return
     body = json.encode({"error": {"code": refusal.code, "message": refusal.message}})
@@ -121,20 +112,6 @@ async def refuse(scope: Scope, send: Send, refusal: Refusal) -> None:
         {"type": "websocket.http.response.start", "status": refusal.status, "headers": headers}
     )
     await send({"type": "websocket.http.response.body", "body": body})
-
-
-def sender(scope: Scope, send: Send) -> Send:
-    """`send`, for daphne without the close codes below 3000, which it cannot send: 1000 instead
-    (design.md section 5)."""
-    if _speaks_http(scope):
-        return send
-
-    async def send_what_daphne_can(message: Any) -> None:
-        if message["type"] == "websocket.close" and message["code"] < 3000:
-            message = {**message, "code": 1000}
-        await send(message)
-
-    return send_what_daphne_can
 
 
 async def not_found(scope: Scope, receive: Any, send: Send) -> None:

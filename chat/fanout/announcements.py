@@ -1,7 +1,5 @@
 """What is announced in a channel: a durable change with its place in the channel's order, or
-ephemeral messages. Shapes only.
-
-`previous` is the sequence number that must have been delivered before.
+ephemeral messages. `previous` is the number that must have been delivered before. Shapes only.
 """
 
 from msgspec import Struct

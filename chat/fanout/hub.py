@@ -1,15 +1,46 @@
-"""Who subscribes to what in this process. An announcement goes in; every subscriber's send queue
-gets it, here and, through the broker, in the other processes.
+"""Who subscribes to what in this process. An announcement goes into the hub; the send queue of
+every subscriber gets it, here and, through the broker, in the other processes.
 
-Plain dictionaries on the event loop: nothing here waits but for the broker, and nothing writes.
+Each channel's announcements, this process's own too, go through its `Feed` in their one order (P2,
+P3): one that arrives before its predecessor waits; what stays missing is read from the database and
+delivered first. All of it on the event loop: the hub waits for the broker only, and never writes.
 """
 
-from collections.abc import Iterable
+import asyncio
+import heapq
+import itertools
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from enum import Enum
-from typing import Protocol
+from typing import Final, Protocol
 
-from chat.fanout.announcements import Announcement
-from chat.fanout.feed import Feed, ReadChanges, Subscriber
+from chat.fanout.announcements import Announcement, Change, Ephemeral
+from chat.fanout.send_queue import Batch, SendQueue
+from chat.protocol.errors import ProtocolError
+
+log = logging.getLogger("chat.hub")
+
+# Channel and sequence number -> the changes above it, each following the one before it, and the
+# number up to which that is all.
+ReadChanges = Callable[[str, int], Awaitable[tuple[list[Change], int]]]
+
+REPAIR_AFTER_SECONDS: Final = 0.05
+# Where the broker works, hardly anything is lost; 1 to 8 % arrives before its predecessor, by less
+# than 5 ms, by more under load, and a repair would overtake the ephemeral messages behind it (P4).
+CONNECTED_REPAIR_AFTER_SECONDS: Final = 0.25
+RETRY_AFTER_SECONDS: Final = 1.0
+UNKNOWN: Final = -1  # no subscriber has read the channel's head yet
+MAX_UNBATCHED: Final = 3  # subscribers; for so few a shared batch costs more than it saves
+# Ephemeral announcements beyond so many are dropped (P4: at most once): while the database is away,
+# what they wait for does not come, and they would grow without bound (P6).
+MAX_WAITING: Final = 1000
+
+Handlers = Mapping[str, Callable[..., object]]
+"""What is called for a notification of each kind, with its fields."""
+
+
+# --- the broker ---------------------------------------------------------------------------------
 
 
 class BrokerStatus(Enum):
@@ -34,6 +65,256 @@ class Broker(Protocol):
 
     def unsubscribe(self, channel: str) -> None:
         """Nobody in this process subscribes to the channel any more."""
+
+    def notify(self, kind: str, *fields: object) -> None:
+        """Calls the handlers of this kind in the other processes. Never waits."""
+
+    async def start(self, hub: "Hub", check: Callable[[], object], handlers: Handlers) -> None:
+        """From now on what others announce goes to `hub`; `check` is called where some was lost."""
+
+    async def stop(self) -> None: ...
+
+
+class MemoryBroker:
+    """The broker of a site of a single process: it does nothing."""
+
+    status: BrokerStatus = BrokerStatus.SINGLE_PROCESS
+
+    def announce(self, announcement: Announcement) -> None: ...
+    async def subscribe(self, channel: str) -> None: ...
+    def unsubscribe(self, channel: str) -> None: ...
+    def notify(self, kind: str, *fields: object) -> None: ...
+    async def start(self, hub: "Hub", check: Callable[[], object], handlers: Handlers) -> None: ...
+    async def stop(self) -> None: ...
+
+
+# --- a channel ----------------------------------------------------------------------------------
+
+
+@dataclass(slots=True, eq=False)
+class Subscriber:
+    """A connection's place in a channel. Until it is released, it holds back what it is to get."""
+
+    connection_id: str
+    send_queue: SendQueue
+    observes: Callable[[str], bool] = frozenset[str]().__contains__  # which storage keys
+    head: int | None = None  # the channel's number when it subscribed, once it is known
+    held: list[Announcement] | None = None
+
+    def hold(self, announcement: Announcement) -> None:
+        if self.held is None:
+            self.held = [announcement]
+        elif _is_kept(announcement, len(self.held)):
+            self.held.append(announcement)
+
+    def send_held(self) -> None:
+        """What was held back above its head."""
+        held, self.held = self.held, None
+        for announcement in held or ():
+            is_new = isinstance(announcement, Ephemeral) or announcement.number > (self.head or 0)
+            if is_new and (announcement.echo or announcement.origin != self.connection_id):
+                self.send_queue.push_frame(_frames(announcement))
+
+
+@dataclass(slots=True, eq=False)
+class Broadcast:
+    """Gives the same bytes to all subscribers of a channel; many share one batch, joined once."""
+
+    _queues: dict[str, SendQueue] = field(default_factory=dict)  # by connection
+    _batch: Batch | None = None
+    _excluded: str | None = None  # the connection that does not get the batch
+
+    def add(self, connection_id: str, send_queue: SendQueue) -> None:
+        self._queues[connection_id] = send_queue
+        self._close_batch()
+
+    def remove(self, connection_id: str) -> None:
+        if self._queues.pop(connection_id, None) is not None:
+            self._close_batch()
+
+    def send(self, frames: bytes, exclude: str | None) -> None:
+        """Frames, joined, to all but the connection `exclude`."""
+        queues = self._queues
+        if len(queues) <= MAX_UNBATCHED:
+            for connection_id, queue in queues.items():
+                if connection_id != exclude:
+                    queue.push_frame(frames)
+            return
+        if exclude not in queues:  # it does not subscribe, or in another process
+            exclude = None
+        batch = self._batch
+        if batch is not None and batch.open and exclude == self._excluded:
+            batch.frames.append(frames)
+            return
+        batch = next(iter(queues.values())).flusher.batch(frames)
+        self._batch, self._excluded = batch, exclude
+        for connection_id, queue in queues.items():
+            if connection_id != exclude:
+                queue.push_batch(batch)
+
+    def _close_batch(self) -> None:
+        if self._batch is not None:
+            self._batch.open = False
+
+
+@dataclass(slots=True, eq=False)
+class Feed:
+    channel: str
+    _read_changes: ReadChanges
+    _is_connected: Callable[[], bool]  # whether a broker may still bring what is missing
+    subscribers: dict[str, Subscriber] = field(default_factory=dict)
+    _broadcast: Broadcast = field(default_factory=Broadcast)  # to those released
+    _holding: list[Subscriber] = field(default_factory=list)  # the others
+    _last: int = UNKNOWN  # the number last delivered
+    _head: int = UNKNOWN  # the channel's number as it was last read
+    # A heap: by what must come before; ephemeral messages before the change that follows the same,
+    # since their sender may have caused it afterwards (P4); then as they arrived.
+    _waiting: list[tuple[int, bool, int, Announcement]] = field(default_factory=list)
+    _arrivals: Iterator[int] = field(default_factory=itertools.count)
+    _repair: asyncio.Task[None] | None = None
+
+    # --- subscribers ------------------------------------------------------------------------
+
+    def add(self, subscriber: Subscriber) -> None:
+        self.subscribers[subscriber.connection_id] = subscriber
+        self._holding.append(subscriber)
+
+    def remove(self, connection_id: str) -> None:
+        subscriber = self.subscribers.pop(connection_id, None)
+        if subscriber in self._holding:
+            self._holding.remove(subscriber)
+        else:
+            self._broadcast.remove(connection_id)
+
+    def release(self, subscriber: Subscriber, head: int) -> None:
+        """It gets all above `head`, the channel's number when it subscribed. Of the first one that
+        is from where nothing may be missing."""
+        subscriber.head = head
+        if self._last == UNKNOWN:
+            self._last = head
+            self._deliver_waiting()
+        self._release_held()
+        self.check(head)
+
+    def _release_held(self) -> None:
+        """Those up to whose head all has been delivered."""
+        holding, self._holding = self._holding, []
+        for subscriber in holding:
+            if subscriber.head is None or subscriber.head > self._last:
+                self._holding.append(subscriber)
+            else:
+                subscriber.send_held()
+                self._broadcast.add(subscriber.connection_id, subscriber.send_queue)
+
+    def close(self) -> None:
+        if self._repair is not None:
+            self._repair.cancel()
+
+    # --- announcements ----------------------------------------------------------------------
+
+    def receive(self, announcement: Announcement) -> None:
+        """Delivers what follows the last one; keeps what is early; drops what was delivered."""
+        if announcement.previous <= self._last:
+            self._deliver(announcement)
+        elif _is_kept(announcement, len(self._waiting)):
+            self._wait(announcement)
+        if self._waiting:
+            self._deliver_waiting()
+
+    def check(self, head: int) -> None:
+        """`head` is the channel's number in the database: what no announcement has brought is read
+        up to it."""
+        if self._last != UNKNOWN:
+            self._head = max(self._head, head)
+            self._repair_where_behind()
+
+    def _deliver(self, announcement: Announcement) -> None:
+        key = None
+        if isinstance(announcement, Change):
+            if announcement.number <= self._last:
+                return
+            self._last = announcement.number
+            key = announcement.key
+        if key is None:
+            exclude = None if announcement.echo else announcement.origin
+            self._broadcast.send(_frames(announcement), exclude)
+            for subscriber in self._holding:
+                subscriber.hold(announcement)
+        else:
+            for subscriber in self.subscribers.values():
+                if subscriber.observes(key):
+                    subscriber.hold(announcement)
+                    if subscriber not in self._holding:
+                        subscriber.send_held()
+        if self._holding:
+            self._release_held()
+
+    def _wait(self, announcement: Announcement) -> None:
+        is_change = isinstance(announcement, Change)
+        place = (announcement.previous, is_change, next(self._arrivals), announcement)
+        heapq.heappush(self._waiting, place)
+
+    def _deliver_waiting(self, known: int = UNKNOWN) -> None:
+        """Delivers what need not wait. Up to `known` nothing else will come: what is missing there
+        has been purged, or is a reaction that has changed again."""
+        if self._last == UNKNOWN:
+            return
+        while self._waiting and self._waiting[0][0] <= max(self._last, known):
+            self._deliver(heapq.heappop(self._waiting)[-1])
+        self._last = max(self._last, known)
+        self._repair_where_behind()
+
+    # --- gap repair -------------------------------------------------------------------------
+
+    @property
+    def _behind(self) -> bool:
+        return bool(self._waiting) or self._head > self._last
+
+    def _repair_where_behind(self) -> None:
+        if self._behind and self._repair is None:
+            self._repair = asyncio.create_task(self._fill_gap())
+
+    async def _fill_gap(self) -> None:
+        """Reads what is missing, until nothing waits for a predecessor any more."""
+        try:
+            while self._behind:
+                last = self._last
+                await asyncio.sleep(
+                    CONNECTED_REPAIR_AFTER_SECONDS if self._is_connected() else REPAIR_AFTER_SECONDS
+                )
+                if self._behind and self._last == last:  # else another gap, which began later
+                    await self._read_missing()
+        finally:
+            self._repair = None
+
+    async def _read_missing(self) -> None:
+        last = self._last
+        try:
+            missing, known = await self._read_changes(self.channel, last)
+        except ProtocolError as error:  # the database is away: try again
+            log.warning("A gap in a channel could not be read yet: %s", error.message)
+            await asyncio.sleep(RETRY_AFTER_SECONDS)
+            return
+        for change in missing:
+            self._wait(change)
+        self._deliver_waiting(known)
+        if self._last == last:  # nothing is there any more: not to be asked for again and again
+            self._head = last
+
+
+def _frames(announcement: Announcement) -> bytes:
+    if isinstance(announcement, Change):
+        return announcement.event.frame
+    frames = announcement.frames
+    return frames[0] if len(frames) == 1 else b"".join(frames)
+
+
+def _is_kept(announcement: Announcement, waiting: int) -> bool:
+    """Whether it is kept beside so many that wait for the database already."""
+    return waiting < MAX_WAITING or isinstance(announcement, Change)
+
+
+# --- all channels -------------------------------------------------------------------------------
 
 
 class Hub:
@@ -91,8 +372,7 @@ class Hub:
             feed.receive(announcement)
 
     def check(self, heads: Iterable[tuple[str, int]]) -> None:
-        """Channels with their sequence numbers in the database: a feed that is behind catches
-        up."""
+        """Channels with their numbers in the database: a feed that is behind catches up."""
         for channel, head in heads:
             feed = self._feeds.get(channel)
             if feed is not None:

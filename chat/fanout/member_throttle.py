@@ -1,13 +1,15 @@
 """Changes of a presence channel's members go a few at a time (promise P6).
 
-Each is told to all members with the whole list: 27 KB for a thousand of them. All at once they
-would fill every send_queue, and close those who read as fast as anyone can.
+Each is announced to all members with the whole list: 27 KB for a thousand of them. All at once
+would fill every send queue, and close those who read as fast as anyone can.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Final
+from weakref import WeakValueDictionary
 
 from chat.fanout.send_queue import MAX_STALL_SECONDS
 
@@ -16,29 +18,26 @@ WAIT_SECONDS: Final = 1.0
 POLL_SECONDS: Final = 0.005
 
 
-class Gate:
+class ChannelThrottle:
     """One channel's. `behind` tells whether most of its subscribers have not got all yet.
 
-    Who waits comes through in the order of arriving, each after WAIT_SECONDS at the latest; those
-    who have been behind for MAX_STALL_SECONDS hold up nobody any more.
+    Callers enter in the order of arriving, each after WAIT_SECONDS at the latest; subscribers who
+    have been behind for MAX_STALL_SECONDS delay nobody any more.
     """
 
     def __init__(self, behind: Callable[[], bool]) -> None:
         self._behind = behind
-        self._door = asyncio.Lock()
+        self._next = asyncio.Lock()
         self._room = asyncio.Semaphore(IN_FLIGHT)
         self._since: float | None = None
-        self.users = 0
 
-    @asynccontextmanager
-    async def passing(self) -> AsyncIterator[None]:
-        async with self._door:
+    async def __aenter__(self) -> None:
+        async with self._next:
             await self._wait()
             await self._room.acquire()
-        try:
-            yield
-        finally:
-            self._room.release()
+
+    async def __aexit__(self, *raised: object) -> None:
+        self._room.release()
 
     async def _wait(self) -> None:
         now = asyncio.get_running_loop().time
@@ -52,30 +51,15 @@ class Gate:
 
 
 class MemberThrottle:
-    """A gate for each channel of this process that somebody is about to pass."""
-
     def __init__(self, behind: Callable[[str], bool]) -> None:
         self._behind = behind
-        self._member_throttle: dict[str, Gate] = {}
+        self._throttles = WeakValueDictionary[str, ChannelThrottle]()  # those in use
 
     @asynccontextmanager
     async def passing(self, channels: Iterable[str]) -> AsyncIterator[None]:
         """Within it, what changes the members of all of these may be submitted."""
         async with AsyncExitStack() as stack:
             for name in sorted(set(channels)):  # in one order, so that no two wait for each other
-                await stack.enter_async_context(self._through(name))
+                new = ChannelThrottle(partial(self._behind, name))
+                await stack.enter_async_context(self._throttles.setdefault(name, new))
             yield
-
-    @asynccontextmanager
-    async def _through(self, name: str) -> AsyncIterator[None]:
-        gate = self._member_throttle.get(name)
-        if gate is None:
-            gate = self._member_throttle[name] = Gate(lambda: self._behind(name))
-        gate.users += 1
-        try:
-            async with gate.passing():
-                yield
-        finally:
-            gate.users -= 1
-            if not gate.users:
-                del self._member_throttle[name]

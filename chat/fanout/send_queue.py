@@ -7,7 +7,7 @@ once; what many get at once is joined once for all of them (docs/decisions/0003-
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -19,8 +19,7 @@ log = logging.getLogger("chat.send_queue")
 MAX_UNSENT_BYTES: Final = 1024 * 1024
 BEHIND_BYTES: Final = 128 * 1024
 MAX_STALL_SECONDS: Final = 5.0
-PORTION_BYTES: Final = 64 * 1024
-"""What is written at once: beyond it the transport says whether the client reads."""
+PORTION_BYTES: Final = 64 * 1024  # written at once; then the transport says if the client reads
 MAX_WRITTEN_AT_ONCE: Final = 2  # queues that are flushed without another turn of the event loop
 
 # --- ports: what a server offers, and what it calls ---------------------------------------------
@@ -74,6 +73,7 @@ class Socket(Protocol):
 # --- one turn of the event loop -----------------------------------------------------------------
 
 
+@dataclass(slots=True, eq=False)
 class Batch:
     """What all subscribers of a channel get within one turn with nothing between: joined once for
     all of them.
@@ -81,12 +81,9 @@ class Batch:
     While it is `open`, a frame added to `frames` is the next one for each of them.
     """
 
-    __slots__ = ("_joined", "frames", "open")
-
-    def __init__(self, frame: bytes) -> None:
-        self.frames = [frame]
-        self.open = True
-        self._joined: bytes | None = None
+    frames: list[bytes]
+    open: bool = True
+    _joined: bytes | None = None
 
     def joined(self) -> bytes:
         """Its frames as one; it is closed."""
@@ -101,20 +98,20 @@ class Batch:
         self.frames, self._joined = [], None
 
 
+@dataclass(slots=True, eq=False)
 class Flusher:
     """The send queues that have something to write in this turn of the event loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._queues: list[SendQueue] = []
-        self._batches: list[Batch] = []
-        self._scheduled = False
-        self._held = False
+    _loop: asyncio.AbstractEventLoop
+    _queues: "list[SendQueue]" = field(init=False, default_factory=list)
+    _batches: list[Batch] = field(init=False, default_factory=list)
+    _scheduled: bool = field(init=False, default=False)
+    _held: bool = field(init=False, default=False)
 
     def batch(self, frame: bytes) -> Batch:
         """A batch of this turn, to be pushed to several queues at once."""
         self._schedule()
-        batch = Batch(frame)
+        batch = Batch([frame])
         self._batches.append(batch)
         return batch
 
@@ -180,7 +177,7 @@ class SendQueue:
     _parts: list[bytes | Batch] = field(init=False, default_factory=list)  # of this turn
     _batch: Batch | None = field(init=False, default=None)  # the last of them, while open
     _queued: bool = field(init=False, default=False)
-    _backlog: list[bytes] | None = field(init=False, default=None)  # while the transport is full
+    _backlog: tuple[bytes, ...] = field(init=False, default=())  # while the transport is full
     _backlog_bytes: int = field(init=False, default=0)
     _paused: bool = field(init=False, default=False)
     _room: asyncio.Event | None = field(init=False, default=None)
@@ -267,9 +264,8 @@ class SendQueue:
     def resume(self) -> None:
         """The transport has sent most of what it held."""
         self._paused = False
-        if self._backlog is not None:
-            self._parts = [*self._backlog, *self._parts]
-            self._backlog, self._backlog_bytes = None, 0
+        self._parts = [*self._backlog, *self._parts]
+        self._backlog, self._backlog_bytes = (), 0
         self.flush(self.flusher.now())
         if not self._paused:
             if self._room is not None:
@@ -282,7 +278,10 @@ class SendQueue:
 
     def _write_portions(self) -> None:
         """Until the transport is full; the rest is kept."""
-        frames, self._parts = list(_frames_of(self._parts)), []
+        frames: list[bytes] = []
+        for part in self._parts:
+            frames += part.frames if isinstance(part, Batch) else (part,)
+        self._parts.clear()
         portion: list[bytes] = []
         size = 0
         for index, frame in enumerate(frames):
@@ -302,7 +301,7 @@ class SendQueue:
             return
         joined = b"".join(map(_joined, self._parts))
         self._parts.clear()
-        self._backlog = [*(self._backlog or ()), joined]
+        self._backlog += (joined,)
         self._backlog_bytes += len(joined)
         if self._unsent > MAX_UNSENT_BYTES:
             self._drop()
@@ -362,7 +361,7 @@ class SendQueue:
         self._parts.clear()
         if self._batch is not None:
             self._seal(self._batch)
-        self._backlog, self._backlog_bytes = None, 0
+        self._backlog, self._backlog_bytes = (), 0
 
     def _send_close(self) -> None:
         if self.close_code is not None and not self.ended:
@@ -372,12 +371,3 @@ class SendQueue:
 
 def _joined(part: bytes | Batch) -> bytes:
     return part.joined() if isinstance(part, Batch) else part
-
-
-def _frames_of(parts: Iterable[bytes | Batch]) -> Iterator[bytes]:
-    for part in parts:
-        if isinstance(part, Batch):
-            part.open = False
-            yield from part.frames
-        else:
-            yield part

@@ -34,12 +34,11 @@ from chat.http.endpoint import (
     source_of,
 )
 from chat.models import StorageEntry
-from chat.protocol import decoders, events, frames
+from chat.protocol import commands, events, frames
 from chat.protocol.commands import Publish, React
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.publication import Receipt
-from chat.protocol.rate import rate_of
-from chat.protocol.session import NOTHING, Session
+from chat.protocol.session import NOTHING, Session, rate_of
 from chat.runtime import node as nodes
 from chat.runtime.node import Node
 
@@ -59,7 +58,7 @@ async def client_operation(request: HttpRequest, operation: str) -> HttpResponse
     connection_id, secret = query.get("connectionId", ""), query.get("connectionSecret", "")
     node = await nodes.current()
     _, channel = frames.outline(body)
-    session = await session_of(node.connections, node.id, connection_id, secret, channel)
+    session = await session_of(node, connection_id, secret, channel)
     limit = settings.CLIENT_FRAMES_PER_SECOND
     if not rate_of(connection_id, limit).allows(time.monotonic()):
         raise ProtocolError(ErrorCode.RATE_LIMITED, f"More than {limit} calls a second.")
@@ -91,8 +90,8 @@ _message_body = json.Decoder(MessageBody)
 
 
 async def _publish_message(node: Node, session: Session, text: str) -> HttpResponse:
-    body = frames.parse(text, BODY, _message_body)
-    command = decoders.decode(body)
+    body = frames.read(text, _message_body, BODY)
+    command = commands.decode(body)
     if isinstance(command, React):
         await react(node.writer, session, command)
         return accepted(Receipt(session.real_name(command.channel), body.event), with_id=False)
@@ -136,7 +135,7 @@ async def _list_messages(node: Node, session: Session, body: HistoryBody) -> Htt
     reverse = bool(body.reverse)
     page = await list_messages(
         session,
-        decoders.valid_channel(body.channel),
+        commands.valid_channel(body.channel),
         after="" if reverse else _message_id(body.after, "after"),
         before=_message_id(body.before, "before") if reverse else "",
         reverse=reverse,
@@ -147,7 +146,7 @@ async def _list_messages(node: Node, session: Session, body: HistoryBody) -> Htt
 
 def _message_id(id: str | None, field: str) -> str:
     """A message id of the body; "" where there is none."""
-    if id and not decoders.MESSAGE_ID.fullmatch(id):
+    if id and not commands.MESSAGE_ID.fullmatch(id):
         raise invalid(f"{field} must be a message id: 26 characters of a ULID.")
     return id or ""
 
@@ -178,7 +177,7 @@ def _umd(reaction: StoredReaction) -> Raw | UnsetType:
 
 
 async def _list_reactions(node: Node, session: Session, body: ReactionsBody) -> HttpResponse:
-    channel = decoders.valid_channel(body.channel)
+    channel = commands.valid_channel(body.channel)
     if body.message_id is None:
         raise invalid("messageId is required.")
     rows = await list_reactions(session, channel, body.message_id)
@@ -203,22 +202,22 @@ _set_entry_body = json.Decoder(SetEntryBody)
 
 
 async def _get_entry(node: Node, session: Session, body: EntryBody) -> HttpResponse:
-    command = decoders.get_storage(body.channel, body.key)
+    command = commands.get_storage(body.channel, body.key)
     return respond((await get_storage(session, command)).payload)
 
 
 async def _set_entry(node: Node, session: Session, text: str) -> HttpResponse:
-    command = decoders.set_storage(frames.parse(text, BODY, _set_entry_body))
+    command = commands.set_storage(frames.read(text, _set_entry_body, BODY))
     return accepted(await set_storage(node.writer, session, command), with_id=False)
 
 
 async def _list_entries(node: Node, session: Session, body: EntriesBody) -> HttpResponse:
-    channel = session.real_name(decoders.valid_channel(body.channel))
+    channel = session.real_name(commands.valid_channel(body.channel))
     grants = session.sender(channel).grants
     entries = await list_entries(
         channel,
         keys=None if body.keys is None else valid_keys(body.keys),
-        after=decoders.valid_key(body.after, "after") if body.after else "",
+        after=commands.valid_key(body.after, "after") if body.after else "",
         allowed=lambda key: grants.storage(channel, key).get,
     )
     return entries_response(entries)
@@ -228,7 +227,7 @@ def valid_keys(keys: list[str]) -> list[str]:
     """Raises INVALID_REQUEST where they are too many, INVALID_STORAGE_KEY."""
     if len(keys) > MAX_KEYS:
         raise invalid(f"keys may hold up to {MAX_KEYS} keys.")
-    return [decoders.valid_key(key, "keys") for key in keys]
+    return [commands.valid_key(key, "keys") for key in keys]
 
 
 def entries_response(rows: Iterable[StorageEntry]) -> HttpResponse:
@@ -242,7 +241,7 @@ class UmdBody(ChannelBody, gc=False):
 
 
 async def _get_channel_info(node: Node, session: Session, body: ChannelBody) -> HttpResponse:
-    info = await get_channel_info(session, decoders.valid_channel(body.channel))
+    info = await get_channel_info(session, commands.valid_channel(body.channel))
     return info_response(b"channel", info)
 
 
@@ -254,8 +253,8 @@ def info_response(field: bytes, info: ChannelInfo) -> HttpResponse:
 
 
 async def _update_umd(node: Node, session: Session, body: UmdBody) -> HttpResponse:
-    command = decoders.umd_update(body.token, body.channel)
-    await update_umd(session, command, node.connections, node.metadata)
+    command = commands.umd_update(body.token, body.channel)
+    await update_umd(session, command, node.metadata)
     return respond(b"{}")
 
 

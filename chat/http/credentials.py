@@ -14,7 +14,8 @@ from chat.actions.connections import secret_hash
 from chat.models import Connection, Subscription
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.session import Session
-from chat.runtime.connection import Connections, LiveConnection
+from chat.runtime.connection import LiveConnection
+from chat.runtime.node import Node
 from chat.store.reads import read
 from tokens.claims import Claims, parse_claims
 from tokens.conf import settings
@@ -23,26 +24,20 @@ from tokens.names import is_storable
 NO_HASH: Final = "0" * 64  # where there is no such connection: the comparison takes as long
 
 
-async def session_of(
-    connections: Connections,
-    node_id: str,
-    connection_id: str,
-    secret: str,
-    channel: str | None = None,
-) -> Session:
-    """The session of an open connection: one of `connections`, those of this node, or of another;
-    then with those subscriptions that `channel`, a name or an alias, may mean; without it, all.
+async def session_of(node: Node, connection_id: str, secret: str, channel: str | None) -> Session:
+    """The session of an open connection: one of this node, or of another; then with those
+    subscriptions that `channel`, a name or an alias, may mean; without it, all.
 
     Raises ProtocolError: INVALID_CONNECTION (wrong id or secret, or it has ended),
     SERVICE_UNAVAILABLE.
     """
-    own = connections.get(connection_id)
+    own = node.connections.get(connection_id)
     if own is not None and own.secret_hash:
         return _own_session(own, secret_hash(secret))
-    session, holder = await read(read_session, connection_id, secret, node_id, channel)
-    if holder != node_id:
+    session, holder = await read(read_session, connection_id, secret, node.id, channel)
+    if holder != node.id:
         return session
-    own = connections.get(connection_id)
+    own = node.connections.get(connection_id)
     if own is None:
         raise _invalid_connection()  # it has ended; its row goes a moment later
     own.secret_hash = secret_hash(secret)

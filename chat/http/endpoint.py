@@ -4,7 +4,7 @@ Bodies are JSON whatever their Content-Type says; every refusal has the same sha
 
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import wraps
-from typing import Concatenate, Final
+from typing import Concatenate
 
 from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent
 from django.http import HttpRequest, HttpResponse, QueryDict
@@ -15,8 +15,6 @@ from chat.actions.connections import MAX_USER_AGENT_LENGTH
 from chat.protocol.errors import HTTP_STATUS, ErrorCode, ProtocolError
 from chat.protocol.frames import MAX_FRAME_BYTES
 from chat.protocol.publication import Receipt, Source, Trigger
-
-JSON: Final = "application/json"
 
 type View[**P] = Callable[Concatenate[HttpRequest, P], Awaitable[HttpResponse]]
 type Endpoint[**P] = Callable[Concatenate[HttpRequest, P], Coroutine[None, None, HttpResponse]]
@@ -79,7 +77,7 @@ def source_of(request: HttpRequest, trigger: Trigger, connection_id: str = "") -
 
 def respond(body: bytes, status: int = 200) -> HttpResponse:
     """`body` is JSON."""
-    return HttpResponse(body, status=status, content_type=JSON)
+    return HttpResponse(body, status=status, content_type="application/json")
 
 
 def accepted(receipt: Receipt, *, with_id: bool) -> HttpResponse:

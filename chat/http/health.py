@@ -43,12 +43,13 @@ async def healthz(request: HttpRequest) -> JsonResponse:
 async def readyz(request: HttpRequest) -> JsonResponse:
     """503 with a sentence for each part that is missing and needed; else 200, `degraded` where the
     other processes cannot be reached: each serves its own clients, and finds what others store."""
-    *needed, broker = await asyncio.gather(
+    node = nodes.running()
+    database, broker = await asyncio.gather(
         _probe("database", asyncio.get_running_loop().run_in_executor(_thread, _database)),
-        _probe("server", _server()),
-        _probe("channel layer", _channel_layer()),
+        _probe("channel layer", _channel_layer(node)),
     )
-    if problems := [problem for problem in needed if problem]:
+    draining = "The server is shutting down." if node is not None and node.draining else ""
+    if problems := [problem for problem in (database, draining) if problem]:
         return JsonResponse({"status": "unavailable", "problems": problems}, status=503)
     if broker:
         return JsonResponse({"status": "degraded", "problems": [broker]})
@@ -78,17 +79,11 @@ def _database() -> str:
         connection.close()
 
 
-async def _server() -> str:
-    node = nodes.running()
-    return "The server is shutting down." if node is not None and node.draining else ""
-
-
-async def _channel_layer() -> str:
+async def _channel_layer(node: nodes.Node | None) -> str:
     layer = get_channel_layer()
     if layer is None:
         return "There is no channel layer."
     # A group without members: Redis must answer, and nothing is left behind.
     await layer.group_send("readyz", {"type": "probe"})
-    node = nodes.running()
     status = node.hub.broker.status if node is not None else None
     return "Other processes are not heard yet." if status is BrokerStatus.DISCONNECTED else ""

@@ -13,7 +13,7 @@ from chat.actions.storage import list_entries
 from chat.http.client_api import entries_response, info_response, valid_keys
 from chat.http.credentials import require_api_key
 from chat.http.endpoint import accepted, body_of, endpoint, invalid, query_of, refusal, source_of
-from chat.protocol import decoders
+from chat.protocol import commands
 from chat.protocol.publication import parse
 from chat.runtime import node as nodes
 from chat.store.reads import read
@@ -50,7 +50,7 @@ def _name(encoded: bytes) -> str:
         name = unquote_to_bytes(encoded).decode()
     except UnicodeDecodeError:
         name = None
-    return decoders.valid_channel(name)
+    return commands.valid_channel(name)
 
 
 async def _entries(request: HttpRequest, channel: str) -> HttpResponse:
@@ -59,7 +59,7 @@ async def _entries(request: HttpRequest, channel: str) -> HttpResponse:
     entries = await list_entries(
         channel,
         keys=valid_keys(keys.split(",")) if keys else None,
-        after=decoders.valid_key(after, "after") if after else "",
+        after=commands.valid_key(after, "after") if after else "",
     )
     return entries_response(entries)
 

@@ -44,12 +44,6 @@ class ChannelRows[Row: models.Model](models.QuerySet[Row]):
         return self.filter(Q(expires_at__isnull=True) | Q(expires_at__gt=now or Now()))
 
 
-class MemberQuerySet(models.QuerySet["Member"]):
-    def present(self) -> Self:
-        """The members who have not left, in the order of joining."""
-        return self.filter(removed=False).order_by("joined")
-
-
 class Member(models.Model):
     """A member of a presence channel: one row for each uid, however many subscriptions it has.
 
@@ -66,8 +60,6 @@ class Member(models.Model):
     number = models.BigIntegerField(help_text="The channel's number at its last change.")
     removed = models.BooleanField(default=False)
     changed_at = models.DateTimeField()
-
-    objects = MemberQuerySet.as_manager()
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=("channel", "uid"), name="chat_member_once"),)

@@ -14,9 +14,6 @@ class MessageQuerySet(ChannelRows["Message"]):
         """The messages with a greater id: they come later in their channel."""
         return self.filter(id__gt=id)
 
-    def before(self, id: str) -> Self:
-        return self.filter(id__lt=id)
-
 
 class Message(models.Model):
     """A stored message. Its id is a ULID; ids strictly increase within a channel."""

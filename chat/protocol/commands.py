@@ -1,13 +1,26 @@
-"""What a client can ask for, once its frame has been found to be well formed. Only shapes here."""
+"""What a client can ask for, and a row of DECODERS for each event of the server's own, from frame
+to command. Never acts; whether a command is permitted is `session`'s to say. No Django here."""
 
+import re
+from collections.abc import Callable
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 
+import msgspec
 from msgspec import Struct
+
+from tokens.names import is_channel_name, is_event_name, is_reaction, is_storage_key
+
+from . import jsontext, schedule
+from .errors import ErrorCode, ProtocolError
+from .frames import NULL, Frame, convert, malformed
+
+MESSAGE_ID: Final = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
+CLEARING: Final = re.compile(rb"null|\{\s*\}")  # a storage entry (protocol.md section 12)
 
 
 class Command(Struct, frozen=True, gc=False):
-    """A well-formed request; whether it is permitted is `session`'s to say."""
+    """A well-formed request."""
 
 
 class Ping(Command, frozen=True, gc=False):
@@ -67,3 +80,136 @@ class SetStorage(Command, frozen=True, gc=False):
     key: str
     data: bytes | None
     at: datetime | None = None
+
+
+# --- decoding -----------------------------------------------------------------------------------
+
+
+class TokenData(Struct, gc=False):
+    token: str | None = None
+
+
+class ReactionData(Struct, gc=False, rename="camel"):
+    message_id: str
+    reaction: str
+    action: str
+
+
+_token_decoder = msgspec.json.Decoder(TokenData)
+_reaction_decoder = msgspec.json.Decoder(ReactionData)
+
+
+def decode(frame: Frame) -> Command:
+    """The command that a frame asks for; raises ProtocolError."""
+    decoder = DECODERS.get(frame.event)
+    if decoder is not None:
+        return decoder(frame)
+    if frame.event.startswith("hotsock."):
+        raise ProtocolError(ErrorCode.UNKNOWN_EVENT, f'There is no event "{frame.event[:128]}".')
+    channel, event = valid_channel(frame.channel), valid_event(frame.event)
+    return Publish(channel, event, valid_data(frame.data), due(frame))
+
+
+# --- names --------------------------------------------------------------------------------------
+
+
+def valid_channel(name: str | None) -> str:
+    """The name of a channel as the client sent it; raises INVALID_CHANNEL_NAME."""
+    if name is None or not is_channel_name(name):
+        raise ProtocolError(
+            ErrorCode.INVALID_CHANNEL_NAME,
+            "channel must be a name of 1 to 256 characters without *, #, commas or white space.",
+        )
+    return name
+
+
+def valid_event(name: str) -> str:
+    """The name under which a message is published; raises INVALID_EVENT_NAME."""
+    if not is_event_name(name):
+        raise ProtocolError(
+            ErrorCode.INVALID_EVENT_NAME,
+            "event must be a name of 1 to 128 characters that holds no * and does not start "
+            "with # or hotsock.",
+        )
+    return name
+
+
+def valid_key(key: str | None, field: str = "key") -> str:
+    """A storage key; raises INVALID_STORAGE_KEY."""
+    if key is None or not is_storage_key(key):
+        raise ProtocolError(
+            ErrorCode.INVALID_STORAGE_KEY,
+            f"{field} must have 1 to 128 characters, without *, #, commas or white space.",
+        )
+    return key
+
+
+def valid_data(raw: msgspec.Raw) -> bytes:
+    """The raw JSON of a message or a storage entry; raises DATA_TOO_LARGE."""
+    data = bytes(raw)
+    if len(data) > jsontext.MAX_DATA_BYTES and jsontext.too_large(data):
+        raise ProtocolError(
+            ErrorCode.DATA_TOO_LARGE, f"data takes more than {jsontext.MAX_DATA_BYTES} bytes."
+        )
+    return data
+
+
+def due(frame: Frame) -> datetime | None:
+    """When what the frame asks for is to be done; None: now. Raises
+    INVALID_SCHEDULE_EXPRESSION."""
+    if frame.schedule_expression is None:
+        return None
+    return schedule.instant(frame.schedule_expression, frame.schedule_expression_timezone)
+
+
+# --- events -------------------------------------------------------------------------------------
+
+
+def _token(frame: Frame) -> str | None:
+    return None if frame.data == NULL else convert(frame.data, _token_decoder, "data").token
+
+
+def react(frame: Frame) -> React:
+    channel = valid_channel(frame.channel)
+    if frame.schedule_expression is not None:
+        raise schedule.invalid("A reaction cannot be scheduled.")
+    data = convert(frame.data, _reaction_decoder, "data")
+    if data.action not in ("add", "remove"):
+        raise malformed('data.action must be "add" or "remove".')
+    if not is_reaction(data.reaction):
+        raise ProtocolError(
+            ErrorCode.INVALID_REACTION,
+            "data.reaction must not be blank, hold no # and take at most 100 bytes of UTF-8.",
+        )
+    return React(channel, data.message_id, data.reaction, data.action)  # type: ignore[arg-type]
+
+
+def umd_update(token: str | None, channel: str | None) -> UpdateUmd:
+    """Raises INVALID_UMD_TOKEN where there is no token, INVALID_CHANNEL_NAME."""
+    if channel is not None:
+        valid_channel(channel)
+    if not token:
+        raise ProtocolError(ErrorCode.INVALID_UMD_TOKEN, "A token of scope umd is required.")
+    return UpdateUmd(token, channel)
+
+
+def get_storage(channel: str | None, key: str | None) -> GetStorage:
+    return GetStorage(valid_channel(channel), valid_key(key))
+
+
+def set_storage(frame: Frame) -> SetStorage:
+    channel, key, data = valid_channel(frame.channel), valid_key(frame.key), valid_data(frame.data)
+    return SetStorage(channel, key, None if CLEARING.fullmatch(data) else data, due(frame))
+
+
+DECODERS: dict[str, Callable[[Frame], Command]] = {
+    "hotsock.subscribe": lambda frame: Subscribe(valid_channel(frame.channel), _token(frame)),
+    "hotsock.unsubscribe": lambda frame: Unsubscribe(valid_channel(frame.channel)),
+    "hotsock.ping": lambda frame: Ping(),
+    "hotsock.pong": lambda frame: Pong(),
+    "hotsock.heartbeat": lambda frame: Heartbeat(),
+    "hotsock.messageReaction": react,
+    "hotsock.umdUpdate": lambda frame: umd_update(_token(frame), frame.channel),
+    "hotsock.channelStorageGet": lambda frame: get_storage(frame.channel, frame.key),
+    "hotsock.channelStorageSet": set_storage,
+}

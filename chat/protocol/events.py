@@ -25,36 +25,19 @@ TEXT_FRAME: Final = 0x81  # the last of its message
 
 
 class Event(Struct, gc=False):
-    """One encoded frame, shared by all who get it. Made of its payload, its JSON, or of its frame:
-    the rest is found when it is asked for."""
+    """One encoded event, shared by all who get it: a WebSocket text frame, which a server does not
+    mask (RFC 6455 section 5.2), so that it is ready for every transport."""
 
-    said: bytes | None = None
-    framed: bytes | None = None
-    read: str | None = None
+    frame: bytes
 
     @property
     def payload(self) -> bytes:
         """Its JSON."""
-        if self.said is None:
-            framed = self.framed or b""
-            self.said = framed[_HEADER_SIZES.get(framed[1], 2) :]
-        return self.said
+        return self.frame[_HEADER_SIZES.get(self.frame[1], 2) :]
 
-    @property
-    def frame(self) -> bytes:
-        """It as a WebSocket text frame, which a server does not mask (RFC 6455 section 5.2): ready
-        for every transport."""
-        if self.framed is None:
-            said = self.said or b""
-            self.framed = _frame_header(len(said)) + said
-        return self.framed
 
-    @property
-    def text(self) -> str:
-        """It as ASGI wants it."""
-        if self.read is None:
-            self.read = self.payload.decode()
-        return self.read
+def encoded(payload: bytes) -> Event:
+    return Event(_frame_header(len(payload)) + payload)
 
 
 def payloads(joined: bytes) -> Iterator[tuple[int, bytes]]:
@@ -95,7 +78,7 @@ def instant(moment: datetime) -> str:
 def _event(event: str, channel: str | None = None, **fields: object) -> Event:
     """`channel` None: it names none."""
     named = {"event": event} if channel is None else {"event": event, "channel": channel}
-    return Event(json.encode({**named, **fields}))
+    return encoded(json.encode({**named, **fields}))
 
 
 def connected(connection_id: str, secret: str, expires_at: datetime, meta: bytes) -> Event:
@@ -140,8 +123,8 @@ def member(event: str, channel: str, member: bytes, members: bytes) -> Event:
     return _event(event, channel, data={"member": Raw(member), "members": Raw(members)})
 
 
-PONG: Final = Event(b'{"event":"hotsock.pong","data":"{}"}')
-KEEP_ALIVE: Final = Event(b'{"event":"hotsock.keepAlive","data":{}}')
+PONG: Final = encoded(b'{"event":"hotsock.pong","data":"{}"}')
+KEEP_ALIVE: Final = encoded(b'{"event":"hotsock.keepAlive","data":{}}')
 
 
 def message_json(id: str, event: str, channel: str, data: bytes, meta: bytes | None) -> bytes:
@@ -191,7 +174,7 @@ class Template:
         return b"".join((beginning, id.encode(), self._named, data, self._tail))
 
     def message(self, id: str, data: bytes, meta: bytes | None) -> Event:
-        return Event(None, self.frame(id, data, meta))
+        return Event(self.frame(id, data, meta))
 
 
 def message(id: str, event: str, channel: str, data: bytes, meta: bytes | None) -> Event:
@@ -209,7 +192,7 @@ def reaction(
         "data": {"messageId": message_id, "reaction": reaction, "action": action},
         "meta": Raw(meta),
     }
-    return Event(json.encode(fields))
+    return encoded(json.encode(fields))
 
 
 def storage_item(key: str, data: bytes | None, meta: bytes | None) -> dict[str, object]:

@@ -1,7 +1,7 @@
 """Text to frame: fields of the right type, or a sentence that names the one that is not. No Django
 here."""
 
-from typing import Any, Final, overload
+from typing import Final
 
 import msgspec
 from msgspec import Raw, Struct
@@ -69,35 +69,23 @@ def oversize(sent: str | bytes) -> bool:
 
 
 def read[S: Struct](text: str, decoder: msgspec.json.Decoder[S], what: str) -> S:
-    """As `convert`, for all that a client sent at once: it may hold no NUL anywhere."""
-    shape = convert(text, decoder, what)
-    _refuse_nul(text, what)
+    """As `convert`, for all that a client sent at once: it holds no NUL, and a frame's `data` is
+    not nested too deep."""
+    try:
+        shape = decoder.decode(text)
+    except UNDECODED as error:
+        raise _undecoded(error, what) from None
+    if "\\u0000" in text and jsontext.holds_nul(text):
+        raise malformed(f"{what} holds the character NUL (\\u0000), which cannot be stored.")
+    long = len(text) > SURELY_SHALLOW
+    if long and isinstance(shape, Frame) and jsontext.too_deep(bytes(shape.data)):
+        raise malformed(f"data is nested more than {jsontext.MAX_DEPTH} levels deep.")
     return shape
 
 
-def _refuse_nul(text: str, what: str) -> None:
-    if jsontext.holds_nul(text):
-        raise malformed(f"{what} holds the character NUL (\\u0000), which cannot be stored.")
-
-
-@overload
-def parse(text: str, what: str = ...) -> Frame: ...
-@overload
-def parse[F: Frame](text: str, what: str, decoder: msgspec.json.Decoder[F]) -> F: ...
-def parse(
-    text: str, what: str = "The frame", decoder: "msgspec.json.Decoder[Any]" = _frame_decoder
-) -> Frame:
-    """The fields of a frame, or of a shape with more, each of the right type; raises
-    INVALID_MESSAGE."""
-    try:
-        frame: Frame = decoder.decode(text)
-    except UNDECODED as error:
-        raise _undecoded(error, what) from None
-    if "\\u0000" in text:
-        _refuse_nul(text, what)
-    if len(text) > SURELY_SHALLOW and jsontext.too_deep(bytes(frame.data)):
-        raise malformed(f"data is nested more than {jsontext.MAX_DEPTH} levels deep.")
-    return frame
+def parse(text: str) -> Frame:
+    """The fields of a frame, each of the right type; raises INVALID_MESSAGE."""
+    return read(text, _frame_decoder, "The frame")
 
 
 def outline(sent: str | bytes) -> tuple[str | None, str | None]:

@@ -81,7 +81,7 @@ def same_value(one: bytes, other: bytes) -> bool:
     """Whether two JSON texts, both checked before, stand for the same value (protocol.md section
     12): 1 and 1.0 are one number, 2^64 and 2^64 + 1 are two, and neither is `true`; of a key that
     an object names twice the last counts."""
-    return one == other or _value(one) == _value(other)
+    return one == other or _decode(one.decode()) == _decode(other.decode())
 
 
 def _integer(text: str) -> Number:
@@ -103,7 +103,3 @@ def _number(text: str) -> Number:
 
 # A number becomes a tuple, which equals no list, string or boolean.
 _decode = JSONDecoder(parse_int=_integer, parse_float=_number).decode
-
-
-def _value(text: bytes) -> object:
-    return _decode(text.decode())

@@ -10,15 +10,13 @@ from msgspec import Struct
 
 from tokens.names import MAX_STORE_SECONDS, MAX_UMD_BYTES, is_uid
 
-from . import decoders, frames, jsontext
+from . import commands, frames, jsontext
 from .commands import Publish, React, SetStorage
 from .errors import ErrorCode, ProtocolError
 from .frames import NULL, Frame, malformed
 
 FOR_EVER: Final = -1
 MAX_DEDUPLICATION_ID_LENGTH: Final = 128
-STORE_RANGE: Final = f"-1 (for ever) or 1 to {MAX_STORE_SECONDS} seconds"
-
 
 Trigger = Literal["client.websocket", "client.http", "server.http", "server.python"]
 
@@ -78,8 +76,8 @@ _reactor_decoder = msgspec.json.Decoder(Reactor)
 
 def parse(text: str, what: str = "The body") -> Publication:
     """What `text`, a JSON object, asks for; raises ProtocolError."""
-    body = frames.parse(text, what, _body_decoder)
-    command = decoders.decode(body)
+    body = frames.read(text, _body_decoder, what)
+    command = commands.decode(body)
     if not isinstance(command, Publish | SetStorage | React):
         raise ProtocolError(
             ErrorCode.UNKNOWN_EVENT, f'event "{body.event}" is not one that can be published.'
@@ -108,7 +106,7 @@ def _store(store: int | None, default: int) -> int:
     if store in (FOR_EVER, default) or 1 <= store <= MAX_STORE_SECONDS:
         return store
     zero = "" if default else "0 (not stored), "
-    raise _invalid(f"store must be {zero}{STORE_RANGE}.")
+    raise _invalid(f"store must be {zero}-1 (for ever) or 1 to {MAX_STORE_SECONDS} seconds.")
 
 
 def _reactor(body: Body) -> tuple[str, str]:

@@ -14,7 +14,6 @@ from .errors import ErrorCode, ProtocolError
 _DAY: Final = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _TIME: Final = "(?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}"  # Python 3.14 would take 24:00:00, too
 _AT: Final = re.compile(rf"at\(({_DAY}T{_TIME})\)")
-_NOT_IANA: Final = {"localtime"}  # a link to the machine's own that lies among them
 
 
 def instant(expression: str, timezone: str | None) -> datetime:
@@ -26,7 +25,10 @@ def instant(expression: str, timezone: str | None) -> datetime:
     matched = _AT.fullmatch(expression)
     if matched is None:
         raise invalid("scheduleExpression must have the form at(YYYY-MM-DDThh:mm:ss).")
-    zone = _zone("UTC" if timezone is None else timezone)
+    name = "UTC" if timezone is None else timezone
+    if name not in _zones():
+        raise invalid("scheduleExpressionTimezone must be an IANA time zone, such as Europe/Paris.")
+    zone = ZoneInfo(name)
     try:
         wall = datetime.fromisoformat(matched[1])
         moment = wall.replace(tzinfo=zone).astimezone(UTC)
@@ -53,10 +55,5 @@ def invalid(message: str) -> ProtocolError:
 
 @lru_cache(maxsize=1)
 def _zones() -> frozenset[str]:
-    return frozenset(available_timezones() - _NOT_IANA)
-
-
-def _zone(name: str) -> ZoneInfo:
-    if name not in _zones():
-        raise invalid("scheduleExpressionTimezone must be an IANA time zone, such as Europe/Paris.")
-    return ZoneInfo(name)
+    """`localtime`, a link to the machine's own zone, lies among them and is none of IANA's."""
+    return frozenset(available_timezones() - {"localtime"})

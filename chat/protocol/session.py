@@ -7,6 +7,7 @@ know, or raises the ProtocolError that its sender is told (protocol.md sections 
 from collections.abc import Iterable
 from copy import copy
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from tokens.claims import Claims
@@ -20,6 +21,8 @@ from .publication import Source
 
 NOTHING: Final = "null"  # an absent umd, as JSON text
 MAX_REMEMBERED: Final = 1024
+BURST_SECONDS: Final = 10.0
+MAX_RATES: Final = 10_000
 MAX_SUBSCRIPTIONS: Final = 2000  # of one connection (promise P6); 64 KiB of token begin fewer
 
 
@@ -138,9 +141,8 @@ class Session(Sender):
 
     def subscription(self, name: str) -> Subscription:
         """The live subscription to a channel, by its name or an alias; raises NOT_SUBSCRIBED."""
-        subscription = self.subscriptions.get(name)
-        if subscription is None:
-            subscription = self.subscriptions.get(self.real_name(name))
+        held = self.subscriptions
+        subscription = held.get(name) or held.get(self.real_name(name))
         if subscription is None:
             raise ProtocolError(ErrorCode.NOT_SUBSCRIBED, "You are not subscribed to this channel.")
         return subscription
@@ -248,3 +250,40 @@ class Session(Sender):
         if self.last_numbers is NO_NUMBERS or len(self.last_numbers) >= MAX_REMEMBERED:
             self.last_numbers = {}
         self.last_numbers[channel] = number
+
+
+# --- rate ---------------------------------------------------------------------------------------
+
+
+class Rate:
+    """Allows `per_second` frames in the mean, ten times that at once; 0: no limit.
+
+    A connection that sends at most five times `per_second` frames in any 10 s is never limited
+    (protocol.md section 17: 500 frames with the default of 100).
+    """
+
+    __slots__ = ("_full_at", "_interval", "refused")
+
+    def __init__(self, per_second: int) -> None:
+        self._interval = 1 / per_second if per_second else 0.0
+        self._full_at = 0.0  # when the bucket will be full again, by the caller's clock
+        self.refused = 0  # frames, since the bucket was last full
+
+    def allows(self, now: float) -> bool:
+        """Counts a frame at `now` (seconds of any steady clock), or refuses it."""
+        full_at = self._full_at
+        if full_at <= now:
+            self.refused = 0
+            full_at = now
+        full_at += self._interval
+        if full_at - now > BURST_SECONDS:
+            self.refused += 1
+            return False
+        self._full_at = full_at
+        return True
+
+
+@lru_cache(MAX_RATES)
+def rate_of(name: str, per_second: int) -> Rate:
+    """The Rate of a name, for the MAX_RATES names that were seen last."""
+    return Rate(per_second)

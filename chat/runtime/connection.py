@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Final
 
-from chat.fanout.feed import Subscriber
 from chat.fanout.send_queue import SendQueue
 from chat.protocol import events
 from chat.protocol.errors import CloseCode
-from chat.protocol.session import Session, Subscription
+from chat.protocol.session import Session
 from tokens.names import is_presence
 
 PING_SECONDS: Final = 10
@@ -27,55 +26,6 @@ MAX_OPENING: Final = 128
 
 Person = tuple[str, str | None]
 """Address and uid: others behind the same address are not meant."""
-
-
-class Admission:
-    """Of one process; `notify` reaches the others."""
-
-    def __init__(self, notify: Callable[..., None]) -> None:
-        self._notify = notify
-        # Held while a connection is opened. All that begin at once would each be refused after the
-        # same wait, and what was done for them lost: 3,000 that came back together got nobody in.
-        self.opening = asyncio.Semaphore(MAX_OPENING)
-        self._addresses: Counter[str] = Counter()
-        self._barred: dict[Person, float] = {}
-
-    def count_from(self, address: str) -> int:
-        """How many connections of this process an address has, handshakes included."""
-        return self._addresses[address]
-
-    @contextmanager
-    def arriving(self, address: str) -> Iterator[None]:
-        """Counts a handshake, too: else any number at once would be below the limit."""
-        self.enter(address)
-        try:
-            yield
-        finally:
-            self.leave(address)
-
-    def enter(self, address: str) -> None:
-        self._addresses[address] += 1
-
-    def leave(self, address: str) -> None:
-        self._addresses[address] -= 1
-        if not self._addresses[address]:
-            del self._addresses[address]
-
-    def bar(self, person: Person) -> None:
-        """Whoever was closed for sending too fast or reading too slowly is refused for a moment, in
-        all processes, so that its client slows down (protocol.md section 6)."""
-        self.bar_here(*person)
-        self._notify(BAR, *person)
-
-    def bar_here(self, address: str, uid: str | None) -> None:
-        self._barred[address, uid] = time.monotonic() + BAR_SECONDS
-
-    def is_barred(self, person: Person) -> bool:
-        return self._barred.get(person, 0.0) > time.monotonic()
-
-    def forget_expired(self) -> None:
-        now = time.monotonic()
-        self._barred = {person: until for person, until in self._barred.items() if until > now}
 
 
 @dataclass(slots=True, eq=False)
@@ -107,18 +57,21 @@ class LiveConnection:
         """All in which it may be."""
         return tuple({*self.session.subscriptions, *self.joining})
 
-    def subscriber(self, subscription: Subscription) -> Subscriber:
-        return Subscriber(self.id, self.send_queue, subscription.observes)
-
 
 class Connections:
-    """Those of this process, by id. `idle` and `keep_alive` are periods in seconds."""
+    """Those of this process, by id. `notify` reaches the other processes; `idle` and `keep_alive`
+    are periods in seconds."""
 
-    def __init__(self, admission: Admission, idle: float, keep_alive: float) -> None:
-        self._admission = admission
+    def __init__(self, notify: Callable[..., None], idle: float, keep_alive: float) -> None:
+        self._notify = notify
         self._idle = idle
         self._keep_alive = min(keep_alive, idle * KEEP_ALIVE_SHARE)
         self._open: dict[str, LiveConnection] = {}
+        # Held while a connection is opened. All that begin at once would each be refused after the
+        # same wait, and what was done for them lost: 3,000 that came back together got nobody in.
+        self.opening = asyncio.Semaphore(MAX_OPENING)
+        self._addresses: Counter[str] = Counter()
+        self._barred: dict[Person, float] = {}
 
     def __len__(self) -> int:
         return len(self._open)
@@ -131,11 +84,11 @@ class Connections:
         if connection.session.claims.keep_alive:
             connection.keep_alive_at = connection.heard_at + self._keep_alive
         self._open[connection.id] = connection
-        self._admission.enter(connection.address)
+        self._addresses[connection.address] += 1
 
     def remove(self, connection: LiveConnection) -> None:
         if self._open.pop(connection.id, None) is not None:
-            self._admission.leave(connection.address)
+            self._leave(connection.address)
 
     def close(self, id: str, code: int) -> None:
         """Does nothing where it is not one of this process."""
@@ -151,6 +104,8 @@ class Connections:
             connection.send_queue.close(CloseCode.RESTARTING)
             await asyncio.sleep(pause)
 
+    # --- what is due ------------------------------------------------------------------------
+
     def check(self, now: float) -> None:
         """Closes those that read too slowly, and does what is due. To be called each second.
 
@@ -161,6 +116,8 @@ class Connections:
             connection.send_queue.check_stalled()
             if connection.due_at <= now:
                 connection.due_at = self._do_due(connection, now)
+        moment = time.monotonic()
+        self._barred = {who: until for who, until in self._barred.items() if until > moment}
 
     def _do_due(self, connection: LiveConnection, now: float) -> float:
         """Returns when something is due next."""
@@ -187,3 +144,35 @@ class Connections:
         if heartbeat is None:
             return end
         return min(end, (connection.beat_at + heartbeat, CloseCode.HEARTBEAT_MISSED))
+
+    # --- who is let in ----------------------------------------------------------------------
+
+    def count_from(self, address: str) -> int:
+        """How many connections of this process an address has, handshakes included."""
+        return self._addresses[address]
+
+    @contextmanager
+    def arriving(self, address: str) -> Iterator[None]:
+        """Counts a handshake, too: else any number at once would be below the limit."""
+        self._addresses[address] += 1
+        try:
+            yield
+        finally:
+            self._leave(address)
+
+    def _leave(self, address: str) -> None:
+        self._addresses[address] -= 1
+        if not self._addresses[address]:
+            del self._addresses[address]
+
+    def bar(self, person: Person) -> None:
+        """Whoever was closed for sending too fast or reading too slowly is refused for a moment, in
+        all processes, so that its client slows down (protocol.md section 6)."""
+        self.bar_here(*person)
+        self._notify(BAR, *person)
+
+    def bar_here(self, address: str, uid: str | None) -> None:
+        self._barred[address, uid] = time.monotonic() + BAR_SECONDS
+
+    def is_barred(self, person: Person) -> bool:
+        return self._barred.get(person, 0.0) > time.monotonic()

@@ -12,8 +12,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Final
 
-from chat.cluster.memory_broker import NodeBroker
-from chat.fanout.hub import BrokerStatus
+from chat.fanout.hub import Broker, BrokerStatus
 from chat.fanout.member_throttle import MemberThrottle
 from chat.models import Connection, Subscription
 from chat.protocol.errors import ProtocolError
@@ -36,17 +35,14 @@ class Metadata:
     """A process's part; `outlast` runs what must end before the process does."""
 
     connections: Connections
-    broker: NodeBroker
+    broker: Broker
     writer: Writer
     member_throttle: MemberThrottle
     outlast: Callable[[Coroutine[None, None, None]], object]
 
     async def change(self, session: Session, operation: UpdateUmd) -> None:
-        """That of a connection of this process, whose `changing` the caller holds.
-
-        Raises ProtocolError: NOT_SUBSCRIBED, PRESENCE_CHANNEL_CAPACITY_REACHED,
-        INVALID_CONNECTION, SERVICE_UNAVAILABLE; nothing has changed then.
-        """
+        """That of a connection of this process, whose `changing` the caller holds; raises as the
+        operation, and nothing has changed then."""
         await self._submit(operation)
         session.take_on(operation.umd, operation.channels, own=operation.own)
 
@@ -61,7 +57,9 @@ class Metadata:
             return
         try:  # to subscriptions that began before that process had read it
             id = operation.connection_id
-            later = set(await read(channels_of, id)).difference(operation.channels)
+            rows = Subscription.objects.filter(connection_id=id)
+            subscribed = await read(set, rows.values_list("channel__name", flat=True))
+            later = subscribed.difference(operation.channels)
             if later:
                 await self._change_marked(UpdateUmd(id, operation.umd, tuple(later), own=False))
         except ProtocolError as error:
@@ -71,10 +69,11 @@ class Metadata:
         operation.stale = True
         await self._submit(operation)
         self.broker.notify(READ_AGAIN, operation.connection_id)
+        stale = Connection.objects.filter(id=operation.connection_id, stale=True)
         with contextlib.suppress(ProtocolError):
             for _ in range(READ_POLLS):
                 connected = self.broker.status is BrokerStatus.CONNECTED
-                if not connected or not await read(is_stale, operation.connection_id):
+                if not connected or not await read(stale.exists):
                     return
                 await asyncio.sleep(POLL_SECONDS)
 
@@ -98,12 +97,3 @@ class Metadata:
                     session.take_on(umd, (channel,), own=False)
         except ProtocolError as error:  # its mark stays
             log.warning("Changed metadata cannot be read yet: %s", error.message)
-
-
-def is_stale(connection_id: str) -> bool:
-    return Connection.objects.filter(id=connection_id, stale=True).exists()
-
-
-def channels_of(connection_id: str) -> list[str]:
-    rows = Subscription.objects.filter(connection_id=connection_id)
-    return list(rows.values_list("channel__name", flat=True))

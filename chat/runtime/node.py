@@ -13,20 +13,17 @@ from typing import TYPE_CHECKING, Final, cast
 
 from channels.layers import get_channel_layer
 
-from chat.cluster.head_check import check_heads
-from chat.cluster.leases import LEASE_SHARE, Lease, RemoveNode, alive, marked
-from chat.cluster.memory_broker import Handlers, MemoryBroker, NodeBroker
-from chat.cluster.reaper import Reaper
+from chat.cluster.leases import LEASE_SHARE, Lease, Reaper, RemoveNode, alive, marked
 from chat.conf import settings
-from chat.fanout.hub import BrokerStatus, Hub
+from chat.fanout.hub import Broker, BrokerStatus, Handlers, Hub, MemoryBroker
 from chat.fanout.member_throttle import MemberThrottle
 from chat.fanout.send_queue import Flusher
 from chat.protocol import ids
 from chat.protocol.errors import CloseCode, ProtocolError
-from chat.runtime.connection import BAR, Admission, Connections
+from chat.runtime.connection import BAR, Connections
 from chat.runtime.metadata import READ_AGAIN, Metadata
-from chat.runtime.recurring import repeat, report_expiries, run_schedules
-from chat.store.changes_after import read_changes
+from chat.runtime.recurring import check_heads, repeat, report_expiries, run_schedules
+from chat.store.changes_after import changes_after
 from chat.store.reads import close_pool, read
 from chat.store.writer import Writer
 
@@ -46,14 +43,13 @@ class Node:
         self.loop = asyncio.get_running_loop()
         self.draining = False  # lets nobody in any more
         self._broker = _broker(self.id)
-        self.hub = Hub(read_changes, self._broker)
+        self.hub = Hub(lambda *gap: read(changes_after, *gap), self._broker)
         self._check_heads = asyncio.Event()  # something may have been committed elsewhere
         self.writer = Writer(self.loop, self.hub.announce, self._check_heads.set)
         self.flusher = Flusher(self.loop)
         self.member_throttle = MemberThrottle(self.hub.is_behind)
-        self.admission = Admission(self._broker.notify)
         self.connections = Connections(
-            self.admission, settings.CONNECTION_IDLE_SECONDS, settings.KEEP_ALIVE_SECONDS
+            self._broker.notify, settings.CONNECTION_IDLE_SECONDS, settings.KEEP_ALIVE_SECONDS
         )
         self.metadata = Metadata(
             self.connections, self._broker, self.writer, self.member_throttle, self.outlast
@@ -75,7 +71,7 @@ class Node:
             raise
         work = self._recurring_work().items()
         self._recurring = [self.loop.create_task(each, name=name) for name, each in work]
-        handlers: Handlers = {BAR: self.admission.bar_here, READ_AGAIN: self.metadata.read_again}
+        handlers: Handlers = {BAR: self.connections.bar_here, READ_AGAIN: self.metadata.read_again}
         await self._broker.start(self.hub, self._check_heads.set, handlers)
 
     async def drain(self) -> None:
@@ -144,7 +140,6 @@ class Node:
 
     async def _check_connections(self) -> float:
         self.connections.check(self.loop.time())
-        self.admission.forget_expired()
         return CHECK_SECONDS
 
     async def _renew_lease(self) -> float:
@@ -165,7 +160,7 @@ class Node:
         return settings.NODE_LEASE_SECONDS / 5
 
 
-def _broker(node_id: str) -> NodeBroker:
+def _broker(node_id: str) -> Broker:
     if not settings.REDIS_URL:
         return MemoryBroker()
     from chat.cluster.redis_broker import RedisBroker  # with Redis' client: a third of a second

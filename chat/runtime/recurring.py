@@ -3,19 +3,22 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from functools import partial
+from itertools import batched
 from typing import Final
 
+from django.db import connection
 from django.db.models.functions import Now
 
-from chat.models import Schedule, StorageEntry
+from chat.fanout.hub import BrokerStatus, Hub
+from chat.models import Channel, Schedule, StorageEntry
 from chat.protocol.errors import ProtocolError
-from chat.store.listeners import listening, schedule_listeners
 from chat.store.operations.schedules import RunSchedule
 from chat.store.operations.storage import ReportExpiries
 from chat.store.reads import read
+from chat.store.reports import listening, scheduled
 from chat.store.writer import MAX_BATCH, Writer
 
 log = logging.getLogger("chat.recurring")
@@ -24,6 +27,9 @@ RETRY_SECONDS: Final = 1.0
 LOOK_SECONDS: Final = 0.75  # so late, at most, is what another process schedules just before
 EXPIRY_SECONDS: Final = 1.0
 EXPIRIES_AT_ONCE: Final = 200
+CHECK_SECONDS: Final = 2.0
+CONNECTED_CHECK_SECONDS: Final = 25.0  # finds what the broker loses at the tail of a channel
+MAX_NAMES: Final = 10_000  # in one query; databases take some 32 thousand parameters
 
 
 async def repeat(
@@ -50,6 +56,29 @@ async def repeat(
                 await asyncio.wait_for(sooner.wait(), pause)
 
 
+# --- what other processes committed -------------------------------------------------------------
+
+
+async def check_heads(hub: Hub) -> float | None:
+    """Finds what other processes committed without an announcement that arrived here (P3): reads
+    the numbers of the channels with subscribers here. Returns the seconds until the next check;
+    None: once another process has committed something, which SQLite tells. Raises
+    SERVICE_UNAVAILABLE."""
+    for channels in batched(hub.channels(), MAX_NAMES):
+        hub.check(await read(heads, channels))
+    status = hub.broker.status
+    if status is BrokerStatus.CONNECTED:
+        return CONNECTED_CHECK_SECONDS
+    if status is BrokerStatus.SINGLE_PROCESS and connection.vendor == "sqlite":
+        return None
+    return CHECK_SECONDS
+
+
+def heads(channels: Sequence[str]) -> list[tuple[str, int]]:
+    """The channels that hold something durable, each with its number."""
+    return list(Channel.objects.filter(name__in=channels).values_list("name", "number"))
+
+
 # --- what was scheduled -------------------------------------------------------------------------
 
 
@@ -63,40 +92,35 @@ async def run_schedules(writer: Writer) -> None:
     """
     sooner, loop = asyncio.Event(), asyncio.get_running_loop()
 
-    def wake(seconds: float) -> None:
+    def wake(seconds: float, **kwargs: object) -> None:
         """In the thread that committed something that is due then."""
         if seconds < 2 * LOOK_SECONDS:  # else a look finds it before, even one that takes long
             with contextlib.suppress(RuntimeError):  # this loop has ended meanwhile
                 loop.call_soon_threadsafe(loop.call_later, seconds, sooner.set)
 
-    schedule_listeners.add(wake)
+    scheduled.connect(wake)
     try:
         await repeat("Running schedules", partial(run_due, writer), sooner=sooner)
     finally:
-        schedule_listeners.discard(wake)
+        scheduled.disconnect(wake)
 
 
 async def run_due(writer: Writer) -> float:
-    """Does what is due, up to MAX_BATCH at once, and returns the seconds until there is more to do,
-    as far as is known: LOOK_SECONDS at most.
+    """Does what is due, the longest due first, up to MAX_BATCH at once. Returns the seconds until
+    there is more to do, as far as is known: LOOK_SECONDS at most.
 
     Raises SERVICE_UNAVAILABLE where the database did not take all of them.
     """
-    soon = await read(_due_soon)
-    runs = [writer.submit(RunSchedule(id, channel)) for id, channel, left in soon if left <= 0]
+    due = Schedule.objects.filter(due_at__lte=Now() + timedelta(seconds=LOOK_SECONDS))
+    ordered = due.annotate(now=Now()).order_by("due_at", "created_at", "id")
+    found = ordered.values_list("id", "channel__name", "due_at", "now")[:MAX_BATCH]
+    rows = await read(list, found)
+    soon = [(id, channel, (at - now).total_seconds()) for id, channel, at, now in rows]
+    runs = [writer.submit(RunSchedule(channel, id)) for id, channel, left in soon if left <= 0]
     await asyncio.gather(*runs)
     if len(runs) == MAX_BATCH:
         return 0.0
     return min((left for _, _, left in soon if left > 0), default=LOOK_SECONDS)
-
-
-def _due_soon() -> list[tuple[str, str, float]]:
-    """Schedules that are due before the next look, the longest due first, and then as they were
-    made: their ids, channels, and the seconds until they are due."""
-    soon = Schedule.objects.filter(due_at__lte=Now() + timedelta(seconds=LOOK_SECONDS))
-    ordered = soon.annotate(now=Now()).order_by("due_at", "created_at", "id")
-    found = ordered.values_list("id", "channel__name", "due_at", "now")[:MAX_BATCH]
-    return [(id, channel, (due - now).total_seconds()) for id, channel, due, now in found]
 
 
 # --- storage entries that expire ----------------------------------------------------------------
@@ -109,14 +133,10 @@ async def report_expiries(writer: Writer) -> float:
     Every process looks, and the database lets one of them report each entry. Where nobody listens,
     nobody looks. Raises SERVICE_UNAVAILABLE.
     """
-    found = await read(_expired) if listening() else []
+    rows = StorageEntry.objects.filter(reports_expiry=True, expires_at__lte=Now())
+    first = rows.order_by("expires_at").values_list("id", "channel__name")[:EXPIRIES_AT_ONCE]
+    found = await read(list, first) if listening() else []
     if found:
         ids, channels = zip(*found, strict=True)
         await writer.submit(ReportExpiries(ids, tuple(set(channels))))
     return 0.0 if len(found) == EXPIRIES_AT_ONCE else EXPIRY_SECONDS
-
-
-def _expired() -> list[tuple[int, str]]:
-    """The rows and channels of those that expired first."""
-    rows = StorageEntry.objects.filter(reports_expiry=True, expires_at__lte=Now())
-    return list(rows.order_by("expires_at").values_list("id", "channel__name")[:EXPIRIES_AT_ONCE])

@@ -3,9 +3,10 @@ bytes. Pure: no socket, no event loop, no clock."""
 
 import codecs
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
-from websockets.frames import CloseCode
+from websockets.exceptions import ProtocolError
+from websockets.frames import Close, CloseCode, Frame, Opcode
 
 Buffer = bytes | bytearray | memoryview
 Utf8Decoder = codecs.getincrementaldecoder("utf-8")
@@ -22,20 +23,13 @@ try:  # in C, 0.1 µs; not part of the library's public interface
 except ImportError:
     apply_mask = xor
 
-CONTINUATION, TEXT, BINARY = 0x0, 0x1, 0x2
-CLOSE, PING, PONG = 0x8, 0x9, 0xA
-OPCODES: Final = frozenset({CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG})
 # Of the first byte of a frame: the last one of its message, reserved bits, its kind.
 FIN, RESERVED, OPCODE, CONTROL = 0x80, 0x70, 0x0F, 0x08
 MASKED: Final = 0x80  # of the second; the rest of it is the size, where that is below 126
 MASK_BYTES: Final = 4
 MAX_CONTROL_BYTES: Final = 125
-WHOLE_TEXT: Final = FIN | TEXT
-MAX_TEXTS: Final = 64
-"""How many texts are handed over at once: so many may wait in memory for the one before them."""
-
-# Codes that a close frame may carry, beside 3000 to 4999 (RFC 6455 section 7.4; IANA's registry).
-CLOSE_CODES: Final = frozenset({*range(1000, 1004), *range(1007, 1015)})
+WHOLE_TEXT: Final = FIN | Opcode.TEXT
+MAX_TEXTS: Final = 64  # handed over at once: so many may wait in memory for the one before them
 
 
 @dataclass(eq=False)
@@ -46,24 +40,8 @@ class FrameError(Exception):
     reason: str
 
 
-class Ping(NamedTuple):
-    payload: bytes
-
-
-class Pong(NamedTuple):
-    payload: bytes
-
-
-class Close(NamedTuple):
-    """`code` is 1005 where the frame has none; `payload` is both, to be sent back."""
-
-    code: int
-    reason: str
-    payload: bytes
-
-
-Event = list[str] | bytes | Ping | Pong | Close
-"""Text messages, one binary message, or a control frame."""
+Event = list[str] | bytes | Frame | Close
+"""Text messages, one binary message, a ping or a pong, or the client's close frame."""
 
 
 def take_texts(data: bytes, at: int, texts: list[str], max_size: int) -> int:
@@ -100,8 +78,7 @@ class FrameReader:
     data: bytes = b""
     at: int = 0
     message: bytearray | None = None  # what has come of it; None between messages
-    is_text: bool = False
-    decoder: codecs.IncrementalDecoder | None = None  # checks text that is not ASCII
+    decoder: codecs.IncrementalDecoder | None = None  # checks the message, where it is text
     mask: bytes = b""  # of the frame whose payload is coming; empty between frames
     left: int = 0  # bytes of payload that it lacks
     fin: bool = False
@@ -133,7 +110,11 @@ class FrameReader:
                 first, start, size = header
                 if first & CONTROL:
                     return self._control(first & OPCODE, start, start + size)
-                self._begin_frame(first, start, size)
+                if self.message is None:
+                    self.message = bytearray()
+                    self.decoder = Utf8Decoder() if first & OPCODE == Opcode.TEXT else None
+                self.mask = self.data[start - MASK_BYTES : start]
+                self.at, self.left, self.fin = start, size, first >= FIN
             message = self._take_payload()
             if message is not None or self.mask:
                 return message
@@ -167,16 +148,15 @@ class FrameReader:
             return None
         payload = apply_mask(self.data[start:stop], self.data[start - MASK_BYTES : start])
         self.at = stop
-        if opcode == CLOSE:
-            return parse_close(payload)
-        return Ping(payload) if opcode == PING else Pong(payload)
-
-    def _begin_frame(self, first: int, start: int, size: int) -> None:
-        if self.message is None:
-            self.message = bytearray()
-            self.is_text = first & OPCODE == TEXT
-        self.mask = self.data[start - MASK_BYTES : start]
-        self.at, self.left, self.fin = start, size, first >= FIN
+        if opcode != Opcode.CLOSE:
+            return Frame(Opcode(opcode), payload)
+        try:
+            return Close.parse(payload)
+        except ProtocolError as error:
+            raise FrameError(CloseCode.PROTOCOL_ERROR, str(error)) from None
+        except UnicodeDecodeError as error:
+            problem = f"{error.reason} at position {error.start}"
+            raise FrameError(CloseCode.INVALID_DATA, problem) from None
 
     def _take_payload(self) -> list[str] | bytes | None:
         """Add what has come of the frame; return the message where it is complete."""
@@ -189,28 +169,22 @@ class FrameReader:
         self.left -= size
         self.mask = self.mask[size % 4 :] + self.mask[: size % 4] if self.left else b""
         complete = self.fin and not self.left
-        if self.is_text:
-            self._check_text(piece, complete)
-        message += piece
-        if not complete:
-            return None
-        self.message = self.decoder = None
-        return [message.decode()] if self.is_text else bytes(message)
-
-    def _check_text(self, piece: bytes, complete: bool) -> None:
-        if self.decoder is None and not piece.isascii():
-            self.decoder = Utf8Decoder()
         if self.decoder is not None:
             try:
                 self.decoder.decode(piece, complete)
             except UnicodeDecodeError:
                 raise FrameError(CloseCode.INVALID_DATA, "") from None
+        message += piece
+        if not complete:
+            return None
+        self.message = None
+        return bytes(message) if self.decoder is None else [message.decode()]
 
 
 def _problem(first: int, second: int, *, begun: bool) -> str | None:
     """What is wrong with a frame that starts with these bytes. `begun`: a message has."""
     opcode = first & OPCODE
-    if opcode not in OPCODES:
+    if opcode not in Opcode:
         return "invalid opcode"
     if second < MASKED:
         return "incorrect masking"
@@ -220,45 +194,17 @@ def _problem(first: int, second: int, *, begun: bool) -> str | None:
         if second - MASKED > MAX_CONTROL_BYTES:
             return "control frame too long"
         return None if first & FIN else "fragmented control frame"
-    if begun is (opcode == CONTINUATION):
+    if begun is (opcode == Opcode.CONT):
         return None
     return "expected a continuation frame" if begun else "unexpected continuation frame"
 
 
-def parse_close(payload: bytes) -> Close:
-    """A close frame's code and reason; raises FrameError."""
-    if not payload:
-        return Close(CloseCode.NO_STATUS_RCVD, "", payload)
-    if len(payload) < 2:
-        raise FrameError(CloseCode.PROTOCOL_ERROR, "close frame too short")
-    try:
-        reason = payload[2:].decode()
-    except UnicodeDecodeError as error:
-        problem = f"{error.reason} at position {error.start}"
-        raise FrameError(CloseCode.INVALID_DATA, problem) from None
-    code = int.from_bytes(payload[:2])
-    if not _may_be_sent(code):
-        raise FrameError(CloseCode.PROTOCOL_ERROR, "invalid status code")
-    return Close(code, reason, payload)
-
-
-def _may_be_sent(code: int) -> bool:
-    return code in CLOSE_CODES or 3000 <= code < 5000
-
-
-def frame(opcode: int, payload: bytes) -> bytes:
+def frame(opcode: Opcode, payload: bytes) -> bytes:
     """A whole frame of the server's, which masks nothing (RFC 6455 section 5.1)."""
-    first, size = FIN | opcode, len(payload)
-    if size < 126:
-        return bytes((first, size)) + payload
-    if size < 65536:
-        return bytes((first, 126)) + size.to_bytes(2) + payload
-    return bytes((first, 127)) + size.to_bytes(8) + payload
+    return Frame(opcode, payload).serialize(mask=False)
 
 
 def close_frame(code: int, reason: str = "") -> bytes:
-    """Raises ValueError where no close frame may carry this code, or a reason of this length."""
-    payload = code.to_bytes(2) + reason.encode()
-    if not _may_be_sent(code) or len(payload) > MAX_CONTROL_BYTES:
-        raise ValueError(f"No close frame may say {code} {reason!r}.")
-    return frame(CLOSE, payload)
+    """Raises websockets' ProtocolError where no close frame may carry this code, or a reason of
+    this length."""
+    return frame(Opcode.CLOSE, Close(code, reason).serialize())

@@ -16,15 +16,11 @@ TOO_LARGE: Final = refusal(
     ProtocolError(ErrorCode.DATA_TOO_LARGE, f"The body takes more than {BODY_BYTES} bytes.")
 ).content
 HEAD_SECONDS: Final = 10
-CLOSE_SECONDS: Final = 2
-"""How long a client whose body was refused may take to read the answer."""
+CLOSE_SECONDS: Final = 2  # for a client whose body was refused to read the answer
 
 
 class HttpConnection(H11Protocol):
-    """One HTTP connection.
-
-    Django would keep a body of any size, in a file, before it asks a view.
-    """
+    """One connection. Django would keep a body of any size, in a file, before it asks a view."""
 
     _timer: asyncio.TimerHandle | None = None  # runs while a head is waited for
     _received = 0  # bytes of the current request

@@ -23,8 +23,7 @@ FRAME_BYTES: Final = 128 * 1024
 UNACKNOWLEDGED_SECONDS: Final = 30
 GRACEFUL_SHUTDOWN_SECONDS: Final = 3
 EXIT_SECONDS: Final = 10
-SWITCH_INTERVAL_SECONDS: Final = 0.0005
-"""How long a busy thread holds the interpreter while the event loop waits (design.md section 4)."""
+SWITCH_INTERVAL_SECONDS: Final = 0.0005  # of a busy thread's hold on the interpreter (design.md 4)
 
 
 class Server(uvicorn.Server):

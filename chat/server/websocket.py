@@ -21,16 +21,11 @@ from http.client import responses
 from typing import ClassVar, Final, cast
 from urllib.parse import unquote
 
-from asgiref.typing import (
-    ASGIReceiveEvent,
-    ASGISendEvent,
-    WebSocketAcceptEvent,
-    WebSocketScope,
-)
+from asgiref.typing import ASGIReceiveEvent, ASGISendEvent, WebSocketAcceptEvent, WebSocketScope
 from uvicorn import Config
 from uvicorn.protocols.utils import ClientDisconnected, get_local_addr, get_remote_addr, is_ssl
 from uvicorn.server import ServerState
-from websockets.frames import CloseCode
+from websockets.frames import Close, CloseCode, Opcode
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
@@ -41,12 +36,10 @@ from chat.server.frames import FrameReader, close_frame, frame, take_texts
 log = logging.getLogger("chat.server.websocket")
 
 HANDSHAKE_SECONDS: Final = 10
-CLOSE_SECONDS: Final = 2
-"""How long a client that was sent a close frame may take to answer it."""
-FLUSH_SECONDS: Final = 5
-"""How long a client may take to read what is left for it, once its connection has ended."""
+CLOSE_SECONDS: Final = 2  # for a client to answer our close frame
+FLUSH_SECONDS: Final = 5  # for a client to read what is left, once its connection has ended
 NO_LINGER: Final = struct.pack("ii", 1, 0)
-PING_FRAME: Final = frame(frames.PING, b"")
+PING_FRAME: Final = frame(Opcode.PING, b"")
 END_OF_HEAD: Final = b"\r\n\r\n"
 
 Header = tuple[bytes, bytes]
@@ -78,8 +71,7 @@ class WebSocket(asyncio.Protocol):
         *("_receiver", "_state", "_timer", "_unanswered", "transport"),
     )
 
-    direct: ClassVar[bool] = True
-    """Whether the application is offered the extension; else it is served through ASGI alone."""
+    direct: ClassVar[bool] = True  # whether the application is offered the extension
 
     transport: asyncio.Transport
 
@@ -90,7 +82,7 @@ class WebSocket(asyncio.Protocol):
         self._max_size = config.ws_max_size
         self._asgi: AsgiConnection | None = AsgiConnection(self, config, server_state, app_state)
         self._receiver: Receiver | None = self._asgi  # None once the end was announced to it
-        self._outgoing: SendQueue | AsgiConnection | None = self._asgi
+        self._outgoing: SendQueue | None = None
         # Gets whole texts at once. None while there is more to look at: a frame that is not whole
         # yet, a pause, the handshake, the end.
         self._listener: Receiver | None = None
@@ -199,9 +191,10 @@ class WebSocket(asyncio.Protocol):
             self._listener = self._receiver
 
     def _dispatch(self, event: frames.Event, receiver: Receiver | None) -> None:
-        if isinstance(event, frames.Close):
+        if isinstance(event, Close):
             if self._state is State.OPEN:
-                self._end(event.code, event.reason, frame(frames.CLOSE, event.payload))
+                payload = b"" if event.code == CloseCode.NO_STATUS_RCVD else event.serialize()
+                self._end(event.code, event.reason, frame(Opcode.CLOSE, payload))
             self._state = State.CLOSED
             self.transport.close()
         elif receiver is None:
@@ -210,10 +203,10 @@ class WebSocket(asyncio.Protocol):
             receiver.receive(event)
         elif isinstance(event, bytes):
             receiver.receive((event,))
-        elif isinstance(event, frames.Pong):
+        elif event.opcode is Opcode.PONG:
             self._unanswered = False
         else:
-            self.transport.write(frame(frames.PONG, event.payload))
+            self.transport.write(frame(Opcode.PONG, bytes(event.data)))
 
     def pause_frames(self) -> None:
         """Dispatch no more frames, and read no more, until `resume_frames`."""
@@ -231,7 +224,7 @@ class WebSocket(asyncio.Protocol):
 
     # --- out ------------------------------------------------------------------------------------
 
-    def send(self, opcode: int, payload: bytes) -> None:
+    def send(self, opcode: Opcode, payload: bytes) -> None:
         """Raises ClientDisconnected."""
         self._require(State.OPEN)
         self.transport.write(frame(opcode, payload))
@@ -257,12 +250,12 @@ class WebSocket(asyncio.Protocol):
             self._call_later(seconds, partial(self._ping_again, seconds))
 
     def pause_writing(self) -> None:
-        if self._outgoing is not None:
-            self._outgoing.pause()
+        if (writer := self._outgoing or self._asgi) is not None:
+            writer.pause()
 
     def resume_writing(self) -> None:
-        if self._outgoing is not None:
-            self._outgoing.resume()
+        if (writer := self._outgoing or self._asgi) is not None:
+            writer.resume()
 
     def _require(self, state: State) -> None:
         if self._state is not state or self.transport.is_closing():
@@ -320,7 +313,7 @@ class WebSocket(asyncio.Protocol):
     def _announce_end(self, code: int, reason: str) -> None:
         """Once, behind the frames that were read before the end."""
         receiver, self._receiver, self._listener = self._receiver, None, None
-        if receiver is None or self._outgoing is None:
+        if receiver is None:
             return
         if not self.transport.is_closing():
             self.transport.resume_reading()
@@ -329,7 +322,8 @@ class WebSocket(asyncio.Protocol):
             self._dispatch_all(receiver)
         if self._asgi is not None:
             self._asgi.disconnect(code, reason)
-        self._outgoing.end()
+        if self._outgoing is not None:
+            self._outgoing.end()
         receiver.end()
 
     def _stop_waiting(self) -> None:
@@ -357,8 +351,7 @@ class AsgiWebSocket(WebSocket):
 class AsgiConnection:
     """What an ASGI application sees of a socket: its scope, what it receives, what it sends.
 
-    To the socket it is a receiver of frames and a send queue, until the application takes over and
-    brings its own.
+    To the socket it is the receiver of frames until the application takes over.
     """
 
     socket: WebSocket
@@ -459,20 +452,19 @@ class AsgiConnection:
     async def _send(self, message: ASGISendEvent) -> None:
         await self.writable.wait()
         if not self.answered:
-            self._answer(message)
+            self._answer_handshake(message)
         elif message["type"] == "websocket.send":
             data, text = message.get("bytes"), message.get("text")
             if data is None:
-                self.socket.send(frames.TEXT, (text or "").encode())
+                self.socket.send(Opcode.TEXT, (text or "").encode())
             else:
-                self.socket.send(frames.BINARY, data)
+                self.socket.send(Opcode.BINARY, data)
         elif message["type"] == "websocket.close":
             self.socket.send_close(message.get("code", 1000), message.get("reason") or "")
         else:
             raise RuntimeError(f"Not expected of an open WebSocket: {message['type']!r}.")
 
-    def _answer(self, message: ASGISendEvent) -> None:
-        """Of the handshake."""
+    def _answer_handshake(self, message: ASGISendEvent) -> None:
         if message["type"] == "websocket.accept":
             self._accept(message)
         elif message["type"] == "websocket.close":
@@ -501,9 +493,6 @@ class AsgiConnection:
     def _refuse(self, status: int, headers: list[Header], body: bytes) -> None:
         self.answered = True
         self.socket.refuse(http_response(status, headers, body))
-
-    def flush(self, now: float) -> None:
-        """Nothing to do: what the application sends is written at once."""
 
     def pause(self) -> None:
         self.writable.clear()

@@ -57,8 +57,7 @@ class Supervisor:
     spawn_after: float = field(default=0.0, init=False)  # on the monotonic clock
 
     def run(self) -> int:
-        """Supervise until a signal to stop, or until the first workers fail; return an exit
-        code."""
+        """Supervise until a signal to stop or a failed start; return an exit code."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda received, _: self.signals.append(received))
         while True:
@@ -78,20 +77,17 @@ class Supervisor:
             if worker.exited():
                 if not self.started:
                     return False
-                self._remove(worker)
+                self.workers.remove(worker)
+                worker.pair.close()
+                log.error("Worker %d exited with %s", worker.process.pid, worker.process.returncode)
+                if not worker.ready:
+                    self.spawn_after = time.monotonic() + RESTART_DELAY_SECONDS
         while len(self.workers) < self.count and time.monotonic() >= self.spawn_after:
             self.workers.append(self._spawn())
         if not self.started and all(worker.ready for worker in self.workers):
             self.started = True
             self.on_started()
         return True
-
-    def _remove(self, worker: Worker) -> None:
-        self.workers.remove(worker)
-        worker.pair.close()
-        log.error("Worker %d exited with %s", worker.process.pid, worker.process.returncode)
-        if not worker.ready:
-            self.spawn_after = time.monotonic() + RESTART_DELAY_SECONDS
 
     def _spawn(self) -> Worker:
         ours, theirs = socket.socketpair()

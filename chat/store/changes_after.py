@@ -2,6 +2,7 @@
 expiry: a subscriber still gets what it should have seen a moment ago.
 """
 
+from itertools import pairwise
 from typing import Final
 
 from django.db.models import Q, QuerySet
@@ -10,7 +11,6 @@ from chat.fanout.announcements import Change
 from chat.models import Channel, Member, Message, Reaction, StorageEntry
 from chat.protocol import events, ids
 from chat.protocol.presence import members_json
-from chat.store.reads import read
 from tokens.names import is_presence
 
 ACTIONS = {False: "add", True: "remove"}
@@ -18,13 +18,8 @@ MAX_READ: Final = 1000  # changes at once: memory stays bounded, however long th
 MAX_MEMBER_BYTES: Final = 256 * 1024  # of member events at once, each with the whole list
 
 
-async def read_changes(channel: str, after: int) -> tuple[list[Change], int]:
-    """The changes with a greater number, in order, and the number up to which none is missing.
-    Raises SERVICE_UNAVAILABLE."""
-    return await read(changes_after, channel, after)
-
-
 def changes_after(channel: str, after: int) -> tuple[list[Change], int]:
+    """The changes with a greater number, in order, and the number up to which none is missing."""
     head = Channel.objects.filter(name=channel).first()
     if head is None or head.number <= after:
         return [], head.number if head else after
@@ -32,27 +27,21 @@ def changes_after(channel: str, after: int) -> tuple[list[Change], int]:
     # ones only, and what the earlier ones missed would be skipped.
     id, known = head.id, min(head.number, after + MAX_READ)
     between = {"channel_id": id, "number__gt": after, "number__lte": known}
-    changed: list[tuple[int, events.Event, str | None]] = [
-        *(
-            (row.number, message_event(channel, row), None)
-            for row in _messages(head, after)[:MAX_READ]
-            if row.number <= known
-        ),
-        *(
-            (row.number, _reaction_event(channel, row), None)
-            for row in Reaction.objects.filter(**between)
-        ),
-        *(
-            (row.number, entry_event(channel, row), row.key)
-            for row in StorageEntry.objects.filter(**between)
-        ),
-        *(_member_events(channel, id, after, known) if is_presence(channel) else ()),
-    ]
-    changed.sort(key=lambda change: change[0])
-    previous = [after, *(number for number, _, _ in changed)]
+    found: dict[int, events.Event] = {}
+    keys: dict[int, str] = {}
+    for message in _messages(head, after)[:MAX_READ]:
+        if message.number <= known:
+            found[message.number] = message_event(channel, message)
+    for reaction in Reaction.objects.filter(**between):
+        found[reaction.number] = _reaction_event(channel, reaction)
+    for entry in StorageEntry.objects.filter(**between):
+        found[entry.number] = events.storage_updated(channel, entry.key, *entry.shown)
+        keys[entry.number] = entry.key
+    if is_presence(channel):
+        found |= _member_events(channel, id, after, known)
     changes = [
-        Change(channel, before, number, event, key=key)
-        for before, (number, event, key) in zip(previous, changed, strict=False)
+        Change(channel, previous, number, found[number], key=keys.get(number))
+        for previous, number in pairwise([after, *sorted(found)])
     ]
     return changes, known
 
@@ -71,10 +60,6 @@ def message_event(channel: str, row: Message) -> events.Event:
     return events.message(row.id, row.event, channel, row.data.encode(), meta)
 
 
-def entry_event(channel: str, row: StorageEntry) -> events.Event:
-    return events.storage_updated(channel, row.key, *row.shown)
-
-
 def _reaction_event(channel: str, row: Reaction) -> events.Event:
     return events.reaction(
         ids.new_id(int(row.created_at.timestamp() * 1000)),
@@ -83,19 +68,15 @@ def _reaction_event(channel: str, row: Reaction) -> events.Event:
     )
 
 
-def _member_events(
-    channel: str, id: int, after: int, known: int
-) -> list[tuple[int, events.Event, str | None]]:
+def _member_events(channel: str, id: int, after: int, known: int) -> dict[int, events.Event]:
     """The last change of each member, with the list as it is now. Where that is much, only the last
     ones: they end with the true list, too, and do not fill the client's send queue (P6)."""
     rows = Member.objects.filter(Q(removed=False) | Q(number__gt=after), channel_id=id)
     members = list(rows.order_by("joined"))
     listed = members_json(events.meta(row.uid, row.umd) for row in members if not row.removed)
-    changed = sorted(
-        (row for row in members if after < row.number <= known), key=lambda row: row.number
-    )
-    kept = changed[-max(1, MAX_MEMBER_BYTES // len(listed)) :]
-    return [(row.number, _member_event(channel, row, after, listed), None) for row in kept]
+    changed = {row.number: row for row in members if after < row.number <= known}
+    kept = sorted(changed)[-max(1, MAX_MEMBER_BYTES // len(listed)) :]
+    return {number: _member_event(channel, changed[number], after, listed) for number in kept}
 
 
 def _member_event(channel: str, row: Member, after: int, listed: bytes) -> events.Event:

@@ -1,15 +1,37 @@
-"""Backend events: what the application's own backend is sent (protocol.md section 16)."""
+"""Backend events: what the application's own backend is sent (protocol.md section 16), and who is
+notified of them after the commit: the webhook's sender, and receivers (docs/webhooks.md). Those
+are called in the order of the commits, in one thread of their own: the slowest one delays neither
+the writer nor the event loop.
+"""
 
+import logging
+import queue
+import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
+from django.db import connections
+from django.dispatch import Signal
 from msgspec import Raw, json
 
+from chat.conf import settings
 from chat.protocol import events, ids
 from chat.protocol.publication import Source
+
+log = logging.getLogger("chat.receivers")
+
+MAX_QUEUED: Final = 10_000  # events for the receivers; what comes on top is dropped
+
+backend_event = Signal()
+# Sent in the thread that committed: their receivers must not wait.
+committed = Signal()
+"""With `reports`."""
+scheduled = Signal()
+"""With the `seconds` until what was scheduled is due: the scheduler need not poll the database."""
 
 Time = datetime | str
 """A time as the database's driver takes and gives it: SQLite's is text, which compares as text."""
@@ -66,3 +88,42 @@ def raw(text: bytes | str | None) -> Raw:
 
 def new_id() -> str:
     return ids.new_id(int(time.time() * 1000))
+
+
+def listening() -> bool:
+    """Whether anybody wants backend events; if not, none is encoded or written."""
+    return bool(settings.WEBHOOK_URL or backend_event.receivers)
+
+
+class ReceiverThread:
+    """The thread that calls the receivers. It starts with the first event."""
+
+    def __init__(self) -> None:
+        self._queue: queue.Queue[Report] = queue.Queue(MAX_QUEUED)
+        self._starting = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def put(self, reports: Sequence[Report], **kwargs: object) -> None:
+        if not backend_event.receivers:
+            return
+        for at, report in enumerate(reports):
+            try:
+                self._queue.put_nowait(report)
+            except queue.Full:
+                log.error("%d events dropped: their receivers are slower", len(reports) - at)
+                break
+        with self._starting:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="receivers", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            report = self._queue.get()
+            backend_event.send_robust(sender=Report, event=report)  # logs what they raise
+            if self._queue.empty():
+                connections.close_all()  # theirs; a pool would run dry
+
+
+_receivers = ReceiverThread()
+committed.connect(_receivers.put)

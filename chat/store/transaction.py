@@ -1,26 +1,27 @@
 """One batch of changes in one database transaction: heads are read under lock, rows are written in
-sets. Knows tables; decides nothing about chat.
+sets. And what an operation is, which makes such changes. Decides nothing about chat.
 
 Plain SQL on the driver's own cursor: Django's keeps every query under DEBUG, and one ORM save a
 message is 20 to 50 times slower.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence, Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Final, Protocol, cast
+from functools import cached_property
+from typing import Any, Final, Protocol, cast
 
 import psycopg
 from django.db import connection
 from msgspec import json
 
 from chat.conf import settings
+from chat.fanout.announcements import Announcement, Change
 from chat.protocol import ids
 from chat.protocol.events import Template
 from chat.protocol.presence import Roster
-from chat.store.listeners import listening
-from chat.store.reports import Report, Time
+from chat.store.reports import Report, Time, listening
 
 PROTOCOL_VERSION: Final = "1.13.0"
 
@@ -92,7 +93,6 @@ NEW_CHANNEL: Final = (
     "INSERT INTO chat_channel (name, number, last_message_id, changed_at)"
     " VALUES (?, 0, '', CURRENT_TIMESTAMP) ON CONFLICT (name) DO NOTHING"
 )
-DELETE_CHANNEL: Final = "DELETE FROM chat_channel WHERE id = ?"
 MOVE_CHANNEL: Final = (
     "UPDATE chat_channel SET number = ?, last_message_id = ?, changed_at = ? WHERE id = ?"
 )
@@ -139,7 +139,6 @@ class Transaction:
         self.names: dict[int, str] = {}  # of these channels, by row
         self.created: set[str] = set()  # channels that were not there before
         self.rows: dict[str, list[Row]] = {}  # to be inserted, by key of INSERTS
-        self.reporting = listening()
         self.reports: list[Report] = []
         self.due: datetime | None = None  # when the first thing that this schedules is due
         # What operations have read, and what those before them in the batch have changed.
@@ -154,7 +153,10 @@ class Transaction:
         self._afters: dict[float, Time] = {}  # seconds -> moment
         self._templates: dict[tuple[str, str], Template] = {}
 
-    # --- reading ----------------------------------------------------------------------------
+    @cached_property
+    def reporting(self) -> bool:
+        """Whether anybody wants backend events."""
+        return listening()
 
     def execute(self, sql: str, parameters: Sequence[object] = ()) -> Cursor:
         return self.cursor.execute(self._sql(sql), parameters)
@@ -169,11 +171,6 @@ class Transaction:
             return self.select(f"{sql} RETURNING {columns}", parameters)
         self.execute(sql, parameters)
         return []
-
-    def begin(self, channels: Iterable[str]) -> None:
-        """Starts the transaction and locks these channels."""
-        self.execute("BEGIN" if self.postgresql else "BEGIN IMMEDIATE")
-        self.lock(channels, restart=self.postgresql)
 
     def lock(self, channels: Iterable[str], *, restart: bool = False) -> None:
         """Locks the rows of these channels, and creates those that are new. With `restart` no lock
@@ -212,8 +209,6 @@ class Transaction:
         else:
             self.now = datetime.now(UTC)  # SQLite's clock is its process's
         self.ms = int(self.now.timestamp() * 1000)
-
-    # --- collecting -------------------------------------------------------------------------
 
     def moment(self, moment: datetime) -> Time:
         """A time as the driver takes it."""
@@ -256,11 +251,6 @@ class Transaction:
             self.rows[table] = [row for row in rows if row[:size] != beginning]
         return cast("list[R]", found)
 
-    def keep_channels(self, names: Iterable[str]) -> None:
-        """Of the channels that this transaction has created, only these stay."""
-        for name in self.created.difference(names):
-            self.execute(DELETE_CHANNEL, (self.heads[name].id,))
-
     def report(
         self,
         type: str,
@@ -281,8 +271,6 @@ class Transaction:
             now = self.moment(self.now)
             row = (report.id, stream, type, report.body.decode(), now, now, 0, "")
             self.add("backendevent", row)
-
-    # --- writing ----------------------------------------------------------------------------
 
     def flush(self) -> None:
         """Writes all that was collected."""
@@ -313,3 +301,59 @@ class Transaction:
 
     def _sql(self, sql: str) -> str:
         return sql.replace("?", "%s") if self.postgresql else sql
+
+
+# --- what runs in a transaction -----------------------------------------------------------------
+# In the writer's thread. A refusal found here (a message gone, a token used before) is raised as
+# ProtocolError before anything is added: it is that operation's outcome, and its batch goes on.
+
+
+@dataclass(slots=True)
+class Operation[Result]:
+    """One write. `apply` gives its result, which the caller gets once the batch is committed;
+    `announced` is what subscribers get then, in this order."""
+
+    announced: Sequence[Announcement] = field(default=(), init=False, repr=False, compare=False)
+
+    def locks(self) -> tuple[str, ...]:
+        """The names of the channels whose rows must be locked, and created where missing."""
+        return ()
+
+    @classmethod
+    def load(cls, transaction: Transaction, operations: Sequence[Any]) -> None:
+        """Reads what `apply` needs to know, for all `operations`, which are of this class."""
+
+    def apply(self, transaction: Transaction) -> Result:
+        """Adds its rows, and sets `announced` where it changes what subscribers see."""
+        raise NotImplementedError
+
+    def perform(self, transaction: Transaction) -> Result:
+        """Applies it, maybe again: a batch that fails is retried."""
+        self.announced = ()
+        return self.apply(transaction)
+
+
+@dataclass(slots=True)
+class ChannelOperation[Result](Operation[Result]):
+    """A write to one channel, which changes it once at most."""
+
+    channel: str
+
+    def locks(self) -> tuple[str, ...]:
+        return (self.channel,)
+
+    @property
+    def change(self) -> Change | None:
+        """What it has changed, None where that is nothing."""
+        change = self.announced[0] if self.announced else None
+        return change if isinstance(change, Change) else None
+
+
+def load_all(transaction: Transaction, operations: Iterable[Operation[object]]) -> None:
+    """Each kind reads what its operations need: always in the same order of kinds, so that no two
+    processes wait for each other."""
+    kinds: dict[type[Operation[object]], list[Operation[object]]] = defaultdict(list)
+    for operation in operations:
+        kinds[type(operation)].append(operation)
+    for kind in sorted(kinds, key=lambda kind: kind.__name__):
+        kind.load(transaction, kinds[kind])

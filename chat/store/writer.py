@@ -27,9 +27,8 @@ from chat.store.databases import (
     StatementTimeout,
     limit_statements,
 )
-from chat.store.listeners import notify, notify_scheduled
-from chat.store.operations import Operation, load_all
-from chat.store.transaction import Cursor, Transaction, driver_cursor
+from chat.store.reports import Report, committed, scheduled
+from chat.store.transaction import Cursor, Operation, Transaction, driver_cursor, load_all
 
 log = logging.getLogger("chat.writer")
 
@@ -38,6 +37,7 @@ POLL_SECONDS: Final = 0.25  # between two looks for commits of other processes, 
 INTEGRITY: Final = (sqlite3.IntegrityError, psycopg.IntegrityError)
 STATUS_POLL_SECONDS: Final = 0.05
 UNDECIDED_SECONDS: Final = 20.0  # idle_in_transaction_session_timeout ends it long before
+DELETE_CHANNEL: Final = "DELETE FROM chat_channel WHERE id = ?"
 STATUS: Final = "SELECT pg_xact_status(%s::xid8)"
 STORED: Final = "SELECT count(*) FROM chat_message WHERE id = ANY(%s)"
 
@@ -45,9 +45,6 @@ type OnDone[Result] = Callable[[Result | ProtocolError], object]  # on the event
 Pending = tuple[Operation[Any], OnDone[Any]]
 OnOutage = Callable[[], bool]
 """Called again and again while the outcome of a COMMIT is unknown; False: give up."""
-
-
-# --- the queue ----------------------------------------------------------------------------------
 
 
 class Writer:
@@ -198,9 +195,10 @@ def commit(
             outcomes += [DatabaseUnavailable()] if unavailable else commit([operation], on_outage)
         return outcomes
     if transaction.reports:
-        notify(transaction.reports)
+        committed.send_robust(sender=Report, reports=transaction.reports)
     if transaction.due is not None:
-        notify_scheduled((transaction.due - transaction.now).total_seconds())
+        seconds = (transaction.due - transaction.now).total_seconds()
+        scheduled.send_robust(sender=Transaction, seconds=seconds)
     return outcomes
 
 
@@ -231,7 +229,8 @@ def _begin(names: set[str], *, reconnect: bool = True) -> Transaction:
     """A transaction with these channels locked. A connection that was lost is replaced once."""
     transaction = Transaction(_cursor())
     try:
-        transaction.begin(names)
+        transaction.execute("BEGIN" if transaction.postgresql else "BEGIN IMMEDIATE")
+        transaction.lock(names, restart=transaction.postgresql)
         return transaction
     except Exception as error:
         _roll_back()
@@ -252,7 +251,8 @@ def _apply(transaction: Transaction, operations: Sequence[Operation[object]]) ->
     if transaction.created:
         done = zip(operations, outcomes, strict=True)
         used = [each.locks() for each, outcome in done if not isinstance(outcome, ProtocolError)]
-        transaction.keep_channels(set[str]().union(*used))
+        for name in transaction.created.difference(*used):
+            transaction.execute(DELETE_CHANNEL, [transaction.heads[name].id])
     transaction.flush()
     return outcomes
 
@@ -328,7 +328,7 @@ def write[Result](
                 result = operation.perform(adopted)
                 adopted.flush()
             if adopted.reports:
-                on_commit(partial(notify, adopted.reports))
+                on_commit(partial(committed.send_robust, Report, reports=adopted.reports))
             on_commit(partial(announce, operation))
     except Error as error:
         if not connection.in_atomic_block:

@@ -9,7 +9,7 @@ import pytest
 from django.http import QueryDict
 
 from chat.admin import paging
-from chat.admin.filters import MessageFilters
+from chat.admin.messages import MessageFilters
 from chat.admin.paging import Cursor, read_page
 from chat.admin.render import time_of
 from chat.models import Message

@@ -14,10 +14,9 @@ from django.test.utils import CaptureQueriesContext
 
 from chat.admin import paging
 from chat.admin.channels import ChannelFilters, MemberFilters, StorageFilters
-from chat.admin.filters import MessageFilters
-from chat.admin.messages import MessageAdmin, ReactionFilters, reaction_counts
+from chat.admin.messages import MessageAdmin, MessageFilters, ReactionFilters, reaction_counts
 from chat.admin.paging import Cursor, read_page
-from chat.admin.schedules import ScheduleFilters
+from chat.admin.waiting import ScheduleFilters
 from chat.models import Channel, Member, Message, Reaction, Schedule, StorageEntry
 from tests.admin import stored
 from tests.admin.conftest import on_both

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from chat.cluster.leases import Lease, RenewLease, TakeOver
-from chat.cluster.reaper import Reaper
+from chat.cluster.leases import Lease, Reaper, RenewLease, TakeOver
 from chat.fanout.member_throttle import MemberThrottle
 from chat.models import Connection, Member, Node, Subscription
 from chat.protocol.errors import ErrorCode, ProtocolError
@@ -70,7 +69,7 @@ def left(dead: Dead) -> tuple[bool, set[str], int]:
     return (
         Node.objects.filter(id=dead.id).exists(),
         set(connections.values_list("id", flat=True)),
-        Member.objects.present().filter(channel__name=dead.channel).count(),
+        Member.objects.filter(removed=False, channel__name=dead.channel).count(),
     )
 
 
@@ -181,5 +180,5 @@ async def test_the_last_act_of_a_process_is_to_close_its_members(
     joining = subscribing(connection.id, presence, node_id=process.id)
     await process.reaper.writer.submit(joining)
     await process.reaper.close_all()
-    members = Member.objects.present().filter(channel__name=presence)
+    members = Member.objects.filter(removed=False, channel__name=presence)
     assert not await in_thread(members.exists)

@@ -14,11 +14,11 @@ from chat.cluster.redis_broker import RedisBroker
 from chat.cluster.redis_layer import RedisLayer
 from chat.fanout.announcements import Announcement, Change, Ephemeral
 from chat.fanout.hub import BrokerStatus, Hub
-from chat.protocol.events import Event
+from chat.protocol.events import encoded
 from tests.support.servers import Program, redis_url, start_redis
 
 LIMIT_SECONDS = 15
-EVENT = Event(b'{"event":"chat","data":"\xe2\x9d\xa4"}')
+EVENT = encoded(b'{"event":"chat","data":"\xe2\x9d\xa4"}')
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ async def test_what_is_announced_reaches_those_who_joined_as_it_was(redis: Progr
 
 async def test_messages_in_a_row_cross_as_each_would_alone(redis: Program) -> None:
     one, other = Process("one", redis), Process("other", redis)
-    row = Ephemeral("c", 7, [EVENT.frame, Event(b"{}").frame], "x", True)
+    row = Ephemeral("c", 7, [EVENT.frame, encoded(b"{}").frame], "x", True)
     async with running(one, other):
         await other.join("c")
         one.broker.announce(row)

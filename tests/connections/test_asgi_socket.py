@@ -12,9 +12,9 @@ from chat.connections import asgi_socket
 from chat.connections.asgi_socket import FULL_BYTES, AsgiSocket
 from chat.fanout.send_queue import MAX_UNSENT_BYTES, Flusher, SendQueue
 from chat.protocol.errors import CloseCode
-from chat.protocol.events import Event
+from chat.protocol.events import encoded
 
-BIG = Event(b"x" * 100_000)
+BIG = encoded(b"x" * 100_000)
 
 
 class Socket:
@@ -75,7 +75,7 @@ class Socket:
 
     async def push(self, *texts: str) -> None:
         for text in texts:
-            self.send_queue.push(Event(text.encode()))
+            self.send_queue.push(encoded(text.encode()))
         await asyncio.sleep(0)
 
     async def leave(self) -> None:
@@ -152,6 +152,14 @@ async def test_going_away_says_so() -> None:
     socket.send_queue.close(CloseCode.GOING_AWAY)
     assert socket.closes == [(1001, "Going away")]
     assert socket.send_queue.ended
+    await socket.leave()
+
+
+async def test_daphne_gets_no_close_code_that_it_refuses() -> None:
+    socket = Socket()
+    socket.asgi._any_code = False
+    socket.send_queue.close(CloseCode.GOING_AWAY)
+    assert socket.closes == [(1000, "Going away")]
     await socket.leave()
 
 

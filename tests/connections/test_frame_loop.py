@@ -13,8 +13,8 @@ from chat.fanout.send_queue import PORTION_BYTES
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.session import Session
 from chat.runtime.node import Node
-from chat.store.operations import Operation
 from chat.store.operations.messages import PublishMessage
+from chat.store.transaction import Operation
 from chat.store.writer import OnDone
 from tests.support.client import compact
 from tests.support.live import Recorder, live

@@ -11,31 +11,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from chat.cluster.memory_broker import MemoryBroker
-from chat.fanout import feed
+from chat.fanout import hub
 from chat.fanout.announcements import Change, Ephemeral
-from chat.fanout.feed import Subscriber
-from chat.fanout.hub import BrokerStatus, Hub
+from chat.fanout.hub import BrokerStatus, Hub, MemoryBroker, Subscriber
 from chat.fanout.send_queue import Flusher, Receiver, SendQueue
 from chat.protocol.errors import ErrorCode, ProtocolError
-from chat.protocol.events import Event, payloads
+from chat.protocol.events import encoded, payloads
 
 
 @pytest.fixture(autouse=True)
 def _repair_at_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(feed, "REPAIR_AFTER_SECONDS", 0)
-        patch.setattr(feed, "RETRY_AFTER_SECONDS", 0)
+        patch.setattr(hub, "REPAIR_AFTER_SECONDS", 0)
+        patch.setattr(hub, "RETRY_AFTER_SECONDS", 0)
         yield
 
 
 def change(number: int, previous: int | None = None, **rest: Any) -> Change:
     before = number - 1 if previous is None else previous
-    return Change("c", before, number, Event(b"%d" % number), **rest)
+    return Change("c", before, number, encoded(b"%d" % number), **rest)
 
 
 def ephemeral(previous: int, *names: str, **rest: Any) -> Ephemeral:
-    return Ephemeral("c", previous, [Event(name.encode()).frame for name in names], **rest)
+    return Ephemeral("c", previous, [encoded(name.encode()).frame for name in names], **rest)
 
 
 class Reader:
@@ -74,7 +72,7 @@ class Beside:
 
 
 @pytest.fixture(
-    params=[0, feed.MAX_UNBATCHED + 2], ids=["alone", "in batches"], autouse=True, scope="module"
+    params=[0, hub.MAX_UNBATCHED + 2], ids=["alone", "in batches"], autouse=True, scope="module"
 )
 def _beside(request: pytest.FixtureRequest) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
@@ -400,7 +398,7 @@ def test_a_passing_message_overtakes_nobody_elses_gap() -> None:
 
 
 def test_passing_messages_that_wait_for_the_database_are_bounded_and_changes_are_not() -> None:
-    last = 3 * feed.MAX_WAITING
+    last = 3 * hub.MAX_WAITING
     channel = Channel(committed=up_to(last), failures=20)
 
     async def scenario() -> None:
@@ -417,7 +415,7 @@ def test_passing_messages_that_wait_for_the_database_are_bounded_and_changes_are
     assert channel.numbers("jim") == list(range(1, last + 1))
     assert channel.numbers("pam") == list(range(2, last + 1))
     for name in ("jim", "pam"):
-        assert 0 < len(channel.received[name]) - last <= feed.MAX_WAITING
+        assert 0 < len(channel.received[name]) - last <= hub.MAX_WAITING
 
 
 @pytest.mark.parametrize(("echo", "got"), [(False, []), (True, ["1", "p"])])
@@ -520,8 +518,8 @@ def test_what_nobody_listens_to_is_forgotten() -> None:
 
 # --- lanes ---------------------------------------------------------------------------------------
 
-FEW = feed.MAX_UNBATCHED
-NAMES = [f"s{at}" for at in range(feed.MAX_UNBATCHED + 4)]
+FEW = hub.MAX_UNBATCHED
+NAMES = [f"s{at}" for at in range(hub.MAX_UNBATCHED + 4)]
 
 
 @dataclass
@@ -553,7 +551,7 @@ class Plain:
 
 def texts(item: Change | Ephemeral) -> list[str]:
     if isinstance(item, Change):
-        return [item.event.text]
+        return [item.event.payload.decode()]
     return [payload.decode() for frame in item.frames for _, payload in payloads(frame)]
 
 
@@ -586,7 +584,7 @@ def test_each_gets_what_it_would_get_without_batches(data: st.DataObject) -> Non
         channel.hub.release("c", channel.subscribers["first"], 0)
         model["first"] = Plain("first", "", head=0)
         for name in NAMES[
-            : data.draw(st.sampled_from([0, feed.MAX_UNBATCHED, feed.MAX_UNBATCHED + 1]))
+            : data.draw(st.sampled_from([0, hub.MAX_UNBATCHED, hub.MAX_UNBATCHED + 1]))
         ]:
             channel.subscribe(name)
             channel.hub.release("c", channel.subscribers[name], 0)
@@ -624,7 +622,7 @@ def test_each_gets_what_it_would_get_without_batches(data: st.DataObject) -> Non
                 announce(ephemeral(number, *names, echo=data.draw(st.booleans()), **rest))
             elif step == "answer":
                 name = drawn_name([*model])
-                channel.subscribers[name].send_queue.push(Event(b"a%d" % counter))
+                channel.subscribers[name].send_queue.push(encoded(b"a%d" % counter))
                 model[name].got.append(f"a{counter}")
             elif step == "turn":
                 await turn()
@@ -636,7 +634,7 @@ def test_each_gets_what_it_would_get_without_batches(data: st.DataObject) -> Non
         assert got == plain.got
 
 
-@pytest.mark.parametrize("count", [feed.MAX_UNBATCHED, feed.MAX_UNBATCHED + 1])
+@pytest.mark.parametrize("count", [hub.MAX_UNBATCHED, hub.MAX_UNBATCHED + 1])
 def test_what_a_sender_does_not_get_ends_no_order(count: int) -> None:
     """Its own without echo, others' and answers, all in one turn."""
     channel, names = Channel(), NAMES[:count]
@@ -648,7 +646,7 @@ def test_what_a_sender_does_not_get_ends_no_order(count: int) -> None:
         for at, origin in enumerate([*names, None, names[0], names[0], None]):
             channel.hub.announce(ephemeral(0, f"p{at}", origin=origin))
             if at == 1:
-                channel.subscribers[names[2]].send_queue.push(Event(b"answer"))
+                channel.subscribers[names[2]].send_queue.push(encoded(b"answer"))
 
     run(scenario)
     sent = [*(f"p{at}" for at in range(count + 4))]
@@ -660,9 +658,7 @@ def test_what_a_sender_does_not_get_ends_no_order(count: int) -> None:
         assert channel.received[name] == expected
 
 
-@pytest.mark.parametrize(
-    "count", [feed.MAX_UNBATCHED, feed.MAX_UNBATCHED + 1, feed.MAX_UNBATCHED + 2]
-)
+@pytest.mark.parametrize("count", [hub.MAX_UNBATCHED, hub.MAX_UNBATCHED + 1, hub.MAX_UNBATCHED + 2])
 def test_who_leaves_or_comes_within_a_turn_gets_no_more_and_no_less(count: int) -> None:
     channel, names = Channel(), NAMES[:count]
 
@@ -699,7 +695,7 @@ class Link(MemoryBroker):
         monkeypatch.setattr(asyncio, "sleep", self._wait)
 
     async def _wait(self, seconds: float) -> None:
-        if seconds == feed.CONNECTED_REPAIR_AFTER_SECONDS:
+        if seconds == hub.CONNECTED_REPAIR_AFTER_SECONDS:
             self._waits.append(asyncio.get_running_loop().create_future())
             await self._waits[-1]
         else:

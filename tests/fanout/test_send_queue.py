@@ -20,7 +20,7 @@ from chat.fanout.send_queue import (
     SendQueue,
 )
 from chat.protocol.errors import CloseCode
-from chat.protocol.events import Event
+from chat.protocol.events import encoded
 
 HIGH_WATER = 64 * 1024
 BIG = b"x" * 10_000
@@ -170,7 +170,7 @@ async def test_what_one_read_has_comes_after_what_waits(flusher: Flusher) -> Non
 
 
 async def test_frames_of_a_turn_are_written_once_joined_and_in_order(socket: Socket) -> None:
-    event = Event(b"{}")
+    event = encoded(b"{}")
     socket.put(b"a", b"b")
     socket.send_queue.push(event)
     assert socket.made.writes == []

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.calls import compact
 from tests.support.client import eventually
-from tests.support.connecting import connect
+from tests.support.connecting import subscribed
 from tests.support.grants import CHAT, room
 from tests.support.raw import BINARY, CLOSE, FIN, PING, PONG, Raw, asked, frame, length, raw
 from tests.support.servers import WAY, Server
@@ -154,13 +154,6 @@ async def test_an_empty_frame_is_refused_and_the_next_is_heard(jim: Raw, channel
     await comes_back(jim, 2)
 
 
-async def test_a_binary_frame_is_refused_in_its_turn(jim: Raw, channel: str) -> None:
-    jim.send(echoed(channel, 1), frame(b"\x00\xff", BINARY), echoed(channel, 2))
-    await comes_back(jim, 1)
-    assert (await jim.receive("hotsock.error"))["error"]["code"] == "INVALID_MESSAGE"
-    await comes_back(jim, 2)
-
-
 async def test_what_comes_before_the_handshake_is_answered_waits(
     attacked_uvicorn: Server, pam: Raw, channel: str
 ) -> None:
@@ -277,16 +270,24 @@ async def test_what_waits_when_its_client_closes_is_stored(
 
 ENDING = {
     "text that is not UTF-8": (frame(b'"\xff"'), 1007),
+    "text cut within a character": (frame(b'{"event":"\xc3\x28"}'), 1007),
+    "a surrogate": (frame(b"\xed\xa0\x80"), 1007),
+    "two bytes for one": (frame(b"\xc0\x80"), 1007),
     "a frame that is not masked": (frame(b"hi", masked=False), 1002),
     "a reserved bit": (frame(b"hi", first=FIN | 0x40), 1002),
     "a reserved opcode": (frame(b"hi", 3), 1002),
     "a continuation of nothing": (frame(b"hi", 0), 1002),
     "text within text": (frame(b"hi", first=0) + frame(b"hi"), 1002),
     "a long ping": (frame(b"x" * 126, PING), 1002),
+    "a ping in pieces": (frame(b"", PING, first=0), 1002),
+    "a close of one byte": (frame(b"\x03", CLOSE), 1002),
+    "a close with a code that is none": (frame((999).to_bytes(2), CLOSE), 1002),
+    "a close with a reason that is not UTF-8": (frame(b"\x03\xe8\xff", CLOSE), 1007),
     "2 to the 63 bytes to come": (b"\x81\xff" + (2**63).to_bytes(8), 1009),
     "2 to the 32 bytes to come": (b"\x81\xff" + (2**32).to_bytes(8) + b"mask", 1009),
     "a byte too much to come": (b"\x81" + length(LARGEST + 1) + b"mask", 1009),
     "a byte too much": (frame(b" " * (LARGEST + 1)), 1009),
+    "a byte too much, binary": (frame(b" " * (LARGEST + 1), BINARY), 1009),
 }
 
 
@@ -315,8 +316,7 @@ async def test_what_follows_a_bad_frame_is_not_heard(
     attacked_uvicorn: Server, jim: Raw, channel: str
 ) -> None:
     grants = room(channel, MESSAGES)
-    async with connect(attacked_uvicorn, uid="eve", channels=grants) as eve:
-        await eve.subscribe(channel)
+    async with subscribed(attacked_uvicorn, channel, uid="eve", channels=grants) as eve:
         jim.send(echoed(channel, 1), frame(b"\xff"), echoed(channel, 2), stored(channel, 3))
         if not WAY:
             await comes_back(jim, 1)

@@ -27,7 +27,7 @@ from tests.hostile.unchanged import all_rows
 from tests.support.backend import Backend, backend
 from tests.support.calls import Answer
 from tests.support.client import Client
-from tests.support.connecting import connect
+from tests.support.connecting import subscribed
 from tests.support.described import description, lookup, properties
 from tests.support.grants import STORED
 from tests.support.servers import Server, token
@@ -178,8 +178,9 @@ async def jim(attacked_serve: Server, channel: str) -> AsyncIterator[Client]:
         **{"subscribe": True, "historyStart": 0, "getInfo": True},
         **{"messages": messages, "storage": storage},
     }
-    async with connect(attacked_serve, uid="jim", channels={channel: granted}) as client:
-        await client.subscribe(channel)
+    async with subscribed(
+        attacked_serve, channel, uid="jim", channels={channel: granted}
+    ) as client:
         id = await client.store(channel, "the only one")
         await client.receive("chat")
         yield client

@@ -17,7 +17,7 @@ from tests.hostile.bad_values import FAR, KINDS, LATER, REACTION, C, Path, for_c
 from tests.hostile.generating import aim, examples, frames
 from tests.hostile.unchanged import all_rows
 from tests.support.client import Client
-from tests.support.connecting import connect
+from tests.support.connecting import subscribed
 from tests.support.conversation import BEYOND, MALFORMED, beyond_schema
 from tests.support.described import description, lookup, messages, properties, sent_problem
 from tests.support.grants import PASSING, STORED
@@ -132,8 +132,7 @@ async def subscriber(server: Server, channel: str) -> AsyncIterator[Client]:
     storage = {"*": {"get": True, "set": True, "scheduleBefore": FAR}}
     granted = {"subscribe": True, "historyStart": 0, "messages": messages, "storage": storage}
     channels = {channel: granted, f"{channel}-2": {"subscribe": True}}
-    async with connect(server, uid="jim", channels=channels) as client:
-        await client.subscribe(channel)
+    async with subscribed(server, channel, uid="jim", channels=channels) as client:
         yield client
         await codes(client, {"event": "hotsock.subscribe", "channel": channel})  # it may have left
         await still_chats(client, channel)

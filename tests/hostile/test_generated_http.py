@@ -17,7 +17,7 @@ from tests.hostile.bad_values import FAR
 from tests.hostile.generating import aim, calls, examples
 from tests.hostile.unchanged import all_rows
 from tests.support.client import Client
-from tests.support.connecting import connect
+from tests.support.connecting import subscribed
 from tests.support.described import check_answer, check_call
 from tests.support.grants import STORED
 from tests.support.servers import Server
@@ -33,8 +33,9 @@ async def jim(attacked_uvicorn: Server, channel: str) -> AsyncIterator[Client]:
         "messages": {"*": {**STORED, "scheduleBefore": FAR}},
         "storage": {"*": {"get": True, "set": True, "scheduleBefore": FAR}},
     }
-    async with connect(attacked_uvicorn, uid="jim", channels={channel: granted}) as client:
-        await client.subscribe(channel)
+    async with subscribed(
+        attacked_uvicorn, channel, uid="jim", channels={channel: granted}
+    ) as client:
         yield client
         await client.settle()
 

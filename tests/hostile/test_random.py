@@ -13,7 +13,7 @@ import pytest
 from tests.hostile.conftest import memory
 from tests.support.calls import LIMIT_SECONDS, compact
 from tests.support.client import Client
-from tests.support.connecting import connect
+from tests.support.connecting import subscribed
 from tests.support.grants import CHAT, room
 from tests.support.servers import Server
 
@@ -179,11 +179,9 @@ async def test_random_frames_harm_nobody(
     name = request.node.callspec.params["attacked"]
     frames, attack = FRAMES[name], Attack(SEED + list(FRAMES).index(name), channel)
     async with (
-        connect(attacked, uid="jim", channels=granted(channel)) as jim,
-        connect(attacked, uid="pam", channels=room(f"other-{channel}")) as pam,
+        subscribed(attacked, channel, uid="jim", channels=granted(channel)) as jim,
+        subscribed(attacked, f"other-{channel}", uid="pam") as pam,
     ):
-        await jim.subscribe(channel)
-        await pam.subscribe(f"other-{channel}")
         await send_all(jim, attack.frames(WARM_UP))
         before = memory(attacked)
         assert await send_all(jim, attack.frames(frames)) > frames / 2

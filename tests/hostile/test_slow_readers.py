@@ -14,8 +14,9 @@ import pytest
 from tests.hostile.conftest import memory
 from tests.support.calls import compact, http_client
 from tests.support.client import Client, eventually
-from tests.support.connecting import connect
+from tests.support.connecting import subscribed
 from tests.support.grants import room
+from tests.support.raw import frame, upgrade
 from tests.support.servers import Server, token
 
 KIB = 1024
@@ -26,12 +27,6 @@ FLOOD = 1400  # messages: 41 MiB, for each subscriber
 # A stuck reader may keep 1 MiB, and what one `send` and the transport hold (design.md section 4).
 MAX_GROWTH = 16 * 1024 * KIB
 MESSAGES = {"flood": {"publish": True}, "chat": {"publish": True, "echo": True}}
-
-
-def masked(text: str) -> bytes:
-    """A text frame of 126 to 65,535 bytes, filled up with spaces, under a mask of nothing."""
-    payload = text.encode().ljust(126)
-    return b"\x81\xfe" + len(payload).to_bytes(2, "big") + bytes(4) + payload
 
 
 class StuckReader:
@@ -49,15 +44,10 @@ class StuckReader:
         loop = asyncio.get_running_loop()
         await loop.sock_connect(self._socket, ("127.0.0.1", self.server.port))
         jwt = token(self.server, uid=f"stuck-{self.channel}", channels=room(self.channel, MESSAGES))
-        await loop.sock_sendall(
-            self._socket,
-            f"GET /v1?{urlencode({'token': jwt})} HTTP/1.1\r\nHost: localhost\r\n"
-            "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode(),
-        )
+        await loop.sock_sendall(self._socket, upgrade(jwt))
         await self._until(b"hotsock.connected")
-        frame = {"event": "hotsock.subscribe", "channel": self.channel}
-        await loop.sock_sendall(self._socket, masked(compact(frame)))
+        subscribe = frame({"event": "hotsock.subscribe", "channel": self.channel})
+        await loop.sock_sendall(self._socket, subscribe)
         await self._until(b"hotsock.subscribed")
 
     async def _until(self, event: bytes) -> None:
@@ -70,8 +60,7 @@ class StuckReader:
     def credentials(self) -> str:
         """As the query of an HTTP call."""
         names = ("connectionId", "connectionSecret")
-        found = {name: self._value(name) for name in names}
-        return urlencode(found)
+        return urlencode({name: self._value(name) for name in names})
 
     def _value(self, name: str) -> str:
         _, _, rest = self.received.partition(f'"{name}":"'.encode())
@@ -90,7 +79,7 @@ class StuckReader:
 
     async def ask_for_ever(self) -> None:
         """Sends what each is answered by an error of some hundred bytes."""
-        question = masked(compact({"event": "nothing", "channel": "c" * 200})) * 100
+        question = frame({"event": "nothing", "channel": "c" * 200}) * 100
         loop = asyncio.get_running_loop()
         with contextlib.suppress(ConnectionError):
             while True:
@@ -112,20 +101,18 @@ async def crowd(attacked_uvicorn: Server, channel: str) -> AsyncIterator[tuple[C
     """One who publishes, and one who reads as it should."""
     grants = room(channel, MESSAGES)
     async with (
-        connect(attacked_uvicorn, uid=f"jim-{channel}", channels=grants) as jim,
-        connect(attacked_uvicorn, uid=f"pam-{channel}", channels=grants) as pam,
+        subscribed(attacked_uvicorn, channel, uid=f"jim-{channel}", channels=grants) as jim,
+        subscribed(attacked_uvicorn, channel, uid=f"pam-{channel}", channels=grants) as pam,
     ):
-        await jim.subscribe(channel)
-        await pam.subscribe(channel)
         yield jim, pam
 
 
 async def flood(jim: Client, pam: Client, channel: str, count: int) -> None:
     """Publishes, never more at once than the other may leave unread for a while."""
-    frame = compact({"event": "flood", "channel": channel, "data": DATA})
+    message = compact({"event": "flood", "channel": channel, "data": DATA})
     for at in range(0, count, AT_ONCE):
         some = min(AT_ONCE, count - at)
-        await jim.send(*[frame] * some)
+        await jim.send(*[message] * some)
         for _ in range(some):
             assert (await asyncio.wait_for(pam.socket.recv(), 10)).startswith('{"id":"')
 
@@ -149,9 +136,7 @@ async def test_memory_stays_bounded_and_the_others_get_all(
 
 async def gone(reader: StuckReader) -> None:
     """Never read from again, it is ended all the same: closed, then cut."""
-    async with asyncio.timeout(20):
-        while not await reader.is_closed():
-            pass
+    assert await eventually(reader.is_closed)
     reader.leave()
 
 
@@ -175,9 +160,7 @@ async def test_one_who_asks_and_reads_no_answer_is_ended(
     await reader.subscribe()
     before = memory(attacked_uvicorn)
     asking = asyncio.create_task(reader.ask_for_ever())
-    async with asyncio.timeout(30):
-        while not await reader.is_closed():
-            pass
+    assert await eventually(reader.is_closed)
     assert memory(attacked_uvicorn) - before < MAX_GROWTH
     asking.cancel()
     await asyncio.wait([asking])

@@ -79,13 +79,17 @@ def filled(
 
 
 QUERIES: dict[str, Callable[[Message], Any]] = {
-    "the first page": lambda middle: queries._oldest("c0", ""),
-    "a page in the middle": lambda middle: queries._oldest("c0", middle.id),
-    "the last page": lambda middle: queries._newest("c0", "", ""),
-    "a page in the middle, newest first": lambda middle: queries._newest("c0", "", middle.id),
-    "a page of a quiet channel": lambda middle: queries._oldest("c7", ""),
-    "a page of a quiet channel, newest first": lambda middle: queries._newest("c7", "", ""),
-    "an empty page": lambda middle: queries._oldest("unknown", ""),
+    "the first page": lambda middle: queries._page("c0", ""),
+    "a page in the middle": lambda middle: queries._page("c0", middle.id),
+    "the last page": lambda middle: queries._page("c0", "", "", reverse=True),
+    "a page in the middle, newest first": lambda middle: queries._page(
+        "c0", "", middle.id, reverse=True
+    ),
+    "a page of a quiet channel": lambda middle: queries._page("c7", ""),
+    "a page of a quiet channel, newest first": lambda middle: queries._page(
+        "c7", "", "", reverse=True
+    ),
+    "an empty page": lambda middle: queries._page("unknown", ""),
     "the reactions to a message": lambda middle: queries._reactions_to("c0", middle.id, ""),
     "a gap in a busy channel": lambda middle: changes_after("c0", 2 * BUSY - 20),
     "a gap in a quiet channel": lambda middle: changes_after("c7", QUIET),
@@ -157,10 +161,10 @@ def test_the_pages_are_those_that_were_asked_for(filled: str) -> None:
         .values_list("id", flat=True)
     )
     read: list[str] = []
-    while page := [row.id for row in queries._oldest("c0", read[-1] if read else "").messages]:
+    while page := [row.id for row in queries._page("c0", read[-1] if read else "").messages]:
         read += page
     assert read == whole
-    page = queries._newest("c0", whole[3], whole[10])
+    page = queries._page("c0", whole[3], whole[10], reverse=True)
     assert [row.id for row in page.messages] == whole[9:3:-1]
     assert {id: [one.uid for one in each] for id, each in page.reactions.items()} == {
         id: ["jim"] for id in whole[9:3:-1]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from chat.protocol import commands, decoders, frames
+from chat.protocol import commands, frames
 from chat.protocol.commands import Command, Publish, React, Subscribe, Unsubscribe
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.frames import MAX_FRAME_BYTES, oversize
@@ -17,7 +17,7 @@ MESSAGE = "01HF7YAT00ABCDEFGHJKMNPQRS"
 
 def decode(frame: dict[str, Any] | str) -> Command:
     text = frame if isinstance(frame, str) else json.dumps(frame)
-    return decoders.decode(frames.parse(text))
+    return commands.decode(frames.parse(text))
 
 
 def refusal(frame: dict[str, Any] | str) -> ProtocolError:
@@ -208,7 +208,7 @@ junk = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner),
     max_leaves=8,
 )
-events = st.sampled_from([*decoders.DECODERS, "chat", "hotsock.x", ""])
+events = st.sampled_from([*commands.DECODERS, "chat", "hotsock.x", ""])
 fields = ["channel", "data", "key", "scheduleExpression", "token", "messageId", "action"]
 shaped = st.builds(
     lambda event, rest: {"event": event, **rest},

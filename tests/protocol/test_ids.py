@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.protocol.decoders import MESSAGE_ID
+from chat.protocol.commands import MESSAGE_ID
 from chat.protocol.ids import before_instant, new_id, next_id, ulid_int, ulid_text
 
 LATEST_MS = 253_402_300_799_999  # the end of the year 9999

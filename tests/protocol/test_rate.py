@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.protocol.rate import MAX_REMEMBERED, Rate, rate_of
+from chat.protocol.session import MAX_RATES, Rate, rate_of
 
 DEFAULT = 100  # CLIENT_FRAMES_PER_SECOND (design.md section 5)
 
@@ -76,7 +76,7 @@ def test_each_name_has_its_own_rate() -> None:
 def test_only_so_many_names_are_remembered_the_latest_ones() -> None:
     rate_of.cache_clear()
     first, kept = rate_of("first", 1), rate_of("kept", 1)
-    for other in range(MAX_REMEMBERED - 1):
+    for other in range(MAX_RATES - 1):
         rate_of(str(other), 1)
         assert rate_of("kept", 1) is kept
     assert rate_of("first", 1) is not first

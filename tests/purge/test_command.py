@@ -19,8 +19,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from chat.models import Message
-from chat.purge import purge
-from chat.purge.kinds import KINDS
+from chat.purge import KINDS, purge
 from tests.purge import rows
 from tests.purge.rows import DAY, NOTHING, SECOND, ago, survivors
 from tests.support.servers import ROOT, free_port, manage, server_environment

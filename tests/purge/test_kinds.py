@@ -13,9 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chat.models import Channel, Deduplication, Member, Reaction, StorageEntry
-from chat.purge import count_due, purge
-from chat.purge.database import Database
-from chat.purge.kinds import unused
+from chat.purge import Database, count_due, purge, unused
 from tests.purge import rows
 from tests.purge.rows import DAY, MINUTE, NOTHING, SECOND, Survivors, ago, survivors
 
@@ -108,7 +106,7 @@ def test_a_channel_goes_in_the_run_in_which_its_last_message_went() -> None:
 
 
 def test_all_channels_are_walked_past_however_many_stay(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chat.purge.kinds.WINDOW", 3)
+    monkeypatch.setattr("chat.purge.WINDOW", 3)
     idle = [rows.channel(ago((8 if n % 4 == 3 else 1) * DAY)) for n in range(20)]
     assert purge().removed["channels"] == 5
     assert survivors().channels == {channel.id for n, channel in enumerate(idle) if n % 4 != 3}

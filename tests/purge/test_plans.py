@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
-from chat.purge import count_due, purge
-from chat.purge.database import Database
+from chat.purge import Database, count_due, purge
 from tests.purge import rows
 from tests.purge.rows import DAY, MINUTE, ago
 

@@ -16,9 +16,7 @@ from psycopg import Connection
 from psycopg.errors import ForeignKeyViolation
 
 from chat.models import Message
-from chat.purge import PurgeError, Stop, count_due, purge, remove_rows
-from chat.purge.database import Database
-from chat.purge.kinds import KINDS, Kind, Part
+from chat.purge import KINDS, Database, Kind, Part, PurgeError, Stop, count_due, purge, remove_rows
 from tests.purge import rows
 from tests.purge.rows import DAY, NOTHING, SECOND, ago, survivors
 

@@ -9,7 +9,7 @@ from django.urls import URLPattern, get_resolver, resolve
 
 from chat.http import client_api, health
 from chat.protocol import events
-from chat.protocol.decoders import DECODERS
+from chat.protocol.commands import DECODERS
 from chat.protocol.errors import HTTP_STATUS, CloseCode, ErrorCode
 from tests.support.described import DOCS, description, lookup, messages
 

@@ -10,7 +10,6 @@ from chat.protocol.session import Session
 from chat.runtime.connection import (
     BAR_SECONDS,
     PING_SECONDS,
-    Admission,
     Connections,
     LiveConnection,
 )
@@ -22,7 +21,7 @@ START = 1000.0
 
 
 def process(idle: float = 600, keep_alive: float = 570) -> Connections:
-    return Connections(Admission(lambda *fields: None), idle, keep_alive)
+    return Connections(lambda *fields: None, idle, keep_alive)
 
 
 def live(**claims: Any) -> tuple[LiveConnection, list[Any]]:
@@ -149,7 +148,7 @@ def test_who_was_closed_for_abuse_is_barred_alone_and_for_a_moment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     notified: list[tuple[object, ...]] = []
-    entrance, now = Admission(lambda *bar: notified.append(bar)), 1000.0
+    entrance, now = Connections(lambda *bar: notified.append(bar), 600, 570), 1000.0
     monkeypatch.setattr("time.monotonic", lambda: now)
     entrance.bar(("a", None))
     assert notified == [("bar", "a", None)]  # the other processes
@@ -158,5 +157,5 @@ def test_who_was_closed_for_abuse_is_barred_alone_and_for_a_moment(
     assert not entrance.is_barred(("b", None))
     now += BAR_SECONDS
     assert not entrance.is_barred(("a", None))
-    entrance.forget_expired()
+    entrance.check(now)
     assert not entrance.is_barred(("a", None))

@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from chat.cluster.memory_broker import MemoryBroker
-from chat.fanout.hub import BrokerStatus
+from chat.fanout.hub import BrokerStatus, MemoryBroker
 from chat.models import Connection, Subscription
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.session import Session
@@ -52,7 +51,7 @@ class Two:
         self.connection.session = session
         node.connections.add(self.connection)
         self.holder = self.link.holder = node.metadata
-        nobody = Connections(node.admission, 600, 570)
+        nobody = Connections(self.link.notify, 600, 570)
         self.asker = Metadata(nobody, self.link, node.writer, node.member_throttle, node.outlast)
 
     async def change(self, umd: str, channel: str | None = None) -> None:

@@ -203,12 +203,12 @@ async def test_connections_from_an_address_are_counted() -> None:
     several = [live(address=address) for address in ("a", "a", "b")]
     for connection in several:
         node.connections.add(connection)
-    assert [node.admission.count_from(address) for address in "abc"] == [2, 1, 0]
-    with node.admission.arriving("c"):
-        assert [node.admission.count_from(address) for address in "abc"] == [2, 1, 1]
+    assert [node.connections.count_from(address) for address in "abc"] == [2, 1, 0]
+    with node.connections.arriving("c"):
+        assert [node.connections.count_from(address) for address in "abc"] == [2, 1, 1]
     for _ in range(2):
         node.connections.remove(several[0])
-    assert [node.admission.count_from(address) for address in "abc"] == [1, 1, 0]
+    assert [node.connections.count_from(address) for address in "abc"] == [1, 1, 0]
 
 
 async def test_the_oldest_are_ended_at_their_maximum_age() -> None:

@@ -3,10 +3,11 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from websockets.frames import CloseCode, Frame, Opcode
+from websockets.exceptions import ProtocolError
+from websockets.frames import Close, CloseCode, Frame, Opcode
 
 from chat.server import frames
-from chat.server.frames import MAX_TEXTS, Close, Event, FrameError, FrameReader, Ping, Pong, xor
+from chat.server.frames import MAX_TEXTS, Event, FrameError, FrameReader, xor
 from tests.support.raw import BINARY, CLOSE, FIN, PING, PONG, frame, length
 
 LIMIT = 1000
@@ -36,13 +37,13 @@ MESSAGES = {
     "as long as may be": (frame("x" * LIMIT), [["x" * LIMIT]]),
     "binary": (frame(b"\xff", BINARY), [b"\xff"]),
     "no bytes": (frame(b"", BINARY), [b""]),
-    "ping": (frame(b"hi", PING), [Ping(b"hi")]),
-    "pong": (frame(b"x" * 125, PONG), [Pong(b"x" * 125)]),
-    "close": (frame(b"\x03\xe8bye", CLOSE), [Close(1000, "bye", b"\x03\xe8bye")]),
-    "close without a code": (frame(b"", CLOSE), [Close(1005, "", b"")]),
+    "ping": (frame(b"hi", PING), [Frame(Opcode.PING, b"hi")]),
+    "pong": (frame(b"x" * 125, PONG), [Frame(Opcode.PONG, b"x" * 125)]),
+    "close": (frame(b"\x03\xe8bye", CLOSE), [Close(1000, "bye")]),
+    "close without a code": (frame(b"", CLOSE), [Close(1005, "")]),
     "fragments, a ping between": (
         frame(b"gr\xc3", first=0) + frame(b"", PING) + frame(b"\xbc", 0),
-        [Ping(b""), ["grü"]],
+        [Frame(Opcode.PING, b""), ["grü"]],
     ),
     "binary fragments": (
         frame(b"\xff", BINARY, first=0) + frame(b"", 0, first=0) + frame(b"\xfe", 0),
@@ -125,8 +126,7 @@ sent_frames = st.lists(
     st.one_of(
         st.text(max_size=200).map(lambda text: [text]),
         st.binary(max_size=200),
-        st.binary(max_size=125).map(Ping),
-        st.binary(max_size=125).map(Pong),
+        st.builds(Frame, st.sampled_from([Opcode.PING, Opcode.PONG]), st.binary(max_size=125)),
     ),
     max_size=12,
 )
@@ -135,10 +135,8 @@ sent_frames = st.lists(
 def serialized(event: Event) -> bytes:
     """By another hand, under a mask that is drawn."""
     match event:
-        case Ping(payload):
-            made = Frame(Opcode.PING, payload)
-        case Pong(payload):
-            made = Frame(Opcode.PONG, payload)
+        case Frame():
+            made = event
         case [text]:
             made = Frame(Opcode.TEXT, text.encode())
         case _:
@@ -160,16 +158,8 @@ def test_masks_without_the_librarys_own(data: bytes, mask: bytes) -> None:
     assert xor(data, mask) == frames.apply_mask(data, mask)
 
 
-@pytest.mark.parametrize("size", [0, 125, 126, 65535, 65536])
-def test_what_the_server_sends(size: int) -> None:
-    payload = b"x" * size
-    assert frames.frame(frames.BINARY, payload) == Frame(Opcode.BINARY, payload).serialize(
-        mask=False
-    )
-
-
 @pytest.mark.parametrize(("code", "reason"), [(1005, ""), (999, ""), (5000, ""), (1000, "x" * 124)])
 def test_a_close_frame_that_cannot_be(code: int, reason: str) -> None:
     assert frames.close_frame(CloseCode.NORMAL_CLOSURE, "x" * 123)
-    with pytest.raises(ValueError, match=str(code)):
+    with pytest.raises(ProtocolError):
         frames.close_frame(code, reason)

@@ -17,6 +17,7 @@ import uvicorn
 from uvicorn.server import ServerState
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.frames import Opcode
 from websockets.protocol import Protocol
 
 from chat.fanout.send_queue import EXTENSION, Flusher, SendQueue
@@ -431,7 +432,9 @@ class Echo(Application):
         for each in sent:
             text = isinstance(each, str)
             payload = each.encode() if text else each
-            self.send_queue.push_frame(frames.frame(frames.TEXT if text else BINARY, payload))
+            self.send_queue.push_frame(
+                frames.frame(Opcode.TEXT if text else Opcode.BINARY, payload)
+            )
 
 
 async def echo_directly(scope: Any, receive: Any, send: Any) -> None:

@@ -13,8 +13,7 @@ from chat.models import Channel, Message, Subscription
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.store import writer as writers
 from chat.store.databases import DatabaseUnavailable, StatementTimeout
-from chat.store.operations import Operation
-from chat.store.transaction import Transaction
+from chat.store.transaction import Operation, Transaction
 from chat.store.writer import commit
 from tests.support.written import do, new_id, node, opening, react, store, subscribing
 

@@ -8,8 +8,8 @@ from django.db import connection
 from chat.models import Deduplication, Message
 from chat.protocol.errors import ProtocolError
 from chat.protocol.publication import Receipt
-from chat.store.operations import Operation
 from chat.store.operations.deduplication import PublishOnce
+from chat.store.transaction import Operation
 from chat.store.writer import commit, write
 from tests.support.written import do, ephemeral, react, store
 

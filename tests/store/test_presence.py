@@ -14,8 +14,8 @@ from chat.models import Channel, Connection, Member, Subscription
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.store import changes_after as catchup
 from chat.store.changes_after import changes_after
-from chat.store.operations import Operation
 from chat.store.operations.connections import CloseConnection, Unsubscribe, UpdateUmd
+from chat.store.transaction import Operation
 from chat.store.writer import commit
 from tests.support.written import do, new_id, node, opening, single_use, store, subscribing
 from tokens.models import UsedToken
@@ -58,7 +58,7 @@ class Room:
         return CloseConnection(connection, (self.channel,))
 
     def members(self) -> list[tuple[str, str]]:
-        rows = Member.objects.present().filter(channel__name=self.channel)
+        rows = Member.objects.filter(removed=False, channel__name=self.channel).order_by("joined")
         return list(rows.values_list("uid", "umd"))
 
 

@@ -63,9 +63,9 @@ def test_a_row_holds_all_of_it(work: Work) -> None:
 def test_it_is_done_once(database: str, channel: str) -> None:
     """Also where it is tried twice at once, or again."""
     message, entry = later(store(channel, '"m"')), later(write(channel, b"1"))
-    runs = [RunSchedule(id, channel) for id in (message, entry, message, entry)]
+    runs = [RunSchedule(channel, id) for id in (message, entry, message, entry)]
     do(*runs)
-    again = RunSchedule(message, channel)
+    again = RunSchedule(channel, message)
     do(again)
     assert [len(run.announced) for run in [*runs, again]] == [1, 1, 0, 0, 0]
     assert Message.objects.get(channel__name=channel).data == '"m"'
@@ -77,7 +77,7 @@ def test_it_is_done_once(database: str, channel: str) -> None:
 def test_an_entry_that_has_that_value_by_then_is_not_announced(database: str, channel: str) -> None:
     id = later(write(channel, b"1.0"))
     do(write(channel, b"1"))
-    run = RunSchedule(id, channel)
+    run = RunSchedule(channel, id)
     do(run)
     assert not run.announced
 
@@ -87,7 +87,7 @@ def test_a_message_that_is_not_stored_stays_behind_all_before_it(
 ) -> None:
     id = later(unstored(channel, origin="me", echo=True))
     do(store(channel), store(channel))
-    run = RunSchedule(id, channel)
+    run = RunSchedule(channel, id)
     do(run)
     (item,) = run.announced
     assert (item.previous, item.origin, item.echo) == (2, "me", True)
@@ -99,7 +99,7 @@ def test_what_was_cancelled_is_not_done(database: str, channel: str) -> None:
     assert do(CancelSchedule(id), CancelSchedule(id), CancelSchedule("none")) == [
         *(True, False, False)
     ]
-    run = RunSchedule(id, channel)
+    run = RunSchedule(channel, id)
     do(run)
     assert not run.announced
     assert not Message.objects.filter(channel__name=channel).exists()
@@ -107,7 +107,7 @@ def test_what_was_cancelled_is_not_done(database: str, channel: str) -> None:
 
 def test_what_was_done_cannot_be_cancelled(database: str, channel: str) -> None:
     id = later(store(channel))
-    do(RunSchedule(id, channel))
+    do(RunSchedule(channel, id))
     assert do(CancelSchedule(id)) == [False]
 
 
@@ -122,7 +122,7 @@ def test_the_past_is_refused_by_the_database_s_clock(database: str, channel: str
 def test_what_cannot_be_done_stays_and_holds_up_nothing_else(database: str, channel: str) -> None:
     bad, good = later(store(channel)), later(store(channel))
     Schedule.objects.filter(id=bad).update(work='{"kind":"unknown","data":null,"meta":null}')
-    outcomes = commit([RunSchedule(bad, channel), RunSchedule(good, channel)])
+    outcomes = commit([RunSchedule(channel, bad), RunSchedule(channel, good)])
     assert isinstance(outcomes[0], ProtocolError)
     assert outcomes[1] is None
     assert Message.objects.filter(channel__name=channel).count() == 1

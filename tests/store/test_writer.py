@@ -12,7 +12,7 @@ from chat.fanout.announcements import Change
 from chat.models import Channel, Message
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.store import writer as writers
-from chat.store.operations import Operation
+from chat.store.transaction import Operation
 from chat.store.writer import MAX_BATCH, Writer
 from tests.support.databases import in_thread
 from tests.support.written import react, store

@@ -1,6 +1,5 @@
 """Opening connections, and what there is when they are refused."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,7 +9,8 @@ import websockets
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import InvalidStatus
 
-from tests.support.client import Client, reset_transport
+from tests.support.client import Client
+from tests.support.grants import room
 from tests.support.servers import Server, token
 
 
@@ -39,6 +39,22 @@ async def connect(
         await client.aclose()
 
 
+@asynccontextmanager
+async def subscribed(
+    server: Server,
+    channel: str,
+    messages: dict[str, dict[str, Any]] | None = None,
+    *,
+    channels: dict[str, Any] | None = None,
+    **claims: Any,
+) -> AsyncIterator[Client]:
+    """A connection that has subscribed, by default with a token for `room(channel, messages)`."""
+    granted = room(channel, messages) if channels is None else channels
+    async with connect(server, channels=granted, **claims) as client:
+        await client.subscribe(channel)
+        yield client
+
+
 async def open_client(server: Server, jwt: str, **options: Any) -> Client:
     """As `connect`, for those who close it themselves; `options` go to the library."""
     client = Client(
@@ -57,15 +73,3 @@ async def handshake(url: str, **options: Any) -> ClientConnection:
         response = refused.response
         content_type = response.headers.get("content-type", "")
         raise Refused(response.status_code, content_type, bytes(response.body)) from None
-
-
-async def cut_handshake(server: Server, jwt: str) -> None:
-    """Asks for a WebSocket and is gone before the answer."""
-    _, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    writer.write(
-        f"GET /v1?token={jwt} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n"
-        "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
-    )
-    await writer.drain()
-    reset_transport(writer.transport)

@@ -114,6 +114,21 @@ class Raw:
         reset_transport(self._writer.transport)
 
 
+def upgrade(jwt: str) -> bytes:
+    """The request of a handshake."""
+    return (
+        f"GET /v1?{urlencode({'token': jwt})} HTTP/1.1\r\nHost: localhost\r\n"
+        "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+    )
+
+
+async def cut_handshake(server: Server, jwt: str) -> None:
+    """Asks for a WebSocket and is gone before the answer."""
+    async with asked(server, jwt=jwt) as opened:
+        opened.reset()
+
+
 @asynccontextmanager
 async def raw(server: Server, **claims: Any) -> AsyncIterator[Raw]:
     """A connection opened with a token of these claims."""
@@ -123,16 +138,11 @@ async def raw(server: Server, **claims: Any) -> AsyncIterator[Raw]:
 
 
 @asynccontextmanager
-async def asked(server: Server, **claims: Any) -> AsyncIterator[Raw]:
+async def asked(server: Server, *, jwt: str | None = None, **claims: Any) -> AsyncIterator[Raw]:
     """As `raw`, but its handshake has not been answered."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    query = urlencode({"token": token(server, **claims)})
     opened = Raw(reader, writer)
-    opened.send(
-        f"GET /v1?{query} HTTP/1.1\r\nHost: localhost\r\n"
-        "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
-    )
+    opened.send(upgrade(jwt or token(server, **claims)))
     try:
         yield opened
     finally:

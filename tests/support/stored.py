@@ -23,14 +23,20 @@ def rows(server: Server, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
         return database.execute(sql, parameters).fetchall()
 
 
+PAST = "2020-01-01 00:00:00"
+
+
 def expire(server: Server, message: str) -> None:
     """Lets a stored message have expired a moment ago; nothing has purged it yet."""
-    rows(
-        server,
-        "UPDATE chat_message SET expires_at = ? WHERE id = ?",
-        "2020-01-01 00:00:00",
-        message,
+    rows(server, "UPDATE chat_message SET expires_at = ? WHERE id = ?", PAST, message)
+
+
+def expire_entries(server: Server, channel: str, keys: str = "%") -> None:
+    sql = (
+        "UPDATE chat_storageentry SET expires_at = ? WHERE key LIKE ? AND channel_id ="
+        " (SELECT id FROM chat_channel WHERE name = ?)"
     )
+    rows(server, sql, PAST, keys, channel)
 
 
 def rows_of(server: Server, connection_id: str) -> int:

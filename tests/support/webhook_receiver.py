@@ -94,10 +94,11 @@ class Receiver:
 
     async def one(self, type: str, channel: str) -> Delivery:
         """The first of a type on a channel."""
-        [delivery] = await self.wait(
-            1, lambda delivery: (delivery.type, delivery.channel) == (type, channel)
-        )
+        [delivery] = await self.several(1, type, channel)
         return delivery
+
+    async def several(self, count: int, type: str, channel: str) -> list[Delivery]:
+        return await self.wait(count, lambda found: (found.type, found.channel) == (type, channel))
 
     async def on(self, channel: str, count: int) -> list[Delivery]:
         """The first `count` on a channel, of whatever type."""

@@ -7,9 +7,9 @@ from typing import Any
 from chat.cluster.leases import RegisterNode
 from chat.protocol import events
 from chat.protocol.publication import Source
-from chat.store.operations import Operation
 from chat.store.operations.connections import OpenConnection, SingleUse, Subscribe
 from chat.store.operations.messages import PublishMessage, SetReaction
+from chat.store.transaction import Operation
 from chat.store.writer import commit
 
 META = events.meta("jim", "null")
@@ -38,7 +38,7 @@ def single_use(digest: str, seconds: float = 300) -> SingleUse:
 
 
 def node(**changes: Any) -> RegisterNode:
-    stated = {"id": new_id(), "host": "host", "pid": 1, "version": "1", "lease_seconds": 600}
+    stated = {"id": new_id(), "host": "host", "pid": 1, "lease_seconds": 600}
     return RegisterNode(**stated | changes)
 
 

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.support.calls import http_client
-from tests.support.connecting import connect
+from tests.support.connecting import subscribed
 from tests.support.servers import Server, manage
 from tests.support.stored import rows
 from tests.wire.test_schedule import room, scheduled, soon
@@ -44,11 +44,9 @@ async def test_whoever_observes_an_entry_is_told_that_it_was_deleted(
     near, far = (site, site) if isinstance(site, Server) else site
     async with (
         moderator(near) as browser,
-        connect(near, uid="jim", channels=stores(channel)) as jim,
-        connect(far, uid="pam", channels=stores(channel)) as pam,
+        subscribed(near, channel, uid="jim", channels=stores(channel)) as jim,
+        subscribed(far, channel, uid="pam", channels=stores(channel)) as pam,
     ):
-        for client in (jim, pam):
-            await client.subscribe(channel)
         await jim.send(setting(channel, "k", "a bad word"))
         for client in (jim, pam):
             assert await client.receive() == updated(channel, "k", "a bad word")
@@ -67,9 +65,8 @@ async def test_what_is_cancelled_is_not_published(server: Server, channel: str) 
     """What was scheduled beside it is, at its time."""
     async with (
         moderator(server) as browser,
-        connect(server, uid="jim", channels=room(channel)) as jim,
+        subscribed(server, channel, uid="jim", channels=room(channel)) as jim,
     ):
-        await jim.subscribe(channel)
         await scheduled(jim, channel, 3, soon(3))
         [[first], [second], [third]] = rows(
             server,

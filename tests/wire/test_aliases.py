@@ -1,6 +1,6 @@
 """A channel under another name (protocol.md sections 5 and 17)."""
 
-from tests.support.connecting import connect
+from tests.support.connecting import connect, subscribed
 from tests.support.grants import STORED, room
 from tests.support.servers import Server, token
 
@@ -122,10 +122,9 @@ async def test_an_alias_needs_no_subscription_to_broadcast(
         f"{channel}*": {"subscribe": True},
     }
     async with (
-        connect(any_server, channels=room(channel)) as listener,
+        subscribed(any_server, channel) as listener,
         connect(any_server, channels=channels) as client,
     ):
-        await listener.subscribe(channel)
         await client.publish(alias, "hi", "news")
         assert (await listener.receive("news"))["channel"] == channel
         assert (await client.subscribe(alias))["channel"] == channel

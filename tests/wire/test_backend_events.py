@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.client import eventually
-from tests.support.connecting import connect
+from tests.support.connecting import connect, subscribed
 from tests.support.grants import STORED, room
 from tests.support.servers import Server, start_server
 from tests.support.stored import rows
@@ -80,8 +80,7 @@ async def test_a_stored_message(reporting: Reporting, channel: str) -> None:
 
 
 async def test_a_message_that_is_not_stored(reporting: Reporting, channel: str) -> None:
-    async with connect(reporting.server, channels=room(channel, CHAT)) as jim:
-        await jim.subscribe(channel)
+    async with subscribed(reporting.server, channel, CHAT) as jim:
         await jim.publish(channel, "hi", "typing")
         message = await jim.receive("typing")
         delivery = await reporting.receiver.one("messagePublished", channel)
@@ -94,8 +93,7 @@ async def test_a_message_that_is_not_stored(reporting: Reporting, channel: str) 
 
 
 async def test_a_message_published_over_http(reporting: Reporting, channel: str) -> None:
-    async with connect(reporting.server, uid="jim", channels=room(channel, CHAT)) as jim:
-        await jim.subscribe(channel)
+    async with subscribed(reporting.server, channel, CHAT, uid="jim") as jim:
         id = await jim.store(channel, 1)
         delivery = await reporting.receiver.one("messagePublished", channel)
     asked = delivery.body["metadata"]
@@ -107,19 +105,15 @@ async def test_a_message_published_over_http(reporting: Reporting, channel: str)
 
 
 async def test_each_request_has_an_id_of_its_own(reporting: Reporting, channel: str) -> None:
-    async with connect(reporting.server, uid="jim", channels=room(channel, CHAT)) as jim:
-        await jim.subscribe(channel)
+    async with subscribed(reporting.server, channel, CHAT, uid="jim") as jim:
         await jim.fill(channel, 3)
-        published = await reporting.receiver.wait(
-            3, lambda found: (found.type, found.channel) == ("messagePublished", channel)
-        )
+        published = await reporting.receiver.several(3, "messagePublished", channel)
     assert len({delivery.body["metadata"]["requestId"] for delivery in published}) == 3
     assert len({delivery.id for delivery in published}) == 3
 
 
 async def test_only_what_the_token_lets_emit(reporting: Reporting, channel: str) -> None:
-    async with connect(reporting.server, uid="jim", channels=room(channel, CHAT)) as jim:
-        await jim.subscribe(channel)
+    async with subscribed(reporting.server, channel, CHAT, uid="jim") as jim:
         await jim.store(channel, 1, "quiet")
         id = await jim.store(channel, 2)
         delivery = await reporting.receiver.one("messagePublished", channel)
@@ -170,8 +164,7 @@ async def test_reactions(reporting: Reporting, channel: str) -> None:
 
 async def test_a_reaction_expires_with_its_message(reporting: Reporting, channel: str) -> None:
     hour = {"chat": {**REPORTED, "store": 3600}}
-    async with connect(reporting.server, uid="jim", channels=room(channel, hour)) as jim:
-        await jim.subscribe(channel)
+    async with subscribed(reporting.server, channel, hour, uid="jim") as jim:
         await jim.react(channel, await jim.store(channel, 1))
         delivery = await reporting.receiver.one("messageReactionAdded", channel)
         [[expiry]] = rows(
@@ -184,12 +177,9 @@ async def test_a_reaction_expires_with_its_message(reporting: Reporting, channel
 
 
 async def test_what_is_delivered_leaves_no_row(reporting: Reporting, channel: str) -> None:
-    async with connect(reporting.server, uid="jim", channels=room(channel, CHAT)) as jim:
-        await jim.subscribe(channel)
+    async with subscribed(reporting.server, channel, CHAT, uid="jim") as jim:
         await jim.fill(channel, 3)
-        await reporting.receiver.wait(
-            3, lambda found: (found.type, found.channel) == ("messagePublished", channel)
-        )
+        await reporting.receiver.several(3, "messagePublished", channel)
     await eventually(lambda: waiting(reporting.server, channel, 0))
 
 
@@ -200,8 +190,7 @@ async def waiting(server: Server, channel: str, count: int) -> bool:
 
 
 async def test_without_a_url_nothing_is_written(every_server: Server, channel: str) -> None:
-    async with connect(every_server, uid="jim", channels=room(channel, CHAT)) as jim:
-        await jim.subscribe(channel)
+    async with subscribed(every_server, channel, CHAT, uid="jim") as jim:
         await jim.react(channel, await jim.store(channel, 1))
         await jim.publish(channel, 1, "typing")
         await jim.settle()

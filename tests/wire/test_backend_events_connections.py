@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.client import Client, eventually
-from tests.support.connecting import connect
+from tests.support.connecting import connect, subscribed
 from tests.support.grants import room
 from tests.support.servers import start_server, token
 from tests.support.webhook_receiver import Delivery, Receiver
@@ -110,11 +110,9 @@ async def test_a_subscription_begins_and_ends(reporting: Reporting, channel: str
 async def test_who_is_not_counted_changes_no_count(reporting: Reporting, channel: str) -> None:
     hidden = room(channel, omitFromSubCount=True)
     async with (
-        connect(reporting.server, uid="jim", channels=hidden) as jim,
-        connect(reporting.server, uid="pam", channels=room(channel)) as pam,
+        subscribed(reporting.server, channel, uid="jim", channels=hidden) as jim,
+        subscribed(reporting.server, channel, uid="pam") as pam,
     ):
-        await jim.subscribe(channel)
-        await pam.subscribe(channel)
         await jim.unsubscribe(channel)
         await pam.unsubscribe(channel)
         found = await reporting.receiver.on(channel, 6)
@@ -130,11 +128,9 @@ async def test_who_is_not_counted_changes_no_count(reporting: Reporting, channel
 
 async def test_subscriptions_end_with_their_connection(reporting: Reporting, channel: str) -> None:
     other = f"{channel}-2"
-    async with connect(reporting.server, uid="pam", channels=room(channel)) as pam:
-        await pam.subscribe(channel)
+    async with subscribed(reporting.server, channel, uid="pam"):
         channels = room(channel) | room(other)
-        async with connect(reporting.server, uid="jim", channels=channels) as jim:
-            await jim.subscribe(channel)
+        async with subscribed(reporting.server, channel, uid="jim", channels=channels) as jim:
             await jim.subscribe(other)
             jim.reset()
             found = await reporting.receiver.on(channel, 6)
@@ -151,10 +147,8 @@ async def test_subscriptions_end_with_their_connection(reporting: Reporting, cha
 
 
 async def test_members(reporting: Reporting, presence: str) -> None:
-    async with connect(reporting.server, uid="jim", umd=1, channels=room(presence)) as jim:
-        await jim.subscribe(presence)
-        async with connect(reporting.server, uid="pam", channels=room(presence)) as pam:
-            await pam.subscribe(presence)
+    async with subscribed(reporting.server, presence, uid="jim", umd=1) as jim:
+        async with subscribed(reporting.server, presence, uid="pam") as pam:
             await jim.receive("hotsock.memberAdded")
             await umd_update(pam, reporting, "hi", umdPropagate=True)
         await jim.receive("hotsock.memberUpdated")
@@ -194,8 +188,7 @@ async def test_what_a_killed_server_held_is_reported_by_the_next(
 ) -> None:
     channels = room(channel) | room(presence)
     with start_server("uvicorn", tmp_path, **backend.environment) as server:
-        async with connect(server, uid="jim", channels=channels) as jim:
-            await jim.subscribe(channel)
+        async with subscribed(server, channel, uid="jim", channels=channels) as jim:
             await jim.subscribe(presence)
             async with connect(server, uid="pam", channels={}) as pam:
                 await backend.on(presence, 3)
@@ -219,8 +212,7 @@ async def test_a_shutdown_is_reported_after_the_restart(
     backend: Receiver, channel: str, tmp_path: Path
 ) -> None:
     with start_server("uvicorn", tmp_path, **backend.environment) as server:
-        async with connect(server, uid="jim", channels=room(channel)) as jim:
-            await jim.subscribe(channel)
+        async with subscribed(server, channel, uid="jim") as jim:
             await backend.on(channel, 2)
             await asyncio.to_thread(server.restart)
         found = await backend.on(channel, 4)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.client import eventually
-from tests.support.connecting import connect
+from tests.support.connecting import connect, subscribed
 from tests.support.grants import room
 from tests.support.servers import Postgres, Server, keys_of, start_server
 from tests.support.stored import rows
@@ -57,8 +57,7 @@ async def test_the_events_of_a_channel_are_in_its_order(server: Server, receiver
 
     async def publish(at: int) -> None:
         channel = channels[at % 3]
-        async with connect(server, uid=f"u{at}", channels=room(channel, CHAT)) as client:
-            await client.subscribe(channel)
+        async with subscribed(server, channel, CHAT, uid=f"u{at}") as client:
             for number in range(20):
                 await client.publish(channel, [at, number], ("chat", "typing")[number % 2])
             await client.settle()
@@ -106,8 +105,7 @@ async def test_nothing_is_lost_where_the_server_is_killed(
     server: Server, receiver: Receiver
 ) -> None:
     receiver.status = lambda delivery: 503 if delivery.type == "messagePublished" else 200
-    async with connect(server, uid="jim", channels=room("kept", CHAT)) as jim:
-        await jim.subscribe("kept")
+    async with subscribed(server, "kept", CHAT, uid="jim") as jim:
         for number in range(30):
             await jim.publish("kept", number)
         ids = [(await jim.receive("chat"))["id"] for _ in range(30)]
@@ -140,8 +138,7 @@ async def test_what_is_left_at_a_shutdown_is_sent_after_the_restart(
         return 503
 
     receiver.status = hang
-    async with connect(server, uid="jim", channels=room("kept", CHAT)) as jim:
-        await jim.subscribe("kept")
+    async with subscribed(server, "kept", CHAT, uid="jim") as jim:
         await jim.store("kept", 1)
         await asyncio.wait_for(asked.wait(), 10)
     await asyncio.to_thread(server.stop)
@@ -156,8 +153,7 @@ async def test_one_that_is_gone_is_parked_and_the_next_ones_go_on(
     server: Server, receiver: Receiver
 ) -> None:
     receiver.status = lambda delivery: 410 if delivery.body["data"].get("data") == "no" else 200
-    async with connect(server, uid="jim", channels=room("kept", CHAT)) as jim:
-        await jim.subscribe("kept")
+    async with subscribed(server, "kept", CHAT, uid="jim") as jim:
         await jim.store("kept", "no")
         await jim.store("kept", "yes")
         _, delivery = await receiver.wait(2, published("kept"))
@@ -174,8 +170,7 @@ async def test_no_redirect_is_followed_and_no_secret_logged(
     server: Server, receiver: Receiver
 ) -> None:
     receiver.status = lambda delivery: 302 if len(receiver.deliveries) < 2 else 200
-    async with connect(server, uid="jim", channels=room("kept", CHAT)) as jim:
-        await jim.subscribe("kept")
+    async with subscribed(server, "kept", CHAT, uid="jim") as jim:
         await jim.store("kept", 1)
         await receiver.wait(1, published("kept", answered=200))
     log = server.log.read_text()
@@ -195,8 +190,7 @@ async def test_two_processes_deliver_each_event_once(
     ):
 
         async def publish(server: Server, at: int) -> None:
-            async with connect(server, uid=f"u{at}", channels=room("both", CHAT)) as client:
-                await client.subscribe("both")
+            async with subscribed(server, "both", CHAT, uid=f"u{at}") as client:
                 for number in range(50):
                     await client.publish("both", [at, number])
                 await client.settle()

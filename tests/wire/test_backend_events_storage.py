@@ -10,7 +10,7 @@ from tests.support.client import Client
 from tests.support.connecting import connect
 from tests.support.grants import room
 from tests.support.servers import manage
-from tests.support.stored import rows
+from tests.support.stored import expire_entries
 from tests.support.webhook_receiver import Delivery
 from tests.wire.test_backend_events import CHAT, Reporting, metadata, reporting
 
@@ -27,10 +27,7 @@ async def put(client: Client, channel: str, key: str, data: Any) -> None:
 
 
 async def updates(reporting: Reporting, channel: str, count: int) -> list[Delivery]:
-    found = await reporting.receiver.wait(
-        count, lambda found: (found.type, found.channel) == ("channelStorageUpdated", channel)
-    )
-    return found
+    return await reporting.receiver.several(count, "channelStorageUpdated", channel)
 
 
 async def test_an_entry_is_set_changed_and_cleared(reporting: Reporting, channel: str) -> None:
@@ -81,13 +78,7 @@ async def test_an_entry_expires(reporting: Reporting, channel: str) -> None:
         await put(jim, channel, "quiet", "y")
         [written] = await updates(reporting, channel, 1)
         assert written.body["data"]["expiresAt"].endswith("Z")
-        rows(
-            reporting.server,
-            "UPDATE chat_storageentry SET expires_at = ? WHERE channel_id ="
-            " (SELECT id FROM chat_channel WHERE name = ?)",
-            "2020-01-01 00:00:00",
-            channel,
-        )
+        expire_entries(reporting.server, channel)
         _, expired = await updates(reporting, channel, 2)
         await put(jim, channel, "kept", 1)
         *_, last = await updates(reporting, channel, 3)
@@ -114,13 +105,7 @@ async def test_one_written_anew_before_its_expiry_was_reported(
     async with connect(reporting.server, **claims) as jim:
         await put(jim, channel, "brief", "x")
         await updates(reporting, channel, 1)
-        rows(
-            reporting.server,
-            "UPDATE chat_storageentry SET expires_at = ? WHERE channel_id ="
-            " (SELECT id FROM chat_channel WHERE name = ?)",
-            "2020-01-01 00:00:00",
-            channel,
-        )
+        expire_entries(reporting.server, channel)
         await put(jim, channel, "brief", "z")
         _, expired, written = await updates(reporting, channel, 3)
     assert (expired.body["data"]["dataPrevious"], expired.body["data"]["expired"]) == ("x", True)

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from tests.support.client import Client, eventually
-from tests.support.connecting import connect, cut_handshake, open_client
+from tests.support.connecting import connect, open_client, subscribed
 from tests.support.grants import PASSING, STORED, room
+from tests.support.raw import cut_handshake
 from tests.support.servers import Server, token
 from tests.support.stored import rows, rows_of, writes_blocked
 
@@ -49,8 +50,7 @@ class Held:
 @pytest.fixture
 async def held(every_server: Server, channel: str) -> AsyncIterator[Held]:
     elsewhere = f"{channel}-elsewhere"
-    async with connect(every_server, channels=room(elsewhere, MESSAGES)) as witness:
-        await witness.subscribe(elsewhere)
+    async with subscribed(every_server, elsewhere, MESSAGES) as witness:
         yield Held(every_server, witness, elsewhere)
 
 
@@ -79,11 +79,9 @@ async def test_a_stored_message_and_a_reaction(held: Held, channel: str) -> None
         return await client.receive()
 
     async with (
-        connect(held.server, uid="jim", channels=channels) as jim,
-        connect(held.server, uid="pam", channels=channels) as pam,
+        subscribed(held.server, channel, uid="jim", channels=channels) as jim,
+        subscribed(held.server, channel, uid="pam", channels=channels) as pam,
     ):
-        await jim.subscribe(channel)
-        await pam.subscribe(channel)
         message, seen = await held.until_committed(
             after(jim.publish(channel, "hi"), jim), pam.receive("chat")
         )
@@ -97,8 +95,7 @@ async def test_a_stored_message_and_a_reaction(held: Held, channel: str) -> None
 
 
 async def test_an_answer_over_http(held: Held, channel: str) -> None:
-    async with connect(held.server, channels=room(channel, MESSAGES)) as client:
-        await client.subscribe(channel)
+    async with subscribed(held.server, channel, MESSAGES) as client:
         [id] = await held.until_committed(client.store(channel))
         assert [message["id"] for message in await client.history(channel)] == [id]
 

@@ -11,7 +11,7 @@ import jwt as pyjwt
 import pytest
 
 from tests.support.client import Client, eventually
-from tests.support.connecting import Refused, connect, handshake, open_client
+from tests.support.connecting import Refused, connect, handshake, open_client, subscribed
 from tests.support.grants import room
 from tests.support.servers import Server, token
 
@@ -44,8 +44,7 @@ async def test_null_claims_count_as_absent(any_server: Server) -> None:
 
 async def test_unknown_claims_and_directives_are_ignored(any_server: Server, channel: str) -> None:
     channels = room(channel, {"chat": {"publish": True, "echo": True, "sparkle": 1}}, glitter=[])
-    async with connect(any_server, channels=channels, newClaim={"a": 1}) as client:
-        await client.subscribe(channel)
+    async with subscribed(any_server, channel, channels=channels, newClaim={"a": 1}) as client:
         await client.publish(channel)
         await client.receive("chat")
 
@@ -141,14 +140,6 @@ async def test_auto_subscribe_gives_leave_to_subscribe_again(
         await client.receive("hotsock.subscribed")
         await client.unsubscribe(channel)
         assert (await client.subscribe(channel))["data"] == {}
-
-
-async def test_auto_subscribe_tells_the_alias(any_server: Server, channel: str) -> None:
-    channels = {channel: {"autoSubscribe": True, "alias": f"{channel}-alias"}}
-    async with connect(any_server, channels=channels) as client:
-        frame = await client.receive("hotsock.subscribed")
-        assert frame["channel"] == channel
-        assert frame["meta"]["channelAlias"] == f"{channel}-alias"
 
 
 async def test_an_auto_subscribe_that_fails_is_told_and_the_others_go_on(

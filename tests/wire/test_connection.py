@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from tests.support.client import Client, eventually
-from tests.support.connecting import Refused, connect, cut_handshake, open_client
+from tests.support.connecting import Refused, connect, open_client, subscribed
 from tests.support.grants import PASSING, room
 from tests.support.kinds import handshake_status
+from tests.support.raw import cut_handshake
 from tests.support.servers import Server, start_server, token
 from tests.support.stored import rows, rows_of
 
@@ -59,8 +60,7 @@ async def half_close(client: Client) -> None:
 async def test_a_secret_stops_working_when_its_connection_ends(
     every_server: Server, channel: str, end: Any
 ) -> None:
-    async with connect(every_server, channels=room(channel)) as client:
-        await client.subscribe(channel)
+    async with subscribed(every_server, channel) as client:
         assert await client.history(channel) == []
         await end(client)
         await credentials_end(client, channel)
@@ -71,8 +71,7 @@ async def test_a_secret_does_not_outlive_the_close_handshake(
 ) -> None:
     """Not even for the moment until its row has gone."""
     for _ in range(20):
-        async with connect(every_server, channels=room(channel)) as client:
-            await client.subscribe(channel)
+        async with subscribed(every_server, channel) as client:
             assert await client.history(channel) == []
             await client.socket.close()
             answered = await client.call("listMessages", {"channel": channel})
@@ -83,8 +82,7 @@ async def test_a_secret_ends_with_the_servers_close_frame(
     every_server: Server, channel: str
 ) -> None:
     """Also while its client does not answer the frame, so that the connection is still there."""
-    async with connect(every_server, uid=channel, channels=room(channel)) as client:
-        await client.subscribe(channel)
+    async with subscribed(every_server, channel, uid=channel) as client:
         await client.send(*['{"event":"hotsock.ping"}'] * 1400)
         client.socket.transport.write = lambda data: None  # type: ignore[method-assign]
 
@@ -131,22 +129,6 @@ async def test_abrupt_closes_leave_no_rows(every_server: Server, channel: str) -
 
         assert await eventually(alone)
         assert rows_of(every_server, alive.id) == 2
-
-
-async def test_the_credentials_of_one_connection_are_no_others(
-    any_server: Server, channel: str
-) -> None:
-    async with (
-        connect(any_server, channels=room(channel)) as one,
-        connect(any_server, channels=room(channel)) as two,
-    ):
-        await one.subscribe(channel)
-        await two.subscribe(channel)
-        body = {"channel": channel}
-        for id, secret in ((one.id, two.secret), ("unknown", one.secret), (one.id, "\u00e9\0")):
-            answered = await one.call("listMessages", body, id=id, secret=secret)
-            assert answered.refusal == (401, "INVALID_CONNECTION")
-        assert (await one.call("listMessages", body)).status == 200
 
 
 # --- rule 8: one after another ------------------------------------------------------------------
@@ -250,11 +232,9 @@ async def test_who_reads_too_slowly_is_closed_and_nobody_waits_for_it(
     data, count = "x" * 30_000, 700
     messages = {"flood": {"publish": True}}
     async with (
-        connect(server, channels=room(channel, messages)) as publisher,
-        connect(server, channels=room(channel, messages)) as reader,
+        subscribed(server, channel, messages) as publisher,
+        subscribed(server, channel, messages) as reader,
     ):
-        await publisher.subscribe(channel)
-        await reader.subscribe(channel)
         jwt = token(server, uid=f"slow-{channel}", channels=room(channel))
         slow = await open_slow(server, jwt, channel)
         for _ in range(count):

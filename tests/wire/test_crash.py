@@ -15,7 +15,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from tests.support.client import Client
-from tests.support.connecting import Refused, connect, open_client
+from tests.support.connecting import Refused, open_client, subscribed
 from tests.support.grants import STORED, room
 from tests.support.kinds import handshake_status
 from tests.support.servers import Server, start_server, token
@@ -128,8 +128,7 @@ async def call(client: Client, after: Aftermath) -> None:
 @pytest.fixture
 async def reader(aftermath: Aftermath) -> AsyncIterator[Client]:
     """Whoever comes back: subscribed at once."""
-    async with connect(aftermath.server, uid="reader", channels=CHANNELS) as client:
-        await client.subscribe(CHANNEL)
+    async with subscribed(aftermath.server, CHANNEL, uid="reader", channels=CHANNELS) as client:
         yield client
 
 

@@ -7,8 +7,7 @@ import pytest
 
 from tests.support.calls import answer, http_client
 from tests.support.client import Client
-from tests.support.connecting import Refused, connect, handshake
-from tests.support.grants import room
+from tests.support.connecting import Refused, connect, handshake, subscribed
 from tests.support.kinds import handshake_status
 from tests.support.servers import Server, token
 
@@ -53,8 +52,7 @@ async def test_an_unknown_operation_is_not_found(any_server: Server, operation: 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
 async def test_operations_are_posted(any_server: Server, channel: str, method: str) -> None:
-    async with connect(any_server, channels=room(channel)) as client:
-        await client.subscribe(channel)
+    async with subscribed(any_server, channel) as client:
         answered = await client.call("listMessages", {"channel": channel}, method=method)
         assert answered.refusal == (405, "INVALID_REQUEST")
         assert "POST" in answered.headers["allow"]
@@ -74,8 +72,7 @@ async def test_a_body_is_json_whatever_its_content_type_says(
     any_server: Server, channel: str, content_type: str | None
 ) -> None:
     headers = {} if content_type is None else {"Content-Type": content_type}
-    async with connect(any_server, channels=room(channel)) as client:
-        await client.subscribe(channel)
+    async with subscribed(any_server, channel) as client:
         body = {"channel": channel, "event": "chat", "data": "grüße"}
         assert (await client.call("publishMessage", body, headers=headers)).status == 202
         assert (await client.receive("chat"))["data"] == "grüße"
@@ -84,8 +81,7 @@ async def test_a_body_is_json_whatever_its_content_type_says(
 async def test_a_body_that_says_it_is_a_form_is_json(server: Server, channel: str) -> None:
     """uvicorn alone: Twisted, below daphne, takes a form apart itself, and refuses this one."""
     headers = {"Content-Type": "multipart/form-data; boundary=x"}
-    async with connect(server, channels=room(channel)) as client:
-        await client.subscribe(channel)
+    async with subscribed(server, channel) as client:
         answered = await client.call("listMessages", {"channel": channel}, headers=headers)
         assert answered.json == {"messages": []}
 
@@ -94,11 +90,7 @@ async def test_a_body_that_says_it_is_a_form_is_json(server: Server, channel: st
 async def test_a_connection_id_may_end_in_an_equals_sign(
     any_server: Server, channel: str, safe: str
 ) -> None:
-    async with (
-        connect(any_server, channels=room(channel)) as client,
-        http_client(any_server) as http,
-    ):
-        await client.subscribe(channel)
+    async with subscribed(any_server, channel) as client, http_client(any_server) as http:
         id, secret = quote(client.id, safe=safe), quote(client.secret, safe=safe)
         url = f"/connection/listMessages?connectionId={id}&connectionSecret={secret}"
         answered = await http.post(url, json={"channel": channel})
@@ -127,8 +119,7 @@ def assert_readable_from_anywhere(headers: httpx.Headers) -> None:
 
 
 async def test_answers_may_be_read_from_any_origin(any_server: Server, channel: str) -> None:
-    async with connect(any_server, channels=room(channel)) as client:
-        await client.subscribe(channel)
+    async with subscribed(any_server, channel) as client:
         answered = await client.call("listMessages", {"channel": channel}, headers=ORIGIN)
         assert answered.status == 200
         assert_readable_from_anywhere(answered.headers)
@@ -144,8 +135,7 @@ async def test_refusals_may_be_read_from_any_origin(any_server: Server, channel:
         405: ("listMessages", other, {"method": "GET"}),
         413: ("listMessages", "x" * 200_000, {}),
     }
-    async with connect(any_server, channels=room(channel)) as client:
-        await client.subscribe(channel)
+    async with subscribed(any_server, channel) as client:
         for status, (operation, body, options) in calls.items():
             answered = await client.call(operation, body, headers=ORIGIN, **options)  # type: ignore[arg-type]
             assert answered.status == status, answered.text

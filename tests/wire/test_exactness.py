@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.connecting import connect
+from tests.support.connecting import connect, subscribed
 from tests.support.grants import room
 from tests.support.servers import Server
 
@@ -40,11 +40,9 @@ async def test_data_arrives_exactly_as_it_was_sent(
     messages = {"chat": {"publish": True, "echo": True, "store": -1}}
     channels = room(channel, messages, historyStart=0)
     async with (
-        connect(every_server, uid="jim", channels=channels) as jim,
-        connect(every_server, channels=channels) as pam,
+        subscribed(every_server, channel, uid="jim", channels=channels) as jim,
+        subscribed(every_server, channel, channels=channels) as pam,
     ):
-        await jim.subscribe(channel)
-        await pam.subscribe(channel)
         await jim.send(f'{{"event":"chat","channel":"{channel}","data":{data}}}')
         frame = await pam.receive("chat")
         assert f'"data":{data},' in frame.text

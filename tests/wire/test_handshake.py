@@ -90,12 +90,6 @@ async def test_a_bad_token_never_gets_an_accepted_websocket(any_server: Server, 
     assert jwt.count(".") != 2 or jwt.split(".")[1] not in reasons
 
 
-async def test_a_handshake_without_a_query_is_refused(any_server: Server) -> None:
-    with pytest.raises(Refused) as refused:
-        await handshake(any_server.ws_url)
-    assert refused.value.status == handshake_status(any_server, 401)
-
-
 async def test_the_reason_is_logged(any_server: Server) -> None:
     with pytest.raises(Refused):
         async with connect(any_server, channels={"lobby": {"subscribe": "yes"}}):

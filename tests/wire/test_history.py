@@ -2,10 +2,8 @@
 
 from typing import Any
 
-import pytest
-
 from tests.support.client import Client
-from tests.support.connecting import connect
+from tests.support.connecting import connect, subscribed
 from tests.support.grants import room
 from tests.support.servers import Server
 from tests.support.ulids import GREATEST, LEAST, milliseconds
@@ -21,8 +19,7 @@ def ids_of(messages: list[dict[str, Any]]) -> list[str]:
 async def test_250_messages_are_three_pages_in_either_direction(
     every_server: Server, channel: str
 ) -> None:
-    async with connect(every_server, uid="jim", channels=room(channel)) as client:
-        await client.subscribe(channel)
+    async with subscribed(every_server, channel, uid="jim") as client:
         sent = await client.fill(channel, 250)
         forward = await pages(client, channel, "after")
         backward = await pages(client, channel, "before", reverse=True)
@@ -44,8 +41,7 @@ async def pages(client: Client, channel: str, cursor: str, **body: Any) -> list[
 async def test_a_full_last_page_is_followed_by_an_empty_one(
     any_server: Server, channel: str
 ) -> None:
-    async with connect(any_server, channels=room(channel)) as client:
-        await client.subscribe(channel)
+    async with subscribed(any_server, channel) as client:
         sent = await client.fill(channel, 100)
         assert ids_of(await client.history(channel)) == sent
         assert await client.history(channel, after=sent[-1]) == []
@@ -58,8 +54,7 @@ async def test_a_page_of_history_is_never_cut_short_by_size(
     """100 messages of 32 KiB, and one more that is on the next page."""
     data = "x" * (32 * 1024 - 2)
     messages = {"chat": {"publish": True, "store": -1}}
-    async with connect(any_server, channels=room(channel, messages)) as client:
-        await client.subscribe(channel)
+    async with subscribed(any_server, channel, messages) as client:
         for _ in range(101):
             await client.publish(channel, data)
         await client.settle()
@@ -92,8 +87,7 @@ CURSORS: list[tuple[dict[str, Any], list[int]]] = [
 
 async def test_after_before_and_reverse(every_server: Server, channel: str) -> None:
     """The numbers stand for the ids of five messages; both cursors are exclusive."""
-    async with connect(every_server, channels=room(channel)) as client:
-        await client.subscribe(channel)
+    async with subscribed(every_server, channel) as client:
         sent = await client.fill(channel, 5)
         for asked, expected in CURSORS:
             body = {
@@ -106,8 +100,7 @@ async def test_after_before_and_reverse(every_server: Server, channel: str) -> N
 async def test_a_cursor_may_be_of_another_channel(any_server: Server, channel: str) -> None:
     """An id is a place in time, whether or not it names a message here."""
     other = f"{channel}-other"
-    async with connect(any_server, channels=room(channel) | room(other)) as client:
-        await client.subscribe(channel)
+    async with subscribed(any_server, channel, channels=room(channel) | room(other)) as client:
         await client.subscribe(other)
         [first] = await client.fill(channel, 1)
         [between] = await client.fill(other, 1)
@@ -138,11 +131,9 @@ async def test_events_of_all_names_and_senders_are_listed(any_server: Server, ch
     messages = {"*": {"publish": True, "store": -1}}
     channels = room(channel, messages, historyStart=0)
     async with (
-        connect(any_server, uid="jim", channels=channels) as jim,
-        connect(any_server, channels=channels) as nobody,
+        subscribed(any_server, channel, uid="jim", channels=channels) as jim,
+        subscribed(any_server, channel, channels=channels) as nobody,
     ):
-        await jim.subscribe(channel)
-        await nobody.subscribe(channel)
         await jim.store(channel, event="chat")
         await nobody.store(channel, event="hotsock")
         listed = await jim.history(channel)
@@ -157,11 +148,9 @@ async def test_reactions_are_counted_and_with_expand_named(
     """Only where there are any; expanded, in the order of reacting and without a null umd."""
     channels = room(channel, historyStart=0)
     async with (
-        connect(every_server, uid="Jim", umd={"age": 1}, channels=channels) as jim,
-        connect(every_server, uid="Pam", channels=channels) as pam,
+        subscribed(every_server, channel, uid="Jim", umd={"age": 1}, channels=channels) as jim,
+        subscribed(every_server, channel, uid="Pam", channels=channels) as pam,
     ):
-        await jim.subscribe(channel)
-        await pam.subscribe(channel)
         await jim.fill(channel, 2)
         (first, second) = ids_of(await jim.history(channel))
         for client, reaction in ((pam, "👍"), (jim, "❤️"), (jim, "👍")):
@@ -194,39 +183,11 @@ async def test_reactions_are_counted_and_with_expand_named(
 async def test_it_needs_an_active_subscription(any_server: Server, channel: str) -> None:
     async with (
         connect(any_server, channels=room(channel, historyStart=0)) as jim,
-        connect(any_server, channels=room(channel, historyStart=0)) as pam,
+        subscribed(any_server, channel, channels=room(channel, historyStart=0)),
     ):
-        await pam.subscribe(channel)
         for _ in range(2):
             refused = await jim.call("listMessages", {"channel": channel})
             assert refused.refusal == (403, "NOT_SUBSCRIBED")
             await jim.subscribe(channel)
             assert await jim.history(channel) == []
             await jim.unsubscribe(channel)
-
-
-MALFORMED = {
-    "nothing": "",
-    "not JSON": "{",
-    "no object": "[]",
-    "not UTF-8": b'{"channel":"\xff"}',
-    "channel is a number": '{"channel":1}',
-    "after is no id": '{"channel":"CHANNEL","after":"yesterday"}',
-    "after is a number": '{"channel":"CHANNEL","after":1}',
-    "before is no id": '{"channel":"CHANNEL","before":"x","reverse":true}',
-    "reverse is text": '{"channel":"CHANNEL","reverse":"true"}',
-    "expandReactions is a number": '{"channel":"CHANNEL","expandReactions":1}',
-}
-
-
-@pytest.mark.parametrize("body", MALFORMED.values(), ids=MALFORMED)
-async def test_a_malformed_body_is_refused(
-    any_server: Server, channel: str, body: str | bytes
-) -> None:
-    async with connect(any_server, channels=room(channel)) as client:
-        await client.subscribe(channel)
-        sent = body if isinstance(body, bytes) else body.replace("CHANNEL", channel)
-        refused = await client.call("listMessages", sent)
-        assert refused.status == 400
-        assert refused.code in ("INVALID_REQUEST", "INVALID_MESSAGE")
-        assert refused.json["error"]["message"].endswith(".")

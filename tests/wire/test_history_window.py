@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.support.client import eventually
-from tests.support.connecting import connect
+from tests.support.connecting import subscribed
 from tests.support.grants import STORED, room
 from tests.support.servers import Server
 from tests.support.stored import expire
@@ -20,8 +20,7 @@ def ids_of(messages: list[dict[str, Any]]) -> list[str]:
 @pytest.fixture
 async def kept(every_server: Server, channel: str) -> AsyncIterator[list[str]]:
     """Ids of messages of at least two different milliseconds, stored before anyone asks."""
-    async with connect(every_server, uid="jim", channels=room(channel)) as jim:
-        await jim.subscribe(channel)
+    async with subscribed(every_server, channel, uid="jim") as jim:
         ids = await jim.fill(channel, 5)
         while milliseconds(ids[-1]) == milliseconds(ids[0]):
             ids += await jim.fill(channel, 5)
@@ -31,8 +30,7 @@ async def kept(every_server: Server, channel: str) -> AsyncIterator[list[str]]:
 async def test_history_start_0_is_everything(
     every_server: Server, channel: str, kept: list[str]
 ) -> None:
-    async with connect(every_server, channels=room(channel, historyStart=0)) as client:
-        await client.subscribe(channel)
+    async with subscribed(every_server, channel, channels=room(channel, historyStart=0)) as client:
         assert ids_of(await client.history(channel)) == kept
         assert ids_of(await client.history(channel, reverse=True)) == kept[::-1]
         assert ids_of(await client.history(channel, after=kept[1])) == kept[2:]
@@ -45,8 +43,9 @@ async def test_history_reaches_back_to_history_start_inclusive(
     """To the time of the last message; with `off` to just behind it."""
     start = milliseconds(kept[-1]) / 1000 + off
     inside = [id for id in kept if milliseconds(id) >= start * 1000 - 0.5]
-    async with connect(every_server, channels=room(channel, historyStart=start)) as client:
-        await client.subscribe(channel)
+    async with subscribed(
+        every_server, channel, channels=room(channel, historyStart=start)
+    ) as client:
         assert ids_of(await client.history(channel)) == inside
         assert ids_of(await client.history(channel, reverse=True)) == inside[::-1]
         assert ids_of(await client.history(channel, after=kept[0])) == inside
@@ -57,8 +56,7 @@ async def test_history_reaches_back_to_history_start_inclusive(
 async def test_without_history_start_it_reaches_back_to_the_subscribing(
     every_server: Server, channel: str, kept: list[str]
 ) -> None:
-    async with connect(every_server, channels=room(channel)) as client:
-        await client.subscribe(channel)
+    async with subscribed(every_server, channel) as client:
         assert await client.history(channel) == []
         assert await client.history(channel, reverse=True) == []
         assert await client.history(channel, after=kept[0]) == []
@@ -75,8 +73,9 @@ async def test_without_history_start_it_reaches_back_to_the_subscribing(
 async def test_a_history_start_in_the_future_shows_nothing_yet(
     any_server: Server, channel: str
 ) -> None:
-    async with connect(any_server, channels=room(channel, historyStart=4_000_000_000)) as client:
-        await client.subscribe(channel)
+    async with subscribed(
+        any_server, channel, channels=room(channel, historyStart=4_000_000_000)
+    ) as client:
         await client.fill(channel, 2)
         assert await client.history(channel) == []
         assert await client.history(channel, reverse=True) == []
@@ -87,8 +86,7 @@ async def test_a_history_start_in_the_future_shows_nothing_yet(
 
 async def test_a_message_expires(every_server: Server, channel: str) -> None:
     messages = {"brief": {**STORED, "store": 1}, "chat": STORED}
-    async with connect(every_server, channels=room(channel, messages)) as client:
-        await client.subscribe(channel)
+    async with subscribed(every_server, channel, messages) as client:
         await client.fill(channel, 1, "brief")
         lasting = await client.fill(channel, 1)
 
@@ -103,8 +101,7 @@ async def test_expired_messages_are_invisible_before_they_are_purged(
 ) -> None:
     """To listMessages, to listReactions and to reactions, while one that lasts stays."""
     messages = {"chat": {**STORED, "store": 3600}}
-    async with connect(every_server, uid="jim", channels=room(channel, messages)) as client:
-        await client.subscribe(channel)
+    async with subscribed(every_server, channel, messages, uid="jim") as client:
         (brief, lasting) = await client.fill(channel, 2)
         await client.react(channel, brief)
         await client.react(channel, lasting)
@@ -127,8 +124,7 @@ async def test_pages_go_on_where_they_were_while_others_write_and_messages_expir
     every_server: Server, channel: str
 ) -> None:
     """Also where the message expires at which a page ended; a full page is full all the same."""
-    async with connect(every_server, channels=room(channel, historyStart=0)) as client:
-        await client.subscribe(channel)
+    async with subscribed(every_server, channel, channels=room(channel, historyStart=0)) as client:
         ids = await client.fill(channel, 220)
         assert ids_of(await client.history(channel)) == ids[:100]
         assert ids_of(await client.history(channel, reverse=True)) == ids[:119:-1]

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.calls import compact
 from tests.support.client import eventually
-from tests.support.connecting import Refused, connect, open_client
+from tests.support.connecting import Refused, connect, open_client, subscribed
 from tests.support.grants import room
 from tests.support.kinds import close_code, handshake_status, longest_token
 from tests.support.servers import Server, token
@@ -47,8 +47,7 @@ TOO_LARGE_DATA = {
 
 @pytest.mark.parametrize("data", ALLOWED_DATA.values(), ids=ALLOWED_DATA)
 async def test_data_may_take_32_kib(every_server: Server, channel: str, data: str) -> None:
-    async with connect(every_server, channels=room(channel, historyStart=0)) as client:
-        await client.subscribe(channel)
+    async with subscribed(every_server, channel, channels=room(channel, historyStart=0)) as client:
         frame = f'{{"event":"chat","channel":"{channel}","data":{data}}}'
         await client.send(frame)
         assert (await client.receive("chat"))["data"] == json.loads(data)
@@ -62,8 +61,7 @@ async def test_data_may_take_32_kib(every_server: Server, channel: str, data: st
 async def test_more_than_32_kib_of_data_is_refused(
     any_server: Server, channel: str, data: str
 ) -> None:
-    async with connect(any_server, channels=room(channel, historyStart=0)) as client:
-        await client.subscribe(channel)
+    async with subscribed(any_server, channel, channels=room(channel, historyStart=0)) as client:
         frame = f'{{"event":"chat","channel":"{channel}","data":{data}}}'
         await client.send(frame)
         await client.error("DATA_TOO_LARGE", "chat", channel)
@@ -78,43 +76,13 @@ def nested(levels: int) -> str:
 async def test_100_levels_are_accepted_and_more_may_be_refused(
     any_server: Server, channel: str
 ) -> None:
-    async with connect(any_server, channels=room(channel)) as client:
-        await client.subscribe(channel)
+    async with subscribed(any_server, channel) as client:
         for levels in (99, 100):
             for data in (nested(levels), nested(levels).replace("[]", "{}")):
                 await client.send(f'{{"event":"chat","channel":"{channel}","data":{data}}}')
                 assert compact((await client.receive("chat"))["data"]) == data
         await client.send(f'{{"event":"chat","channel":"{channel}","data":{nested(101)}}}')
         await client.error("INVALID_MESSAGE", "chat", channel)
-
-
-NOT_JSON = {
-    "NaN": "NaN",
-    "Infinity": "-Infinity",
-    "lone surrogate": '"\\ud83d"',
-    "lone surrogate in a name": '{"\\udc4d":1}',
-    "NUL": '"a\\u0000b"',
-    "NUL in a name": '{"\\u0000":1}',
-    "control character": '"a\x01b"',
-    "trailing comma": "[1,]",
-    "leading zero": "01",
-}
-
-
-@pytest.mark.parametrize("data", NOT_JSON.values(), ids=NOT_JSON)
-async def test_what_is_not_json_is_refused_never_half_stored(
-    any_server: Server, channel: str, data: str
-) -> None:
-    async with connect(any_server, channels=room(channel, historyStart=0)) as client:
-        await client.subscribe(channel)
-        frame = f'{{"event":"chat","channel":"{channel}","data":{data}}}'
-        await client.send(frame)
-        refused = await client.receive("hotsock.error")
-        assert refused["error"]["code"] == "INVALID_MESSAGE"
-        assert (await client.call("publishMessage", frame)).refusal == (400, "INVALID_MESSAGE")
-        assert await client.history(channel) == []
-        await client.publish(channel, "still here")
-        await client.receive("chat")
 
 
 # --- whole frames ---------------------------------------------------------------------------------
@@ -127,8 +95,7 @@ def padded(frame: str, bytes_: int) -> str:
 @pytest.mark.parametrize("unit", ["x", "👍"], ids=ascii)
 async def test_a_frame_may_take_128_kib(any_server: Server, channel: str, unit: str) -> None:
     data = text_of(32 * KIB, unit)
-    async with connect(any_server, channels=room(channel)) as client:
-        await client.subscribe(channel)
+    async with subscribed(any_server, channel) as client:
         frame = f'{{"event":"chat","channel":"{channel}","data":{data}}}'
         await client.send(padded(frame, FRAME_BYTES))
         assert (await client.receive("chat"))["data"] == json.loads(data)
@@ -136,8 +103,7 @@ async def test_a_frame_may_take_128_kib(any_server: Server, channel: str, unit: 
 
 @pytest.mark.parametrize("unit", ["x", "👍"], ids=ascii)
 async def test_a_larger_frame_closes_with_1009(any_server: Server, channel: str, unit: str) -> None:
-    async with connect(any_server, channels=room(channel, historyStart=0)) as client:
-        await client.subscribe(channel)
+    async with subscribed(any_server, channel, channels=room(channel, historyStart=0)) as client:
         frame = f'{{"event":"chat","channel":"{channel}","data":{text_of(32 * KIB, unit)}}}'
         await client.publish(channel, "before")
         await client.send(padded(frame, FRAME_BYTES + 1))
@@ -147,15 +113,13 @@ async def test_a_larger_frame_closes_with_1009(any_server: Server, channel: str,
     async def stored() -> list[Any]:
         return [message["data"] for message in await client.history(channel)]
 
-    async with connect(any_server, channels=room(channel, historyStart=0)) as client:
-        await client.subscribe(channel)
+    async with subscribed(any_server, channel, channels=room(channel, historyStart=0)) as client:
         assert await eventually(stored) == ["before"]
 
 
 async def test_fragments_are_one_frame(any_server: Server, channel: str) -> None:
     """Together they may take as much as one, cut anywhere, within a character too."""
-    async with connect(any_server, channels=room(channel)) as client:
-        await client.subscribe(channel)
+    async with subscribed(any_server, channel) as client:
         frame = f'{{"event":"chat","channel":"{channel}","data":{text_of(32 * KIB, "👍")}}}'
         whole = padded(frame, FRAME_BYTES).encode()
         await client.socket.send(
@@ -167,8 +131,7 @@ async def test_fragments_are_one_frame(any_server: Server, channel: str) -> None
 
 
 async def test_a_body_may_take_128_kib_and_no_more(any_server: Server, channel: str) -> None:
-    async with connect(any_server, channels=room(channel)) as client:
-        await client.subscribe(channel)
+    async with subscribed(any_server, channel) as client:
         frame = f'{{"event":"chat","channel":"{channel}","data":1}}'
         assert (await client.call("publishMessage", padded(frame, FRAME_BYTES))).status == 202
         refused = await client.call("publishMessage", padded(frame, FRAME_BYTES + 1))
@@ -218,8 +181,7 @@ async def test_a_token_may_not_carry(any_server: Server, claims: dict[str, Any])
 @pytest.mark.parametrize("store", [-1, 60, 3_155_695_200])
 async def test_a_message_may_be_stored_for(any_server: Server, channel: str, store: int) -> None:
     messages = {"chat": {"publish": True, "store": store}}
-    async with connect(any_server, channels=room(channel, messages)) as client:
-        await client.subscribe(channel)
+    async with subscribed(any_server, channel, messages) as client:
         id = await client.store(channel, 1)
         assert [message["id"] for message in await client.history(channel)] == [id]
 
@@ -259,3 +221,32 @@ async def test_a_longer_token_is_refused(server: Server) -> None:
     with pytest.raises(Refused) as refused:
         await open_client(server, token_of(server, 64 * KIB + 1))
     assert refused.value.status == 401
+
+
+NOT_JSON = {
+    "NaN": "NaN",
+    "Infinity": "-Infinity",
+    "lone surrogate": '"\\ud83d"',
+    "lone surrogate in a name": '{"\\udc4d":1}',
+    "NUL": '"a\\u0000b"',
+    "NUL in a name": '{"\\u0000":1}',
+    "control character": '"a\x01b"',
+    "trailing comma": "[1,]",
+    "leading zero": "01",
+}
+
+
+@pytest.mark.parametrize("data", NOT_JSON.values(), ids=NOT_JSON)
+async def test_what_is_not_json_is_refused_never_half_stored(
+    any_server: Server, channel: str, data: str
+) -> None:
+    async with connect(any_server, channels=room(channel, historyStart=0)) as client:
+        await client.subscribe(channel)
+        frame = f'{{"event":"chat","channel":"{channel}","data":{data}}}'
+        await client.send(frame)
+        refused = await client.receive("hotsock.error")
+        assert refused["error"]["code"] == "INVALID_MESSAGE"
+        assert (await client.call("publishMessage", frame)).refusal == (400, "INVALID_MESSAGE")
+        assert await client.history(channel) == []
+        await client.publish(channel, "still here")
+        await client.receive("chat")

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.connecting import connect
+from tests.support.connecting import subscribed
 from tests.support.grants import room
 from tests.support.servers import Server
 from tests.support.stored import rows
@@ -24,11 +24,9 @@ async def test_a_message_on_the_wire(
 ) -> None:
     channels = room(channel, {"chat": directives})
     async with (
-        connect(every_server, uid="jim", umd={"a": 1}, channels=channels) as jim,
-        connect(every_server, uid="pam", channels=channels) as pam,
+        subscribed(every_server, channel, uid="jim", umd={"a": 1}, channels=channels) as jim,
+        subscribed(every_server, channel, uid="pam", channels=channels) as pam,
     ):
-        await jim.subscribe(channel)
-        await pam.subscribe(channel)
         await jim.publish(channel, {"text": "hi"})
         frame = await pam.receive()
         id = frame.pop("id")
@@ -48,8 +46,7 @@ async def test_data_is_always_there(
     any_server: Server, channel: str, directives: dict[str, Any], data: str
 ) -> None:
     channels = room(channel, {"chat": {**directives, "echo": True}}, historyStart=0)
-    async with connect(any_server, channels=channels) as client:
-        await client.subscribe(channel)
+    async with subscribed(any_server, channel, channels=channels) as client:
         await client.send(f'{{"event":"chat","channel":"{channel}"{data}}}')
         frame = await client.receive("chat")
         assert frame.keys() == {"id", "event", "channel", "data", "meta"}
@@ -71,12 +68,10 @@ async def test_the_senders_own_connection_gets_a_copy_only_with_echo(
     stated = directives if echo is None else {**directives, "echo": echo}
     channels = room(channel, {"chat": stated})
     async with (
-        connect(any_server, uid="jim", channels=channels) as jim,
-        connect(any_server, uid="jim", channels=channels) as same,
-        connect(any_server, uid="pam", channels=channels) as pam,
+        subscribed(any_server, channel, uid="jim", channels=channels) as jim,
+        subscribed(any_server, channel, uid="jim", channels=channels) as same,
+        subscribed(any_server, channel, uid="pam", channels=channels) as pam,
     ):
-        for client in (jim, same, pam):
-            await client.subscribe(channel)
         await jim.publish(channel, "hi")
         if echo:
             await jim.receive("chat")
@@ -92,11 +87,9 @@ async def test_nobody_outside_the_channel_gets_it(
 ) -> None:
     channels = room(channel, {"chat": directives}) | room(f"{channel}-other")
     async with (
-        connect(any_server, channels=channels) as jim,
-        connect(any_server, channels=channels) as pam,
+        subscribed(any_server, channel, channels=channels) as jim,
+        subscribed(any_server, f"{channel}-other", channels=channels) as pam,
     ):
-        await jim.subscribe(channel)
-        await pam.subscribe(f"{channel}-other")
         await jim.publish(channel)
         await pam.nothing(jim)
 
@@ -104,11 +97,9 @@ async def test_nobody_outside_the_channel_gets_it(
 async def test_a_refused_message_reaches_nobody(any_server: Server, channel: str) -> None:
     messages = {"chat": {"publish": False, "echo": True, "store": -1, "broadcast": True}}
     async with (
-        connect(any_server, channels=room(channel, messages)) as jim,
-        connect(any_server, channels=room(channel, historyStart=0)) as pam,
+        subscribed(any_server, channel, messages) as jim,
+        subscribed(any_server, channel, channels=room(channel, historyStart=0)) as pam,
     ):
-        await jim.subscribe(channel)
-        await pam.subscribe(channel)
         await jim.publish(channel)
         await jim.error("PUBLISH_PERMISSION_DENIED", "chat", channel)
         await jim.nothing()
@@ -125,11 +116,9 @@ async def test_what_is_not_stored_is_not_in_history(
 ) -> None:
     messages = {"chat": {"publish": True, "store": -1}, "typing": {"publish": True, **store}}
     async with (
-        connect(every_server, channels=room(channel, messages, historyStart=0)) as jim,
-        connect(every_server, channels=room(channel)) as pam,
+        subscribed(every_server, channel, channels=room(channel, messages, historyStart=0)) as jim,
+        subscribed(every_server, channel) as pam,
     ):
-        await jim.subscribe(channel)
-        await pam.subscribe(channel)
         for event in ("typing", "chat", "typing"):
             await jim.publish(channel, event=event)
         for event in ("typing", "chat", "typing"):

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.support.connecting import connect
-from tests.support.grants import STORED, room
+from tests.support.connecting import connect, subscribed
+from tests.support.grants import STORED
 from tests.support.servers import Server
 
 ANY_CHANNEL = {"*": {"subscribe": True, "historyStart": 0, "messages": {"*": STORED}}}
@@ -75,8 +75,7 @@ async def test_a_name_keeps_its_code_points(any_server: Server, channel: str) ->
     ids=ascii,
 )
 async def test_an_event_name_may_be(any_server: Server, channel: str, event: str) -> None:
-    async with connect(any_server, channels=room(channel, {"*": STORED})) as client:
-        await client.subscribe(channel)
+    async with subscribed(any_server, channel, {"*": STORED}) as client:
         await client.publish(channel, 1, event)
         assert (await client.receive())["event"] == event
 
@@ -96,8 +95,7 @@ async def test_an_event_name_may_be(any_server: Server, channel: str, event: str
 async def test_an_event_name_that_is_none_is_refused(
     any_server: Server, channel: str, event: str, code: str
 ) -> None:
-    async with connect(any_server, channels=room(channel, {"*": STORED})) as client:
-        await client.subscribe(channel)
+    async with subscribed(any_server, channel, {"*": STORED}) as client:
         await client.publish(channel, 1, event)
         await client.error(code, event, channel)
         refused = await client.call("publishMessage", {"channel": channel, "event": event})
@@ -111,8 +109,7 @@ async def test_an_event_name_that_is_none_is_refused(
 @pytest.mark.parametrize("reaction", ["👍", "x", "x" * 100, "👍" * 25, " x ", "❤️", '"'], ids=ascii)
 async def test_a_reaction_may_be(any_server: Server, channel: str, reaction: str) -> None:
     messages = {"chat": STORED, "hotsock.messageReaction": {"echo": True}}
-    async with connect(any_server, uid="jim", channels=room(channel, messages)) as client:
-        await client.subscribe(channel)
+    async with subscribed(any_server, channel, messages, uid="jim") as client:
         id = await client.store(channel)
         await client.receive("chat")
         await client.react(channel, id, reaction)
@@ -128,8 +125,7 @@ async def test_a_reaction_may_be(any_server: Server, channel: str, reaction: str
 async def test_a_reaction_that_is_none_is_refused(
     any_server: Server, channel: str, reaction: str
 ) -> None:
-    async with connect(any_server, uid="jim", channels=room(channel)) as client:
-        await client.subscribe(channel)
+    async with subscribed(any_server, channel, uid="jim") as client:
         id = await client.store(channel)
         await client.receive("chat")
         await client.react(channel, id, reaction)

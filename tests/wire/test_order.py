@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 from tests.support.client import Client
-from tests.support.connecting import connect, open_client
+from tests.support.connecting import connect, open_client, subscribed
 from tests.support.grants import STORED, room
 from tests.support.servers import Server, token
 
@@ -75,10 +75,9 @@ async def test_live_and_history_together_are_gapless(every_server: Server, chann
     count = 300
     channels = room(channel, {"chat": {"publish": True, "store": -1}}, historyStart=0)
     async with (
-        connect(every_server, uid="jim", channels=channels) as jim,
+        subscribed(every_server, channel, uid="jim", channels=channels) as jim,
         connect(every_server, uid="pam", channels=channels) as pam,
     ):
-        await jim.subscribe(channel)
         begun = asyncio.Event()
 
         async def stream() -> None:
@@ -158,11 +157,9 @@ async def test_a_message_that_was_seen_is_in_history(every_server: Server, chann
     """At the very moment at which anyone sees it: stored first, then fanned out."""
     channels = room(channel, historyStart=0)
     async with (
-        connect(every_server, channels=channels) as jim,
-        connect(every_server, channels=channels) as pam,
+        subscribed(every_server, channel, channels=channels) as jim,
+        subscribed(every_server, channel, channels=channels) as pam,
     ):
-        await jim.subscribe(channel)
-        await pam.subscribe(channel)
         for number in range(30):
             await jim.publish(channel, number)
             frame = await pam.receive("chat")
@@ -175,9 +172,8 @@ async def test_nothing_follows_unsubscribed(every_server: Server, channel: str) 
     async with (
         connect(every_server, channels=room(channel)) as one,
         connect(every_server, channels=room(channel)) as two,
-        connect(every_server, channels=room(channel)) as subscriber,
+        subscribed(every_server, channel) as subscriber,
     ):
-        await subscriber.subscribe(channel)
 
         async def stream(client: Any) -> None:
             await client.subscribe(channel)
@@ -251,8 +247,7 @@ async def test_answers_come_in_the_order_of_what_was_sent(
     """Whatever is sent behind messages that are not committed yet, without waiting for them."""
     stored = {"publish": True, "store": 60, "echo": True}
     messages = {"chat": stored, "typing": {"publish": True, "echo": True}}
-    async with connect(every_server, uid="jim", channels=room(channel, messages)) as jim:
-        await jim.subscribe(channel)
+    async with subscribed(every_server, channel, messages, uid="jim") as jim:
         for event in messages:
             await jim.publish(channel, "first", event)
             await jim.receive(event)

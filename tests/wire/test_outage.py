@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.calls import http_client
 from tests.support.client import Client, eventually
-from tests.support.connecting import Refused, connect, open_client
+from tests.support.connecting import Refused, connect, open_client, subscribed
 from tests.support.grants import PASSING, STORED, room
 from tests.support.servers import Postgres, Server, start_server, token
 
@@ -60,12 +60,10 @@ def outage_server(database: Database, tmp_path_factory: pytest.TempPathFactory) 
 async def test_an_outage(outage_server: Server, database: Database) -> None:
     server = outage_server
     async with (
-        connect(server, uid="jim", channels=CHANNELS) as jim,
-        connect(server, uid="pam", channels=CHANNELS) as pam,
+        subscribed(server, CHANNEL, uid="jim", channels=CHANNELS) as jim,
+        subscribed(server, CHANNEL, uid="pam", channels=CHANNELS) as pam,
         connect(server, uid="new", channels=CHANNELS) as new,
     ):
-        await jim.subscribe(CHANNEL)
-        await pam.subscribe(CHANNEL)
         await jim.publish(CHANNEL, "before")
         before = await pam.receive("chat")
         await jim.receive("chat")
@@ -138,6 +136,5 @@ async def it_recovers(server: Server, jim: Client, pam: Client, before: dict[str
     after = await pam.receive("chat")
     assert after["data"] == "after"
     assert await pam.history(CHANNEL) == [before, after]
-    async with connect(server, channels=CHANNELS) as back:
-        await back.subscribe(CHANNEL)
+    async with subscribed(server, CHANNEL, channels=CHANNELS) as back:
         assert await back.history(CHANNEL) == [before, after]

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.support.client import Client
-from tests.support.connecting import connect
+from tests.support.connecting import connect, subscribed
 from tests.support.grants import room
 from tests.support.servers import Server
 
@@ -46,10 +46,9 @@ async def test_who_may_publish(
     stated = {"publish": publish, "broadcast": broadcast, "store": store}
     directives = {name: value for name, value in stated.items() if value is not None}
     async with (
-        connect(any_server, channels=room(channel)) as listener,
+        subscribed(any_server, channel) as listener,
         connect(any_server, channels=room(channel, {"news": directives})) as publisher,
     ):
-        await listener.subscribe(channel)
         await tries_to_publish(publisher, listener, channel, unsubscribed)
         await publisher.subscribe(channel)
         await tries_to_publish(publisher, listener, channel, subscribed)
@@ -91,10 +90,9 @@ async def test_broadcasting_from_outside_carries_the_connections_meta(
 ) -> None:
     messages = {"news": {"broadcast": True, "store": 60}}
     async with (
-        connect(any_server, channels=room(channel, historyStart=0)) as listener,
+        subscribed(any_server, channel, channels=room(channel, historyStart=0)) as listener,
         connect(any_server, uid="jim", umd=[1], channels={channel: {"messages": messages}}) as jim,
     ):
-        await listener.subscribe(channel)
         await jim.publish(channel, "hi", "news")
         frame = await listener.receive("news")
         assert frame["meta"] == {"uid": "jim", "umd": [1]}
@@ -127,8 +125,9 @@ async def test_an_explicit_false_for_an_event_wins_over_other_entries(
         (channel, {"subscribe": True, "messages": {"*": OPEN}}),
         (f"{channel}*", {"messages": {"chat": OPEN, "secret": {"publish": False}}}),
     ]
-    async with connect(any_server, channels=dict(pairs[::-1] if turned else pairs)) as client:
-        await client.subscribe(channel)
+    async with subscribed(
+        any_server, channel, channels=dict(pairs[::-1] if turned else pairs)
+    ) as client:
         await client.publish(channel, 1, "chat")
         await client.receive("chat")
         await client.publish(channel, 1, "secret")
@@ -141,8 +140,7 @@ async def test_one_true_is_enough(any_server: Server, channel: str) -> None:
         f"{channel}*": {"messages": {"c*": {"publish": True}}},
         "#regex:^test-": {"subscribe": True},
     }
-    async with connect(any_server, channels=channels) as client:
-        await client.subscribe(channel)
+    async with subscribed(any_server, channel, channels=channels) as client:
         await client.publish(channel)
         await client.receive("chat")
 
@@ -184,8 +182,7 @@ async def test_values_come_from_the_most_specific_channel_entry(
         "historyStart": 0,
         "messages": {"*": {"publish": True, "store": 60}},
     }
-    async with connect(any_server, channels=channels) as client:
-        await client.subscribe(channel)
+    async with subscribed(any_server, channel, channels=channels) as client:
         id = await client.store(channel)
         assert [message["id"] for message in await client.history(channel)] == [id]
 
@@ -215,8 +212,7 @@ async def test_reactions_allowed_together(
         }
         for key, react in zip(keys, stated, strict=False)
     }
-    async with connect(any_server, uid="jim", channels=channels) as client:
-        await client.subscribe(channel)
+    async with subscribed(any_server, channel, uid="jim", channels=channels) as client:
         id = await client.store(channel)
         for reaction in allowed:
             await client.react(channel, id, reaction)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.client import Client, Frame, eventually
-from tests.support.connecting import connect, open_client
+from tests.support.connecting import connect, open_client, subscribed
 from tests.support.grants import room
 from tests.support.servers import Server, start_server, token
 from tests.support.stored import rows
@@ -180,10 +180,9 @@ async def test_the_same_metadata_in_another_text_updates_nobody(
 ) -> None:
     channels = room(channel)
     async with (
-        connect(server, uid="jim", umd={"a": 1, "b": 2}, channels=channels) as jim,
+        subscribed(server, channel, uid="jim", umd={"a": 1, "b": 2}, channels=channels) as jim,
         connect(server, uid="jim", umd=json.loads(umd), channels=channels) as again,
     ):
-        await jim.subscribe(channel)
         joined = await again.subscribe(channel)
         assert joined["data"] == {"members": [member("jim", {"a": 1, "b": 2})]}
         await jim.nothing(again)

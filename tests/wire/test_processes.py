@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from tests.support.calls import Answer, answer, compact, http_client
 from tests.support.client import Client, eventually
-from tests.support.connecting import Refused, connect, open_client
+from tests.support.connecting import Refused, connect, open_client, subscribed
 from tests.support.grants import STORED, room
 from tests.support.servers import (
     Postgres,
@@ -20,6 +20,7 @@ from tests.support.servers import (
     start_server,
     token,
 )
+from tests.support.stored import rows
 
 Two = tuple[Server, Server]
 ALL: dict[str, Any] = {
@@ -36,11 +37,9 @@ async def frames(client: Client, count: int, event: str | None = None) -> list[A
 async def test_what_is_published_in_one_arrives_in_the_other(processes: Two, channel: str) -> None:
     one, other = processes
     async with (
-        connect(one, uid="jim", channels=room(channel)) as jim,
-        connect(other, uid="pam", channels=room(channel)) as pam,
+        subscribed(one, channel, uid="jim") as jim,
+        subscribed(other, channel, uid="pam") as pam,
     ):
-        await jim.subscribe(channel)
-        await pam.subscribe(channel)
         await jim.publish(channel, {"a": [1, "❤️"]})
         echo, heard = await jim.receive("chat"), await pam.receive("chat")
         assert echo.text == heard.text
@@ -95,11 +94,9 @@ async def test_four_writers_in_two_processes_make_one_order(processes: Two, chan
 async def test_reactions_and_storage_cross(processes: Two, channel: str) -> None:
     one, other = processes
     async with (
-        connect(one, uid="jim", channels=room(channel, **ALL)) as jim,
-        connect(other, uid="pam", channels=room(channel, **ALL)) as pam,
+        subscribed(one, channel, uid="jim", channels=room(channel, **ALL)) as jim,
+        subscribed(other, channel, uid="pam", channels=room(channel, **ALL)) as pam,
     ):
-        await jim.subscribe(channel)
-        await pam.subscribe(channel)
         id = await jim.store(channel, 1)
         await pam.receive("chat")
         await pam.react(channel, id)
@@ -116,8 +113,7 @@ async def test_credentials_and_subscriptions_work_in_every_process(
     processes: Two, channel: str
 ) -> None:
     one, other = processes
-    async with connect(one, uid="jim", channels=room(channel, **ALL)) as jim:
-        await jim.subscribe(channel)
+    async with subscribed(one, channel, uid="jim", channels=room(channel, **ALL)) as jim:
         elsewhere = Client(other, jim.socket)
         elsewhere.connected = jim.connected
         assert await elsewhere.history(channel) == []
@@ -130,13 +126,11 @@ async def test_credentials_and_subscriptions_work_in_every_process(
 async def test_one_process_never_echoes_for_another(processes: Two, channel: str) -> None:
     one, other = processes
     silent = {**STORED, "echo": False}
-    async with connect(one, uid="jim", channels=room(channel, {"chat": silent})) as jim:
-        await jim.subscribe(channel)
+    async with subscribed(one, channel, {"chat": silent}, uid="jim") as jim:
         elsewhere = Client(other, jim.socket)
         elsewhere.connected = jim.connected
         await elsewhere.store(channel, 1)
-        async with connect(one, uid="pam", channels=room(channel)) as pam:
-            await pam.subscribe(channel)
+        async with subscribed(one, channel, uid="pam") as pam:
             await elsewhere.store(channel, 2)
             assert (await pam.receive("chat"))["data"] == 2
         await jim.nothing()
@@ -145,8 +139,7 @@ async def test_one_process_never_echoes_for_another(processes: Two, channel: str
 async def test_members_are_of_all_processes(processes: Two, channel: str) -> None:
     one, other = processes
     presence = f"presence.{channel}"
-    async with connect(one, uid="jim", channels=room(presence)) as jim:
-        await jim.subscribe(presence)
+    async with subscribed(one, presence, uid="jim") as jim:
         async with connect(other, uid="pam", channels=room(presence)) as pam:
             told = await pam.subscribe(presence)
             assert [member["uid"] for member in told["data"]["members"]] == ["jim", "pam"]
@@ -199,8 +192,7 @@ async def test_metadata_changed_over_http_elsewhere_is_used_at_once(
     processes: Two, channel: str
 ) -> None:
     one, other = processes
-    async with connect(one, uid="jim", channels=room(channel)) as jim:
-        await jim.subscribe(channel)
+    async with subscribed(one, channel, uid="jim") as jim:
         for umd in map(str, range(5)):
             assert (await change(jim, other, umd)).status == 200
             assert await shown(jim, channel) == umd
@@ -250,8 +242,7 @@ async def test_metadata_changed_elsewhere_is_found_without_redis(
         start_server("uvicorn", tmp_path, **env, **keys_of(one)) as other,
     ):
         redis.stop()
-        async with connect(one, uid="jim", channels=room(channel)) as jim:
-            await jim.subscribe(channel)
+        async with subscribed(one, channel, uid="jim") as jim:
             assert (await change(jim, other)).status == 200
 
             async def found() -> bool:
@@ -278,13 +269,9 @@ async def test_a_connection_closed_in_the_admin_of_another_process(
     processes: Two, channel: str
 ) -> None:
     """Revoking is a row: whoever holds the connection closes it, and its secret ends at once."""
-    import psycopg
-
     one, other = processes
-    async with connect(one, uid="jim", channels=room(channel)) as jim:
-        await jim.subscribe(channel)
-        with psycopg.connect(one.env["DATABASE_URL"], autocommit=True) as database:
-            database.execute("UPDATE chat_connection SET revoked = true WHERE id = %s", [jim.id])
+    async with subscribed(one, channel, uid="jim") as jim:
+        rows(one, "UPDATE chat_connection SET revoked = true WHERE id = ?", jim.id)
         elsewhere = Client(other, jim.socket)
         elsewhere.connected = jim.connected
         refused = await elsewhere.call("listMessages", {"channel": channel})

@@ -5,8 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.support.connecting import connect
-from tests.support.grants import room
+from tests.support.connecting import subscribed
 from tests.support.servers import Server, manage
 from tests.support.stored import rows
 from tests.support.ulids import ULID
@@ -28,8 +27,7 @@ def stored(server: Server, channel: str) -> list[tuple[str, bool]]:
 async def test_its_message_reaches_who_listens_to_a_running_server(
     server: Server, channel: str
 ) -> None:
-    async with connect(server, channels=room(channel)) as client:
-        await client.subscribe(channel)
+    async with subscribed(server, channel) as client:
         code, said = publish(server, channel, "chat", '{"n": 18446744073709551616}')
         assert code == 0
         frame = await client.receive("chat")

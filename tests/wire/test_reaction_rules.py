@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.connecting import connect
+from tests.support.connecting import connect, subscribed
 from tests.support.grants import room
 from tests.support.servers import Server
 
@@ -17,9 +17,8 @@ KEPT = {"publish": True, "store": -1, "react": True}
 async def test_it_needs_an_active_subscription(any_server: Server, channel: str) -> None:
     async with (
         connect(any_server, uid="jim", channels=room(channel)) as jim,
-        connect(any_server, uid="pam", channels=room(channel)) as pam,
+        subscribed(any_server, channel, uid="pam") as pam,
     ):
-        await pam.subscribe(channel)
         message = await pam.store(channel)
         await jim.react(channel, message)
         await jim.error("NOT_SUBSCRIBED", EVENT, channel)
@@ -33,8 +32,7 @@ async def test_it_needs_an_active_subscription(any_server: Server, channel: str)
 
 @pytest.mark.parametrize("uid", [None, ""])
 async def test_it_needs_a_uid(any_server: Server, channel: str, uid: str | None) -> None:
-    async with connect(any_server, uid=uid, channels=room(channel)) as client:
-        await client.subscribe(channel)
+    async with subscribed(any_server, channel, uid=uid) as client:
         message = await client.store(channel)
         await client.receive("chat")
         await client.react(channel, message)
@@ -46,8 +44,7 @@ async def test_it_needs_a_stored_message_of_that_channel(any_server: Server, cha
     other = f"{channel}-other"
     messages = {"chat": KEPT, "typing": {"publish": True, "echo": True, "react": True}}
     channels = room(channel, messages) | room(other, messages)
-    async with connect(any_server, uid="jim", channels=channels) as client:
-        await client.subscribe(channel)
+    async with subscribed(any_server, channel, uid="jim", channels=channels) as client:
         await client.subscribe(other)
         elsewhere = await client.store(other)
         await client.publish(channel, event="typing")
@@ -82,8 +79,7 @@ async def test_the_target_messages_event_says_which_reactions(
         "chat": {"publish": True, "store": -1, "react": react},
         EVENT: {"react": elsewhere, "echo": True, "publish": True},
     }
-    async with connect(any_server, uid="jim", channels=room(channel, messages)) as client:
-        await client.subscribe(channel)
+    async with subscribed(any_server, channel, messages, uid="jim") as client:
         message = await client.store(channel)
         await client.react(channel, message, reaction)
         if allowed:
@@ -97,43 +93,13 @@ async def test_no_leave_to_publish_is_needed(any_server: Server, channel: str) -
     """Neither of the message's event nor of hotsock.messageReaction."""
     messages = {"chat": {"publish": False, "react": ["👍"]}}
     async with (
-        connect(any_server, uid="jim", channels=room(channel)) as jim,
-        connect(any_server, uid="pam", channels=room(channel, messages)) as pam,
+        subscribed(any_server, channel, uid="jim") as jim,
+        subscribed(any_server, channel, messages, uid="pam") as pam,
     ):
-        await jim.subscribe(channel)
-        await pam.subscribe(channel)
         message = await jim.store(channel)
         await jim.receive("chat")
         await pam.react(channel, message)
         await jim.receive(f"{EVENT}Added")
-
-
-@pytest.mark.parametrize(
-    ("change", "code"),
-    [
-        ({"action": "toggle"}, "INVALID_MESSAGE"),
-        ({"action": None}, "INVALID_MESSAGE"),
-        ({"action": ""}, "INVALID_MESSAGE"),
-        ({"messageId": 1}, "INVALID_MESSAGE"),
-        ({"messageId": None}, "INVALID_MESSAGE"),
-        ({"reaction": 1}, "INVALID_MESSAGE"),
-        ({"reaction": ["👍"]}, "INVALID_MESSAGE"),
-        ({"reaction": ""}, "INVALID_REACTION"),
-    ],
-)
-async def test_wrong_fields_are_told(
-    any_server: Server, channel: str, change: dict[str, Any], code: str
-) -> None:
-    async with connect(any_server, uid="jim", channels=room(channel)) as client:
-        await client.subscribe(channel)
-        message = await client.store(channel)
-        await client.receive("chat")
-        data = {"messageId": message, "reaction": "👍", "action": "add", **change}
-        await client.send({"event": EVENT, "channel": channel, "data": data})
-        await client.error(code, EVENT, channel)
-        body = {"channel": channel, "event": EVENT, "data": data}
-        assert (await client.call("publishMessage", body)).refusal == (400, code)
-        assert await client.reactions(channel, message) == []
 
 
 async def test_one_uid_has_at_most_100_different_ones_on_a_message(
@@ -141,11 +107,9 @@ async def test_one_uid_has_at_most_100_different_ones_on_a_message(
 ) -> None:
     """Those taken back count, since their marks stay; each may come and go as before."""
     async with (
-        connect(every_server, uid="jim", channels=room(channel)) as jim,
-        connect(every_server, uid="pam", channels=room(channel)) as pam,
+        subscribed(every_server, channel, uid="jim") as jim,
+        subscribed(every_server, channel, uid="pam") as pam,
     ):
-        await jim.subscribe(channel)
-        await pam.subscribe(channel)
         message = await jim.store(channel)
         await jim.receive("chat")
         for number in range(100):
@@ -170,10 +134,9 @@ async def test_reactions_are_listed_inside_the_callers_window_alone(
 ) -> None:
     """A message from before: one may react to it, since that needs no window, but not list."""
     async with (
-        connect(every_server, uid="jim", channels=room(channel, historyStart=0)) as jim,
+        subscribed(every_server, channel, uid="jim", channels=room(channel, historyStart=0)) as jim,
         connect(every_server, uid="pam", channels=room(channel)) as pam,
     ):
-        await jim.subscribe(channel)
         before = await jim.store(channel)
         await pam.subscribe(channel)
         after = await jim.store(channel)
@@ -185,25 +148,3 @@ async def test_reactions_are_listed_inside_the_callers_window_alone(
         assert refused.refusal == (404, "MESSAGE_NOT_FOUND")
         assert await pam.reactions(channel, after) == [{"reaction": "👍", "uid": "pam"}]
         assert await jim.reactions(channel, before) == [{"reaction": "👍", "uid": "pam"}]
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        "",
-        "[]",
-        '{"channel":1}',
-        '{"channel":"CHANNEL"}',
-        '{"channel":"CHANNEL","messageId":1}',
-        r'{"channel":"CHANNEL","messageId":"\u0000"}',
-        r'{"channel":"CHANNEL","messageId":"\ud83d"}',
-    ],
-)
-async def test_a_malformed_listing_is_refused(
-    every_server: Server, channel: str, body: str
-) -> None:
-    async with connect(every_server, uid="jim", channels=room(channel)) as client:
-        await client.subscribe(channel)
-        refused = await client.call("listReactions", body.replace("CHANNEL", channel))
-        assert refused.status == 400
-        assert refused.code in ("INVALID_REQUEST", "INVALID_MESSAGE")

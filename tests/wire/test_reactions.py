@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.connecting import connect
+from tests.support.connecting import connect, subscribed
 from tests.support.grants import STORED, room
 from tests.support.servers import Server
 
@@ -23,12 +23,10 @@ async def test_a_reaction_on_the_wire(every_server: Server, channel: str) -> Non
     the connection that reacted."""
     channels = room(channel, ECHOED)
     async with (
-        connect(every_server, uid="jim", umd={"a": 1}, channels=channels) as jim,
-        connect(every_server, uid="jim", channels=channels) as same,
-        connect(every_server, uid="pam", channels=channels) as pam,
+        subscribed(every_server, channel, uid="jim", umd={"a": 1}, channels=channels) as jim,
+        subscribed(every_server, channel, uid="jim", channels=channels) as same,
+        subscribed(every_server, channel, uid="pam", channels=channels) as pam,
     ):
-        for client in (jim, same, pam):
-            await client.subscribe(channel)
         message = await pam.store(channel)
         await same.receive("chat")
         await jim.receive("chat")
@@ -57,11 +55,9 @@ async def test_the_reacting_connection_gets_it_only_with_echo(
     if echo is not None:
         messages[EVENT] = {"echo": echo}
     async with (
-        connect(any_server, uid="jim", channels=room(channel, messages)) as jim,
-        connect(any_server, uid="jim", channels=room(channel, messages)) as same,
+        subscribed(any_server, channel, messages, uid="jim") as jim,
+        subscribed(any_server, channel, messages, uid="jim") as same,
     ):
-        await jim.subscribe(channel)
-        await same.subscribe(channel)
         message = await jim.store(channel)
         await jim.receive("chat")
         await same.receive("chat")
@@ -84,12 +80,10 @@ async def test_what_changes_nothing_sends_nothing(every_server: Server, channel:
     """Removing what is not there, adding again, also from another connection of the uid."""
     channels = room(channel, ECHOED)
     async with (
-        connect(every_server, uid="jim", channels=channels) as jim,
-        connect(every_server, uid="jim", channels=channels) as same,
-        connect(every_server, uid="pam", channels=channels) as pam,
+        subscribed(every_server, channel, uid="jim", channels=channels) as jim,
+        subscribed(every_server, channel, uid="jim", channels=channels) as same,
+        subscribed(every_server, channel, uid="pam", channels=channels) as pam,
     ):
-        for client in (jim, same, pam):
-            await client.subscribe(channel)
         message = await jim.store(channel)
         await same.receive("chat")
         await pam.receive("chat")
@@ -137,11 +131,9 @@ async def test_each_uid_may_have_each_reaction_once(every_server: Server, channe
     """Listed in the order of reacting; one that was taken back and given again comes last."""
     channels = room(channel, {"chat": KEPT})
     async with (
-        connect(every_server, uid="Jim", umd={"age": 1}, channels=channels) as jim,
-        connect(every_server, uid="Pam", channels=channels) as pam,
+        subscribed(every_server, channel, uid="Jim", umd={"age": 1}, channels=channels) as jim,
+        subscribed(every_server, channel, uid="Pam", channels=channels) as pam,
     ):
-        await jim.subscribe(channel)
-        await pam.subscribe(channel)
         message = await jim.store(channel)
         steps = [(jim, "👍"), (pam, "👍"), (jim, "❤️"), (jim, "❤")]
         for client, reaction in steps:

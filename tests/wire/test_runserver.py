@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.calls import http_client
-from tests.support.connecting import Refused, connect, open_client
+from tests.support.connecting import Refused, connect, open_client, subscribed
 from tests.support.grants import STORED, room
 from tests.support.kinds import handshake_status
 from tests.support.servers import Server, start_server
@@ -22,11 +22,9 @@ async def test_two_people_chat(runserver: Server, channel: str) -> None:
     messages = {"chat": STORED, "typing": {"publish": True}, "hotsock.messageReaction": {}}
     channels = room(channel, messages, historyStart=0)
     async with (
-        connect(runserver, uid="jim", channels=channels) as jim,
-        connect(runserver, uid="pam", channels=channels) as pam,
+        subscribed(runserver, channel, uid="jim", channels=channels) as jim,
+        subscribed(runserver, channel, uid="pam", channels=channels) as pam,
     ):
-        await jim.subscribe(channel)
-        await pam.subscribe(channel)
         await jim.publish(channel, "hi")
         message = await pam.receive("chat")
         assert await jim.receive("chat") == message

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from tests.support.backend import backend
-from tests.support.connecting import connect
-from tests.support.grants import room
+from tests.support.connecting import subscribed
 from tests.support.servers import Server, start_server
 from tests.support.stored import rows
 from tests.support.ulids import ULID
+from tests.wire.test_schedule import PAST
 
 REACTION = {"reaction": "👍", "action": "add", "uid": "robot"}
 
@@ -99,12 +99,10 @@ async def test_a_message_reaches_all_who_subscribe(
     """It has no meta; its answer names it where that was asked for; it is stored as long as that
     was asked for, and not at all by default."""
     async with (
-        connect(every_server, uid="jim", channels=room(channel)) as jim,
-        connect(every_server, channels=room(channel)) as nobody,
+        subscribed(every_server, channel, uid="jim") as jim,
+        subscribed(every_server, channel) as nobody,
         backend(every_server) as api,
     ):
-        await jim.subscribe(channel)
-        await nobody.subscribe(channel)
         data = {"a": [1, "é"]}
         answer = await api.published(channel, data=data, store=store, eagerIdGeneration=eager)
         history = await jim.history(channel)
@@ -140,11 +138,7 @@ async def test_it_expires_when_it_was_to(every_server: Server, channel: str) -> 
 async def test_data_is_null_where_none_is_given_and_stays_exactly_as_it_was_sent(
     every_server: Server, channel: str
 ) -> None:
-    async with (
-        connect(every_server, channels=room(channel)) as client,
-        backend(every_server) as api,
-    ):
-        await client.subscribe(channel)
+    async with subscribed(every_server, channel) as client, backend(every_server) as api:
         await api.published(channel)
         assert (await client.receive("chat"))["data"] is None
         for store in (0, -1):
@@ -154,11 +148,7 @@ async def test_data_is_null_where_none_is_given_and_stays_exactly_as_it_was_sent
 
 
 async def test_messages_come_in_the_order_of_publishing(every_server: Server, channel: str) -> None:
-    async with (
-        connect(every_server, channels=room(channel)) as client,
-        backend(every_server) as api,
-    ):
-        await client.subscribe(channel)
+    async with subscribed(every_server, channel) as client, backend(every_server) as api:
         for number in range(40):
             await api.published(channel, data=number, store=-(number % 2))
         got = [(await client.receive("chat"))["data"] for _ in range(40)]
@@ -174,10 +164,9 @@ async def test_a_storage_entry_is_set_for_ever_and_its_meta_is_null(
     event = "hotsock.channelStorageSet"
     channels = {channel: {"subscribe": True, "storage": {"k": {"observe": True, "get": True}}}}
     async with (
-        connect(every_server, uid="jim", channels=channels) as jim,
+        subscribed(every_server, channel, uid="jim", channels=channels) as jim,
         backend(every_server) as api,
     ):
-        await jim.subscribe(channel)
         answer = await api.published(channel, event, key="k", data=[1])
         assert answer == {"channel": channel, "event": event}
         frame = await jim.receive("hotsock.channelStorageUpdated")
@@ -198,11 +187,7 @@ async def test_a_storage_entry_is_set_for_ever_and_its_meta_is_null(
 
 
 async def test_anybody_can_be_said_to_react(every_server: Server, channel: str) -> None:
-    async with (
-        connect(every_server, uid="jim", channels=room(channel)) as jim,
-        backend(every_server) as api,
-    ):
-        await jim.subscribe(channel)
+    async with subscribed(every_server, channel, uid="jim") as jim, backend(every_server) as api:
         message = await jim.store(channel)
         await jim.receive("chat")
         event = "hotsock.messageReaction"
@@ -243,36 +228,17 @@ async def test_a_reaction_needs_a_message_of_the_channel(
     ("fields", "status", "code", "named"),
     [
         ({"channel": None}, 400, "INVALID_CHANNEL_NAME", "channel"),
-        ({"channel": ""}, 400, "INVALID_CHANNEL_NAME", "channel"),
-        ({"channel": "a b"}, 400, "INVALID_CHANNEL_NAME", "channel"),
-        ({"channel": 1}, 400, "INVALID_MESSAGE", "channel"),
         ({"event": None}, 400, "INVALID_MESSAGE", "event"),
-        ({"event": "*"}, 400, "INVALID_EVENT_NAME", "event"),
-        ({"event": "hotsock.x"}, 400, "UNKNOWN_EVENT", "hotsock.x"),
         ({"event": "hotsock.subscribe"}, 400, "UNKNOWN_EVENT", "hotsock.subscribe"),
         ({"event": "hotsock.channelStorageSet"}, 400, "INVALID_STORAGE_KEY", "key"),
-        (
-            {"event": "hotsock.channelStorageSet", "key": "k", "store": 0},
-            *(400, "INVALID_REQUEST", "store"),
-        ),
         ({"event": "hotsock.messageReaction", "data": 1}, 400, "INVALID_MESSAGE", "data"),
-        ({"store": "1"}, 400, "INVALID_MESSAGE", "store"),
         ({"store": True}, 400, "INVALID_MESSAGE", "store"),
-        ({"store": -2}, 400, "INVALID_REQUEST", "store"),
         ({"store": 3_155_695_201}, 400, "INVALID_REQUEST", "store"),
         ({"deduplicationId": "x" * 129}, 400, "INVALID_REQUEST", "deduplicationId"),
-        ({"deduplicationId": 7}, 400, "INVALID_MESSAGE", "deduplicationId"),
-        ({"eagerIdGeneration": "yes"}, 400, "INVALID_MESSAGE", "eagerIdGeneration"),
-        ({"emitPubSubEvent": 1}, 400, "INVALID_MESSAGE", "emitPubSubEvent"),
         ({"data": "\x00"}, 400, "INVALID_MESSAGE", "NUL"),
-        ({"deduplicationId": "\x00"}, 400, "INVALID_MESSAGE", "NUL"),
         ({"data": "x" * 32_767}, 413, "DATA_TOO_LARGE", "data"),
         ({"data": "x" * 140_000}, 413, "DATA_TOO_LARGE", "body"),
-        ({"scheduleExpression": "now"}, 400, "INVALID_SCHEDULE_EXPRESSION", "scheduleExpression"),
-        (
-            {"scheduleExpression": "at(2020-01-01T00:00:00)"},
-            *(400, "INVALID_SCHEDULE_EXPRESSION", "scheduleExpression"),
-        ),
+        ({"scheduleExpression": PAST}, 400, "INVALID_SCHEDULE_EXPRESSION", "scheduleExpression"),
     ],
     ids=str,
 )
@@ -320,11 +286,7 @@ async def test_a_scheduled_message_comes_at_its_time(
 ) -> None:
     """Its answer names the schedule and no id: it gets that when it is delivered."""
     due = datetime.now(UTC) + timedelta(seconds=2)
-    async with (
-        connect(every_server, channels=room(channel)) as client,
-        backend(every_server) as api,
-    ):
-        await client.subscribe(channel)
+    async with subscribed(every_server, channel) as client, backend(every_server) as api:
         answer = await api.published(
             channel, store=store, data=1, scheduleExpression=at(due), eagerIdGeneration=True
         )
@@ -359,11 +321,7 @@ async def test_a_schedule_can_be_cancelled_once(every_server: Server, channel: s
 async def test_a_repeat_publishes_nothing_and_answers_what_the_first_did(
     every_server: Server, channel: str, store: int
 ) -> None:
-    async with (
-        connect(every_server, channels=room(channel)) as client,
-        backend(every_server) as api,
-    ):
-        await client.subscribe(channel)
+    async with subscribed(every_server, channel) as client, backend(every_server) as api:
         once = {"deduplicationId": "é" * 128, "store": store}
         first = await api.published(channel, data=1, **once)
         assert first == {"channel": channel, "event": "chat"}
@@ -435,11 +393,7 @@ async def test_what_was_refused_can_be_tried_again(every_server: Server, channel
 async def test_of_many_at_once_exactly_one_publishes_and_all_answer_the_same(
     every_server: Server, channel: str, store: int
 ) -> None:
-    async with (
-        connect(every_server, channels=room(channel)) as client,
-        backend(every_server) as api,
-    ):
-        await client.subscribe(channel)
+    async with subscribed(every_server, channel) as client, backend(every_server) as api:
         for turn in range(5):
             once = {"deduplicationId": str(turn), "eagerIdGeneration": True, "store": store}
             answers = await asyncio.gather(

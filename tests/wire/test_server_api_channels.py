@@ -6,8 +6,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.support.backend import Backend, backend
-from tests.support.connecting import connect
-from tests.support.grants import room
+from tests.support.connecting import connect, subscribed
 from tests.support.servers import Server
 from tests.support.stored import rows
 
@@ -32,14 +31,11 @@ async def test_who_is_there(every_server: Server, channel: str) -> None:
     """No claim is checked: no token says getInfo."""
     presence = f"presence.{channel}"
     async with (
-        connect(every_server, uid="jim", umd={"a": 1}, channels=room(presence)) as jim,
-        connect(every_server, uid="pam", channels=room(presence)) as pam,
-        connect(every_server, uid="pam", channels=room(channel)) as elsewhere,
+        subscribed(every_server, presence, uid="jim", umd={"a": 1}) as jim,
+        subscribed(every_server, presence, uid="pam"),
+        subscribed(every_server, channel, uid="pam"),
         backend(every_server) as api,
     ):
-        await jim.subscribe(presence)
-        await pam.subscribe(presence)
-        await elsewhere.subscribe(channel)
         assert (await api.channel(channel)).json == {"name": channel, "subscriptionsCount": 1}
         assert (await api.channel(presence)).json == {
             "name": presence,

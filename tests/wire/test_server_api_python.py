@@ -11,7 +11,7 @@ import pytest
 
 from tests.support import forked
 from tests.support.calls import http_client
-from tests.support.connecting import connect
+from tests.support.connecting import subscribed
 from tests.support.grants import room
 from tests.support.servers import ROOT, Postgres, Server, start_server
 from tests.support.stored import rows
@@ -45,8 +45,7 @@ async def post(server: Server, path: str, data: str = "hi", **query: Any) -> htt
 @pytest.mark.parametrize("path", ["/note", "/anote", "/beside-the-loop"])
 @pytest.mark.parametrize("store", [0, -1])
 async def test_a_view_publishes(application: Server, channel: str, path: str, store: int) -> None:
-    async with connect(application, channels=room(channel)) as client:
-        await client.subscribe(channel)
+    async with subscribed(application, channel) as client:
         answered = await post(application, path, channel=channel, store=store)
         frame = await client.receive("chat")
         id = answered.json()["id"]
@@ -61,8 +60,7 @@ async def test_what_a_view_commits_is_announced_with_the_commit(
     application: Server, channel: str, store: int
 ) -> None:
     query = {"channel": channel, "store": store, "atomic": 0.3}
-    async with connect(application, channels=room(channel)) as client:
-        await client.subscribe(channel)
+    async with subscribed(application, channel) as client:
         begun = time.monotonic()
         answering = asyncio.create_task(post(application, "/note", **query))
         frames = [await client.receive("chat")]
@@ -78,8 +76,7 @@ async def test_what_a_view_commits_is_announced_with_the_commit(
 async def test_what_a_view_rolls_back_is_neither_stored_nor_announced(
     application: Server, channel: str, store: int
 ) -> None:
-    async with connect(application, channels=room(channel)) as client:
-        await client.subscribe(channel)
+    async with subscribed(application, channel) as client:
         query = {"channel": channel, "store": store, "atomic": 0, "fail": 1}
         assert (await post(application, "/note", **query)).status_code == 204
         await post(application, "/note", "after", channel=channel)
@@ -90,8 +87,7 @@ async def test_what_a_view_rolls_back_is_neither_stored_nor_announced(
 async def test_commits_of_views_and_of_clients_come_in_one_order(
     application: Server, channel: str
 ) -> None:
-    async with connect(application, channels=room(channel)) as client:
-        await client.subscribe(channel)
+    async with subscribed(application, channel) as client:
         await asyncio.gather(
             *(post(application, "/note", channel=channel, store=-1, atomic=0.01) for _ in range(6)),
             *(client.publish(channel, number) for number in range(20)),
@@ -132,8 +128,7 @@ for number in range(30):
         with transaction.atomic():
             api.publish({channel!r}, "chat", number, store=-1)
 """
-    async with connect(every_server, channels=room(channel)) as client:
-        await client.subscribe(channel)
+    async with subscribed(every_server, channel) as client:
         running = asyncio.create_task(asyncio.to_thread(run, every_server, script))
         own = 0
         while not running.done():
@@ -153,8 +148,7 @@ async def test_all_that_another_process_changes_is_noticed(
     every_server: Server, channel: str
 ) -> None:
     storage = {"k": {"observe": True}}
-    async with connect(every_server, channels=room(channel, storage=storage)) as client:
-        await client.subscribe(channel)
+    async with subscribed(every_server, channel, channels=room(channel, storage=storage)) as client:
         message = await client.store(channel)
         await client.receive("chat")
         script = f"""
@@ -179,8 +173,7 @@ try:
 except LookupError:
     api.publish({channel!r}, "chat", 2, store=-1)
 """
-    async with connect(every_server, channels=room(channel)) as client:
-        await client.subscribe(channel)
+    async with subscribed(every_server, channel) as client:
         await asyncio.to_thread(run, every_server, script)
         assert (await client.receive("chat"))["data"] == 2
         assert [message["data"] for message in await client.history(channel)] == [2]
@@ -194,8 +187,7 @@ api.publish({channel!r}, "chat", "soon", at=soon)
 arn = api.publish({channel!r}, "chat", "late", at=late).schedule_arn
 print(api.cancel_schedule(arn), api.cancel_schedule(arn), api.cancel_schedule("\\0"))
 """
-    async with connect(every_server, channels=room(channel)) as client:
-        await client.subscribe(channel)
+    async with subscribed(every_server, channel) as client:
         outcome = await asyncio.to_thread(run, every_server, script)
         assert outcome.stdout == "True False False\n"
         assert (await client.receive("chat"))["data"] == "soon"

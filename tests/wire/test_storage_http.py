@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.support.client import Client
-from tests.support.connecting import connect
+from tests.support.connecting import connect, subscribed
 from tests.support.servers import Server, token
 from tests.wire.test_storage import ALL, stores, updated
 
@@ -30,8 +30,7 @@ async def listed(client: Client, channel: str, **body: Any) -> list[Any]:
 async def test_an_entry_is_set_got_and_cleared(every_server: Server, channel: str) -> None:
     """It is there when the answer is: for the socket, for HTTP, for who observes it."""
     channels = {channel: {"subscribe": True, "alias": "list", "storage": {"*": ALL}}}
-    async with connect(every_server, uid="jim", channels=channels) as jim:
-        await jim.subscribe(channel)
+    async with subscribed(every_server, channel, uid="jim", channels=channels) as jim:
         for data, meta in (({"b": 1, "a": [None]}, JIM), ([], JIM), (None, None)):
             body = {"channel": "list", "key": "k", "data": data}
             answer = await jim.call("channelStorageSet", body)
@@ -144,38 +143,9 @@ async def test_pages_of_a_hundred_are_stable_while_others_write(
 @pytest.mark.parametrize(
     ("operation", "body", "refusal"),
     [
-        ("channelStorageGet", {"channel": "c"}, (400, "INVALID_STORAGE_KEY")),
-        ("channelStorageGet", {"channel": "c", "key": ""}, (400, "INVALID_STORAGE_KEY")),
-        ("channelStorageGet", {"channel": "c", "key": 1}, (400, "INVALID_MESSAGE")),
-        ("channelStorageGet", {"key": "k"}, (400, "INVALID_CHANNEL_NAME")),
-        ("channelStorageGet", {"channel": [], "key": "k"}, (400, "INVALID_MESSAGE")),
-        ("channelStorageGet", {"channel": "c", "key": "k\0"}, (400, "INVALID_MESSAGE")),
         ("channelStorageGet", "[]", (400, "INVALID_MESSAGE")),
-        ("channelStorageGet", "", (400, "INVALID_MESSAGE")),
         ("channelStorageSet", "nonsense", (400, "INVALID_MESSAGE")),
-        ("channelStorageSet", {"channel": "c", "key": None}, (400, "INVALID_STORAGE_KEY")),
-        ("channelStorageSet", {"channel": "c", "key": "#k"}, (400, "INVALID_STORAGE_KEY")),
-        ("channelStorageSet", {"channel": "", "key": "k"}, (400, "INVALID_CHANNEL_NAME")),
-        ("channelStorageSet", {"channel": "c", "key": "k", "data": "\0"}, (400, "INVALID_MESSAGE")),
-        (
-            "channelStorageSet",
-            {"channel": "c", "key": "k", "data": "x" * 32 * 1024},
-            (413, "DATA_TOO_LARGE"),
-        ),
-        (
-            "channelStorageSet",
-            '{"channel":"c","key":"k","data":' + "[" * 101 + "]" * 101 + "}",
-            (400, "INVALID_MESSAGE"),
-        ),
-        ("channelStorageList", {}, (400, "INVALID_CHANNEL_NAME")),
-        ("channelStorageList", {"channel": "c", "keys": "k"}, (400, "INVALID_MESSAGE")),
-        ("channelStorageList", {"channel": "c", "keys": [1]}, (400, "INVALID_MESSAGE")),
-        ("channelStorageList", {"channel": "c", "keys": [None]}, (400, "INVALID_MESSAGE")),
-        ("channelStorageList", {"channel": "c", "keys": ["a b"]}, (400, "INVALID_STORAGE_KEY")),
-        ("channelStorageList", {"channel": "c", "keys": [""]}, (400, "INVALID_STORAGE_KEY")),
         ("channelStorageList", {"channel": "c", "keys": ["k"] * 101}, (400, "INVALID_REQUEST")),
-        ("channelStorageList", {"channel": "c", "after": "a*"}, (400, "INVALID_STORAGE_KEY")),
-        ("channelStorageList", {"channel": "c", "after": 1}, (400, "INVALID_MESSAGE")),
     ],
 )
 async def test_bad_bodies_are_refused(

@@ -72,13 +72,6 @@ async def test_a_subscribe_token_is_refused(
         await client.subscribe(channel)
 
 
-@pytest.mark.parametrize("jwt", ["", "nonsense", "a.b.c"])
-async def test_what_is_no_token_is_refused(any_server: Server, channel: str, jwt: str) -> None:
-    async with connect(any_server, uid="jim", channels=room(channel)) as client:
-        await client.send({"event": SUBSCRIBE, "channel": channel, "data": {"token": jwt}})
-        await client.error("INVALID_SUBSCRIBE_TOKEN", SUBSCRIBE, channel)
-
-
 @pytest.mark.parametrize("uid", [None, ""])
 async def test_a_connection_without_a_uid_is_bound_by_its_id_alone(
     any_server: Server, channel: str, uid: str | None

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.connecting import connect
+from tests.support.connecting import connect, subscribed
 from tests.support.grants import room
 from tests.support.servers import Server
 
@@ -21,30 +21,16 @@ async def test_a_subscribe_is_answered(every_server: Server, channel: str, data:
         assert await client.receive() == {"event": "hotsock.unsubscribed", **about}
 
 
-async def test_meta_is_null_where_the_token_says_nothing(any_server: Server, channel: str) -> None:
-    async with connect(any_server, channels=room(channel)) as client:
-        assert (await client.subscribe(channel))["meta"] == {"uid": None, "umd": None}
-
-
 async def test_subscribing_twice_is_told_and_changes_nothing(
     any_server: Server, channel: str
 ) -> None:
-    async with connect(any_server, channels=room(channel)) as client:
-        await client.subscribe(channel)
+    async with subscribed(any_server, channel) as client:
         await client.send({"event": SUBSCRIBE, "channel": channel})
         await client.error("ALREADY_SUBSCRIBED", SUBSCRIBE, channel)
         await client.publish(channel)
         await client.receive("chat")
         await client.nothing()  # one subscription, one copy
         await client.unsubscribe(channel)
-        await client.send({"event": "hotsock.unsubscribe", "channel": channel})
-        await client.error("NOT_SUBSCRIBED", "hotsock.unsubscribe", channel)
-
-
-async def test_unsubscribing_without_a_subscription_is_told(
-    any_server: Server, channel: str
-) -> None:
-    async with connect(any_server, channels=room(channel)) as client:
         await client.send({"event": "hotsock.unsubscribe", "channel": channel})
         await client.error("NOT_SUBSCRIBED", "hotsock.unsubscribe", channel)
 
@@ -65,16 +51,6 @@ async def test_no_permission_is_told(any_server: Server, channel: str) -> None:
         async with connect(any_server, channels=granted) as client:
             await client.send({"event": SUBSCRIBE, "channel": channel})
             await client.error("SUBSCRIBE_PERMISSION_DENIED", SUBSCRIBE, channel)
-
-
-@pytest.mark.parametrize("uid", [None, ""])
-async def test_a_presence_channel_needs_a_uid(
-    any_server: Server, channel: str, uid: str | None
-) -> None:
-    name = f"presence.{channel}"
-    async with connect(any_server, uid=uid, channels=room(name)) as client:
-        await client.send({"event": SUBSCRIBE, "channel": name})
-        await client.error("PRESENCE_CHANNEL_USER_ID_REQUIRED", SUBSCRIBE, name)
 
 
 async def test_a_subscription_is_one_channels(any_server: Server, channel: str) -> None:

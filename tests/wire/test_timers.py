@@ -12,7 +12,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from tests.support.client import Client
-from tests.support.connecting import connect, open_client, token
+from tests.support.connecting import connect, open_client, subscribed, token
 from tests.support.grants import room
 from tests.support.kinds import close_code
 from tests.support.servers import Server, start_server
@@ -55,12 +55,10 @@ async def test_an_idle_connection_is_closed_and_one_that_sends_is_not(hurried: S
 async def test_what_it_receives_keeps_a_connection_too(hurried: Server, channel: str) -> None:
     rights = room(channel)
     async with (
-        connect(hurried, channels=rights) as receiving,
-        connect(hurried, channels=rights) as sending,
+        subscribed(hurried, channel, channels=rights) as receiving,
+        subscribed(hurried, channel, channels=rights) as sending,
         connect(hurried) as idle,
     ):
-        await receiving.subscribe(channel)
-        await sending.subscribe(channel)
 
         async def publish() -> None:
             await sending.publish(channel, event="typing")
@@ -89,12 +87,6 @@ async def test_keep_alive_is_sent_so_that_it_never_idles_out(hurried: Server) ->
             frame = await kept.receive("hotsock.keepAlive")
             assert frame.text == '{"event":"hotsock.keepAlive","data":{}}'
         await kept.settle()
-
-
-async def test_without_keep_alive_none_is_sent(hurried: Server) -> None:
-    async with connect(hurried, keepAlive=False) as sending, connect(hurried) as idle:
-        await until_closed(idle, sending.settle)
-        await sending.nothing()
 
 
 async def test_a_connection_ends_at_its_maximum_age_however_lively(hurried: Server) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.client import Client
-from tests.support.connecting import connect
+from tests.support.connecting import connect, subscribed
 from tests.support.grants import room
 from tests.support.servers import Server, token
 
@@ -64,8 +64,7 @@ async def shown(client: Client, channel: str) -> Any:
 
 
 async def test_the_reply_says_what_it_is_now(every_server: Server, channel: str) -> None:
-    async with connect(every_server, uid="jim", umd=1, channels=room(channel)) as jim:
-        await jim.subscribe(channel)
+    async with subscribed(every_server, channel, uid="jim", umd=1) as jim:
         await ask(jim, umd_token(every_server, umd={"a": 1.0}, **allowing(channel)), channel)
         assert await jim.receive() == {
             "event": "hotsock.umdUpdated",
@@ -98,15 +97,13 @@ async def test_with_a_channel_that_subscription_changes(
 
 @DOORS
 async def test_an_alias_names_its_channel(server: Server, channel: str, door: str) -> None:
-    async with connect(server, uid="jim", channels=room(channel, alias="here")) as jim:
-        await jim.subscribe("here")
+    async with subscribed(server, "here", uid="jim", channels=room(channel, alias="here")) as jim:
         await update(jim, door, umd_token(server, **allowing(channel)), "here")
         assert await shown(jim, channel) == "new"
 
 
 async def test_absent_metadata_means_null(server: Server, channel: str) -> None:
-    async with connect(server, uid="jim", umd="old", channels=room(channel)) as jim:
-        await jim.subscribe(channel)
+    async with subscribed(server, channel, uid="jim", umd="old") as jim:
         await update(jim, "socket", umd_token(server, umd=None, **allowing(channel)), channel)
         assert await shown(jim, channel) is None
 
@@ -124,8 +121,7 @@ async def test_without_a_channel_later_subscriptions_change(
         **room(later),
         **room("aside", {"chat": {"broadcast": True, "store": 60}}),
     }
-    async with connect(every_server, uid="jim", umd="old", channels=channels) as jim:
-        await jim.subscribe(channel)
+    async with subscribed(every_server, channel, uid="jim", umd="old", channels=channels) as jim:
         await update(jim, door, umd_token(every_server, umdUpdate=True))
         assert await shown(jim, channel) == "old"
         assert (await jim.subscribe(later))["meta"]["umd"] == "new"
@@ -178,11 +174,9 @@ async def test_members_learn_of_it(every_server: Server, channel: str, door: str
     channel = f"presence.{channel}"
     channels = room(channel)
     async with (
-        connect(every_server, uid="jim", umd="old", channels=channels) as jim,
-        connect(every_server, uid="pam", channels=channels) as pam,
+        subscribed(every_server, channel, uid="jim", umd="old", channels=channels) as jim,
+        subscribed(every_server, channel, uid="pam", channels=channels) as pam,
     ):
-        await jim.subscribe(channel)
-        await pam.subscribe(channel)
         await jim.receive("hotsock.memberAdded")
         jwt = umd_token(every_server, **allowing(channel))
         if door == "socket":
@@ -208,8 +202,7 @@ async def test_members_learn_of_it(every_server: Server, channel: str, door: str
 
 async def test_nobody_learns_of_the_connections_own(server: Server, channel: str) -> None:
     channel = f"presence.{channel}"
-    async with connect(server, uid="jim", umd="old", channels=room(channel)) as jim:
-        await jim.subscribe(channel)
+    async with subscribed(server, channel, uid="jim", umd="old") as jim:
         await update(jim, "socket", umd_token(server, umdUpdate=True))
         await jim.nothing()
 
@@ -267,37 +260,15 @@ BAD: dict[str, dict[str, Any]] = {
 async def test_a_bad_token_is_refused(
     server: Server, channel: str, door: str, claims: dict[str, Any]
 ) -> None:
-    async with connect(server, uid="jim", umd="old", channels=room(channel)) as jim:
-        await jim.subscribe(channel)
+    async with subscribed(server, channel, uid="jim", umd="old") as jim:
         jwt = umd_token(server, **{"umdUpdate": True, **allowing(channel), **claims})
         for meant in (None, channel):
             await refused(jim, door, "INVALID_UMD_TOKEN", jwt, meant)
         assert await shown(jim, channel) == "old"
 
 
-@DOORS
-@pytest.mark.parametrize("jwt", ["", "x", "a.b.c", "é.é.é"])
-async def test_what_is_no_token_is_refused(server: Server, door: str, jwt: str) -> None:
-    async with connect(server, uid="jim") as jim:
-        await refused(jim, door, "INVALID_UMD_TOKEN", jwt)
-
-
-async def test_a_token_is_required(server: Server) -> None:
-    async with connect(server, uid="jim") as jim:
-        await jim.send({"event": "hotsock.umdUpdate"}, {"event": "hotsock.umdUpdate", "data": {}})
-        for _ in range(2):
-            await jim.error("INVALID_UMD_TOKEN", "hotsock.umdUpdate", None)
-        await jim.send({"event": "hotsock.umdUpdate", "data": {"token": 1}})
-        await jim.error("INVALID_MESSAGE", "hotsock.umdUpdate", None)
-        answer = await jim.call("umdUpdate", {})
-        assert answer.refusal == (403, "INVALID_UMD_TOKEN")
-        answer = await jim.call("umdUpdate", {"token": 1})
-        assert answer.refusal == (400, "INVALID_MESSAGE")
-
-
 async def test_it_may_be_bound_by_the_connection_alone(server: Server, channel: str) -> None:
-    async with connect(server, channels=room(channel)) as nobody:
-        await nobody.subscribe(channel)
+    async with subscribed(server, channel) as nobody:
         jwt = umd_token(server, uid="other", connectionId=nobody.id, **allowing(channel))
         await update(nobody, "socket", jwt, channel)
         assert await shown(nobody, channel) == "new"
@@ -328,8 +299,7 @@ async def test_the_token_itself_must_allow_it(
 ) -> None:
     # What other tokens say of umdUpdate does not count.
     channels = room(channel, umdUpdate=True)
-    async with connect(server, uid="jim", umdUpdate=True, channels=channels) as jim:
-        await jim.subscribe(channel)
+    async with subscribed(server, channel, uid="jim", umdUpdate=True, channels=channels) as jim:
         jwt = umd_token(server, **claims)
         meant = channel if named else None
         await refused(jim, door, "UMD_UPDATE_PERMISSION_DENIED", jwt, meant)
@@ -343,16 +313,7 @@ async def test_the_subscription_must_be_there(server: Server, channel: str, door
 
 
 async def test_single_use_does_not_count(server: Server, channel: str) -> None:
-    async with connect(server, uid="jim", channels=room(channel)) as jim:
-        await jim.subscribe(channel)
+    async with subscribed(server, channel, uid="jim") as jim:
         jwt = umd_token(server, singleUse=True, jti=secrets.token_hex(8), **allowing(channel))
         for door in ("socket", "http", "socket"):
             await update(jim, door, jwt, channel)
-
-
-async def test_a_bad_channel_name_is_refused(server: Server) -> None:
-    async with connect(server, uid="jim") as jim:
-        answer = await jim.call("umdUpdate", {"channel": "a,b", "token": "x"})
-        assert answer.refusal == (400, "INVALID_CHANNEL_NAME")
-        await ask(jim, "x", "a,b")
-        await jim.error("INVALID_CHANNEL_NAME", "hotsock.umdUpdate", "a,b")

@@ -48,7 +48,10 @@ class Command(BaseCommand):
 
 
 def _as_json(argument: str) -> str:
-    text = _standard_input() if argument == "-" else argument
+    try:
+        text = sys.stdin.buffer.read().decode() if argument == "-" else argument
+    except UnicodeDecodeError as error:
+        raise CommandError(f"Standard input is not UTF-8: {error}.") from None
     try:
         msgspec.json.decode(text, type=msgspec.Raw)
     except RecursionError:
@@ -56,13 +59,6 @@ def _as_json(argument: str) -> str:
     except (msgspec.MsgspecError, UnicodeError):
         return json.dumps(text.removesuffix("\n"), ensure_ascii=False)
     return text
-
-
-def _standard_input() -> str:
-    try:
-        return sys.stdin.buffer.read().decode()
-    except UnicodeDecodeError as error:
-        raise CommandError(f"Standard input is not UTF-8: {error}.") from None
 
 
 def _reason(error: api.ProtocolError) -> str:

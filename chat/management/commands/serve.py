@@ -43,8 +43,10 @@ class Command(BaseCommand):
         add("--as-worker", nargs=2, type=int, help=SUPPRESS)  # two descriptors
 
     def handle(self, *args: object, workers: int, through_asgi: bool, **options: Any) -> None:
-        if options["as_worker"]:
-            _work(*options["as_worker"], direct=not through_asgi)
+        proxies, direct = settings.FORWARDED_ALLOW_IPS, not through_asgi
+        if options["as_worker"]:  # the supervisor has checked everything
+            shared, pair = (socket.socket(fileno=number) for number in options["as_worker"])
+            server.run(shared, proxies, ready_callback(pair), direct=direct)
             return
         _refuse(
             checks.environment_problems()
@@ -60,8 +62,7 @@ class Command(BaseCommand):
         _refuse(problems or other_server_problems())
         welcome = partial(self._welcome, listening)
         if workers == 1:
-            proxies = settings.FORWARDED_ALLOW_IPS
-            server.run(listening, proxies, welcome, direct=not through_asgi)
+            server.run(listening, proxies, welcome, direct=direct)
         else:
             close_pool()
             command = partial(_worker_command, through_asgi)
@@ -85,12 +86,6 @@ def _worker_command(through_asgi: bool, listening: int, pair: int) -> list[str]:
     options = ["--through-asgi"] if through_asgi else []
     options += ["--as-worker", str(listening), str(pair)]
     return [sys.executable, sys.argv[0], "serve", *options]
-
-
-def _work(listening: int, pair: int, *, direct: bool) -> None:
-    """Serves as one of several processes; the supervisor has checked everything."""
-    ready = ready_callback(socket.socket(fileno=pair))
-    server.run(socket.socket(fileno=listening), settings.FORWARDED_ALLOW_IPS, ready, direct=direct)
 
 
 def _refuse(problems: list[str]) -> None:

@@ -16,10 +16,8 @@ from chat.protocol import events
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.jsontext import same_value
 from chat.protocol.presence import Present, Roster
-from chat.store.listeners import listening
-from chat.store.operations import Operation
-from chat.store.reports import Time, instant
-from chat.store.transaction import Transaction, marks
+from chat.store.reports import Time, instant, listening
+from chat.store.transaction import Operation, Transaction, marks
 from tokens.names import is_presence
 
 
@@ -43,6 +41,7 @@ USE_ONCE: Final = (
 COLUMNS: Final = ", ".join(ConnectionRow._fields)
 CONNECTION: Final = f"SELECT {COLUMNS} FROM chat_connection WHERE id = ?"  # noqa: S608
 END_CONNECTION: Final = "DELETE FROM chat_connection WHERE id = ?"
+ENDED: Final = "The connection has ended."
 HELD: Final = "SELECT id, node_id FROM chat_connection WHERE id IN ({})"
 UPDATE_CONNECTION: Final = "UPDATE chat_connection SET umd = ? WHERE id = ?"
 OF_CHANNEL: Final = "channel_id = (SELECT id FROM chat_channel WHERE name = ?)"
@@ -117,9 +116,6 @@ class SubscriberOperation[Result](Operation[Result]):
             rosters[channel].add_subscriber(connection, uid)
 
 
-# --- connections --------------------------------------------------------------------------------
-
-
 @dataclass(slots=True)
 class OpenConnection(Operation[datetime]):
     """Registers a connection and gives the moment at which it ends at the latest."""
@@ -185,9 +181,6 @@ def _report_connection(
         "userAgent": row.user_agent,
     }
     transaction.report(type, "connection", row.id, data)
-
-
-# --- subscriptions ------------------------------------------------------------------------------
 
 
 @dataclass(slots=True)
@@ -292,9 +285,6 @@ def _report_subscription(transaction: Transaction, row: SubscriptionRow, step: i
         transaction.report("hotsock.channelUpdated", "channel", channel, count)
 
 
-# --- members of presence channels ---------------------------------------------------------------
-
-
 def _update_member(
     transaction: Transaction, channel: str, connection_id: str, umd: str
 ) -> list[Change]:
@@ -331,9 +321,6 @@ def _change_member(
     transaction.report(kind, "channelMember", channel, data)
     event = events.member(kind, channel, member.json, members)
     return [Change(channel, previous, number, event, origin, kind == events.MEMBER_UPDATED)]
-
-
-# --- metadata -----------------------------------------------------------------------------------
 
 
 @dataclass(slots=True)
@@ -382,7 +369,7 @@ class UpdateUmd(SubscriberOperation[None]):
             transaction.select(CONNECTION, [self.connection_id]) if transaction.reporting else []
         )
         if not transaction.execute(UPDATE_CONNECTION, (self.umd, self.connection_id)).rowcount:
-            raise _connection_ended()
+            raise ProtocolError(ErrorCode.INVALID_CONNECTION, ENDED)
         for row in map(ConnectionRow._make, before):
             if not same_value(row.umd.encode(), self.umd.encode()):
                 now = row._replace(umd=self.umd)
@@ -399,9 +386,5 @@ class ReadAgain(Operation[tuple[str, list[tuple[str, str]]]]):
     def apply(self, transaction: Transaction) -> tuple[str, list[tuple[str, str]]]:
         own: list[tuple[str]] = transaction.select(READ_STALE, [False, self.connection_id])
         if not own:
-            raise _connection_ended()
+            raise ProtocolError(ErrorCode.INVALID_CONNECTION, ENDED)
         return own[0][0], transaction.select(READ_SUBSCRIBED, [self.connection_id])
-
-
-def _connection_ended() -> ProtocolError:
-    return ProtocolError(ErrorCode.INVALID_CONNECTION, "The connection has ended.")

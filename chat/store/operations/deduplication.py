@@ -9,8 +9,7 @@ from typing import Final, Self
 from msgspec import json, structs
 
 from chat.protocol.publication import Receipt
-from chat.store.operations import Operation, load_all
-from chat.store.transaction import Transaction, marks
+from chat.store.transaction import Operation, Transaction, load_all, marks
 
 REMEMBERED_SECONDS: Final = 300
 ANSWERS: Final = (
@@ -49,21 +48,17 @@ class PublishOnce(Operation[Receipt]):
         transaction.answers.update(((channel, key), answer) for channel, key, answer in rows)
 
     def apply(self, transaction: Transaction) -> Receipt:
-        if not self.key:
-            return self._publish(transaction)
         place = (transaction.heads[self.receipt.channel].id, self.key)
         answer = transaction.answers.get(place)
         if answer is not None:
             return _receipt_decoder.decode(answer)
-        receipt = self._publish(transaction)
-        answer = transaction.answers[place] = json.encode(receipt).decode()
-        transaction.add("deduplication", (*place, answer, transaction.after(REMEMBERED_SECONDS)))
-        return receipt
-
-    def _publish(self, transaction: Transaction) -> Receipt:
-        result = self.what.perform(transaction)
+        receipt = self.receipt_for(self.what.perform(transaction))
         self.announced = self.what.announced
-        return self.receipt_for(result)
+        if self.key:
+            answer = transaction.answers[place] = json.encode(receipt).decode()
+            until = transaction.after(REMEMBERED_SECONDS)
+            transaction.add("deduplication", (*place, answer, until))
+        return receipt
 
     def receipt_for(self, result: object) -> Receipt:
         """The receipt, with the result of `what`."""

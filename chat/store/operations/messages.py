@@ -11,13 +11,15 @@ from chat.protocol import events, ids
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.publication import FOR_EVER, Source
 from chat.store import reports
-from chat.store.operations import ChannelOperation
 from chat.store.reports import Time
-from chat.store.transaction import Head, Transaction, marks
+from chat.store.transaction import ChannelOperation, Head, Transaction, marks
 
 # Different reactions of one uid to one message, removed ones too, since their marks stay: each
 # change reads them all, and a page of history is never cut short.
 MAX_REACTIONS: Final = 100
+TOO_MANY_REACTIONS: Final = (
+    f"{MAX_REACTIONS} different reactions of one uid to one message are the most."
+)
 
 NOBODY: Final = events.meta(None, "null")
 MESSAGES: Final = (
@@ -53,7 +55,7 @@ class PublishMessage(ChannelOperation[str]):
             id = self._store(transaction, head)
         else:
             id = self.id or self.announce(transaction.ms, head.number)
-        if transaction.reporting and self.source is not None:
+        if self.source is not None and transaction.reporting:
             self._report(transaction, id, self.source)
         return id
 
@@ -129,7 +131,9 @@ class SetReaction(ChannelOperation[None]):
         if transaction.reactions.get(key, False) is not removed:
             return
         if key not in transaction.reactions:
-            self._count(transaction)
+            if transaction.reacted[key[:2]] >= MAX_REACTIONS:
+                raise ProtocolError(ErrorCode.RATE_LIMITED, TOO_MANY_REACTIONS)
+            transaction.reacted[key[:2]] += 1
         transaction.reactions[key] = not removed
         previous, number = head.number, head.advance()
         row = (number, self.uid, self.umd, self.reaction, removed, transaction.after(0))
@@ -140,7 +144,7 @@ class SetReaction(ChannelOperation[None]):
         )
         change = Change(self.channel, previous, number, event, self.origin, self.echo)
         self.announced = (change,)
-        if transaction.reporting and self.source is not None:
+        if self.source is not None and transaction.reporting:
             self._report(transaction, id, expires, self.source)
 
     def _report(
@@ -157,16 +161,6 @@ class SetReaction(ChannelOperation[None]):
         request |= reports.request(source)
         type = events.REACTION_EVENTS[self.action]
         transaction.report(type, "messageReaction", self.channel, data, request)
-
-    def _count(self, transaction: Transaction) -> None:
-        """One more of this uid's on this message; raises RATE_LIMITED."""
-        mine = (self.message_id, self.uid)
-        if transaction.reacted[mine] >= MAX_REACTIONS:
-            raise ProtocolError(
-                ErrorCode.RATE_LIMITED,
-                f"{MAX_REACTIONS} different reactions of one uid to one message are the most.",
-            )
-        transaction.reacted[mine] += 1
 
 
 def message_not_found() -> ProtocolError:

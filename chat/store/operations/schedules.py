@@ -11,10 +11,9 @@ import msgspec
 
 from chat.protocol import ids, schedule
 from chat.protocol.publication import Source
-from chat.store.operations import Operation, load_all
 from chat.store.operations.messages import PublishMessage
 from chat.store.operations.storage import SetStorage
-from chat.store.transaction import Transaction, marks
+from chat.store.transaction import ChannelOperation, Operation, Transaction, load_all, marks
 
 Work = PublishMessage | SetStorage
 KINDS: Final[dict[str, type[Work]]] = {"message": PublishMessage, "storage": SetStorage}
@@ -47,15 +46,11 @@ class AddSchedule(Operation[str]):
 
 
 @dataclass(slots=True)
-class RunSchedule(Operation[None]):
+class RunSchedule(ChannelOperation[None]):
     """Does what was scheduled, unless another process has or it was cancelled."""
 
     id: str
-    channel: str
     work: Work | None = None
-
-    def locks(self) -> tuple[str, ...]:
-        return (self.channel,)
 
     @classmethod
     def load(cls, transaction: Transaction, operations: Sequence[Self]) -> None:

@@ -8,9 +8,8 @@ from chat.fanout.announcements import Change
 from chat.protocol import events
 from chat.protocol.jsontext import same_value
 from chat.protocol.publication import FOR_EVER, Source
-from chat.store.operations import ChannelOperation, Operation
 from chat.store.reports import Time, instant, raw, request
-from chat.store.transaction import Row, Transaction, marks
+from chat.store.transaction import ChannelOperation, Operation, Row, Transaction, marks
 
 CLEARED: Final = ""  # what a cleared entry's row holds for its value
 ENTRIES: Final = (

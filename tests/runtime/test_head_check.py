@@ -9,12 +9,10 @@ from functools import partial
 import pytest
 from django.db import connection
 
-from chat.cluster import head_check
-from chat.cluster.head_check import check_heads, heads
-from chat.cluster.memory_broker import MemoryBroker
-from chat.fanout.hub import Hub
+from chat.fanout.hub import Hub, MemoryBroker
 from chat.protocol.errors import ErrorCode, ProtocolError
-from chat.runtime.recurring import repeat
+from chat.runtime import recurring
+from chat.runtime.recurring import check_heads, heads, repeat
 from chat.store import writer as writers
 from chat.store.writer import OutsideCommits, Writer, commit
 from tests.support.client import eventually
@@ -164,7 +162,7 @@ async def test_where_somebody_committed_the_heads_are_read(channel: str) -> None
 async def test_on_postgresql_they_are_read_every_so_often(
     channel: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(head_check, "CHECK_SECONDS", 0.01)
+    monkeypatch.setattr(recurring, "CHECK_SECONDS", 0.01)
     await in_thread(lambda: commit([store(channel)]))
     hub = Listened([channel])
     async with watched(hub):
@@ -173,7 +171,7 @@ async def test_on_postgresql_they_are_read_every_so_often(
 
 async def test_where_nobody_listens_nothing_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     reads: list[object] = []
-    monkeypatch.setattr(head_check, "read", reads.append)
+    monkeypatch.setattr(recurring, "read", reads.append)
     async with watched(Listened([])) as due:
         due.set()
         await eventually(lambda: asyncio.sleep(0, not due.is_set()))
@@ -188,7 +186,7 @@ async def test_a_database_that_is_away_is_asked_again(monkeypatch: pytest.Monkey
         return [("c", 9)]
 
     attempts: list[list[str]] = []
-    monkeypatch.setattr(head_check, "read", read)
+    monkeypatch.setattr(recurring, "read", read)
     hub = Listened(["c"])
     async with watched(hub) as due:
         due.set()

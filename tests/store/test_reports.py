@@ -11,7 +11,7 @@ import pytest
 from chat.models import BackendEvent, Message
 from chat.protocol.publication import Source
 from chat.signals import backend_event
-from chat.store import listeners as receivers
+from chat.store import reports
 from chat.store.operations.messages import PublishMessage
 from chat.store.reports import Report
 from tests.support.written import do, ephemeral, store
@@ -37,11 +37,16 @@ class Receiver:
 
 @pytest.fixture
 def receiver(sqlite: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
-    monkeypatch.setattr(receivers, "_receivers", receivers.ReceiverThread())
+    renew_thread(monkeypatch)
     receiver = Receiver()
     backend_event.connect(receiver)
     yield receiver
     backend_event.disconnect(receiver)
+
+
+def renew_thread(monkeypatch: pytest.MonkeyPatch, limit: int = 0) -> None:
+    monkeypatch.setattr(reports._receivers, "_queue", queue.Queue(limit))
+    monkeypatch.setattr(reports._receivers, "_thread", None)
 
 
 def reporting(channel: str, data: int) -> PublishMessage:
@@ -109,8 +114,7 @@ def test_a_slow_one_holds_up_no_commit_and_what_is_too_much_is_dropped_and_logge
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(receivers, "MAX_QUEUED", 3)
-    monkeypatch.setattr(receivers, "_receivers", receivers.ReceiverThread())
+    renew_thread(monkeypatch, limit=3)
     begun, go = threading.Event(), threading.Event()
 
     def hang(event: Report) -> None:
@@ -128,12 +132,12 @@ def test_a_slow_one_holds_up_no_commit_and_what_is_too_much_is_dropped_and_logge
 
 
 def test_what_is_committed_does_not_fail_where_a_listener_does(
-    receiver: Receiver, channel: str, monkeypatch: pytest.MonkeyPatch
+    receiver: Receiver, channel: str
 ) -> None:
-    def fail(reports: Any) -> None:
+    def fail(**kwargs: Any) -> None:
         raise RuntimeError
 
-    monkeypatch.setattr(receivers, "report_listeners", {fail})
+    reports.committed.connect(fail)
     first, second = store(channel, "1"), store(channel, "2")
     first.source = SOURCE
     do(first, second)
@@ -141,6 +145,6 @@ def test_what_is_committed_does_not_fail_where_a_listener_does(
 
 
 def test_nothing_is_reported_where_nobody_listens(sqlite: None, channel: str) -> None:
-    assert not receivers.listening()
+    assert not reports.listening()
     do(reporting(channel, 1))
     assert not BackendEvent.objects.filter(stream=channel).exists()

@@ -1,0 +1,153 @@
+"""What waits: schedules for their time, backend events for their delivery to the webhook, or parked
+after a day of failed attempts. Moderators may cancel the ones and deliver the others again."""
+
+from typing import Final
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.models import CHANGE, DELETION
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
+from django.http import HttpRequest
+from django.utils.timezone import now
+
+from chat.models import BackendEvent, Schedule
+from chat.protocol.publication import FOR_EVER
+from chat.store.operations.schedules import Work, decode
+from chat.store.operations.storage import SetStorage
+
+from . import render
+from .base import ChannelRowAdmin, Column, ReadOnlyAdmin, row_action
+from .paging import ByChannelFilters, Filters, IndexScan, Scans
+
+STATES: Final = (("", "All"), ("waiting", "Waiting"), ("parked", "Parked"))
+RETENTIONS: Final = {FOR_EVER: "ever", 0: "not stored"}
+
+
+class ScheduleFilters(ByChannelFilters[Schedule]):
+    """What is due first comes first. Within a channel all are read."""
+
+    order = whole = ("due_at", "id")
+
+
+@admin.register(Schedule)
+class ScheduleAdmin(ChannelRowAdmin[Schedule]):
+    filters = ScheduleFilters
+    list_display = ("due", "left", "channel_name", "what", "sender", "excerpt")
+    fields = (
+        *("due", "left", "id", "channel_page", "what", "sender", "umd", "retention"),
+        *("created", "content"),
+    )
+    actions = ("cancel_selected",)
+    action_permission = "chat.delete_schedule"
+
+    @row_action("Cancel {}")
+    def cancel_selected(self, request: HttpRequest, rows: QuerySet[Schedule]) -> None:
+        """Deletes the rows: the scheduler runs only what it has deleted itself. Skips those that
+        it has locked at this moment."""
+        waiting = list(rows.select_for_update(skip_locked=True, of=("self",)))
+        Schedule.objects.filter(id__in=[row.id for row in waiting]).delete()
+        self.log(request, waiting, DELETION, "Cancelled.")
+        if waiting:
+            self.message_user(request, f"Cancelled {self.counted(waiting)}.", messages.SUCCESS)
+        else:
+            self.message_user(request, "Nothing was cancelled: it is done.", messages.WARNING)
+
+    def describe(self, row: Schedule) -> str:
+        """Without what it would have said."""
+        work = decode(row.work)
+        sender = render.sender_name(work.uid, work.meta is None)
+        return f"{row.due_at:%Y-%m-%d %H:%M:%S} {_kind(work)} by {sender} in {row.channel.name}"
+
+    # --- columns ----------------------------------------------------------------------------
+
+    due = Column[Schedule]("due (UTC)", lambda row: render.timestamp(row.due_at))
+    what = Column[Schedule]("what", lambda row: _kind(decode(row.work)))
+    excerpt = Column[Schedule]("data", lambda row: render.excerpt(_data(decode(row.work))))
+    content = Column[Schedule]("data", lambda row: render.json(_data(decode(row.work))))
+    umd = Column[Schedule]("metadata (umd)", lambda row: render.json(decode(row.work).umd))
+    created = Column[Schedule]("scheduled (UTC)", lambda row: render.timestamp(row.created_at))
+
+    def left(self, row: Schedule) -> str:
+        return render.remaining(row.due_at) if row.due_at > now() else "due"
+
+    @admin.display(description="uid")
+    def sender(self, row: Schedule) -> str:
+        work = decode(row.work)
+        return render.sender(work.uid, work.meta is None)
+
+    @admin.display(description="stored for")
+    def retention(self, row: Schedule) -> str:
+        store = decode(row.work).store
+        return RETENTIONS.get(store, f"{store:,} s")
+
+
+def _kind(work: Work) -> str:
+    if isinstance(work, SetStorage):
+        return f"storage entry {work.key}"
+    return f"message {work.event}"
+
+
+def _data(work: Work) -> str:
+    """As JSON; a write that clears a storage entry has none."""
+    return "null" if work.data is None else work.data.decode()
+
+
+# --- backend events -----------------------------------------------------------------------------
+
+
+class BackendEventFilters(Filters[BackendEvent]):
+    stream = forms.CharField(required=False, label="Channel or connection")
+    state = forms.ChoiceField(required=False, choices=STATES)
+
+    def scans(self, rows: QuerySet[BackendEvent]) -> Scans[BackendEvent]:
+        """Waiting events in the order of sending; otherwise the latest first."""
+        if not self.is_valid():
+            return [IndexScan(rows.none())]
+        conditions = self.conditions()
+        if stream := conditions.get("stream"):
+            rows = rows.filter(stream=stream)
+        state = conditions.get("state")
+        if state == "waiting" and not stream:
+            waiting = rows.filter(next_attempt_at__isnull=False)
+            return [IndexScan(waiting, ("next_attempt_at", "id"), ascending=True)]
+        residual = Q(next_attempt_at__isnull=state == "parked") if state else Q()
+        return [IndexScan(rows, residual=residual)]
+
+
+@admin.register(BackendEvent)
+class BackendEventAdmin(ReadOnlyAdmin[BackendEvent]):
+    filters = BackendEventFilters
+    list_display = ("time", "type", "of", "state", "attempts", "last_error")
+    fields = ("time", "webhook_id", "type", "of", "state", "attempts", "last_error", "content")
+    actions = ("deliver_again",)
+    action_permission = "chat.change_backendevent"
+
+    def columns_of(self, rows: QuerySet[BackendEvent]) -> QuerySet[BackendEvent]:
+        return rows.defer("body")
+
+    @row_action("Deliver {} again")
+    def deliver_again(self, request: HttpRequest, rows: QuerySet[BackendEvent]) -> None:
+        """Parked events become due; waiting ones have their time already."""
+        parked = list(rows.filter(next_attempt_at=None).select_for_update().defer("body"))
+        ids = [row.id for row in parked]
+        BackendEvent.objects.filter(id__in=ids).update(next_attempt_at=Now(), attempts=0)
+        self.log(request, parked, CHANGE, "Delivered again.")
+        sent = f"{self.counted(parked)} will be sent within seconds."
+        self.message_user(request, sent, messages.SUCCESS)
+
+    # --- columns ----------------------------------------------------------------------------
+
+    time = Column[BackendEvent]("time (UTC)", lambda row: render.timestamp(row.created_at))
+    content = Column[BackendEvent]("body", lambda row: render.json(row.body))
+    of = Column[BackendEvent](
+        "channel or connection",
+        lambda row: render.list_link(row.stream, "backendevent", stream=row.stream),
+    )
+
+    def state(self, row: BackendEvent) -> str:
+        if row.next_attempt_at is None:
+            return "parked"
+        if row.next_attempt_at <= now():
+            return "waiting for its turn"
+        return f"tried again {render.remaining(row.next_attempt_at)}"
