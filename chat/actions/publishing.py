@@ -13,13 +13,13 @@ from typing import Final
 
 from msgspec import structs
 
-from chat.fanout.announcements import Ephemeral
+from chat.fanout.announcements import Change, Ephemeral
 from chat.fanout.hub import Hub
 from chat.protocol import commands, events, ids, schedule
 from chat.protocol.commands import MESSAGE_ID
 from chat.protocol.errors import ProtocolError
 from chat.protocol.publication import Publication, Receipt, Source
-from chat.protocol.session import Route, Session
+from chat.protocol.session import MAX_REMEMBERED, NO_NUMBERS, Route, Session
 from chat.store.operations.deduplication import PublishOnce
 from chat.store.operations.messages import PublishMessage, SetReaction
 from chat.store.operations.schedules import AddSchedule, CancelSchedule
@@ -63,7 +63,7 @@ async def publish(
     if rights.store:
         message = _message(session, route, data)
         id = await writer.submit(message)
-        remember(session, message)
+        remember(session, message.change)
     else:
         id = broadcast(hub, session, route, [data])
         if rights.emit_pubsub_event and listening():
@@ -101,10 +101,12 @@ def store(
     writer.put(message, partial(on_done, message))
 
 
-def remember(session: Session, done: PublishMessage | SetReaction | SetStorage) -> None:
-    """Ephemeral messages that the session publishes from now on stay behind this one (P4)."""
-    if done.change is not None:
-        session.remember(done.channel, done.change.number)
+def remember(session: Session, change: Change | None) -> None:
+    """Ephemeral messages that the session publishes from now on stay behind its `change` (P4)."""
+    if change is not None:
+        if session.last_numbers is NO_NUMBERS or len(session.last_numbers) >= MAX_REMEMBERED:
+            session.last_numbers = {}
+        session.last_numbers[change.channel] = change.number
 
 
 def _message(session: Session, route: Route, data: bytes) -> PublishMessage:

@@ -40,7 +40,7 @@ async def react(writer: Writer, session: Session, command: React) -> None:
         source=session.source if subscription.rights(event).emit_pubsub_event else None,
     )
     await writer.submit(operation)
-    remember(session, operation)
+    remember(session, operation.change)
 
 
 async def _permitted_event(subscription: Subscription, command: React) -> str:

@@ -49,7 +49,7 @@ async def set_storage(writer: Writer, session: Session, command: SetStorage) -> 
         arn = await writer.submit(AddSchedule(command.at, write))
         return Receipt(channel, SET_STORAGE, schedule_arn=arn)
     await writer.submit(write)
-    remember(session, write)
+    remember(session, write.change)
     return Receipt(channel, SET_STORAGE)
 
 

@@ -12,7 +12,7 @@ from chat import api
 from chat.models import Channel, Member, Message, StorageEntry, Subscription
 
 from . import render
-from .base import ChannelRowAdmin, Column, ContentAdmin, ReadOnlyAdmin
+from .base import ChannelRowAdmin, Column, ContentAdmin, HasBeginning, ReadOnlyAdmin
 from .paging import ByChannelFilters, Filters, IndexScan, Scans, live, starts_with, with_counts
 
 LIST_CAP: Final = 1_000  # a page of a list has a hundred such counts
@@ -112,6 +112,8 @@ class StorageEntryAdmin(ContentAdmin[StorageEntry]):
     fields = ("key", "channel_page", "writer", "metadata", "expiry_time", "content", "number")
 
     writer = Column[StorageEntry]("written by", lambda row: render.sender(row.uid, row.by_server))
+    excerpt = Column[HasBeginning]("value", lambda row: render.excerpt(row.beginning))
+    content = Column[StorageEntry]("value", lambda row: render.json(row.data))
 
     def describe(self, row: StorageEntry) -> str:
         writer = render.sender_name(row.uid, row.by_server)

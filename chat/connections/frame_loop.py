@@ -26,7 +26,7 @@ from chat.fanout.send_queue import Socket
 from chat.protocol import commands, events, frames
 from chat.protocol.errors import CloseCode, ErrorCode, ProtocolError
 from chat.protocol.frames import Frame
-from chat.protocol.session import Rate, Route
+from chat.protocol.session import Route
 from chat.runtime.connection import LiveConnection
 from chat.runtime.node import Node
 from chat.store.operations.messages import PublishMessage
@@ -53,7 +53,9 @@ class FrameLoop:
     _node: Node
     connection: LiveConnection
     _socket: Socket
-    _rate: Rate = field(default_factory=lambda: Rate(settings.CLIENT_FRAMES_PER_SECOND))
+    _rate: frames.Rate = field(
+        default_factory=lambda: frames.Rate(settings.CLIENT_FRAMES_PER_SECOND)
+    )
     _waiting: deque[str | bytes] | None = None  # frames behind the one being handled
     _handling: asyncio.Task[None] | bool = True  # until `open`, too
     _paused: bool = False
@@ -156,7 +158,7 @@ class FrameLoop:
                     step = frame = self._parse(sent, now)
                     route = session.routes[frame.channel][frame.event]
                     if route.is_ephemeral and frame.schedule_expression is None:
-                        data = None if self._storing else commands.valid_data(frame.data)
+                        data = None if self._storing else frames.valid_data(frame.data)
                 except KeyError:
                     pass
                 except ProtocolError as refused:
@@ -199,7 +201,7 @@ class FrameLoop:
             if isinstance(step, ProtocolError):
                 raise step
             if route is not None:
-                data, at = commands.valid_data(step.data), commands.due(step)
+                data, at = frames.valid_data(step.data), frames.due(step)
                 return self._publish(step, route, data, at)
             command = commands.decode(step)
             if isinstance(command, commands.Publish):
@@ -243,7 +245,7 @@ class FrameLoop:
         if isinstance(outcome, ProtocolError):
             self._refuse(outcome, event, channel)
         else:
-            publishing.remember(self.connection.session, message)
+            publishing.remember(self.connection.session, message.change)
         if not self._storing and self._stored is not None:
             self._stored.set_result(None)
             self._stored = None

@@ -177,7 +177,7 @@ class SendQueue:
     _parts: list[bytes | Batch] = field(init=False, default_factory=list)  # of this turn
     _batch: Batch | None = field(init=False, default=None)  # the last of them, while open
     _queued: bool = field(init=False, default=False)
-    _backlog: tuple[bytes, ...] = field(init=False, default=())  # while the transport is full
+    _backlog: list[bytes] | None = field(init=False, default=None)  # while the transport is full
     _backlog_bytes: int = field(init=False, default=0)
     _paused: bool = field(init=False, default=False)
     _room: asyncio.Event | None = field(init=False, default=None)
@@ -264,8 +264,8 @@ class SendQueue:
     def resume(self) -> None:
         """The transport has sent most of what it held."""
         self._paused = False
-        self._parts = [*self._backlog, *self._parts]
-        self._backlog, self._backlog_bytes = (), 0
+        self._parts = [*(self._backlog or ()), *self._parts]
+        self._backlog, self._backlog_bytes = None, 0
         self.flush(self.flusher.now())
         if not self._paused:
             if self._room is not None:
@@ -301,7 +301,9 @@ class SendQueue:
             return
         joined = b"".join(map(_joined, self._parts))
         self._parts.clear()
-        self._backlog += (joined,)
+        if self._backlog is None:
+            self._backlog = []
+        self._backlog.append(joined)
         self._backlog_bytes += len(joined)
         if self._unsent > MAX_UNSENT_BYTES:
             self._drop()
@@ -361,7 +363,7 @@ class SendQueue:
         self._parts.clear()
         if self._batch is not None:
             self._seal(self._batch)
-        self._backlog, self._backlog_bytes = (), 0
+        self._backlog, self._backlog_bytes = None, 0
 
     def _send_close(self) -> None:
         if self.close_code is not None and not self.ended:

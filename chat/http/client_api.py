@@ -38,7 +38,7 @@ from chat.protocol import commands, events, frames
 from chat.protocol.commands import Publish, React
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.publication import Receipt
-from chat.protocol.session import NOTHING, Session, rate_of
+from chat.protocol.session import NOTHING, Session
 from chat.runtime import node as nodes
 from chat.runtime.node import Node
 
@@ -60,7 +60,7 @@ async def client_operation(request: HttpRequest, operation: str) -> HttpResponse
     _, channel = frames.outline(body)
     session = await session_of(node, connection_id, secret, channel)
     limit = settings.CLIENT_FRAMES_PER_SECOND
-    if not rate_of(connection_id, limit).allows(time.monotonic()):
+    if not frames.rate_of(connection_id, limit).allows(time.monotonic()):
         raise ProtocolError(ErrorCode.RATE_LIMITED, f"More than {limit} calls a second.")
     source = source_of(request, "client.http", connection_id)
     return await perform(node, session.seen_from(source), body)

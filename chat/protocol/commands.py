@@ -11,9 +11,9 @@ from msgspec import Struct
 
 from tokens.names import is_channel_name, is_event_name, is_reaction, is_storage_key
 
-from . import jsontext, schedule
+from . import schedule
 from .errors import ErrorCode, ProtocolError
-from .frames import NULL, Frame, convert, malformed
+from .frames import NULL, Frame, convert, due, malformed, valid_data
 
 MESSAGE_ID: Final = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 CLEARING: Final = re.compile(rb"null|\{\s*\}")  # a storage entry (protocol.md section 12)
@@ -142,24 +142,6 @@ def valid_key(key: str | None, field: str = "key") -> str:
             f"{field} must have 1 to 128 characters, without *, #, commas or white space.",
         )
     return key
-
-
-def valid_data(raw: msgspec.Raw) -> bytes:
-    """The raw JSON of a message or a storage entry; raises DATA_TOO_LARGE."""
-    data = bytes(raw)
-    if len(data) > jsontext.MAX_DATA_BYTES and jsontext.too_large(data):
-        raise ProtocolError(
-            ErrorCode.DATA_TOO_LARGE, f"data takes more than {jsontext.MAX_DATA_BYTES} bytes."
-        )
-    return data
-
-
-def due(frame: Frame) -> datetime | None:
-    """When what the frame asks for is to be done; None: now. Raises
-    INVALID_SCHEDULE_EXPRESSION."""
-    if frame.schedule_expression is None:
-        return None
-    return schedule.instant(frame.schedule_expression, frame.schedule_expression_timezone)
 
 
 # --- events -------------------------------------------------------------------------------------

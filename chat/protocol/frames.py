@@ -1,17 +1,21 @@
-"""Text to frame: fields of the right type, or a sentence that names the one that is not. No Django
-here."""
+"""What a client may send, at what rate, and text to frame: fields of the right type, or a sentence
+that names the one that is not. No Django and no clock here."""
 
+from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 import msgspec
 from msgspec import Raw, Struct
 
-from . import jsontext
+from . import jsontext, schedule
 from .errors import ErrorCode, ProtocolError
 
 MAX_FRAME_BYTES: Final = 128 * 1024
 UNDECODED: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
 NULL: Final = Raw(b"null")
+BURST_SECONDS: Final = 10.0
+MAX_RATES: Final = 10_000
 SURELY_SHALLOW: Final = 2 * jsontext.MAX_DEPTH
 """Characters of valid JSON that cannot be nested too deep: each level opens and closes."""
 
@@ -88,6 +92,24 @@ def parse(text: str) -> Frame:
     return read(text, _frame_decoder, "The frame")
 
 
+def valid_data(raw: Raw) -> bytes:
+    """The raw JSON of a message or a storage entry; raises DATA_TOO_LARGE."""
+    data = bytes(raw)
+    if len(data) > jsontext.MAX_DATA_BYTES and jsontext.too_large(data):
+        raise ProtocolError(
+            ErrorCode.DATA_TOO_LARGE, f"data takes more than {jsontext.MAX_DATA_BYTES} bytes."
+        )
+    return data
+
+
+def due(frame: Frame) -> datetime | None:
+    """When what the frame asks for is to be done; None: now. Raises
+    INVALID_SCHEDULE_EXPRESSION."""
+    if frame.schedule_expression is None:
+        return None
+    return schedule.instant(frame.schedule_expression, frame.schedule_expression_timezone)
+
+
 def outline(sent: str | bytes) -> tuple[str | None, str | None]:
     """The event and the channel of a frame that was refused, where they can be read: its sender is
     told which event failed (protocol.md section 17). Bytes, a binary frame, have none."""
@@ -99,3 +121,37 @@ def outline(sent: str | bytes) -> tuple[str | None, str | None]:
         return None, None
     event, channel = about.event, about.channel
     return event if isinstance(event, str) else None, channel if isinstance(channel, str) else None
+
+
+class Rate:
+    """Allows `per_second` frames in the mean, ten times that at once; 0: no limit.
+
+    A connection that sends at most five times `per_second` frames in any 10 s is never limited
+    (protocol.md section 17: 500 frames with the default of 100).
+    """
+
+    __slots__ = ("_full_at", "_interval", "refused")
+
+    def __init__(self, per_second: int) -> None:
+        self._interval = 1 / per_second if per_second else 0.0
+        self._full_at = 0.0  # when the bucket will be full again, by the caller's clock
+        self.refused = 0  # frames, since the bucket was last full
+
+    def allows(self, now: float) -> bool:
+        """Counts a frame at `now` (seconds of any steady clock), or refuses it."""
+        full_at = self._full_at
+        if full_at <= now:
+            self.refused = 0
+            full_at = now
+        full_at += self._interval
+        if full_at - now > BURST_SECONDS:
+            self.refused += 1
+            return False
+        self._full_at = full_at
+        return True
+
+
+@lru_cache(MAX_RATES)
+def rate_of(name: str, per_second: int) -> Rate:
+    """The Rate of a name, for the MAX_RATES names that were seen last."""
+    return Rate(per_second)

@@ -7,7 +7,6 @@ know, or raises the ProtocolError that its sender is told (protocol.md sections 
 from collections.abc import Iterable
 from copy import copy
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
 
 from tokens.claims import Claims
@@ -21,8 +20,6 @@ from .publication import Source
 
 NOTHING: Final = "null"  # an absent umd, as JSON text
 MAX_REMEMBERED: Final = 1024
-BURST_SECONDS: Final = 10.0
-MAX_RATES: Final = 10_000
 MAX_SUBSCRIPTIONS: Final = 2000  # of one connection (promise P6); 64 KiB of token begin fewer
 
 
@@ -244,46 +241,3 @@ class Session(Sender):
         raise ProtocolError(
             ErrorCode.PUBLISH_PERMISSION_DENIED, "You may not publish this event on this channel."
         )
-
-    def remember(self, channel: str, number: int) -> None:
-        """The number of the last change that this connection caused in a channel."""
-        if self.last_numbers is NO_NUMBERS or len(self.last_numbers) >= MAX_REMEMBERED:
-            self.last_numbers = {}
-        self.last_numbers[channel] = number
-
-
-# --- rate ---------------------------------------------------------------------------------------
-
-
-class Rate:
-    """Allows `per_second` frames in the mean, ten times that at once; 0: no limit.
-
-    A connection that sends at most five times `per_second` frames in any 10 s is never limited
-    (protocol.md section 17: 500 frames with the default of 100).
-    """
-
-    __slots__ = ("_full_at", "_interval", "refused")
-
-    def __init__(self, per_second: int) -> None:
-        self._interval = 1 / per_second if per_second else 0.0
-        self._full_at = 0.0  # when the bucket will be full again, by the caller's clock
-        self.refused = 0  # frames, since the bucket was last full
-
-    def allows(self, now: float) -> bool:
-        """Counts a frame at `now` (seconds of any steady clock), or refuses it."""
-        full_at = self._full_at
-        if full_at <= now:
-            self.refused = 0
-            full_at = now
-        full_at += self._interval
-        if full_at - now > BURST_SECONDS:
-            self.refused += 1
-            return False
-        self._full_at = full_at
-        return True
-
-
-@lru_cache(MAX_RATES)
-def rate_of(name: str, per_second: int) -> Rate:
-    """The Rate of a name, for the MAX_RATES names that were seen last."""
-    return Rate(per_second)

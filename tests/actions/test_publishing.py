@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
-from chat.actions.publishing import operation_of, route_to
+from chat.actions.publishing import operation_of, remember, route_to
+from chat.fanout.announcements import Change
+from chat.protocol.events import Event
 from chat.protocol.publication import Source, parse
-from chat.protocol.session import Session
+from chat.protocol.session import MAX_REMEMBERED, Session
 from chat.store.operations.schedules import AddSchedule
 from tokens.claims import parse_claims
 
@@ -43,3 +45,30 @@ def test_what_is_always_the_same_is_decided_once(
     session = Session("id", parse_claims(json.dumps(claims).encode(), scope="connect"))
     route = route_to(session, "c", "e")
     assert (route.is_ephemeral, route.is_stored) == (ephemeral, stored)
+
+
+# --- what a session caused ----------------------------------------------------------------------
+
+
+def open_session() -> Session:
+    return Session("id", parse_claims(b'{"scope":"connect","exp":1}', scope="connect"))
+
+
+def caused(session: Session, channel: str, number: int) -> int | None:
+    remember(session, Change(channel, number - 1, number, Event(b"")))
+    return session.last_numbers.get(channel)
+
+
+def test_the_last_change_of_a_channel_is_remembered() -> None:
+    session = open_session()
+    remember(session, None)
+    assert not session.last_numbers
+    assert [caused(session, "c", 4), caused(session, "d", 7), caused(session, "c", 5)] == [4, 7, 5]
+    assert session.last_numbers == {"c": 5, "d": 7}
+
+
+def test_what_is_remembered_is_bounded_and_never_the_newest_forgotten() -> None:
+    session = open_session()
+    for number in range(3 * MAX_REMEMBERED):
+        assert caused(session, f"c{number}", number + 1) == number + 1
+        assert len(session.last_numbers) <= MAX_REMEMBERED

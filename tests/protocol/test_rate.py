@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.protocol.session import MAX_RATES, Rate, rate_of
+from chat.protocol.frames import MAX_RATES, Rate, rate_of
 
 DEFAULT = 100  # CLIENT_FRAMES_PER_SECOND (design.md section 5)
 

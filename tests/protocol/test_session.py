@@ -383,28 +383,3 @@ def test_own_reactions_come_back_with_echo(directives: dict[str, bool], echoes: 
     one = session({"c": {"subscribe": True, "messages": messages}})
     subscribe(one, "c")
     assert one.subscriptions["c"].rights("hotsock.messageReaction").echo is echoes
-
-
-# --- what it caused -----------------------------------------------------------------------------
-
-
-def test_the_last_change_of_a_channel_is_remembered() -> None:
-    one = session()
-    assert one.last_numbers.get("c", 0) == 0
-    one.remember("c", 4)
-    one.remember("d", 7)
-    one.remember("c", 5)
-    assert (
-        one.last_numbers.get("c", 0),
-        one.last_numbers.get("d", 0),
-        one.last_numbers.get("e", 0),
-    ) == (5, 7, 0)
-
-
-def test_what_is_remembered_is_bounded_and_never_the_newest_forgotten() -> None:
-    one = session()
-    for number in range(3 * MAX_REMEMBERED):
-        one.remember(f"c{number}", number + 1)
-        assert one.last_numbers.get(f"c{number}", 0) == number + 1
-    known = sum(one.last_numbers.get(f"c{number}", 0) > 0 for number in range(3 * MAX_REMEMBERED))
-    assert known <= MAX_REMEMBERED
