@@ -1,4 +1,4 @@
-"""The hook for Python code that wants to know of backend events (docs/webhooks.md).
+"""For Python code that receives backend events (docs/webhooks.md).
 
 from django.dispatch import receiver
 from chat.signals import backend_event

@@ -6,7 +6,7 @@ The limit is for the server's own threads: whoever migrates or exports may take 
 
 import threading
 from collections.abc import Callable
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import psycopg
 from psycopg.abc import RV, PQGen
@@ -19,7 +19,7 @@ STATEMENT_TIMEOUT_SECONDS: Final = 5.0  # far more than any statement of the ser
 POOL_RETRY_SECONDS: Final = 0.2
 UNAVAILABLE: Final = "The database did not take this; try again."
 
-Options = dict[str, Any]
+Options = dict[str, object]
 
 _thread = threading.local()
 
@@ -41,7 +41,7 @@ def limit_statements() -> None:
     _thread.timeout = STATEMENT_TIMEOUT_SECONDS
 
 
-class Connection(psycopg.Connection[Any]):
+class Connection(psycopg.Connection[tuple[object, ...]]):
     """psycopg's, with the timeout: every wait for an answer goes through `wait`."""
 
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
@@ -61,7 +61,7 @@ def check(connection: Connection) -> None:
     try:
         ConnectionPool.check_connection(connection)
     except psycopg.Error:
-        cast("ConnectionPool[Any]", connection._pool).drain()
+        cast("ConnectionPool[Connection]", connection._pool).drain()
         raise
 
 

@@ -118,10 +118,11 @@ class ReceiverThread:
                 self._thread.start()
 
     def _run(self) -> None:
+        waiting = self._queue  # its own: tests give the next thread another
         while True:
-            report = self._queue.get()
+            report = waiting.get()
             backend_event.send_robust(sender=Report, event=report)  # logs what they raise
-            if self._queue.empty():
+            if waiting.empty():
                 connections.close_all()  # theirs; a pool would run dry
 
 

@@ -120,6 +120,10 @@ class Head:
         self.moved = True
         return self.number
 
+    @property
+    def last_message_id(self) -> str:
+        return self.last_text or (ids.ulid_text(self.last_id) if self.last_id else "")
+
 
 class Transaction:
     """What one batch reads and writes. `now` is the database's clock, read once locks are held."""
@@ -287,11 +291,8 @@ class Transaction:
 
     def _move_heads(self) -> None:
         now = self.moment(self.now)
-        moved = [
-            (head.number, ids.ulid_text(head.last_id) if head.last_id else "", head.id)
-            for head in self.heads.values()
-            if head.moved
-        ]
+        heads = [head for head in self.heads.values() if head.moved]
+        moved = [(head.number, head.last_message_id, head.id) for head in heads]
         if self.postgresql and len(moved) > 1:
             self.execute(MOVE_CHANNELS, (now, *map(list, zip(*moved, strict=True))))
         elif moved:

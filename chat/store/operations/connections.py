@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, Self
 from msgspec import Raw, json
 
 from chat.fanout.announcements import Change
-from chat.protocol import events, ids
+from chat.protocol import events
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.jsontext import same_value
 from chat.protocol.presence import Present, Roster
@@ -226,9 +226,9 @@ class Subscribe(SubscriberOperation[tuple[str, int]]):
         if self.single_use is not None:
             self.single_use.consume(transaction)
         head = transaction.heads[self.channel]
-        head_id = ids.ulid_text(head.last_id) if head.last_id else ""
         row = (self.connection_id, head.id, self.uid, self.umd, self.counted)
-        transaction.add("subscription", (*row, self.claims, head_id, transaction.after(0)))
+        now, head_id = transaction.after(0), head.last_message_id
+        transaction.add("subscription", (*row, self.claims, head_id, now))
         _report_subscription(transaction, row, +1)
         changes: list[Change] = []
         if roster is not None:
