@@ -35,7 +35,7 @@ from tests.support import forked
 ROOT = Path(__file__).resolve().parent.parent.parent
 START_SECONDS = 20
 STOP_SECONDS = 20
-# Frames through ASGI instead of the short way (chat.direct): THROUGH_ASGI=1 make test
+# Frames through ASGI instead of straight from the socket: THROUGH_ASGI=1 make test
 WAY = ["--through-asgi"] if os.environ.get("THROUGH_ASGI") else []
 ASGI_SERVERS = {
     "uvicorn": ["manage.py", "serve", *WAY, "--port", "{port}"],
