@@ -359,7 +359,7 @@ class Pace:
     def pause(self, database: Database) -> float:
         """Seconds to wait after the last transaction."""
         beside_server = database.has_live_server()
-        hold, rest = (HOLD[database.vendor], 2.0) if beside_server else (0.2, 0.25)
+        hold, rest = (HOLD[database.vendor], 2.0) if beside_server else (0.5, 0.1)
         growth = min(max(hold / max(database.held, 1e-6), 0.5), 1.5)
         self.rows = min(max(round(self.rows * growth), 1), self._limit)
         return max(MIN_PAUSE, rest * database.took)

@@ -516,7 +516,7 @@ def test_what_nobody_listens_to_is_forgotten() -> None:
     assert not channel.reads
 
 
-# --- lanes ---------------------------------------------------------------------------------------
+# --- in batches ---------------------------------------------------------------------------------
 
 FEW = hub.MAX_UNBATCHED
 NAMES = [f"s{at}" for at in range(hub.MAX_UNBATCHED + 4)]
@@ -524,7 +524,7 @@ NAMES = [f"s{at}" for at in range(hub.MAX_UNBATCHED + 4)]
 
 @dataclass
 class Plain:
-    """What a subscriber gets, told without lanes: one item after the other."""
+    """What a subscriber gets, without batches: one item after the other."""
 
     name: str
     keys: str
