@@ -41,9 +41,8 @@ def route_to(session: Session, channel: str, event: str) -> Route:
     Raises ProtocolError: NOT_SUBSCRIBED, PUBLISH_PERMISSION_DENIED.
     """
     route = session.route(channel, event)
-    if not route.rights.emit_pubsub_event:
-        route.is_stored = route.rights.store != 0
-        route.is_ephemeral = not route.is_stored
+    route.is_stored = route.rights.store != 0
+    route.is_ephemeral = not (route.is_stored or route.rights.emit_pubsub_event)
     return route
 
 

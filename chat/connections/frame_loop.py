@@ -231,7 +231,8 @@ class FrameLoop:
             self._storing += 1
             return None
         if self._storing:
-            return self._behind(partial(self._publish, frame, route, data, at))
+            behind = self._behind(partial(self._publish, frame, route, data, at))
+            return self._finish(behind, frame.event, frame.channel)
         if now and route.is_ephemeral:
             publishing.broadcast(node.hub, session, route, [data])
             return None

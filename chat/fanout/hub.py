@@ -244,7 +244,7 @@ class Feed:
             for subscriber in self.subscribers.values():
                 if subscriber.observes(key):
                     subscriber.hold(announcement)
-                    if subscriber not in self._holding:
+                    if subscriber.head is not None and subscriber.head <= self._last:
                         subscriber.send_held()
         if self._holding:
             self._release_held()
@@ -262,6 +262,8 @@ class Feed:
         while self._waiting and self._waiting[0][0] <= max(self._last, known):
             self._deliver(heapq.heappop(self._waiting)[-1])
         self._last = max(self._last, known)
+        if self._holding:
+            self._release_held()
         self._repair_where_behind()
 
     # --- gap repair -------------------------------------------------------------------------

@@ -131,7 +131,7 @@ class Connections:
 
         end, code = self._end(connection)
         # While one of its frames waits for the database, those behind it have not been heard yet.
-        if end <= now and (end == connection.ends_at or not connection.handling):
+        if end <= now and (connection.ends_at <= now or not connection.handling):
             send_queue.close(code)
             return inf
         return min(end, connection.keep_alive_at, connection.ping_at)

@@ -35,7 +35,12 @@ def test_whoever_listens_at_its_time_is_told_of_what_was_scheduled(event: str, e
 
 @pytest.mark.parametrize(
     ("more", "ephemeral", "stored"),
-    [({}, True, False), ({"store": 60}, False, True), ({"emitPubSubEvent": True}, False, False)],
+    [
+        ({}, True, False),
+        ({"store": 60}, False, True),
+        ({"emitPubSubEvent": True}, False, False),
+        ({"emitPubSubEvent": True, "store": 60}, False, True),
+    ],
 )
 def test_what_is_always_the_same_is_decided_once(
     more: dict[str, Any], ephemeral: bool, stored: bool

@@ -114,3 +114,28 @@ async def test_so_many_messages_wait_for_the_writer_and_no_more(
     assert isinstance(frame_loop._handling, asyncio.Task)
     await frame_loop._handling
     assert [operation.data for operation, _ in put] == [b"%d" % number for number in range(20)]
+
+
+async def test_what_cannot_be_stored_behind_others_is_refused_and_the_rest_is_handled(
+    here: Node, channel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put: list[OnDone[Any]] = []
+
+    def take(operation: Operation[Any], on_done: OnDone[Any]) -> None:
+        if len(put) == MAX_STORING:
+            raise ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, "Away.")
+        put.append(on_done)
+
+    said: list[bytes] = []
+    frame_loop = opened(here, channel, chat={**ANYTHING, "store": 60})
+    queue = frame_loop.connection.send_queue
+    monkeypatch.setattr(here.writer, "put", take)
+    monkeypatch.setattr(type(queue), "push", lambda self, event: said.append(event.payload))
+    chat = compact({"event": "chat", "channel": channel})
+    frame_loop.receive([*[chat] * (MAX_STORING + 1), compact({"event": "hotsock.ping"})])
+    for on_done in put:
+        on_done("id")
+    assert isinstance(frame_loop._handling, asyncio.Task)
+    await frame_loop._handling
+    assert [b"SERVICE_UNAVAILABLE" in each for each in said] == [True, False]
+    assert b"hotsock.pong" in said[1]

@@ -776,3 +776,18 @@ def test_what_a_link_that_works_has_lost_is_read(monkeypatch: pytest.MonkeyPatch
 
     run(scenario)
     assert channel.numbers("jim") == [1, 2, 3]
+
+
+def test_a_change_that_is_gone_holds_back_nobody() -> None:
+    channel = Channel(committed=up_to(2), gone={2})
+
+    async def scenario() -> None:
+        channel.subscribe("jim")
+        channel.release("jim", 1)
+        channel.subscribe("pam")
+        channel.release("pam", 2)
+        channel.hub.deliver(ephemeral(2, "p"))
+        await all_repaired()
+
+    run(scenario)
+    assert channel.received == {"jim": ["p"], "pam": ["p"]}

@@ -85,6 +85,17 @@ async def test_a_missed_heartbeat_ends_it_unless_a_frame_is_being_handled() -> N
     assert said(frames) == [4408]
 
 
+async def test_a_frame_being_handled_does_not_prolong_the_longest_time() -> None:
+    connections, (connection, frames) = process(), live(heartbeat_timeout=30)
+    connections.add(connection)
+    connection.beat_at, connection.ends_at = START, START + 40
+    connection.handling = True
+    connections.check(START + 39)
+    assert said(frames) == []
+    connections.check(START + 40)
+    assert said(frames) == [4408]
+
+
 async def test_who_has_gone_is_not_kept_in_memory() -> None:
     connections, (connection, send_queue) = process(), pinged(answers=1)
     connections.add(connection)
