@@ -49,6 +49,14 @@ def test_beside_operations_of_every_other_kind(database: str, channel: str) -> N
     assert [len(each.announced) for each in (reaction, unstored)] == [0, 0]
 
 
+def test_reactions_that_one_batch_loads_twice_are_counted_once(database: str, channel: str) -> None:
+    [message] = do(store(channel))
+    do(*(react(channel, message, f"r{number}") for number in range(60)))
+    once = PublishOnce(react(channel, message, "a"), Receipt(channel, "r"))
+    do(once, react(channel, message, "b"))
+    assert [len(each.announced) for each in (once, once.what)] == [1, 1]
+
+
 def test_one_that_is_tried_again_and_was_done_elsewhere_meanwhile_announces_nothing(
     database: str, channel: str
 ) -> None:

@@ -118,8 +118,9 @@ class SetReaction(ChannelOperation[None]):
             REACTIONS.format(marks(messages), marks(uids)), [*messages, *uids]
         )
         for message, uid, reaction, removed in known:
-            transaction.reactions[message, uid, reaction] = not removed
-            transaction.reacted[message, uid] += 1
+            key = message, uid, reaction
+            transaction.reacted[key[:2]] += key not in transaction.reactions  # may be loaded twice
+            transaction.reactions[key] = not removed
 
     def apply(self, transaction: Transaction) -> None:
         head = transaction.heads[self.channel]
