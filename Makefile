@@ -8,8 +8,8 @@ LINTS := lint-types lint-code lint-site
 SIDE_BY_SIDE := $(MAKE) --no-print-directory --jobs 2 --output-sync
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-faults test-nginx test-scripts lint $(LINTS) format bench \
-	bench-against bench-report profile measure-code clean
+.PHONY: help setup run test test-faults test-hostile test-nginx test-scripts lint $(LINTS) \
+	format bench bench-against bench-report profile measure-code clean
 
 ifeq ($(firstword $(MAKECMDGOALS)),bench-against)  # its second word, if any, is the commit
 REV ?= $(word 2,$(MAKECMDGOALS))
@@ -36,6 +36,10 @@ test-faults: setup ## Break things for real: FAULT=name SCALE=10 SEED=n (all; 1;
 	FAULT_SCALE=$(or $(SCALE),1) FAULT_SEED=$(SEED) $(BIN)/pytest \
 		$(if $(FAULT),tests/faults/test_$(FAULT).py,tests/faults); \
 		status=$$?; $(BIN)/python -m tests.faults.results; exit $$status
+
+test-hostile: setup ## Attack servers at full scale, alone on the machine: tests/hostile
+	@bin/setup services
+	HOSTILE_SCALE=$(or $(SCALE),8) $(BIN)/pytest -s tests/hostile
 
 test-nginx: setup ## All wire and browser tests through a real nginx, before two hosts
 	@bin/setup services

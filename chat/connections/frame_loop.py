@@ -35,7 +35,9 @@ from chat.store.reports import listening
 log = logging.getLogger("chat.connection")
 
 MAX_REFUSED: Final = 100  # frames over the rate, without a rest between them; then 4429
-MAX_WAITING: Final = 64  # frames behind the one being handled; then reading pauses
+# Behind the frame being handled; then reading pauses.
+MAX_WAITING: Final = 64  # frames
+MAX_WAITING_CHARACTERS: Final = 256 * 1024
 MAX_STORING: Final = 16  # messages in a row that are not committed yet
 # Frames of ephemeral messages that are broadcast as one: with one more, less than the portion that
 # is written at once to a client that may read slowly.
@@ -85,9 +87,20 @@ class FrameLoop:
         if self._waiting is None:
             self._waiting = deque()
         self._waiting.extend(coming)
-        if len(self._waiting) > MAX_WAITING and not self._paused:
+        if self._full() and not self._paused:
             self._paused = True
             self._socket.pause_frames()
+
+    def _full(self) -> bool:
+        waiting = self._waiting or ()
+        return len(waiting) > MAX_WAITING or sum(map(len, waiting)) > MAX_WAITING_CHARACTERS
+
+    def charge(self) -> bool:
+        if self._rate.allows(self._node.loop.time()):
+            return True
+        if self._rate.refused in (1, MAX_REFUSED):
+            self._refuse(_too_fast(), None, None)
+        return False
 
     def end(self) -> None:
         """The connection has ended. Once what came has been handled, it is removed."""
@@ -113,7 +126,7 @@ class FrameLoop:
             await rest
             while self._waiting:
                 next_rest = self._handle_read(_taken_from(self._waiting))
-                if self._paused and len(self._waiting) <= MAX_WAITING:
+                if self._paused and not self._full():
                     self._paused = False
                     self._socket.resume_frames()
                 if next_rest is not None:
@@ -180,9 +193,7 @@ class FrameLoop:
 
     def _parse(self, sent: str | bytes, now: float) -> Frame:
         if not self._rate.allows(now):
-            limit = settings.CLIENT_FRAMES_PER_SECOND
-            sentence = f"More than {limit} frames a second; this frame was not handled."
-            raise ProtocolError(ErrorCode.RATE_LIMITED, sentence)
+            raise _too_fast()
         if isinstance(sent, bytes) or len(sent) > frames.MAX_FRAME_BYTES // CHARACTER_BYTES:
             if frames.oversize(sent):
                 raise FrameTooLarge(ErrorCode.DATA_TOO_LARGE, "The frame is too large.")
@@ -352,6 +363,12 @@ HANDLERS: Final[dict[type[commands.Command], Handler]] = {
 
 class FrameTooLarge(ProtocolError):
     """The frame ends its connection."""
+
+
+def _too_fast() -> ProtocolError:
+    limit = settings.CLIENT_FRAMES_PER_SECOND
+    sentence = f"More than {limit} frames a second; this frame was not handled."
+    return ProtocolError(ErrorCode.RATE_LIMITED, sentence)
 
 
 def _taken_from(waiting: deque[str | bytes]) -> Iterator[str | bytes]:

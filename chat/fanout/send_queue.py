@@ -38,6 +38,10 @@ class Receiver(Protocol):
     def receive(self, frames: Iterable[str | bytes]) -> None:
         """Whole frames in their order; bytes: a binary one."""
 
+    def charge(self) -> bool:
+        """Counts a frame that is no message: a ping, a pong, a fragment. False: a ping is not
+        answered."""
+
     def end(self) -> None:
         """No more frames come, and none can be sent."""
 

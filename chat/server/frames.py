@@ -29,7 +29,7 @@ MASKED: Final = 0x80  # of the second; the rest of it is the size, where that is
 MASK_BYTES: Final = 4
 MAX_CONTROL_BYTES: Final = 125
 WHOLE_TEXT: Final = FIN | Opcode.TEXT
-MAX_TEXTS: Final = 64  # handed over at once: so many may wait in memory for the one before them
+TURN_FRAMES: Final = 64  # of one socket are handled; then the others come
 
 
 @dataclass(eq=False)
@@ -41,14 +41,16 @@ class FrameError(Exception):
 
 
 Event = list[str] | bytes | Frame | Close
-"""Text messages, one binary message, a ping or a pong, or the client's close frame."""
+"""Text messages, one binary message, a frame that is no message (a ping, a pong, FRAGMENT), or the
+client's close frame."""
+FRAGMENT: Final = Frame(Opcode.CONT, b"")  # of a message that is not whole yet
 
 
 def take_texts(data: bytes, at: int, texts: list[str], max_size: int) -> int:
-    """Append the whole, unfragmented text messages from `at` on, MAX_TEXTS at most; return where
+    """Append the whole, unfragmented text messages from `at` on, TURN_FRAMES at most; return where
     they end. Stops before anything else: a FrameReader reads that."""
     end = len(data)
-    while at < end - 5 and data[at] == WHOLE_TEXT and len(texts) < MAX_TEXTS:
+    while at < end - 5 and data[at] == WHOLE_TEXT and len(texts) < TURN_FRAMES:
         size = data[at + 1] - MASKED
         start = at + 6
         if size > 125:
@@ -93,31 +95,28 @@ class FrameReader:
         self.at = 0
 
     def next(self) -> Event | None:
-        """The next event; None until more bytes come. Raises FrameError, after which nothing that
-        the client sends means anything."""
+        """The next event, of one frame or of texts in a row; None until more bytes come. Raises
+        FrameError, after which nothing that the client sends means anything."""
         if self.at == len(self.data):
             return None
-        if self.message is None:
-            texts: list[str] = []
-            self.at = take_texts(self.data, self.at, texts, self.max_size)
-            if texts:
-                return texts
-        while True:
-            if not self.mask:
-                header = self._header()
-                if header is None:
-                    return None
-                first, start, size = header
-                if first & CONTROL:
-                    return self._control(first & OPCODE, start, start + size)
-                if self.message is None:
-                    self.message = bytearray()
-                    self.decoder = Utf8Decoder() if first & OPCODE == Opcode.TEXT else None
-                self.mask = self.data[start - MASK_BYTES : start]
-                self.at, self.left, self.fin = start, size, first >= FIN
-            message = self._take_payload()
-            if message is not None or self.mask:
-                return message
+        if not self.mask:
+            if self.message is None:
+                texts: list[str] = []
+                self.at = take_texts(self.data, self.at, texts, self.max_size)
+                if texts:
+                    return texts
+            header = self._header()
+            if header is None:
+                return None
+            first, start, size = header
+            if first & CONTROL:
+                return self._control(first & OPCODE, start, start + size)
+            if self.message is None:
+                self.message = bytearray()
+                self.decoder = Utf8Decoder() if first & OPCODE == Opcode.TEXT else None
+            self.mask = self.data[start - MASK_BYTES : start]
+            self.at, self.left, self.fin = start, size, first >= FIN
+        return self._take_payload()
 
     def _header(self) -> tuple[int, int, int] | None:
         """The next frame's first byte, where its payload starts, and its size; None until all of
@@ -158,8 +157,9 @@ class FrameReader:
             problem = f"{error.reason} at position {error.start}"
             raise FrameError(CloseCode.INVALID_DATA, problem) from None
 
-    def _take_payload(self) -> list[str] | bytes | None:
-        """Add what has come of the frame; return the message where it is complete."""
+    def _take_payload(self) -> Event | None:
+        """Add what has come of the frame; return the message where it is complete, FRAGMENT where
+        only the frame is."""
         message = self.message
         if message is None:
             return None
@@ -176,7 +176,7 @@ class FrameReader:
                 raise FrameError(CloseCode.INVALID_DATA, "") from None
         message += piece
         if not complete:
-            return None
+            return None if self.left else FRAGMENT
         self.message = None
         return bytes(message) if self.decoder is None else [message.decode()]
 

@@ -31,16 +31,22 @@ from websockets.server import ServerProtocol
 
 from chat.fanout.send_queue import EXTENSION, Receiver, SendQueue
 from chat.server import frames
-from chat.server.frames import FrameReader, close_frame, frame, take_texts
+from chat.server.frames import TURN_FRAMES, FrameReader, close_frame, frame, take_texts
 
 log = logging.getLogger("chat.server.websocket")
 
 HANDSHAKE_SECONDS: Final = 10
+TURN_BYTES: Final = 64 * 1024  # of one socket are read; then the others come
 CLOSE_SECONDS: Final = 2  # for a client to answer our close frame
+LINGER_SECONDS: Final = 0.15  # between the turns in which its close frame is looked for
 FLUSH_SECONDS: Final = 5  # for a client to read what is left, once its connection has ended
 NO_LINGER: Final = struct.pack("ii", 1, 0)
 PING_FRAME: Final = frame(Opcode.PING, b"")
 END_OF_HEAD: Final = b"\r\n\r\n"
+
+# Why no frames are dispatched and none are read:
+PAUSED: Final = 1  # the receiver has not handled the frames before
+YIELDED: Final = 2  # it is the others' turn
 
 Header = tuple[bytes, bytes]
 
@@ -48,6 +54,7 @@ Header = tuple[bytes, bytes]
 class State(Enum):
     CONNECTING = auto()  # until the application accepts
     OPEN = auto()
+    LOST = auto()  # frames that were read before are still dispatched
     CLOSING = auto()  # we sent a close frame; the client's is awaited
     CLOSED = auto()  # what still comes is discarded
 
@@ -62,12 +69,13 @@ class WebSocket(asyncio.Protocol):
       `server_state.tasks`: a server that ends waits for both;
     - `shutdown()` is called when the server ends.
 
-    It reads on after its own close frame: closing a socket with unread bytes makes the kernel send
+    A turn of it handles a bounded number of frames, and reads a bounded number of bytes. It reads
+    on, slowly, after its own close frame: closing a socket with unread bytes makes the kernel send
     a reset, which overtakes the close frame.
     """
 
     __slots__ = (
-        *("_asgi", "_connections", "_listener", "_max_size", "_outgoing", "_paused", "_reader"),
+        *("_connections", "_held", "_listener", "_max_size", "_outgoing", "_pong", "_reader"),
         *("_receiver", "_state", "_timer", "_unanswered", "transport"),
     )
 
@@ -80,15 +88,16 @@ class WebSocket(asyncio.Protocol):
     ) -> None:
         self._connections = cast("set[WebSocket]", server_state.connections)
         self._max_size = config.ws_max_size
-        self._asgi: AsgiConnection | None = AsgiConnection(self, config, server_state, app_state)
-        self._receiver: Receiver | None = self._asgi  # None once the end was announced to it
-        self._outgoing: SendQueue | None = None
+        asgi = AsgiConnection(self, config, server_state, app_state)
+        self._receiver: Receiver | None = asgi  # None once the end was announced to it
+        self._outgoing: AsgiConnection | SendQueue | None = asgi  # None once the connection is lost
         # Gets whole texts at once. None while there is more to look at: a frame that is not whole
         # yet, a pause, the handshake, the end.
         self._listener: Receiver | None = None
         self._reader: FrameReader | None = None  # while a frame or a message is not whole
         self._state = State.CONNECTING
-        self._paused = False  # until the receiver has handled the frames before
+        self._held = 0  # PAUSED, YIELDED, both
+        self._pong: bytes | None = None  # the one that is owed (empty: none) while writing pauses
         self._unanswered = False  # our ping is
         self._timer: asyncio.TimerHandle | None = None
 
@@ -120,106 +129,151 @@ class WebSocket(asyncio.Protocol):
         end."""
         if self._state is State.OPEN:
             self._cancel_timer()
+        elif self._state is State.LOST:
+            send_queue.end()
         ended = self._receiver is None
-        self._asgi, self._receiver, self._outgoing = None, receiver, send_queue
+        self._receiver, self._outgoing = receiver, send_queue
         if ended:
-            self._announce_end(CloseCode.ABNORMAL_CLOSURE, "")
-            self._outgoing = None
+            self._finish(CloseCode.ABNORMAL_CLOSURE, "")
         else:
             self.resume_frames()
 
     def returned(self, *, stuck: bool) -> None:
         """The application has returned. `stuck`: the transport is full, so that not even a close
         frame would leave."""
-        if self._asgi is None:
+        if not isinstance(self._outgoing, AsgiConnection):
             return  # it has taken over, or the connection is lost
         if self._state is State.CONNECTING and not self.transport.is_closing():
             self.refuse(http_response(HTTPStatus.INTERNAL_SERVER_ERROR))
         elif self._state is State.OPEN:
             self._end(CloseCode.ABNORMAL_CLOSURE, "", b"")
             self.transport.close()
+        elif self._state is State.LOST:
+            self._finish(CloseCode.ABNORMAL_CLOSURE, "")
         if stuck:
             self.abort()
 
     # --- in -------------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
-        listener = self._listener
-        if listener is None:
-            self._receive(data)
-            return
-        texts: list[str] = []
-        at = take_texts(data, 0, texts, self._max_size)
-        if texts:
-            listener.receive(texts)
+        listener, at = self._listener, 0
+        if listener is not None:
+            texts: list[str] = []
+            at = take_texts(data, 0, texts, self._max_size)
+            if texts:
+                listener.receive(texts)
         if at < len(data):
             self._receive(data[at:])
+        if len(data) >= TURN_BYTES:
+            self._yield()
 
     def _receive(self, data: bytes) -> None:
         """Take whatever may come, in whatever state."""
-        if self._state is State.CLOSED:
-            return
-        if self._asgi is not None and not self._asgi.accept_key:
-            self._asgi.start(data)
-            return
-        if self._reader is None:
-            self._reader = FrameReader(self._max_size, data)
-        else:
-            self._reader.feed(data)
-        if self._state is State.CONNECTING:
-            self.pause_frames()
-        else:
-            self._dispatch_all()
+        if self._state is not State.CLOSED:
+            if isinstance(self._outgoing, AsgiConnection) and not self._outgoing.accept_key:
+                self._outgoing.start(data)
+                return
+            if self._reader is None:
+                self._reader = FrameReader(self._max_size, data)
+            else:
+                self._reader.feed(data)
+            if self._state is State.CONNECTING:
+                self.pause_frames()
+            else:
+                self._take_turn()
+        if self._receiver is None:
+            self._yield()
 
-    def _dispatch_all(self, rest_for: Receiver | None = None) -> None:
-        """Dispatch what has come, until frames are paused. `rest_for` gets the frames that were
-        still waiting when the connection ended."""
+    def _take_turn(self) -> None:
+        """Dispatch what has come, until frames are held."""
         self._listener = None
-        reader = self._reader
+        reader, pongs, taken = self._reader, list[bytes](), 0
         if reader is not None:
             try:
-                while not self._paused and self._state is not State.CLOSED:
+                while not self._held and self._state is not State.CLOSED:
                     event = reader.next()
                     if event is None:
                         break
-                    self._dispatch(event, self._receiver if rest_for is None else rest_for)
+                    self._dispatch(event, pongs)
+                    taken += len(event) if isinstance(event, list) else 1
+                    if taken >= TURN_FRAMES:
+                        self._yield()
+                self._answer(pongs)
             except frames.FrameError as error:
+                self._answer(pongs)
                 self._fail(error)
             if reader.idle or self._state is State.CLOSED:
                 self._reader = None
-        if self._reader is None and not self._paused:
-            self._listener = self._receiver
+        if not self._held:
+            if self._state is State.LOST:
+                self._finish(CloseCode.ABNORMAL_CLOSURE, "")
+            elif self._reader is None:
+                self._listener = self._receiver
 
-    def _dispatch(self, event: frames.Event, receiver: Receiver | None) -> None:
+    def _dispatch(self, event: frames.Event, pongs: list[bytes]) -> None:
+        """Pongs are joined, and leave before the answer to anything else."""
+        receiver = self._receiver
         if isinstance(event, Close):
+            self._answer(pongs)
             if self._state is State.OPEN:
                 payload = b"" if event.code == CloseCode.NO_STATUS_RCVD else event.serialize()
                 self._end(event.code, event.reason, frame(Opcode.CLOSE, payload))
+            elif self._state is State.LOST:
+                self._finish(event.code, event.reason)
             self._state = State.CLOSED
             self.transport.close()
         elif receiver is None:
             pass  # after our own close frame only the client's counts
-        elif isinstance(event, list):
-            receiver.receive(event)
-        elif isinstance(event, bytes):
-            receiver.receive((event,))
-        elif event.opcode is Opcode.PONG:
-            self._unanswered = False
+        elif isinstance(event, list | bytes):
+            self._answer(pongs)
+            receiver.receive(event if isinstance(event, list) else (event,))
         else:
-            self.transport.write(frame(Opcode.PONG, bytes(event.data)))
+            allowed = receiver.charge()
+            if event.opcode is Opcode.PONG:
+                self._unanswered = False
+            elif allowed and event.opcode is Opcode.PING:
+                pongs.append(frame(Opcode.PONG, bytes(event.data)))
+
+    def _answer(self, pongs: list[bytes]) -> None:
+        """While the transport is full, only the latest pong is owed (RFC 6455 section 5.5.3)."""
+        if pongs and self._state is State.OPEN and not self.transport.is_closing():
+            if self._pong is None:
+                self.transport.write(b"".join(pongs))
+            else:
+                self._pong = pongs[-1]
+        pongs.clear()
 
     def pause_frames(self) -> None:
         """Dispatch no more frames, and read no more, until `resume_frames`."""
         if self._receiver is not None:
-            self._paused, self._listener = True, None
-            if not self.transport.is_closing():
-                self.transport.pause_reading()
+            self._hold(PAUSED)
 
     def resume_frames(self) -> None:
         if self._state is not State.CONNECTING:
-            self._paused = False
-            self._dispatch_all()
-            if not self._paused and not self.transport.is_closing():
+            self._release(PAUSED)
+
+    def _yield(self) -> None:
+        """Let the other sockets come first. To return would not do: libuv reads on."""
+        if not self._held & YIELDED:
+            self._hold(YIELDED)
+            loop = asyncio.get_running_loop()
+            if self._receiver is None:
+                loop.call_later(LINGER_SECONDS, self._release, YIELDED)
+            else:
+                loop.call_soon(self._release, YIELDED)
+
+    def _hold(self, reason: int) -> None:
+        self._held |= reason
+        self._listener = None
+        if not self.transport.is_closing():
+            self.transport.pause_reading()
+
+    def _release(self, reason: int) -> None:
+        self._held &= ~reason
+        if not self._held:
+            if self._state is not State.CONNECTING:
+                self._take_turn()
+            if not self._held and not self.transport.is_closing():
                 self.transport.resume_reading()
 
     # --- out ------------------------------------------------------------------------------------
@@ -231,7 +285,7 @@ class WebSocket(asyncio.Protocol):
 
     def ping(self) -> bool:
         """See chat.fanout.send_queue.Socket."""
-        if self._paused:
+        if self._held:
             return True  # the answer may be among what is not read meanwhile
         if self._state is not State.OPEN or self.transport.is_closing():
             return False
@@ -250,12 +304,16 @@ class WebSocket(asyncio.Protocol):
             self._call_later(seconds, partial(self._ping_again, seconds))
 
     def pause_writing(self) -> None:
-        if (writer := self._outgoing or self._asgi) is not None:
-            writer.pause()
+        self._pong = b""
+        if self._outgoing is not None:
+            self._outgoing.pause()
 
     def resume_writing(self) -> None:
-        if (writer := self._outgoing or self._asgi) is not None:
-            writer.resume()
+        pong, self._pong = self._pong, None
+        if pong:
+            self._answer([pong])
+        if self._outgoing is not None:
+            self._outgoing.resume()
 
     def _require(self, state: State) -> None:
         if self._state is not state or self.transport.is_closing():
@@ -284,17 +342,25 @@ class WebSocket(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._connections.discard(self)
-        self._announce_end(CloseCode.ABNORMAL_CLOSURE, "")
+        if self._held and self._state is State.OPEN and self._outgoing is not None:
+            self._state = State.LOST
+            self._outgoing.end()
+        else:
+            self._finish(CloseCode.ABNORMAL_CLOSURE, "")
+
+    def _finish(self, code: int, reason: str) -> None:
+        """The connection is lost, and what came before has been dispatched."""
+        self._announce_end(code, reason)
         self._state = State.CLOSED
         self._cancel_timer()
-        if self._asgi is not None:
-            self._asgi.resume()  # who waits to send learns of it
-        self._asgi = self._outgoing = self._reader = None
+        self._outgoing = self._reader = None
 
     def _fail(self, error: frames.FrameError) -> None:
         """The client broke the protocol: discard what it still sends."""
         if self._state is State.OPEN:
             self._end(error.code, error.reason, close_frame(error.code, error.reason))
+        elif self._state is State.LOST:
+            self._finish(error.code, error.reason)
         self._state = State.CLOSED
         if self.transport.can_write_eof() and not self.transport.is_closing():
             self.transport.write_eof()
@@ -302,7 +368,7 @@ class WebSocket(asyncio.Protocol):
     def _end(self, code: int, reason: str, last: bytes, state: State = State.CLOSED) -> None:
         """Write `last` behind what was sent before, announce the end, and give the client some
         seconds for its part."""
-        if self._outgoing is not None:
+        if isinstance(self._outgoing, SendQueue):
             self._outgoing.flush(asyncio.get_running_loop().time())
         if not self.transport.is_closing():
             self.transport.write(last)
@@ -311,20 +377,18 @@ class WebSocket(asyncio.Protocol):
         self._call_later(CLOSE_SECONDS, self._stop_waiting)
 
     def _announce_end(self, code: int, reason: str) -> None:
-        """Once, behind the frames that were read before the end."""
+        """Once. What was read before and not dispatched is looked through for a close frame."""
         receiver, self._receiver, self._listener = self._receiver, None, None
         if receiver is None:
             return
-        if not self.transport.is_closing():
-            self.transport.resume_reading()
-        if self._paused:
-            self._paused = False
-            self._dispatch_all(receiver)
-        if self._asgi is not None:
-            self._asgi.disconnect(code, reason)
+        if isinstance(self._outgoing, AsgiConnection):
+            self._outgoing.disconnect(code, reason)
         if self._outgoing is not None:
             self._outgoing.end()
         receiver.end()
+        if self._held & PAUSED and not self.transport.is_closing():
+            self._held &= ~PAUSED
+            self._yield()
 
     def _stop_waiting(self) -> None:
         self.transport.close()
@@ -441,11 +505,16 @@ class AsgiConnection:
             self.events.put_nowait({"type": "websocket.receive", "text": text, "bytes": data})
         self.socket.pause_frames()
 
+    def charge(self) -> bool:
+        """Allow any number."""
+        return True
+
     def disconnect(self, code: int, reason: str) -> None:
         self.events.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
 
     def end(self) -> None:
-        """Nothing to do: `disconnect` came before."""
+        """Let go of who waits to send; `disconnect` came before."""
+        self.writable.set()
 
     # --- what the application sends -------------------------------------------------------------
 

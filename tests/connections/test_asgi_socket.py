@@ -49,6 +49,9 @@ class Socket:
     def receive(self, frames: Iterable[str | bytes]) -> None:
         self.heard += frames
 
+    def charge(self) -> bool:
+        return True
+
     def end(self) -> None:
         self.ended += 1
 

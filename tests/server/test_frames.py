@@ -7,21 +7,21 @@ from websockets.exceptions import ProtocolError
 from websockets.frames import Close, CloseCode, Frame, Opcode
 
 from chat.server import frames
-from chat.server.frames import MAX_TEXTS, Event, FrameError, FrameReader, xor
+from chat.server.frames import FRAGMENT, TURN_FRAMES, Event, FrameError, FrameReader, xor
 from tests.support.raw import BINARY, CLOSE, FIN, PING, PONG, frame, length
 
 LIMIT = 1000
 
 
 def events(*reads: bytes) -> list[Event]:
-    """What the reader makes of bytes that come like this; each text on its own."""
+    """What the reader makes of bytes that come like this; each text on its own, no fragments."""
     reader = FrameReader(LIMIT)
     found: list[Event] = []
     for read in reads:
         reader.feed(read)
         while (event := reader.next()) is not None:
             found += [[text] for text in event] if isinstance(event, list) else [event]
-    return found
+    return [event for event in found if event is not FRAGMENT]
 
 
 def refusal(*reads: bytes) -> tuple[int, str]:
@@ -107,8 +107,13 @@ def test_a_refusal_does_not_wait_for_the_rest(sent: bytes) -> None:
 
 
 def test_texts_are_handed_over_together() -> None:
-    reader = FrameReader(LIMIT, frame("x") * (MAX_TEXTS + 1))
-    assert [reader.next(), reader.next(), reader.next()] == [["x"] * MAX_TEXTS, ["x"], None]
+    reader = FrameReader(LIMIT, frame("x") * (TURN_FRAMES + 1))
+    assert [reader.next(), reader.next(), reader.next()] == [["x"] * TURN_FRAMES, ["x"], None]
+
+
+def test_each_fragment_is_an_event() -> None:
+    reader = FrameReader(LIMIT, frame("a", first=0) + frame("", 0, first=0) + frame("b", 0))
+    assert [reader.next() for _ in range(4)] == [FRAGMENT, FRAGMENT, ["ab"], None]
 
 
 def test_a_reader_is_idle_between_messages() -> None:

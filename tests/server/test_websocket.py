@@ -22,7 +22,8 @@ from websockets.protocol import Protocol
 
 from chat.fanout.send_queue import EXTENSION, Flusher, SendQueue
 from chat.server import frames
-from chat.server.websocket import PING_FRAME, AsgiWebSocket, WebSocket
+from chat.server.frames import TURN_FRAMES
+from chat.server.websocket import PING_FRAME, TURN_BYTES, AsgiWebSocket, WebSocket
 from tests.support.raw import BINARY, CLOSE, PING, PONG, frame
 from tests.support.waiting import until
 
@@ -67,6 +68,8 @@ class Application:
 
     def __init__(self, scope: Any) -> None:
         self.received: list[str | bytes] = []
+        self.charged = 0
+        self.allows = True  # frames that are no message
         self.ended = False
         socket = scope["extensions"][EXTENSION]
         self.send_queue = SendQueue(socket, Flusher(asyncio.get_running_loop()))
@@ -74,6 +77,10 @@ class Application:
 
     def receive(self, sent: Any) -> None:
         self.received += sent
+
+    def charge(self) -> bool:
+        self.charged += 1
+        return self.allows
 
     def end(self) -> None:
         self.ended = True
@@ -128,8 +135,95 @@ async def test_what_waits_when_the_connection_is_lost_is_handed_over(made: Made)
     socket.data_received(frame("a") + frame("b", first=0) + frame("c", 0) + frame("d")[:3])
     transport.closing = True
     socket.connection_lost(None)
+    assert not application.received
+    socket.resume_frames()
     assert application.received == ["a", "bc"]
     assert application.ended
+    assert not transport.written
+
+
+FLOODS = {
+    "texts": frame("x"),
+    "binary": frame(b"x", BINARY),
+    "pings": frame(b"x", PING),
+    "pongs": frame(b"x", PONG),
+    "fragments": frame("", 0, first=0),
+}
+
+
+@pytest.mark.parametrize("lost", [False, True])
+@pytest.mark.parametrize("sent", FLOODS.values(), ids=FLOODS)
+async def test_a_turn_is_a_bounded_number_of_frames(made: Made, sent: bytes, lost: bool) -> None:
+    socket, transport, application = made
+    socket.data_received(frame("begun", first=0) if sent == FLOODS["fragments"] else b"")
+    socket.data_received(sent * 10 * TURN_FRAMES)
+    if lost:
+        transport.closing = True
+        socket.connection_lost(None)
+    turns, heard = 0, 0
+    while (now := len(application.received) + application.charged) < 10 * TURN_FRAMES:
+        assert now - heard <= 2 * TURN_FRAMES
+        assert not transport.reading
+        assert not application.ended
+        turns, heard = turns + 1, now
+        await asyncio.sleep(0)
+    assert turns > 7
+    await asyncio.sleep(0)
+    assert application.ended is lost
+    assert transport.reading is not lost
+
+
+async def test_a_pause_and_a_turn_end_each_on_its_own(made: Made) -> None:
+    socket, transport, application = made
+    socket.data_received(frame("x") * 3 * TURN_FRAMES)
+    socket.pause_frames()
+    await asyncio.sleep(0)
+    assert len(application.received) == 2 * TURN_FRAMES
+    socket.resume_frames()
+    assert len(application.received) == 3 * TURN_FRAMES
+    await asyncio.sleep(0)
+    socket.data_received(frame("x") * 2 * TURN_FRAMES)
+    socket.pause_frames()
+    socket.resume_frames()
+    assert len(application.received) == 5 * TURN_FRAMES
+    assert not transport.reading
+    await asyncio.sleep(0)
+    assert transport.reading
+
+
+async def test_a_turn_is_a_bounded_number_of_bytes(made: Made) -> None:
+    socket, transport, application = made
+    socket.data_received(frame("x" * TURN_BYTES))
+    assert application.received == ["x" * TURN_BYTES]
+    assert not transport.reading
+    await asyncio.sleep(0)
+    assert transport.reading
+
+
+async def test_pongs_of_a_turn_leave_together_and_before_other_answers(made: Made) -> None:
+    socket, transport, _ = made
+    pings = frame(b"a", PING) + frame("x", first=0) + frame(b"b", PING)
+    socket.data_received(pings + frame("y", 0) + frame(b"c", PING))
+    assert transport.written == [b"\x8a\x01a\x8a\x01b", b"\x8a\x01c"]
+
+
+async def test_while_the_transport_is_full_one_pong_is_owed(made: Made) -> None:
+    socket, transport, _ = made
+    socket.pause_writing()
+    socket.data_received(frame(b"a", PING) + frame(b"b", PING))
+    socket.data_received(frame(b"c", PING))
+    assert not transport.written
+    for _ in range(2):
+        socket.resume_writing()
+        assert transport.written == [b"\x8a\x01c"]
+
+
+async def test_a_ping_that_is_not_allowed_is_not_answered(made: Made) -> None:
+    socket, transport, application = made
+    application.allows = False
+    socket.data_received(frame(b"a", PING) + frame("x", first=0) + frame("y", 0))
+    assert not transport.written
+    assert (application.charged, application.received) == (2, ["xy"])
 
 
 async def test_after_our_close_only_the_clients_counts(made: Made) -> None:
@@ -140,10 +234,22 @@ async def test_after_our_close_only_the_clients_counts(made: Made) -> None:
     socket.data_received(frame("after") + frame("", PING) + frame(b"\xff"[:0], BINARY))
     assert not transport.closing
     socket.data_received(frame((4000).to_bytes(2), CLOSE) + frame("later"))
-    assert transport.closing
+    await until(lambda: transport.closing, "the client's close frame is found")
     assert transport.written == [b"\x88\x05" + (4000).to_bytes(2) + b"why"]
     assert application.received == ["before"]
     assert application.ended
+
+
+async def test_after_our_close_few_frames_are_looked_at(made: Made) -> None:
+    socket, transport, _ = made
+    socket.send_close(4000, "")
+    looked_at = 0
+    while not transport.closing:
+        if transport.reading:
+            socket.data_received(frame("", PING) * TURN_FRAMES)
+            looked_at += TURN_FRAMES
+        await asyncio.sleep(0.01)
+    assert looked_at <= 1000
 
 
 async def test_nothing_counts_behind_an_error(made: Made) -> None:
@@ -154,6 +260,8 @@ async def test_nothing_counts_behind_an_error(made: Made) -> None:
     assert transport.written == [b"\x88\x10" + (1002).to_bytes(2) + b"invalid opcode"]
     assert transport.ended
     assert not transport.closing  # read on: else the kernel would reset the connection
+    assert not transport.reading
+    await until(lambda: transport.reading, "but slowly")
 
 
 # --- pings ----------------------------------------------------------------------------------
