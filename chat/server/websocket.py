@@ -39,6 +39,7 @@ HANDSHAKE_SECONDS: Final = 10
 TURN_BYTES: Final = 64 * 1024  # of one socket are read; then the others come
 CLOSE_SECONDS: Final = 2  # for a client to answer our close frame
 LINGER_SECONDS: Final = 0.15  # between the turns in which its close frame is looked for
+LINGER_FRAMES: Final = 1000  # of such a turn; where it is not among them, all else is discarded
 FLUSH_SECONDS: Final = 5  # for a client to read what is left, once its connection has ended
 NO_LINGER: Final = struct.pack("ii", 1, 0)
 PING_FRAME: Final = frame(Opcode.PING, b"")
@@ -181,13 +182,14 @@ class WebSocket(asyncio.Protocol):
                 self.pause_frames()
             else:
                 self._take_turn()
-        if self._receiver is None:
+        if self._receiver is None and not self.transport.is_closing():
             self._yield()
 
     def _take_turn(self) -> None:
         """Dispatch what has come, until frames are held."""
         self._listener = None
         reader, pongs, taken = self._reader, list[bytes](), 0
+        most = LINGER_FRAMES if self._receiver is None else TURN_FRAMES
         if reader is not None:
             try:
                 while not self._held and self._state is not State.CLOSED:
@@ -196,8 +198,10 @@ class WebSocket(asyncio.Protocol):
                         break
                     self._dispatch(event, pongs)
                     taken += len(event) if isinstance(event, list) else 1
-                    if taken >= TURN_FRAMES:
+                    if taken >= most:
                         self._yield()
+                        if most == LINGER_FRAMES:
+                            self._state = State.CLOSED
                 self._answer(pongs)
             except frames.FrameError as error:
                 self._answer(pongs)
@@ -249,7 +253,12 @@ class WebSocket(asyncio.Protocol):
             self._hold(PAUSED)
 
     def resume_frames(self) -> None:
-        if self._state is not State.CONNECTING:
+        if self._state is State.CONNECTING:
+            return
+        if self._held & PAUSED and self._reader is not None:
+            self._held &= ~PAUSED
+            self._yield()
+        else:
             self._release(PAUSED)
 
     def _yield(self) -> None:

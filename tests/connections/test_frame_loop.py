@@ -2,12 +2,18 @@
 
 import asyncio
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import pytest
 
 from chat.actions import publishing
-from chat.connections.frame_loop import MAX_STORING, FrameLoop
+from chat.connections.frame_loop import (
+    MAX_STORING,
+    MAX_WAITING,
+    MAX_WAITING_CHARACTERS,
+    FrameLoop,
+)
 from chat.fanout.announcements import Announcement, Ephemeral
 from chat.fanout.send_queue import PORTION_BYTES
 from chat.protocol.errors import ErrorCode, ProtocolError
@@ -18,6 +24,7 @@ from chat.store.transaction import Operation
 from chat.store.writer import OnDone
 from tests.support.client import compact
 from tests.support.live import Recorder, live
+from tests.support.waiting import until
 from tokens.claims import parse_claims
 
 ANYTHING = {"broadcast": True}
@@ -139,3 +146,21 @@ async def test_what_cannot_be_stored_behind_others_is_refused_and_the_rest_is_ha
     await frame_loop._handling
     assert [b"SERVICE_UNAVAILABLE" in each for each in said] == [True, False]
     assert b"hotsock.pong" in said[1]
+
+
+@pytest.mark.parametrize(("count", "size"), [(MAX_WAITING, 1), (2, MAX_WAITING_CHARACTERS // 2)])
+async def test_so_much_waits_behind_a_frame_and_no_more(
+    here: Node, channel: str, monkeypatch: pytest.MonkeyPatch, count: int, size: int
+) -> None:
+    frame_loop, happened = opened(here, channel), list[str]()
+    for what in ("pause_frames", "resume_frames"):
+        monkeypatch.setattr(frame_loop._socket, what, partial(happened.append, what))
+    before = here.loop.create_future()
+    frame_loop._await(before)
+    frame_loop.receive(["x" * size] * count)
+    assert not happened
+    frame_loop.receive(["x"])
+    assert happened == ["pause_frames"]
+    before.set_result(None)
+    await until(lambda: not frame_loop._handling, "all is handled")
+    assert happened == ["pause_frames", "resume_frames"]

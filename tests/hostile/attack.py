@@ -3,7 +3,6 @@ for a machine with nothing else to do: more clients, for longer, and the bounds 
 """
 
 import asyncio
-import contextlib
 import json
 import os
 import secrets
@@ -20,6 +19,7 @@ from tests.hostile.conftest import memory
 from tests.support.raw import Raw, frame, raw, upgrade
 from tests.support.servers import Server, token
 from tests.support.stored import rows
+from tests.support.waiting import until
 
 FULL = float(os.environ.get("HOSTILE_SCALE", "1")) > 1
 SECONDS = 8.0 if FULL else 1.0  # of an attack
@@ -32,10 +32,12 @@ PING = frame({"event": "hotsock.ping"})
 
 @dataclass
 class Others:
-    """One who pings every 10 ms, however long the answers take, and what the server takes."""
+    """One who pings every 10 ms, however long the answers take; and what the server takes."""
 
+    server: Server
     seconds: list[float] = field(default_factory=list)  # until each ping was answered
     growth: int = 0  # bytes of the server's memory, at the most
+    _sent: deque[float] = field(default_factory=deque)  # when; those that are not answered yet
 
     @property
     def p99(self) -> float:
@@ -45,51 +47,46 @@ class Others:
         p99, worst = 1000 * self.p99, 1000 * max(self.seconds)
         return f"p99 {p99:.0f} ms, worst {worst:.0f} ms, memory + {self.growth / 2**20:.1f} MiB"
 
+    @asynccontextmanager
+    async def pinging(self) -> AsyncIterator[None]:
+        async with raw(self.server, uid=f"honest-{secrets.token_hex(4)}") as honest:
+            hearing = asyncio.create_task(self._hear(honest))
+            asking = asyncio.create_task(self._ask(honest))
+            try:
+                yield
+            finally:
+                asking.cancel()
+            await until(lambda: not self._sent or hearing.done(), "every ping is answered")
+            if not hearing.cancel():
+                hearing.result()
+
+    async def _ask(self, honest: Raw) -> None:
+        before = memory(self.server)
+        while True:
+            honest.send(PING)
+            self._sent.append(time.monotonic())
+            self.growth = max(self.growth, memory(self.server) - before)
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _hear(self, honest: Raw) -> None:
+        while True:
+            await honest.receive("hotsock.pong")
+            self.seconds.append(time.monotonic() - self._sent.popleft())
+
 
 @asynccontextmanager
-async def unaffected(server: Server) -> AsyncIterator[Others]:
+async def unaffected(server: Server) -> AsyncIterator[None]:
     """Others and the server's lease are as they should be, whatever happens to it meanwhile."""
-    others = Others()
-    leases, before = rows(server, "SELECT id FROM chat_node"), memory(server)
+    others, leases = Others(server), rows(server, "SELECT id FROM chat_node")
     with apart(server):
-        async with raw(server, uid=f"honest-{secrets.token_hex(4)}") as honest:
-            pinging = asyncio.create_task(_ping(honest, server, before, others))
-            await asyncio.sleep(0.1)
-            try:
-                yield others
-            finally:
-                pinging.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await pinging
+        async with others.pinging():
+            yield
     if FULL:
         print(others)
     assert others.p99 <= P99_SECONDS, others
     assert max(others.seconds) <= WORST_SECONDS, others
     assert others.growth <= MAX_GROWTH, others
     assert rows(server, "SELECT id FROM chat_node") == leases, "its lease was lost"
-
-
-async def _ping(honest: Raw, server: Server, before: int, others: Others) -> None:
-    sent: deque[float] = deque()
-
-    async def hear() -> None:
-        while True:
-            await honest.receive("hotsock.pong")
-            others.seconds.append(time.monotonic() - sent.popleft())
-
-    hearing = asyncio.create_task(hear())
-    try:
-        while not hearing.done():
-            honest.send(PING)
-            sent.append(time.monotonic())
-            others.growth = max(others.growth, memory(server) - before)
-            await asyncio.sleep(PAUSE_SECONDS)
-    finally:
-        while sent and not hearing.done():
-            await asyncio.sleep(PAUSE_SECONDS)
-        hearing.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await hearing
 
 
 @contextmanager
