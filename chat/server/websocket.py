@@ -135,7 +135,8 @@ class WebSocket(asyncio.Protocol):
         ended = self._receiver is None
         self._receiver, self._outgoing = receiver, send_queue
         if ended:
-            self._finish(CloseCode.ABNORMAL_CLOSURE, "")
+            self._announce_end(CloseCode.ABNORMAL_CLOSURE, "")
+            self._outgoing = None
         else:
             self.resume_frames()
 

@@ -254,6 +254,29 @@ async def test_a_close_frame_is_looked_for_among_so_many(
         assert not transport.closing
 
 
+async def test_who_takes_over_too_late_is_told_of_the_end() -> None:
+    accepted, late = asyncio.Event(), asyncio.Event()
+    applications: list[Application] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        accepted.set()
+        await late.wait()
+        applications.append(Application(scope))
+
+    socket, transport = WebSocket(config(app), ServerState(), {}), Transport()
+    socket.connection_made(cast("Any", transport))
+    socket.data_received(HANDSHAKE)
+    await accepted.wait()
+    socket.shutdown()
+    late.set()
+    await until(lambda: applications, "it has taken over")
+    assert applications[0].ended
+    socket.data_received(frame((1012).to_bytes(2), CLOSE))
+    assert transport.closing
+
+
 async def test_nothing_counts_behind_an_error(made: Made) -> None:
     socket, transport, application = made
     socket.data_received(frame("before") + frame("", 3) + frame("after"))
