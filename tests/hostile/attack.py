@@ -3,6 +3,7 @@ for a machine with nothing else to do: more clients, for longer, and the bounds 
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import secrets
@@ -75,12 +76,12 @@ class Others:
 
 
 @asynccontextmanager
-async def unaffected(server: Server) -> AsyncIterator[None]:
+async def unaffected(server: Server) -> AsyncIterator[Others]:
     """Others and the server's lease are as they should be, whatever happens to it meanwhile."""
     others, leases = Others(server), rows(server, "SELECT id FROM chat_node")
     with apart(server):
         async with others.pinging():
-            yield
+            yield others
     if FULL:
         print(others)
     assert others.p99 <= P99_SECONDS, others
@@ -98,7 +99,8 @@ def apart(server: Server) -> Iterator[None]:
         return
     first, *rest = sorted(mine)
     for thread in Path(f"/proc/{server.pid}/task").iterdir():
-        os.sched_setaffinity(int(thread.name), {first})
+        with contextlib.suppress(ProcessLookupError):  # a thread that has ended
+            os.sched_setaffinity(int(thread.name), {first})
     os.sched_setaffinity(0, rest)
     try:
         yield
