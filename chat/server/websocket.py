@@ -199,7 +199,7 @@ class WebSocket(asyncio.Protocol):
                         break
                     self._dispatch(event, pongs)
                     taken += len(event) if isinstance(event, list) else 1
-                    if taken >= most:
+                    if taken >= most and not reader.idle:
                         self._yield()
                         if most == LINGER_FRAMES:
                             self._state = State.CLOSED
