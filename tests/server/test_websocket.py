@@ -178,7 +178,7 @@ async def test_a_turn_is_a_bounded_number_of_frames(made: Made, sent: bytes, los
 
 async def test_a_pause_and_a_turn_end_each_on_its_own(made: Made) -> None:
     socket, transport, application = made
-    socket.data_received(frame("x") * 3 * TURN_FRAMES)
+    socket.data_received(frame("x") * (3 * TURN_FRAMES + 1))
     socket.pause_frames()
     await asyncio.sleep(0)
     assert len(application.received) == 2 * TURN_FRAMES
