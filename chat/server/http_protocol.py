@@ -9,6 +9,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from chat.conf import settings
 from chat.http.endpoint import refusal
 from chat.protocol.errors import ErrorCode, ProtocolError
+from chat.server import admission
 from chat.server.websocket import END_OF_HEAD, Header, WebSocket, http_response
 
 BODY_BYTES: Final = 1024 * 1024
@@ -25,10 +26,16 @@ class HttpConnection(H11Protocol):
     _timer: asyncio.TimerHandle | None = None  # runs while a head is waited for
     _received = 0  # bytes of the current request
     _refused = False
+    _place: str | None = None  # among the sockets of its address
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(cast("asyncio.Transport", transport))
-        self._start_timer()
+        sockets = self.server_state.connections
+        self._place = admission.enter(self.transport, len(sockets))
+        if self._place is None:
+            sockets.discard(self)
+        else:
+            self._start_timer()
 
     def data_received(self, data: bytes) -> None:
         if self.conn.their_state is h11.IDLE:
@@ -48,18 +55,24 @@ class HttpConnection(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        admission.leave(self._place)
         super().connection_lost(exc)
 
     def _upgrade(self, head: bytes) -> None:
         """Hand a whole handshake to the WebSocket class as it came: parsed by h11 first and put
         together again, as uvicorn does it, a handshake would cost a quarter more."""
         self._stop_timer()
+        admission.leave(self._place)
         self.server_state.connections.discard(self)
         websocket_class = cast("type[WebSocket]", self.config.ws_protocol_class)
         protocol = websocket_class(self.config, self.server_state, self.app_state)
         protocol.connection_made(self.transport)
         protocol.data_received(head)
         self.transport.set_protocol(protocol)
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        admission.leave(self._place)
+        super().handle_websocket_upgrade(event)
 
     def _start_timer(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(HEAD_SECONDS, self.transport.close)
