@@ -18,13 +18,12 @@ from chat.server.websocket import http_response
 log = logging.getLogger("chat.server.admission")
 
 HTTP_SOCKETS: Final = 64  # of one address or, where that is more, CONNECTIONS_PER_ADDRESS
-ASK_SECONDS: Final = 1  # for a request to come
-READ_SECONDS: Final = 2  # for a client to read its answer
+ASK_SECONDS: Final = 1  # for a request to come, and its answer to be read
 PROBE: Final = b"GET /healthz "  # who restarts a process that is full closes all that it holds
 TOO_MANY: Final = Refusal(429, ErrorCode.RATE_LIMITED, "Too many sockets from this address.")
 
 _sockets: Counter[str] = Counter()  # without a WebSocket, by network
-_turned_away: "set[TurnedAway]" = set()
+_turned_away: "dict[TurnedAway, None]" = {}  # the first first
 
 
 def enter(transport: asyncio.Transport, held: int) -> str | None:
@@ -67,34 +66,35 @@ def _turn_away(transport: asyncio.Transport, refusal: Refusal) -> None:
 
 
 class TurnedAway(asyncio.Protocol):
-    """Gets its answer when it has asked, or has not in time, and is read until it closes: closing a
-    socket with unread bytes makes the kernel send a reset, which overtakes the answer. Half of the
-    reserve may wait so; who comes then is answered and closed at once."""
+    """Gets its answer when it has asked or, if it does not, at its end, and is read until then:
+    closing a socket with unread bytes makes the kernel send a reset, which overtakes the answer.
+    There are as many as half of the reserve: one more ends the first."""
 
     def __init__(self, transport: asyncio.Transport, refusal: bytes) -> None:
         self._transport = transport
         self._refusal = refusal
         self._answered = False
-        if len(_turned_away) < reserved_descriptors() // 2:
-            _turned_away.add(self)
-            asyncio.get_running_loop().call_later(ASK_SECONDS, self._answer, refusal)
-        else:
-            self._answer(refusal)
-            transport.close()
+        _turned_away[self] = None
+        if len(_turned_away) > reserved_descriptors() // 2:
+            next(iter(_turned_away)).end()
+        asyncio.get_running_loop().call_later(ASK_SECONDS, self.end)
 
     def data_received(self, data: bytes) -> None:
         self._answer(_healthy() if data.startswith(PROBE) else self._refusal)
 
+    def end(self) -> None:
+        self._answer(self._refusal)
+        self._transport.close()
+        self.connection_lost(None)
+
     def connection_lost(self, exc: Exception | None) -> None:
-        _turned_away.discard(self)
+        _turned_away.pop(self, None)
 
     def _answer(self, answer: bytes) -> None:
-        if self._answered or self._transport.is_closing():
-            return
-        self._answered = True
-        self._transport.write(answer)
-        self._transport.write_eof()
-        asyncio.get_running_loop().call_later(READ_SECONDS, self._transport.close)
+        if not self._answered and not self._transport.is_closing():
+            self._answered = True
+            self._transport.write(answer)
+            self._transport.write_eof()
 
 
 def _healthy() -> bytes:
