@@ -8,6 +8,7 @@ import resource
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager
+from itertools import batched
 from pathlib import Path
 
 import pytest
@@ -28,24 +29,23 @@ Socket = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @asynccontextmanager
-async def sockets(
-    server: Server, number: int, source: str = "127.0.0.1"
-) -> AsyncIterator[list[Socket]]:
+async def sockets(server: Server, number: int, source: str = "") -> AsyncIterator[list[Socket]]:
     """TCP connections that have sent nothing."""
     opened: list[Socket] = []
+    local = (source, 0) if source else None
     try:
-        for _ in range(number):
-            local = (source, 0)
-            opened.append(await asyncio.open_connection("127.0.0.1", server.port, local_addr=local))
+        for some in batched(range(number), 100):
+            opening = (
+                asyncio.open_connection("127.0.0.1", server.port, local_addr=local) for _ in some
+            )
+            opened += await asyncio.gather(*opening)
         yield opened
     finally:
         for _, writer in opened:
             writer.transport.abort()
 
 
-async def answer(
-    server: Server, request: bytes = b"", source: str = "127.0.0.1"
-) -> tuple[int, bytes]:
+async def answer(server: Server, request: bytes = b"", source: str = "") -> tuple[int, bytes]:
     """Status and body of what a new socket is answered."""
     async with sockets(server, 1, source) as [(reader, writer)], asyncio.timeout(10):
         writer.write(request)
