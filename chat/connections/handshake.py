@@ -69,8 +69,9 @@ async def open(scope: Scope) -> tuple[nodes.Node, Opened]:
         log.warning("A connect token from %s was refused: %s", address, error)
         raise Refusal from None
     except ProtocolError as error:
-        log.warning("A connection from %s was refused: %s", address, error.message)
         status = STATUS.get(error.code)
+        if status != 429:  # such clients may come back in a loop
+            log.warning("A connection from %s was refused: %s", address, error.message)
         raise (Refusal(status, error.code, error.message) if status else Refusal()) from None
 
 

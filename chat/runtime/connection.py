@@ -2,6 +2,7 @@
 when each is due for something (protocol.md section 6)."""
 
 import asyncio
+import logging
 import resource
 import sys
 import time
@@ -19,6 +20,8 @@ from chat.protocol.addresses import network
 from chat.protocol.errors import CloseCode
 from chat.protocol.session import Session
 from tokens.names import is_presence
+
+log = logging.getLogger("chat.runtime.connection")
 
 PING_SECONDS: Final = 10
 """A client that does not answer a WebSocket ping until the next one is gone."""
@@ -198,6 +201,7 @@ class Connections:
     def bar(self, person: Person) -> None:
         """Whoever was closed for sending too fast or reading too slowly is refused for a moment, in
         all processes, so that its client slows down (protocol.md section 6)."""
+        log.warning("A client at %s was closed, and is refused for %g s", person[0], BAR_SECONDS)
         self.bar_here(*person)
         self._notify(BAR, *person)
 
