@@ -176,8 +176,11 @@ class Connections:
 
     def has_place(self, address: str) -> bool:
         """Whether its network may have one more connection, as far as this process knows."""
-        limit, place = settings.CONNECTIONS_PER_ADDRESS, network(address)
-        return not limit or (self._networks[place] < limit and not self._is_barred(place))
+        limit = settings.CONNECTIONS_PER_ADDRESS
+        if not limit:
+            return True
+        place = network(address)
+        return self._networks[place] < limit and not self._is_barred(place)
 
     def note_full(self, address: str) -> None:
         """Its network has as many as it may have in all processes: for a moment nobody looks."""

@@ -74,10 +74,10 @@ class TurnedAway(asyncio.Protocol):
         self._transport = transport
         self._refusal = refusal
         self._answered = False
+        self._timer = asyncio.get_running_loop().call_later(ASK_SECONDS, self.end)
         _turned_away[self] = None
         if len(_turned_away) > reserved_descriptors() // 2:
             next(iter(_turned_away)).end()
-        asyncio.get_running_loop().call_later(ASK_SECONDS, self.end)
 
     def data_received(self, data: bytes) -> None:
         self._answer(_healthy() if data.startswith(PROBE) else self._refusal)
@@ -88,6 +88,7 @@ class TurnedAway(asyncio.Protocol):
         self.connection_lost(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._timer.cancel()
         _turned_away.pop(self, None)
 
     def _answer(self, answer: bytes) -> None:
