@@ -177,3 +177,13 @@ async def test_all_processes_together_let_in_no_more_of_an_address(
         coming = (handshake(url) for url in urls * 20)
         outcomes = await asyncio.gather(*coming, return_exceptions=True)
         assert Counter(getattr(each, "status", 101) for each in outcomes) == {101: 5, 429: 35}
+
+
+async def test_another_server_lets_in_no_more_connections(tmp_path: Path) -> None:
+    """Daphne says 403, whatever it is told to say."""
+    with start_server("daphne", tmp_path, CONNECTIONS_MAX="2") as server, unharmed(server):
+        url = f"{server.ws_url}?token={token(server)}"
+        _, _ = [await handshake(url) for _ in range(2)]
+        with pytest.raises(Refused) as refused:
+            await handshake(url)
+        assert refused.value.status == 403
