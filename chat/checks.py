@@ -16,8 +16,9 @@ from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.models.functions import Now
 
-from chat.conf import conf, settings
+from chat.conf import THIS_MACHINE, conf, settings
 from chat.models import Message
+from chat.protocol.addresses import networks
 
 PURGE_OVERDUE: Final = timedelta(days=2)
 PURGE_DOES_NOT_RUN: Final = Warning(
@@ -25,6 +26,19 @@ PURGE_DOES_NOT_RUN: Final = Warning(
     " does not run.",
     hint="docs/operations.md has the line for cron and the timer for systemd.",
     id="chat.W001",
+)
+NO_PROXY_NAMED: Final = Warning(
+    "CONNECTIONS_PER_ADDRESS is set, and FORWARDED_ALLOW_IPS does not name your proxy: behind one"
+    " that is not named, all clients have its address and share one limit.",
+    hint="Set FORWARDED_ALLOW_IPS to the address or network of the proxy; 127.0.0.1 where it runs"
+    " on this machine, or where there is none.",
+    id="chat.W002",
+)
+ALL_TRUSTED: Final = Warning(
+    "CONNECTIONS_PER_ADDRESS is set, and FORWARDED_ALLOW_IPS believes everybody: a client can"
+    " choose the address that counts for it.",
+    hint="Set FORWARDED_ALLOW_IPS to the address or network of the proxy.",
+    id="chat.W003",
 )
 MIN_SECRET: Final = 24  # bytes, as the Standard Webhooks scheme wants them
 MAX_SECRET: Final = 64
@@ -119,6 +133,18 @@ def environment(**kwargs: object) -> list[CheckMessage]:
 @register(Tags.security)
 def webhook(**kwargs: object) -> list[CheckMessage]:
     return [Error(problem, id="chat.E002") for problem in webhook_problems()]
+
+
+@register(Tags.security, deploy=True)
+def addresses(**kwargs: object) -> list[CheckMessage]:
+    """Whether the addresses that CONNECTIONS_PER_ADDRESS counts are those of clients."""
+    proxies = settings.FORWARDED_ALLOW_IPS
+    if not settings.CONNECTIONS_PER_ADDRESS:
+        return []
+    named = networks(proxies)
+    if proxies == "*" or any(each.prefixlen == 0 for each in named):
+        return [ALL_TRUSTED]
+    return [NO_PROXY_NAMED] if proxies == THIS_MACHINE or not named else []
 
 
 @register(Tags.database)

@@ -4,7 +4,7 @@ How they are read: `tokens/conf.py`. Nothing else in this app reads settings of 
 """
 
 from dataclasses import dataclass
-from typing import Annotated, cast
+from typing import Annotated, Final, cast
 
 from msgspec import Meta
 
@@ -16,6 +16,7 @@ def _address(*schemes: str) -> Meta:
     return Meta(pattern=f"^({'|'.join(schemes)})://", description=expected)
 
 
+THIS_MACHINE: Final = "127.0.0.1,::1"
 RedisAddress = Annotated[str, _address("redis", "rediss", "unix")]
 HttpAddress = Annotated[str, _address("http", "https")]
 
@@ -24,7 +25,7 @@ HttpAddress = Annotated[str, _address("http", "https")]
 class ChatSettings:
     ALLOWED_ORIGINS: Words = ("*",)
     """The origins whose pages may connect and call; `*`: all."""
-    FORWARDED_ALLOW_IPS: Text = "127.0.0.1,::1"
+    FORWARDED_ALLOW_IPS: Text = THIS_MACHINE
     """Addresses of proxies, with commas between, whose X-Forwarded-For and -Proto are believed."""
 
     CONNECTION_MAX_SECONDS: FromOne = 7200
@@ -38,8 +39,11 @@ class ChatSettings:
     """How soon after a crash the others take a process for dead, in seconds, from 1 up."""
     CLIENT_FRAMES_PER_SECOND: FromZero = 100
     """How many frames a client may send on average, in bursts of ten times that; 0: any number."""
+    CONNECTIONS_MAX: FromZero = 0
+    """How many connections a process may have; 0: as many as its descriptors allow."""
     CONNECTIONS_PER_ADDRESS: FromZero = 0
-    """How many connections one address may have in a process; 0: any number."""
+    """How many connections one address, or /64 of IPv6, may have in all processes; 0: any
+    number."""
 
     REDIS_URL: RedisAddress = ""
     """The Redis that carries announcements between processes; "": there is one process."""

@@ -56,10 +56,10 @@ async def open_connection(
     (SERVICE_UNAVAILABLE).
     """
     claims = verify(token, scope="connect", now=time.time())
-    if connections.is_barred((address, claims.uid)):
+    if connections.is_barred(address, claims.uid):
         raise ProtocolError(ErrorCode.RATE_LIMITED, "Too soon after too much; try again later.")
     session = Session(urlsafe_b64encode(secrets.token_bytes(ID_BYTES)).decode(), claims)
-    address, user_agent = address[:MAX_ADDRESS_LENGTH], user_agent[:MAX_USER_AGENT_LENGTH]
+    user_agent = user_agent[:MAX_USER_AGENT_LENGTH]
     session.source = Source("client.websocket", session.connection_id, address, user_agent)
     secret = secrets.token_urlsafe(SECRET_BYTES)
     operation = OpenConnection(
@@ -73,8 +73,14 @@ async def open_connection(
         user_agent=user_agent,
         max_seconds=settings.CONNECTION_MAX_SECONDS,
         single_use=single_use(claims),
+        limit=settings.CONNECTIONS_PER_ADDRESS,
     )
-    return Opened(session, secret, await writer.submit(operation))
+    try:
+        return Opened(session, secret, await writer.submit(operation))
+    except ProtocolError as error:
+        if error.code is ErrorCode.RATE_LIMITED:
+            connections.note_full(address)
+        raise
 
 
 def verified(token: str, scope: str) -> Claims:

@@ -3,16 +3,20 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import parse_qs
 
 from msgspec import json
 
-from chat.actions.connections import Opened, open_connection
+from chat.actions.connections import MAX_ADDRESS_LENGTH, Opened, open_connection
 from chat.conf import settings
+from chat.protocol.addresses import is_among
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.runtime import node as nodes
+from chat.runtime.connection import max_connections
+from chat.store.operations.connections import TOO_MANY
 from tokens.claims import TokenError
 
 log = logging.getLogger("chat.connections.handshake")
@@ -21,6 +25,7 @@ Scope = dict[str, Any]
 Send = Callable[[Any], Awaitable[None]]
 OPENING_SECONDS: Final = 4  # for the database to answer: clients give up after 5 s
 STATUS = {ErrorCode.SERVICE_UNAVAILABLE: 503, ErrorCode.RATE_LIMITED: 429}  # others: 401
+RETRY_SECONDS: Final = {503: 10, 429: 1}
 
 
 @dataclass(eq=False)
@@ -31,6 +36,20 @@ class Refusal(Exception):
     status: int = 401
     code: ErrorCode = ErrorCode.INVALID_CONNECTION
     message: str = "The connect token was refused; the server's log says why."
+
+    def response(self) -> tuple[list[tuple[bytes, bytes]], bytes]:
+        """Headers and a JSON body."""
+        headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
+        if self.status in RETRY_SECONDS:
+            headers.append((b"retry-after", b"%d" % RETRY_SECONDS[self.status]))
+        return headers, json.encode({"error": {"code": self.code, "message": self.message}})
+
+
+FULL: Final = Refusal(
+    503,
+    ErrorCode.SERVICE_UNAVAILABLE,
+    "The server holds as many connections as it can; try again later.",
+)
 
 
 async def open(scope: Scope) -> tuple[nodes.Node, Opened]:
@@ -50,8 +69,9 @@ async def open(scope: Scope) -> tuple[nodes.Node, Opened]:
         log.warning("A connect token from %s was refused: %s", address, error)
         raise Refusal from None
     except ProtocolError as error:
-        log.warning("A connection from %s was refused: %s", address, error.message)
         status = STATUS.get(error.code)
+        if status != 429:  # such clients may come back in a loop
+            log.warning("A connection from %s was refused: %s", address, error.message)
         raise (Refusal(status, error.code, error.message) if status else Refusal()) from None
 
 
@@ -80,9 +100,22 @@ def _check_room(node: nodes.Node, scope: Scope, address: str) -> None:
     origin, allowed = _header(scope, b"origin"), settings.ALLOWED_ORIGINS
     if origin and "*" not in allowed and origin not in allowed:  # programs send none
         raise Refusal(403, ErrorCode.INVALID_CONNECTION, "This origin may not connect.")
-    limit = settings.CONNECTIONS_PER_ADDRESS
-    if limit and node.connections.count_from(address) >= limit:
-        raise Refusal(429, ErrorCode.RATE_LIMITED, "Too many connections from this address.")
+    if len(node.connections) >= max_connections():
+        raise replace(FULL)
+    if settings.CONNECTIONS_PER_ADDRESS and is_among(address, settings.FORWARDED_ALLOW_IPS):
+        _warn_of_proxy(address)
+    if not node.connections.has_place(address):
+        raise Refusal(429, ErrorCode.RATE_LIMITED, TOO_MANY)
+
+
+@lru_cache(64)
+def _warn_of_proxy(address: str) -> None:
+    """Once for each."""
+    log.warning(
+        "%s, a proxy in FORWARDED_ALLOW_IPS, sends no X-Forwarded-For: all that come through it"
+        " share one CONNECTIONS_PER_ADDRESS",
+        address,
+    )
 
 
 def _header(scope: Scope, name: bytes) -> str:
@@ -93,7 +126,7 @@ def _header(scope: Scope, name: bytes) -> str:
 
 def address_of(scope: Scope) -> str:
     client = scope.get("client")
-    return str(client[0]) if client else ""
+    return str(client[0])[:MAX_ADDRESS_LENGTH] if client else ""
 
 
 def speaks_http(scope: Scope) -> bool:
@@ -106,8 +139,7 @@ async def refuse(scope: Scope, send: Send, refusal: Refusal) -> None:
     if not speaks_http(scope):
         await send({"type": "websocket.close"})
         return
-    body = json.encode({"error": {"code": refusal.code, "message": refusal.message}})
-    headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
+    headers, body = refusal.response()
     await send(
         {"type": "websocket.http.response.start", "status": refusal.status, "headers": headers}
     )

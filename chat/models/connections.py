@@ -60,6 +60,13 @@ class Connection(models.Model):
         db_default=False,
         help_text="Its metadata was changed by another process: its node reads it within seconds.",
     )
+    network = CodePointField(
+        max_length=64,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Its address or, of IPv6, the /64; empty: CONNECTIONS_PER_ADDRESS is 0.",
+    )
 
     objects = ConnectionQuerySet.as_manager()
 
@@ -71,6 +78,11 @@ class Connection(models.Model):
             ),
             models.Index(
                 fields=("node",), name="chat_connection_stale", condition=models.Q(stale=True)
+            ),
+            models.Index(
+                fields=("network",),
+                name="chat_connection_network",
+                condition=models.Q(network__gt=""),
             ),
         )
 

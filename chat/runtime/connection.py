@@ -2,6 +2,9 @@
 when each is due for something (protocol.md section 6)."""
 
 import asyncio
+import logging
+import resource
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -10,11 +13,15 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Final
 
+from chat.conf import settings
 from chat.fanout.send_queue import SendQueue
 from chat.protocol import events
+from chat.protocol.addresses import network
 from chat.protocol.errors import CloseCode
 from chat.protocol.session import Session
 from tokens.names import is_presence
+
+log = logging.getLogger("chat.runtime.connection")
 
 PING_SECONDS: Final = 10
 """A client that does not answer a WebSocket ping until the next one is gone."""
@@ -22,10 +29,30 @@ DRAIN_SECONDS: Final = 1.0
 KEEP_ALIVE_SHARE: Final = 0.95  # of the idle time at most, so that none idles out
 BAR: Final = "bar"  # the notification, as it is on the wire
 BAR_SECONDS: Final = 1.0
+FULL_SECONDS: Final = 1.0
 MAX_OPENING: Final = 128
+MAX_CONNECTIONS: Final = 65_536  # in a process, where no setting says more
+RESERVED: Final = 128  # descriptors: for the database, Redis, files, those that are turned away
+RESERVED_SHARE: Final = 16  # one of so many, where that is more
 
 Person = tuple[str, str | None]
 """Address and uid: others behind the same address are not meant."""
+
+
+def reserved_descriptors() -> int:
+    """How many of this process's descriptors its connections leave free; half of few."""
+    return min(max(RESERVED, _descriptors() // RESERVED_SHARE), _descriptors() // 2)
+
+
+def max_connections() -> int:
+    """How many connections this process may have, as its descriptors allow."""
+    allowed = _descriptors() - reserved_descriptors()
+    return min(settings.CONNECTIONS_MAX or MAX_CONNECTIONS, allowed)
+
+
+def _descriptors() -> int:
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return sys.maxsize if limit == resource.RLIM_INFINITY else limit
 
 
 @dataclass(slots=True, eq=False)
@@ -70,8 +97,8 @@ class Connections:
         # Held while a connection is opened. All that begin at once would each be refused after the
         # same wait, and what was done for them lost: 3,000 that came back together got nobody in.
         self.opening = asyncio.Semaphore(MAX_OPENING)
-        self._addresses: Counter[str] = Counter()
-        self._barred: dict[Person, float] = {}
+        self._networks: Counter[str] = Counter()
+        self._barred: dict[Person | str, float] = {}  # persons, and networks without a free place
 
     def __len__(self) -> int:
         return len(self._open)
@@ -84,11 +111,11 @@ class Connections:
         if connection.session.claims.keep_alive:
             connection.keep_alive_at = connection.heard_at + self._keep_alive
         self._open[connection.id] = connection
-        self._addresses[connection.address] += 1
+        self._networks[network(connection.address)] += 1
 
     def remove(self, connection: LiveConnection) -> None:
         if self._open.pop(connection.id, None) is not None:
-            self._leave(connection.address)
+            self._leave(network(connection.address))
 
     def close(self, id: str, code: int) -> None:
         """Does nothing where it is not one of this process."""
@@ -147,32 +174,45 @@ class Connections:
 
     # --- who is let in ----------------------------------------------------------------------
 
-    def count_from(self, address: str) -> int:
-        """How many connections of this process an address has, handshakes included."""
-        return self._addresses[address]
+    def has_place(self, address: str) -> bool:
+        """Whether its network may have one more connection, as far as this process knows."""
+        limit = settings.CONNECTIONS_PER_ADDRESS
+        if not limit:
+            return True
+        place = network(address)
+        return self._networks[place] < limit and not self._is_barred(place)
+
+    def note_full(self, address: str) -> None:
+        """Its network has as many as it may have in all processes: for a moment nobody looks."""
+        self._barred[network(address)] = time.monotonic() + FULL_SECONDS
 
     @contextmanager
     def arriving(self, address: str) -> Iterator[None]:
         """Counts a handshake, too: else any number at once would be below the limit."""
-        self._addresses[address] += 1
+        place = network(address)
+        self._networks[place] += 1
         try:
             yield
         finally:
-            self._leave(address)
+            self._leave(place)
 
-    def _leave(self, address: str) -> None:
-        self._addresses[address] -= 1
-        if not self._addresses[address]:
-            del self._addresses[address]
+    def _leave(self, place: str) -> None:
+        self._networks[place] -= 1
+        if not self._networks[place]:
+            del self._networks[place]
 
     def bar(self, person: Person) -> None:
         """Whoever was closed for sending too fast or reading too slowly is refused for a moment, in
         all processes, so that its client slows down (protocol.md section 6)."""
+        log.warning("A client at %s was closed, and is refused for %g s", person[0], BAR_SECONDS)
         self.bar_here(*person)
         self._notify(BAR, *person)
 
     def bar_here(self, address: str, uid: str | None) -> None:
-        self._barred[address, uid] = time.monotonic() + BAR_SECONDS
+        self._barred[network(address), uid] = time.monotonic() + BAR_SECONDS
 
-    def is_barred(self, person: Person) -> bool:
-        return self._barred.get(person, 0.0) > time.monotonic()
+    def is_barred(self, address: str, uid: str | None) -> bool:
+        return self._is_barred((network(address), uid))
+
+    def _is_barred(self, who: Person | str) -> bool:
+        return self._barred.get(who, 0.0) > time.monotonic()

@@ -10,6 +10,7 @@ from typing import Final, cast
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from chat.server import admission
 from chat.server.websocket import END_OF_HEAD, WebSocket, http_response
 
 SLICE_BYTES: Final = 1024  # parsed at once
@@ -32,10 +33,16 @@ class HttpConnection(H11Protocol):
     _lines = 0  # of the current head
     _chunking = 0  # bytes of the current body
     _dropped = 0  # bytes
+    _place: str | None = None  # among the sockets of its address
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(cast("asyncio.Transport", transport))
-        self._start_timer()
+        sockets = self.server_state.connections
+        self._place = admission.enter(self.transport, len(sockets))
+        if self._place is None:
+            sockets.discard(self)
+        else:
+            self._start_timer()
 
     def data_received(self, data: bytes) -> None:
         begins = self.conn.their_state is h11.IDLE and _is_handshake(data)
@@ -56,6 +63,7 @@ class HttpConnection(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
         self._stop_unread_timer()
+        admission.leave(self._place)
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
@@ -101,12 +109,17 @@ class HttpConnection(H11Protocol):
         """Hand a whole handshake to the WebSocket class as it came: parsed by h11 first and put
         together again, as uvicorn does it, a handshake would cost a quarter more."""
         self._stop_timer()
+        admission.leave(self._place)
         self.server_state.connections.discard(self)
         websocket_class = cast("type[WebSocket]", self.config.ws_protocol_class)
         protocol = websocket_class(self.config, self.server_state, self.app_state)
         protocol.connection_made(self.transport)
         protocol.data_received(head)
         self.transport.set_protocol(protocol)
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        admission.leave(self._place)
+        super().handle_websocket_upgrade(event)
 
     def _start_timer(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(HEAD_SECONDS, self.transport.close)

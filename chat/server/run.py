@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import resource
 import signal
 import socket
 import sys
@@ -23,6 +24,7 @@ HEAD_BYTES: Final = 128 * 1024
 UNACKNOWLEDGED_SECONDS: Final = 30
 GRACEFUL_SHUTDOWN_SECONDS: Final = 3
 EXIT_SECONDS: Final = 10
+DESCRIPTORS: Final = 1 << 20  # what Linux gives a process at most, unless it is told otherwise
 SWITCH_INTERVAL_SECONDS: Final = 0.0005  # of a busy thread's hold on the interpreter (design.md 4)
 
 
@@ -65,6 +67,15 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
+def raise_descriptor_limit() -> None:
+    """To what this process may have; systemd and shells begin with 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        with contextlib.suppress(ValueError, OSError):  # macOS has a lower limit of its own
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket; raises OSError, with a message to show, where there can be none."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -89,6 +100,7 @@ def run(
     whether applications are offered the WebSocket extension, or ASGI alone as on other servers.
     """
     sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
+    raise_descriptor_limit()
     config = uvicorn.Config(
         ":".join(settings.ASGI_APPLICATION.rsplit(".", 1)),
         http=HttpConnection,

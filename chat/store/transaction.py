@@ -54,7 +54,7 @@ def marks(values: Sized) -> str:
 # that orders the changes is locked: so their ids have that order, too.
 TABLES: Final = {
     "connection": "id connected_at claims address uid umd user_agent node_id secret_hash expires_at"
-    " revoked",
+    " revoked network",
     "subscription": "connection_id channel_id uid umd counted claims head_id subscribed_at",
     "message": "id channel_id number event data uid umd by_server expires_at",
     "reaction": "message_id channel_id number uid umd reaction removed created_at",
@@ -150,6 +150,7 @@ class Transaction:
         self.entries: dict[tuple[int, str], tuple[int, bytes | None]] = {}
         self.rosters: dict[str, Roster] = {}  # of presence channels
         self.counts: dict[str, int] = {}  # channel -> subscriptions
+        self.connected: Counter[str] = Counter()  # network -> connections
         self._afters: dict[float, Time] = {}  # seconds -> moment
         self._templates: dict[tuple[str, str], Template] = {}
 

@@ -163,10 +163,12 @@ def test_who_was_closed_for_abuse_is_barred_alone_and_for_a_moment(
     monkeypatch.setattr("time.monotonic", lambda: now)
     entrance.bar(("a", None))
     assert notified == [("bar", "a", None)]  # the other processes
-    assert entrance.is_barred(("a", None))
-    assert not entrance.is_barred(("a", "jim"))
-    assert not entrance.is_barred(("b", None))
+    assert entrance.is_barred("a", None)
+    assert not entrance.is_barred("a", "jim")
+    assert not entrance.is_barred("b", None)
+    entrance.bar_here("2001:db8::1", "jim")
+    assert entrance.is_barred("2001:db8::2", "jim")
     now += BAR_SECONDS
-    assert not entrance.is_barred(("a", None))
+    assert not entrance.is_barred("a", None)
     entrance.check(now)
-    assert not entrance.is_barred(("a", None))
+    assert not entrance.is_barred("a", None)

@@ -198,17 +198,21 @@ async def test_a_revoked_connection_is_closed(here: nodes.Node) -> None:
     assert [message["code"] for message in sent] == [4403]
 
 
-async def test_connections_from_an_address_are_counted() -> None:
-    node = nodes.Node()
-    several = [live(address=address) for address in ("a", "a", "b")]
+async def test_connections_from_a_network_are_counted(set_chat: Setter) -> None:
+    set_chat(CONNECTIONS_PER_ADDRESS=2)
+    connections, address = nodes.Node().connections, "2001:db8::1"
+    several = [live(address=each) for each in (address, "2001:db8::2", "192.0.2.1")]
     for connection in several:
-        node.connections.add(connection)
-    assert [node.connections.count_from(address) for address in "abc"] == [2, 1, 0]
-    with node.connections.arriving("c"):
-        assert [node.connections.count_from(address) for address in "abc"] == [2, 1, 1]
+        connections.add(connection)
+    assert not connections.has_place("2001:db8:0:0:ffff::")
+    assert connections.has_place("2001:db8:0:1::")
+    with connections.arriving("::ffff:192.0.2.1"):
+        assert not connections.has_place("192.0.2.1")
     for _ in range(2):
-        node.connections.remove(several[0])
-    assert [node.connections.count_from(address) for address in "abc"] == [1, 1, 0]
+        connections.remove(several[0])
+    assert connections.has_place(address)
+    connections.note_full(address)  # in all processes
+    assert not connections.has_place(address)
 
 
 async def test_the_oldest_are_ended_at_their_maximum_age() -> None:

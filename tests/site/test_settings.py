@@ -1,6 +1,7 @@
 """Settings are typed; a malformed variable is named by the checks and never stops an import."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from tokens.checks import key_problems
 
 SHOW = """
 import json
+import re
 from dataclasses import asdict
 import chat.conf, tokens.conf
 from chatsite import settings
@@ -30,6 +32,7 @@ NUMBERS = {
     "KEEP_ALIVE_SECONDS": 570,
     "NODE_LEASE_SECONDS": 15,
     "CLIENT_FRAMES_PER_SECOND": 100,
+    "CONNECTIONS_MAX": 0,
     "CONNECTIONS_PER_ADDRESS": 0,
     "TOKEN_LEEWAY_SECONDS": 0,
 }
@@ -151,6 +154,27 @@ def test_it_is_fit_to_be_deployed(tmp_path: Path) -> None:
         server_environment(tmp_path, **env), "check", "--deploy", "--fail-level", "WARNING"
     )
     assert outcome.returncode == 0, outcome.stderr
+
+
+@pytest.mark.parametrize(
+    ("proxies", "warning"),
+    [
+        ("", "chat.W002"),  # as where nobody has thought of it
+        ("lb.example.org", "chat.W002"),
+        ("127.0.0.1", ""),
+        ("10.0.0.0/8, ::1", ""),
+        ("*", "chat.W003"),
+        ("0.0.0.0/0", "chat.W003"),
+    ],
+)
+def test_a_limit_for_each_address_needs_a_proxy_that_is_named(
+    tmp_path: Path, proxies: str, warning: str
+) -> None:
+    limit = {"CONNECTIONS_PER_ADDRESS": "5", "FORWARDED_ALLOW_IPS": proxies}
+    env = {"DEBUG": "false", "ALLOWED_HOSTS": "chat.example.org", **limit}
+    outcome = manage(server_environment(tmp_path, **env), "check", "--deploy")
+    assert re.findall(r"chat\.W\d+", outcome.stderr) == ([warning] if warning else [])
+    assert manage(server_environment(tmp_path, **env), "check").stderr == ""
 
 
 def test_missing_keys_do_not_keep_from_importing_or_migrating(tmp_path: Path) -> None:

@@ -2,9 +2,10 @@
 
 import itertools
 import json
+import secrets
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,6 +17,7 @@ from django.db.transaction import atomic
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from chat.cluster.leases import RenewLease
 from chat.models import Channel, Connection, Message, Reaction, Subscription
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.ids import new_id as ulid
@@ -358,6 +360,49 @@ def test_a_connection_that_closes_leaves_no_row(process: str, channel: str, toge
 
 def test_closing_what_is_not_there_changes_nothing(database: str) -> None:
     assert do(CloseConnection(new_id())) == [None]
+
+
+def test_a_network_has_so_many_on_nodes_that_live(process: str) -> None:
+    other, gone = node(), node()
+    do(other, gone)
+    network = f"2001:db8:{secrets.randbelow(65536):x}:{secrets.randbelow(65536):x}"
+    at = itertools.count(1)
+
+    def opened(*nodes: str, limit: int = 3) -> list[ErrorCode | None]:
+        rows = [opening(id, address=f"{network}::{next(at)}", limit=limit) for id in nodes]
+        return [code(outcome) for outcome in commit(rows)]
+
+    assert opened(process, other.id, gone.id, gone.id) == [None, None, None, ErrorCode.RATE_LIMITED]
+    assert opened(process, limit=0) == [None]  # that one is not counted
+    do(RenewLease(gone.id, -1))
+    assert opened(other.id, other.id) == [None, ErrorCode.RATE_LIMITED]
+    do(opening(process, address="192.0.2.1", limit=3))
+    do(CloseConnection(Connection.objects.filter(node_id=other.id).values_list("id")[0][0]))
+    assert opened(process, process) == [None, ErrorCode.RATE_LIMITED]
+
+
+def test_who_is_one_too_many_has_not_used_the_token(process: str) -> None:
+    address, token = f"host-{new_id()}", single_use(new_id())
+    do(opening(process, address=address, limit=1))
+    (outcome,) = commit([opening(process, address=address, limit=1, single_use=token)])
+    assert code(outcome) is ErrorCode.RATE_LIMITED
+    do(opening(process, single_use=token))
+
+
+@pytest.mark.usefixtures("postgres_default")
+def test_several_processes_together_let_in_no_more_of_a_network() -> None:
+    process, addresses, held = node(), [f"host-{new_id()}" for _ in range(2)], Counter[str]()
+    do(process)
+
+    def open_many() -> None:
+        for at in range(40):
+            rows = [opening(process.id, address=addresses[(at + i) % 2], limit=9) for i in (0, 1)]
+            for row, outcome in zip(rows, commit(rows), strict=True):
+                assert code(outcome) in (None, ErrorCode.RATE_LIMITED)
+                held[row.address] += code(outcome) is None
+
+    at_once([open_many] * 4)
+    assert held == dict.fromkeys(addresses, 9)
 
 
 # --- single-use tokens -------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from msgspec import Raw, json
 
 from chat.fanout.announcements import Change
 from chat.protocol import events
+from chat.protocol.addresses import network
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.jsontext import same_value
 from chat.protocol.presence import Present, Roster
@@ -42,6 +43,17 @@ COLUMNS: Final = ", ".join(ConnectionRow._fields)
 CONNECTION: Final = f"SELECT {COLUMNS} FROM chat_connection WHERE id = ?"  # noqa: S608
 END_CONNECTION: Final = "DELETE FROM chat_connection WHERE id = ?"
 ENDED: Final = "The connection has ended."
+# In the order of the networks: two processes that lock several would wait for each other.
+LOCK_NETWORKS: Final = (
+    "SELECT pg_advisory_xact_lock(hashtextextended('chat_connection ' || network, 0))"
+    " FROM unnest(?::text[]) AS network"
+)
+CONNECTED: Final = (
+    "SELECT c.network, count(*) FROM chat_connection c JOIN chat_node n ON n.id = c.node_id"
+    " WHERE c.network > '' AND c.network IN ({}) AND (n.lease_until > ? OR n.id = ?)"
+    " GROUP BY c.network"
+)
+TOO_MANY: Final = "Too many connections from this address."
 HELD: Final = "SELECT id, node_id FROM chat_connection WHERE id IN ({})"
 UPDATE_CONNECTION: Final = "UPDATE chat_connection SET umd = ? WHERE id = ?"
 OF_CHANNEL: Final = "channel_id = (SELECT id FROM chat_channel WHERE name = ?)"
@@ -118,7 +130,8 @@ class SubscriberOperation[Result](Operation[Result]):
 
 @dataclass(slots=True)
 class OpenConnection(Operation[datetime]):
-    """Registers a connection and gives the moment at which it ends at the latest."""
+    """Registers a connection and gives the moment at which it ends at the latest. Raises
+    RATE_LIMITED where its network has `limit` connections on live nodes; 0: any number."""
 
     id: str
     node_id: str
@@ -130,14 +143,36 @@ class OpenConnection(Operation[datetime]):
     user_agent: str
     max_seconds: int
     single_use: SingleUse | None = None
+    limit: int = 0
+
+    @property
+    def network(self) -> str:
+        """What it counts for."""
+        return network(self.address) if self.limit else ""
+
+    @classmethod
+    def load(cls, transaction: Transaction, operations: Sequence[Self]) -> None:
+        """Counts the connections of their networks; no other process adds any before the commit."""
+        networks = sorted({each.network for each in operations if each.network})
+        if not networks:
+            return
+        if transaction.postgresql:
+            transaction.execute(LOCK_NETWORKS, [networks])
+        where = [*networks, transaction.after(0), operations[0].node_id]
+        rows: list[tuple[str, int]] = transaction.select(CONNECTED.format(marks(networks)), where)
+        transaction.connected.update(dict(rows))
 
     def apply(self, transaction: Transaction) -> datetime:
+        place = self.network
+        if place and transaction.connected[place] >= self.limit:
+            raise ProtocolError(ErrorCode.RATE_LIMITED, TOO_MANY)
         if self.single_use is not None:
             self.single_use.consume(transaction)
+        transaction.connected[place] += 1
         now, about = transaction.after(0), (self.address, self.uid, self.umd, self.user_agent)
         row = ConnectionRow(self.id, now, self.claims, *about)
-        until = transaction.after(self.max_seconds)
-        transaction.add("connection", (*row, self.node_id, self.secret_hash, until, False))
+        held = self.node_id, self.secret_hash, transaction.after(self.max_seconds)
+        transaction.add("connection", (*row, *held, False, place))
         _report_connection(transaction, "hotsock.connected", row)
         return transaction.now + timedelta(seconds=self.max_seconds)
 
