@@ -11,8 +11,8 @@ from math import inf
 from typing import Final
 
 from chat.fanout.send_queue import SendQueue
-from chat.protocol import events
-from chat.protocol.errors import CloseCode
+from chat.protocol import events, frames
+from chat.protocol.errors import CloseCode, ErrorCode, ProtocolError
 from chat.protocol.session import Session
 from tokens.names import is_presence
 
@@ -23,6 +23,7 @@ KEEP_ALIVE_SHARE: Final = 0.95  # of the idle time at most, so that none idles o
 BAR: Final = "bar"  # the notification, as it is on the wire
 BAR_SECONDS: Final = 1.0
 MAX_OPENING: Final = 128
+MAX_REFUSED: Final = 100  # frames or calls over a budget, without a rest between them; then 4429
 
 Person = tuple[str, str | None]
 """Address and uid: others behind the same address are not meant."""
@@ -53,6 +54,11 @@ class LiveConnection:
         """The presence channels in which it may be."""
         return tuple({*filter(is_presence, self.session.subscriptions), *self.joining})
 
+    def members(self) -> dict[str, str]:
+        """Presence channel -> as whom it may be there."""
+        session = self.session
+        return {name: session.sender(name).uid or "" for name in self.presence()}
+
     def channels(self) -> tuple[str, ...]:
         """All in which it may be."""
         return tuple({*self.session.subscriptions, *self.joining})
@@ -60,10 +66,13 @@ class LiveConnection:
 
 class Connections:
     """Those of this process, by id. `notify` reaches the other processes; `idle` and `keep_alive`
-    are periods in seconds."""
+    are periods in seconds; `per_second` is how many frames a client may send."""
 
-    def __init__(self, notify: Callable[..., None], idle: float, keep_alive: float) -> None:
+    def __init__(
+        self, notify: Callable[..., None], idle: float, keep_alive: float, per_second: int = 0
+    ) -> None:
         self._notify = notify
+        self._per_second = per_second
         self._idle = idle
         self._keep_alive = min(keep_alive, idle * KEEP_ALIVE_SHARE)
         self._open: dict[str, LiveConnection] = {}
@@ -103,6 +112,22 @@ class Connections:
         for connection in connections:
             connection.send_queue.close(CloseCode.RESTARTING)
             await asyncio.sleep(pause)
+
+    # --- what it costs ----------------------------------------------------------------------
+
+    def spend(self, id: str, units: float) -> None:
+        """Raises RATE_LIMITED where a connection has not so much of its budget of work left; for
+        one of this process its frames and its calls share it."""
+        work = frames.work_of(id, self._per_second)
+        if not work.allows(time.monotonic(), units):
+            if work.refused >= MAX_REFUSED:
+                self.close(id, CloseCode.TOO_FAST)
+            sentence = "This connection asks for too much work; this was not done."
+            raise ProtocolError(ErrorCode.RATE_LIMITED, sentence)
+
+    def owe(self, id: str, size: int) -> None:
+        """So many bytes were sent for what the connection asked."""
+        frames.work_of(id, self._per_second).add(size / frames.UNIT_BYTES)
 
     # --- what is due ------------------------------------------------------------------------
 
