@@ -311,9 +311,12 @@ class Feed:
             self._repair = None
 
     async def _until_taken(self) -> None:
-        for _ in range(round(PIECE_SECONDS / PIECE_POLL_SECONDS)):
+        now = asyncio.get_running_loop().time
+        deadline = now() + PIECE_SECONDS
+        while True:
             await asyncio.sleep(PIECE_POLL_SECONDS)
-            if not any(each.send_queue.behind for each in self.subscribers.values()):
+            behind = any(each.send_queue.behind for each in self.subscribers.values())
+            if not behind or now() >= deadline:
                 return
 
     async def _read_missing(self) -> None:

@@ -166,7 +166,7 @@ async def test_a_storm_of_one_member_costs_the_others_little(
         await storm(stormy)
         sent = stormy.received + sum(member.received for member in members)
         size = len(json.dumps(stayed)) + len(UMD) + 200
-        print(storm.__name__, servers, sent / 1e6)
+
         assert sent <= size * (MEMBERS * MAX_CHANGES + ROUNDS)
         await until(lambda: all(member.members == stayed for member in members), "it has left")
         present = {uid for (uid,) in rows(running[0], PRESENT, presence)}
