@@ -18,9 +18,12 @@ from chat.protocol.events import Event
 log = logging.getLogger("chat.send_queue")
 
 MAX_UNSENT_BYTES: Final = 4 * 1024 * 1024
-# Who reads 4 MB/s, and is sent less in any second, has nothing unsent within each second.
+# More than so much is unsent for a moment only, and while the client reads. One that reads 4 MB/s
+# and is sent less in any second is below it again within the second; of a kernel that holds 4 MB it
+# is seen each third of a second that it reads.
 MAX_LASTING_BYTES: Final = 1024 * 1024
 MAX_LASTING_SECONDS: Final = 2.0
+MAX_PAUSE_SECONDS: Final = 0.5
 BEHIND_BYTES: Final = 128 * 1024
 MAX_STALL_SECONDS: Final = 5.0
 PORTION_BYTES: Final = 64 * 1024  # written at once; then the transport says if the client reads
@@ -167,6 +170,7 @@ class Backlog:
     """What waits while the transport is full: the same bytes as in the other queues that keep
     them."""
 
+    taken_at: float  # when the transport last took something
     frames: deque[bytes] = field(default_factory=deque)
     size: int = 0
     large_since: float | None = None  # when more than MAX_LASTING_BYTES began to be unsent
@@ -175,8 +179,8 @@ class Backlog:
 @dataclass(slots=True, eq=False)
 class SendQueue:
     """Frames leave in the order in which they were pushed. At most MAX_UNSENT_BYTES are kept for a
-    client that reads slowly, no more than MAX_LASTING_BYTES for MAX_LASTING_SECONDS, and no byte
-    waits MAX_STALL_SECONDS.
+    client that reads slowly, no more than MAX_LASTING_BYTES for MAX_LASTING_SECONDS or for one that
+    pauses for MAX_PAUSE_SECONDS, and no byte waits MAX_STALL_SECONDS.
 
     While the transport is full, frames stay here, so that what is dropped of a slow reader's are
     whole frames and its close code comes next.
@@ -268,9 +272,10 @@ class SendQueue:
                 parts.clear()
                 self._write(data)
                 return
-        self._keep()
+        self._keep(now)
         self._write_kept()
-        self._check_size(now)
+        if self._is_too_much(now):
+            self._drop()
 
     def pause(self) -> None:
         """The transport is full."""
@@ -280,6 +285,8 @@ class SendQueue:
         """The transport has sent most of what it held."""
         self._paused = False
         self.sent_at = self.flusher.now()
+        if self._backlog is not None:
+            self._backlog.taken_at = self.sent_at
         self._write_kept()
         if not self._paused:
             self.flush(self.sent_at)
@@ -292,10 +299,10 @@ class SendQueue:
         self._written += len(data)
         self._transport.write(data)
 
-    def _keep(self) -> None:
+    def _keep(self, now: float) -> None:
         """All that was pushed; a batch's frames as they are, for they are others', too."""
         if self._backlog is None:
-            self._backlog = Backlog()
+            self._backlog = Backlog(now)
         for part in self._parts:
             joined = _joined(part)
             if isinstance(part, Batch) and len(joined) > PORTION_BYTES:
@@ -321,14 +328,17 @@ class SendQueue:
             elif self._unsent <= MAX_LASTING_BYTES:
                 backlog.large_since = None
 
-    def _check_size(self, now: float) -> None:
-        if self._backlog is None:
-            return
-        unsent = self._unsent
-        if unsent > MAX_UNSENT_BYTES:
-            self._drop()
-        elif unsent > MAX_LASTING_BYTES and self._backlog.large_since is None:
-            self._backlog.large_since = now
+    def _is_too_much(self, now: float) -> bool:
+        backlog, unsent = self._backlog, self._unsent
+        if backlog is None or unsent <= MAX_LASTING_BYTES:
+            return False
+        if backlog.large_since is None:
+            backlog.large_since = now
+        return (
+            unsent > MAX_UNSENT_BYTES
+            or now - backlog.large_since >= MAX_LASTING_SECONDS
+            or now - backlog.taken_at >= MAX_PAUSE_SECONDS
+        )
 
     # --- its end ----------------------------------------------------------------------------
 
@@ -349,8 +359,7 @@ class SendQueue:
             self._stuck = None
             return False
         now, left = self.flusher.now(), self._written - unsent
-        since = self._backlog.large_since if self._backlog is not None else None
-        if since is not None and now - since >= MAX_LASTING_SECONDS and self.close_code is None:
+        if self.close_code is None and self._is_too_much(now):
             self._drop()
             return True
         if self._stuck is None or left > self._stuck[0]:

@@ -13,6 +13,7 @@ from chat.fanout.send_queue import (
     BEHIND_BYTES,
     MAX_LASTING_BYTES,
     MAX_LASTING_SECONDS,
+    MAX_PAUSE_SECONDS,
     MAX_STALL_SECONDS,
     MAX_UNSENT_BYTES,
     PORTION_BYTES,
@@ -322,6 +323,26 @@ async def test_much_may_be_unsent_for_a_moment_only(
     assert not socket.send_queue.check_stalled()
     clock.later += 0.01
     assert socket.send_queue.check_stalled()
+    assert socket.closes == [(4410, "")]
+
+
+async def test_much_is_unsent_only_of_one_who_reads(
+    socket: Socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(monkeypatch)
+    socket.made.blocked = True
+    socket.put(*[BIG] * (MAX_LASTING_BYTES // len(BIG)))
+    await turn()
+    clock.later += MAX_PAUSE_SECONDS
+    assert not socket.send_queue.check_stalled()
+    socket.made.take()
+    socket.put(*[BIG] * 20)
+    await turn()
+    clock.later += MAX_PAUSE_SECONDS - 0.01
+    assert not socket.send_queue.check_stalled()
+    clock.later += 0.01
+    socket.put(BIG)
+    await turn()
     assert socket.closes == [(4410, "")]
 
 
