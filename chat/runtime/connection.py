@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Final
 
+from chat.conf import settings
 from chat.fanout.send_queue import SendQueue
 from chat.protocol import events, frames
 from chat.protocol.errors import CloseCode, ErrorCode, ProtocolError
@@ -66,13 +67,10 @@ class LiveConnection:
 
 class Connections:
     """Those of this process, by id. `notify` reaches the other processes; `idle` and `keep_alive`
-    are periods in seconds; `per_second` is how many frames a client may send."""
+    are periods in seconds."""
 
-    def __init__(
-        self, notify: Callable[..., None], idle: float, keep_alive: float, per_second: int = 0
-    ) -> None:
+    def __init__(self, notify: Callable[..., None], idle: float, keep_alive: float) -> None:
         self._notify = notify
-        self._per_second = per_second
         self._idle = idle
         self._keep_alive = min(keep_alive, idle * KEEP_ALIVE_SHARE)
         self._open: dict[str, LiveConnection] = {}
@@ -118,7 +116,7 @@ class Connections:
     def spend(self, id: str, units: float) -> None:
         """Raises RATE_LIMITED where a connection has not so much of its budget of work left; for
         one of this process its frames and its calls share it."""
-        work = frames.work_of(id, self._per_second)
+        work = frames.work_of(id, settings.CLIENT_FRAMES_PER_SECOND)
         if not work.allows(time.monotonic(), units):
             if work.refused >= MAX_REFUSED:
                 self.close(id, CloseCode.TOO_FAST)
@@ -127,7 +125,8 @@ class Connections:
 
     def owe(self, id: str, size: int) -> None:
         """So many bytes were sent for what the connection asked."""
-        frames.work_of(id, self._per_second).add(size / frames.UNIT_BYTES)
+        work = frames.work_of(id, settings.CLIENT_FRAMES_PER_SECOND)
+        work.add(size / frames.UNIT_BYTES)
 
     # --- what is due ------------------------------------------------------------------------
 

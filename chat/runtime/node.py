@@ -49,8 +49,7 @@ class Node:
         self.flusher = Flusher(self.loop)
         self.member_throttle = MemberThrottle(self.hub.is_behind)
         self.connections = Connections(
-            *(self._broker.notify, settings.CONNECTION_IDLE_SECONDS, settings.KEEP_ALIVE_SECONDS),
-            settings.CLIENT_FRAMES_PER_SECOND,
+            self._broker.notify, settings.CONNECTION_IDLE_SECONDS, settings.KEEP_ALIVE_SECONDS
         )
         self.metadata = Metadata(
             self.connections, self._broker, self.writer, self.member_throttle, self.outlast
