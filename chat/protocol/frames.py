@@ -194,8 +194,8 @@ def work_of(connection_id: str, per_second: int) -> Rate:
 
 
 def cost(name: str, channel: str | None, subscriptions: int) -> float:
-    """The units of a frame or a call, of a connection with so many subscriptions."""
-    units = COSTS.get(name, 0)
-    if channel is None and name.endswith("umdUpdate"):
-        return units + subscriptions * UPDATE_COST
-    return units
+    """The units of a frame or a call, of a connection with so many subscriptions. Without a channel
+    only an update of metadata is no mistake: it may be one of all of them."""
+    if channel is not None:
+        return COSTS.get(name, 0)
+    return 1 + subscriptions * UPDATE_COST if name.endswith("umdUpdate") else 0
