@@ -18,8 +18,8 @@ async def update_umd(session: Session, command: UpdateUmd, metadata: Metadata) -
     Returns the real name of that subscription's channel.
 
     Raises ProtocolError: INVALID_UMD_TOKEN, UMD_UPDATE_PERMISSION_DENIED, NOT_SUBSCRIBED,
-    PRESENCE_CHANNEL_CAPACITY_REACHED, INVALID_CONNECTION, SERVICE_UNAVAILABLE; nothing has
-    changed then.
+    PRESENCE_CHANNEL_CAPACITY_REACHED, RATE_LIMITED, INVALID_CONNECTION, SERVICE_UNAVAILABLE;
+    nothing has changed then.
     """
     claims = verified(command.token, "umd")
     if not session.is_bound(claims):
@@ -31,7 +31,7 @@ async def update_umd(session: Session, command: UpdateUmd, metadata: Metadata) -
     if held is None:
         update = _permitted(session, command, claims)
         propagate = update.own and claims.umd_propagate
-        await metadata.change_elsewhere(update, propagate=propagate)
+        await metadata.change_elsewhere(session, update, propagate=propagate)
     else:
         async with held.changing:
             update = _permitted(held.session, command, claims)

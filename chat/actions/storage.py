@@ -72,23 +72,26 @@ def _denied() -> ProtocolError:
     )
 
 
-async def show_observed(send_queue: SendQueue, subscription: Subscription, head: int) -> None:
-    """Sends the entries that a new subscription observes, as they are, in the order of their keys.
+async def show_observed(send_queue: SendQueue, subscription: Subscription, head: int) -> int:
+    """Sends the entries that a new subscription observes, as they are, in the order of their keys;
+    returns their bytes.
 
     What changed after `head`, where the channel stood when it began, comes by its change. Raises
     SERVICE_UNAVAILABLE.
     """
-    channel, after = subscription.channel, ""
+    channel, after, size = subscription.channel, "", 0
     if not subscription.grants.may_observe(channel):
-        return
+        return size
     while True:
         page = await list_entries(channel, after=after, allowed=subscription.observes)
         for entry in page:
             if entry.number <= head:
                 await send_queue.room()
-                send_queue.push(events.storage_updated(channel, entry.key, *entry.shown))
+                event = events.storage_updated(channel, entry.key, *entry.shown)
+                send_queue.push(event)
+                size += len(event.frame)
         if len(page) < PAGE:
-            return
+            return size
         after = page[-1].key
 
 

@@ -1,12 +1,13 @@
 """Subscribing to a channel and ending it (protocol.md section 7)."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from chat.actions.connections import single_use, verified
 from chat.actions.storage import show_observed
+from chat.cluster.leases import Reaper
 from chat.fanout.hub import Hub, Subscriber
-from chat.fanout.member_throttle import MemberThrottle
+from chat.fanout.member_throttle import NOBODY, Members
 from chat.protocol import commands, events
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.session import Subscription
@@ -22,12 +23,12 @@ async def subscribe(
     node_id: str,
     hub: Hub,
     writer: Writer,
-    member_throttle: MemberThrottle,
+    reaper: Reaper,
     *,
     auto: bool = False,
-) -> None:
+) -> int:
     """Subscribes and says so, with what is stored under the observed keys, then lets through what
-    was published meanwhile.
+    was published meanwhile. Returns the bytes of members and entries that it has sent.
 
     The hub holds back what arrives until `hotsock.subscribed` has been pushed, so that nothing
     published after it is missed (promise P3). Raises ProtocolError.
@@ -38,22 +39,17 @@ async def subscribe(
         subscriber = Subscriber(connection.id, connection.send_queue, subscription.observes)
         channel = subscription.channel
         operation = _operation(connection, subscription, node_id)
-        async with _joining(connection, channel, member_throttle):
-            hub.subscribe(channel, subscriber)
-            try:
-                await hub.broker.subscribe(channel)
-                subscription.head_id, head = await writer.submit(operation)
-            except BaseException:
-                hub.unsubscribe(channel, connection.id)
-                raise
+        place = await _join(connection, subscriber, operation, hub, writer, reaper)
+        subscription.head_id, head = place
         connection.session.add(subscription)
     connection.send_queue.push(
         events.subscribed(
             *(channel, subscription.meta, subscription.alias), auto=auto, members=operation.members
         )
     )
-    await show_observed(connection.send_queue, subscription, head)
+    shown = await show_observed(connection.send_queue, subscription, head)
     hub.release(channel, subscriber, head)
+    return shown + len(operation.members or b"")
 
 
 def _operation(connection: LiveConnection, subscription: Subscription, node_id: str) -> Subscribe:
@@ -70,23 +66,42 @@ def _operation(connection: LiveConnection, subscription: Subscription, node_id: 
     )
 
 
-@asynccontextmanager
-async def _joining(
-    connection: LiveConnection, channel: str, member_throttle: MemberThrottle
-) -> AsyncIterator[None]:
-    """On a presence channel: in its turn, and noted until it is known whether it is a member. What
-    was submitted is done also where its client leaves meanwhile."""
-    if not is_presence(channel):
+async def _join(
+    connection: LiveConnection,
+    subscriber: Subscriber,
+    operation: Subscribe,
+    hub: Hub,
+    writer: Writer,
+    reaper: Reaper,
+) -> tuple[str, int]:
+    """As a member that has changed too often, only where that changes nothing."""
+    throttle, channel = reaper.member_throttle, operation.channel
+    member = {channel: operation.uid or ""} if is_presence(channel) else NOBODY
+    operation.quiet = not throttle.take(member)
+    taken = NOBODY if operation.quiet else member
+    with throttle.counting(taken, operation), reaper.staying(connection.id, member):
+        async with throttle.passing(member):
+            with _noted(connection, member):
+                hub.subscribe(channel, subscriber)
+                try:
+                    await hub.broker.subscribe(channel)
+                    return await writer.submit(operation)
+                except BaseException:
+                    hub.unsubscribe(channel, connection.id)
+                    raise
+
+
+@contextmanager
+def _noted(connection: LiveConnection, member: Members) -> Iterator[None]:
+    """The connection tells where it may be a member until that is known. What was submitted is done
+    also where its client leaves meanwhile."""
+    before, connection.joining = connection.joining, (*connection.joining, *member)
+    try:
         yield
-        return
-    async with member_throttle.passing([channel]):
-        before, connection.joining = connection.joining, (*connection.joining, channel)
-        try:
-            yield
-        except ProtocolError as error:
-            if error.code is not ErrorCode.SERVICE_UNAVAILABLE:
-                connection.joining = before
-            raise
+    except ProtocolError as error:
+        if error.code is not ErrorCode.SERVICE_UNAVAILABLE:
+            connection.joining = before
+        raise
     connection.joining = before
 
 
@@ -95,13 +110,15 @@ async def unsubscribe(
     command: commands.Unsubscribe,
     hub: Hub,
     writer: Writer,
-    member_throttle: MemberThrottle,
+    reaper: Reaper,
 ) -> None:
     """Ends a subscription; after `hotsock.unsubscribed` nothing of the channel follows. Raises
     ProtocolError."""
     subscription = connection.session.subscription(command.channel)
     channel = subscription.channel
-    async with member_throttle.passing(filter(is_presence, [channel])):
+    if is_presence(channel):
+        await reaper.leave(connection.id, channel, subscription.uid or "")
+    else:
         await writer.submit(Unsubscribe(connection.id, channel))
     hub.unsubscribe(channel, connection.id)
     connection.session.remove(channel)

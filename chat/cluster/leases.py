@@ -6,6 +6,8 @@ import logging
 import os
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import batched
 from math import inf
@@ -15,10 +17,10 @@ from django.db import connection as database
 from django.db.models.functions import Now
 
 from chat.conf import settings
-from chat.fanout.member_throttle import MemberThrottle
+from chat.fanout.member_throttle import NOBODY, Members, MemberThrottle, too_often
 from chat.models import Connection, Node
 from chat.protocol.errors import ProtocolError
-from chat.store.operations.connections import CloseConnection
+from chat.store.operations.connections import CloseConnection, Unsubscribe
 from chat.store.reads import read
 from chat.store.transaction import Operation, Transaction, marks
 from chat.store.writer import Writer
@@ -111,13 +113,16 @@ class Reaper:
     """Removes connections that have ended, however they ended: those whose rows could not be
     removed at once, and those of processes that are gone (promise P5).
 
-    Members are notified as if each client had left, a few at a time.
+    Members are notified as if each client had left, a few at a time. One that has changed too often
+    leaves in a while: its row stays until then, so that it is found where this process dies.
     """
 
     lease: Lease
     writer: Writer
     member_throttle: MemberThrottle
     backlog: Ended = field(default_factory=dict, init=False)
+    # Of connections by id: those who are to leave in a while, with them or before they end.
+    leaving: dict[str, dict[str, str]] = field(default_factory=dict, init=False)
 
     async def reap(self) -> float:
         """Returns the seconds until it is to be called again; raises SERVICE_UNAVAILABLE."""
@@ -129,15 +134,71 @@ class Reaper:
                 log.error("%d sessions were ended that held locks and did nothing", ended)
         await self.take_over()
         await self.close_backlog()
+        await self.leave_late()
         return REAP_SECONDS
 
-    async def close(self, id: str, channels: tuple[str, ...] = ()) -> None:
-        """Removes a connection; where the database is away, as soon as it is back."""
+    async def leave(self, id: str, channel: str, uid: str) -> None:
+        """Ends a subscription to a presence channel, now or in a while; raises
+        SERVICE_UNAVAILABLE, where it is to be now."""
+        member = {channel: uid}
+        if not self.member_throttle.take(member, leaving=True):
+            self.leaving.setdefault(id, {})[channel] = uid
+            return
+        operation = Unsubscribe(id, channel)
+        with self.member_throttle.counting(member, operation):
+            async with self.member_throttle.passing(member):
+                await self.writer.submit(operation)
+
+    @contextmanager
+    def staying(self, id: str, member: Members) -> Iterator[None]:
+        """Within, a connection that was to leave in a while subscribes again as the same member;
+        raises RATE_LIMITED where it comes as another."""
+        leaving = self.leaving.get(id, {})
+        if any(leaving.get(channel, uid) != uid for channel, uid in member.items()):
+            raise too_often()
+        was = {channel: leaving.pop(channel) for channel in member if channel in leaving}
         try:
-            async with self.member_throttle.passing(filter(is_presence, channels)):
-                await self.writer.submit(CloseConnection(id, channels))
+            yield
+        except BaseException:
+            if was:
+                self.leaving.setdefault(id, {}).update(was)
+            raise
+
+    async def leave_late(self) -> None:
+        """Those who may leave by now; raises SERVICE_UNAVAILABLE."""
+        self.leaving = {id: members for id, members in self.leaving.items() if members}
+        due = [(id, *each) for id, members in self.leaving.items() for each in members.items()]
+        for part in batched(due, AT_ONCE):
+            await asyncio.gather(*(self._leave_late(*each) for each in part))
+
+    async def _leave_late(self, id: str, channel: str, uid: str) -> None:
+        member = {channel: uid}
+        if not self.member_throttle.take(member, leaving=True):
+            return
+        operation = Unsubscribe(id, channel)
+        with self.member_throttle.counting(member, operation):
+            async with self.member_throttle.passing(member):
+                if self.leaving.get(id, NOBODY).get(channel) == uid:  # it has not come back
+                    await self.writer.submit(operation)
+                    self.leaving.get(id, {}).pop(channel, None)
+
+    async def close(
+        self, id: str, channels: tuple[str, ...] = (), members: Members = NOBODY
+    ) -> None:
+        """Removes a connection, as whom it is a member of which of `channels`; where the database
+        is away, as soon as it is back."""
+        all_members = {**members, **self.leaving.pop(id, NOBODY)}
+        channels = tuple({*channels, *all_members})
+        if not self.member_throttle.take(all_members, leaving=True):
+            self.backlog[id], self.leaving[id] = channels, all_members
+            return
+        operation = CloseConnection(id, channels)
+        try:
+            with self.member_throttle.counting(all_members, operation):
+                async with self.member_throttle.passing(filter(is_presence, channels)):
+                    await self.writer.submit(operation)
         except ProtocolError:
-            self.backlog[id] = channels
+            self.backlog[id], self.leaving[id] = channels, all_members
 
     async def close_backlog(self) -> None:
         """What cannot be removed yet stays; its secret would work until then, were it not looked

@@ -27,14 +27,13 @@ from chat.protocol import commands, events, frames
 from chat.protocol.errors import CloseCode, ErrorCode, ProtocolError
 from chat.protocol.frames import Frame
 from chat.protocol.session import Route
-from chat.runtime.connection import LiveConnection
+from chat.runtime.connection import MAX_REFUSED, LiveConnection
 from chat.runtime.node import Node
 from chat.store.operations.messages import PublishMessage
 from chat.store.reports import listening
 
 log = logging.getLogger("chat.connection")
 
-MAX_REFUSED: Final = 100  # frames over the rate, without a rest between them; then 4429
 # Behind the frame being handled; then reading pauses.
 MAX_WAITING: Final = 64  # frames
 MAX_WAITING_CHARACTERS: Final = 256 * 1024
@@ -197,6 +196,7 @@ class FrameLoop:
         if isinstance(sent, bytes) or len(sent) > frames.MAX_FRAME_BYTES // CHARACTER_BYTES:
             if frames.oversize(sent):
                 raise FrameTooLarge(ErrorCode.DATA_TOO_LARGE, "The frame is too large.")
+            self._node.connections.spend(self.connection.id, len(sent) / frames.UNIT_BYTES)
             if isinstance(sent, bytes):
                 raise frames.malformed("Frames must be text, not binary.")
         return frames.parse(sent)
@@ -221,6 +221,7 @@ class FrameLoop:
                 return self._publish(step, route, command.data, command.at)
             if self._storing:
                 return self._behind(partial(self._handle, step, sent, None))
+            self._charge(step)
             rest = HANDLERS[type(command)](self._node, self.connection, command)
             return None if rest is None else self._finish(rest, step.event, step.channel)
         except ProtocolError as error:
@@ -230,6 +231,11 @@ class FrameLoop:
         except Exception:  # the outermost edge
             self._fail(*frames.outline(sent))
         return None
+
+    def _charge(self, frame: Frame) -> None:
+        subscriptions = len(self.connection.session.subscriptions)
+        if units := frames.cost(frame.event, frame.channel, subscriptions):
+            self._node.connections.spend(self.connection.id, units)
 
     def _publish(
         self, frame: Frame, route: Route, data: bytes, at: datetime | None
@@ -290,7 +296,7 @@ class FrameLoop:
             try:
                 command = commands.Subscribe(commands.valid_channel(channel))
                 await subscribe(
-                    *(connection, command, node.id, node.hub, node.writer, node.member_throttle),
+                    *(connection, command, node.id, node.hub, node.writer, node.reaper),
                     auto=True,
                 )
             except ProtocolError as error:
@@ -323,6 +329,11 @@ Handler = Callable[[Node, LiveConnection, Any], Awaitable[object] | None]
 """Gives None where all is done, else what is left to be awaited; both raise ProtocolError."""
 
 
+async def _subscribe(node: Node, connection: LiveConnection, command: commands.Subscribe) -> None:
+    size = await subscribe(connection, command, node.id, node.hub, node.writer, node.reaper)
+    node.connections.owe(connection.id, size)
+
+
 async def _get_storage(
     node: Node, connection: LiveConnection, command: commands.GetStorage
 ) -> None:
@@ -341,11 +352,9 @@ def _heartbeat(node: Node, connection: LiveConnection, command: commands.Heartbe
 
 
 HANDLERS: Final[dict[type[commands.Command], Handler]] = {
-    commands.Subscribe: lambda node, connection, command: subscribe(
-        connection, command, node.id, node.hub, node.writer, node.member_throttle
-    ),
+    commands.Subscribe: _subscribe,
     commands.Unsubscribe: lambda node, connection, command: unsubscribe(
-        connection, command, node.hub, node.writer, node.member_throttle
+        connection, command, node.hub, node.writer, node.reaper
     ),
     commands.React: lambda node, connection, command: react(
         node.writer, connection.session, command
@@ -385,4 +394,4 @@ async def close_connection(node: Node, connection: LiveConnection) -> None:
     for channel in connection.session.subscriptions:
         node.hub.unsubscribe(channel, connection.id)
     if not node.draining:  # else all rows go when the node stops
-        await node.reaper.close(connection.id, channels)
+        await node.reaper.close(connection.id, channels, connection.members())

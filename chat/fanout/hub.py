@@ -35,6 +35,11 @@ MAX_UNBATCHED: Final = 3  # subscribers; for so few a shared batch costs more th
 # Ephemeral announcements beyond so many are dropped (P4: at most once): while the database is away,
 # what they wait for does not come, and they would grow without bound (P6).
 MAX_WAITING: Final = 1000
+# What waited goes on in pieces, each when all have taken most of the one before, or after a while:
+# 2 MB/s at least, which leaves a reader of 4 MB/s time for the rest.
+PIECE_BYTES: Final = 512 * 1024
+PIECE_SECONDS: Final = 0.25
+PIECE_POLL_SECONDS: Final = 0.01
 
 Handlers = Mapping[str, Callable[..., object]]
 """What is called for a notification of each kind, with its fields."""
@@ -214,11 +219,12 @@ class Feed:
 
     def receive(self, announcement: Announcement) -> None:
         """Delivers what follows the last one; keeps what is early; drops what was delivered."""
+        goes_on = self._goes_on if self._waiting else False  # in pieces, by itself
         if announcement.previous <= self._last:
             self._deliver(announcement)
         elif _is_kept(announcement, len(self._waiting)):
             self._wait(announcement)
-        if self._waiting:
+        if self._waiting and not goes_on:
             self._deliver_waiting()
 
     def check(self, head: int) -> None:
@@ -255,13 +261,19 @@ class Feed:
         heapq.heappush(self._waiting, place)
 
     def _deliver_waiting(self, known: int = UNKNOWN) -> None:
-        """Delivers what need not wait. Up to `known` nothing else will come: what is missing there
-        has been purged, or is a reaction that has changed again."""
+        """Delivers a piece of what need not wait. Up to `known` nothing else will come: what is
+        missing there has been purged, or is a reaction that has changed again."""
         if self._last == UNKNOWN:
             return
+        size = 0
         while self._waiting and self._waiting[0][0] <= max(self._last, known):
-            self._deliver(heapq.heappop(self._waiting)[-1])
-        self._last = max(self._last, known)
+            if size >= PIECE_BYTES:
+                break
+            announcement = heapq.heappop(self._waiting)[-1]
+            size += len(_frames(announcement))
+            self._deliver(announcement)
+        else:
+            self._last = max(self._last, known)
         if self._holding:
             self._release_held()
         self._repair_where_behind()
@@ -272,6 +284,11 @@ class Feed:
     def _behind(self) -> bool:
         return bool(self._waiting) or self._head > self._last
 
+    @property
+    def _goes_on(self) -> bool:
+        """Whether something waits that need not: the rest of a piece."""
+        return bool(self._waiting) and self._waiting[0][0] <= self._last
+
     def _repair_where_behind(self) -> None:
         if self._behind and self._repair is None:
             self._repair = asyncio.create_task(self._fill_gap())
@@ -280,6 +297,10 @@ class Feed:
         """Reads what is missing, until nothing waits for a predecessor any more."""
         try:
             while self._behind:
+                if self._goes_on:
+                    await self._until_taken()
+                    self._deliver_waiting()
+                    continue
                 last = self._last
                 await asyncio.sleep(
                     CONNECTED_REPAIR_AFTER_SECONDS if self._is_connected() else REPAIR_AFTER_SECONDS
@@ -288,6 +309,15 @@ class Feed:
                     await self._read_missing()
         finally:
             self._repair = None
+
+    async def _until_taken(self) -> None:
+        now = asyncio.get_running_loop().time
+        deadline = now() + PIECE_SECONDS
+        while True:
+            await asyncio.sleep(PIECE_POLL_SECONDS)
+            behind = any(each.send_queue.behind for each in self.subscribers.values())
+            if not behind or now() >= deadline:
+                return
 
     async def _read_missing(self) -> None:
         last = self._last

@@ -1,21 +1,37 @@
-"""Changes of a presence channel's members go a few at a time (promise P6).
+"""Changes of a presence channel's members go a few at a time, and those of one member no more
+often than it may change (promise P6).
 
-Each is announced to all members with the whole list: 27 KB for a thousand of them. All at once
-would fill every send queue, and close those who read as fast as anyone can.
+Each is announced to all members with the whole list, up to 100 KB. All at once would fill every
+send queue, and close those who read as fast as anyone can.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
-from typing import Final
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from functools import lru_cache, partial
+from typing import Final, Protocol
 from weakref import WeakValueDictionary
 
+from chat.fanout.announcements import Announcement
 from chat.fanout.send_queue import MAX_STALL_SECONDS
+from chat.protocol.errors import ErrorCode, ProtocolError
+from chat.protocol.frames import MAX_RATES, Rate
 
 IN_FLIGHT: Final = 8
 WAIT_SECONDS: Final = 1.0
 POLL_SECONDS: Final = 0.005
+CHANGES_PER_SECOND: Final = 0.5  # of one member in one channel
+CHANGES_AT_ONCE: Final = 8
+
+Members = Mapping[str, str]
+"""Channel -> the uid that joins it, leaves it or gets other metadata there."""
+NOBODY: Final[Members] = {}
+
+
+class Announcing(Protocol):
+    """An operation, with what it has announced once it is done."""
+
+    announced: Sequence[Announcement]
 
 
 class ChannelThrottle:
@@ -51,9 +67,35 @@ class ChannelThrottle:
 
 
 class MemberThrottle:
+    """A member may change CHANGES_AT_ONCE times in a channel, then once in two seconds, whichever
+    connection causes it. It leaves only while it could come back at once: what leaves and comes
+    back faster than that stays a member."""
+
     def __init__(self, behind: Callable[[str], bool]) -> None:
         self._behind = behind
         self._throttles = WeakValueDictionary[str, ChannelThrottle]()  # those in use
+        self._rate = lru_cache(MAX_RATES)(_changes)
+
+    def take(self, members: Members, *, leaving: bool = False) -> bool:
+        """Whether each of them may change now; then it counts as changed."""
+        now, units = asyncio.get_running_loop().time(), 2 if leaving else 1
+        rates = [self._rate(*member) for member in members.items()]
+        taken = [rate for rate in rates if rate.allows(now, units)]
+        back = units - 1 if len(taken) == len(rates) else units
+        for rate in taken:
+            rate.add(-back)
+        return len(taken) == len(rates)
+
+    @contextmanager
+    def counting(self, members: Members, operation: Announcing) -> Iterator[None]:
+        """What was taken counts only for those whom the operation within has changed."""
+        try:
+            yield
+        finally:
+            changed = {each.channel for each in operation.announced}
+            for channel, uid in members.items():
+                if channel not in changed:
+                    self._rate(channel, uid).add(-1)
 
     @asynccontextmanager
     async def passing(self, channels: Iterable[str]) -> AsyncIterator[None]:
@@ -63,3 +105,13 @@ class MemberThrottle:
                 new = ChannelThrottle(partial(self._behind, name))
                 await stack.enter_async_context(self._throttles.setdefault(name, new))
             yield
+
+
+def _changes(channel: str, uid: str) -> Rate:
+    return Rate(CHANGES_PER_SECOND, CHANGES_AT_ONCE / CHANGES_PER_SECOND)
+
+
+def too_often() -> ProtocolError:
+    return ProtocolError(
+        ErrorCode.RATE_LIMITED, "This member changes too often; try again in a few seconds."
+    )

@@ -7,6 +7,7 @@ once; what many get at once is joined once for all of them (docs/decisions/0003-
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -16,7 +17,13 @@ from chat.protocol.events import Event
 
 log = logging.getLogger("chat.send_queue")
 
-MAX_UNSENT_BYTES: Final = 1024 * 1024
+MAX_UNSENT_BYTES: Final = 4 * 1024 * 1024
+# More than so much is unsent for a moment only, and while the client reads. One that reads 4 MB/s
+# and is sent less in any second is below it again within the second; of a kernel that holds 4 MB it
+# is seen each third of a second that it reads.
+MAX_LASTING_BYTES: Final = 1024 * 1024
+MAX_LASTING_SECONDS: Final = 2.0
+MAX_PAUSE_SECONDS: Final = 0.5
 BEHIND_BYTES: Final = 128 * 1024
 MAX_STALL_SECONDS: Final = 5.0
 PORTION_BYTES: Final = 64 * 1024  # written at once; then the transport says if the client reads
@@ -163,9 +170,21 @@ class Flusher:
 
 
 @dataclass(slots=True, eq=False)
+class Backlog:
+    """What waits while the transport is full: the same bytes as in the other queues that keep
+    them."""
+
+    taken_at: float  # when the transport last took something
+    frames: deque[bytes] = field(default_factory=deque)
+    size: int = 0
+    large_since: float | None = None  # when more than MAX_LASTING_BYTES began to be unsent
+
+
+@dataclass(slots=True, eq=False)
 class SendQueue:
     """Frames leave in the order in which they were pushed. At most MAX_UNSENT_BYTES are kept for a
-    client that does not read, and no byte waits MAX_STALL_SECONDS.
+    client that reads slowly, no more than MAX_LASTING_BYTES for MAX_LASTING_SECONDS or for one that
+    pauses for MAX_PAUSE_SECONDS, and no byte waits MAX_STALL_SECONDS.
 
     While the transport is full, frames stay here, so that what is dropped of a slow reader's are
     whole frames and its close code comes next.
@@ -181,8 +200,7 @@ class SendQueue:
     _parts: list[bytes | Batch] = field(init=False, default_factory=list)  # of this turn
     _batch: Batch | None = field(init=False, default=None)  # the last of them, while open
     _queued: bool = field(init=False, default=False)
-    _backlog: list[bytes] | None = field(init=False, default=None)  # while the transport is full
-    _backlog_bytes: int = field(init=False, default=0)
+    _backlog: Backlog | None = field(init=False, default=None)  # while the transport is full
     _paused: bool = field(init=False, default=False)
     _room: asyncio.Event | None = field(init=False, default=None)
     _written: int = field(init=False, default=0)  # bytes, in all
@@ -200,7 +218,8 @@ class SendQueue:
 
     @property
     def _unsent(self) -> int:
-        return self._backlog_bytes + self._transport.get_write_buffer_size()
+        kept = self._backlog.size if self._backlog is not None else 0
+        return kept + self._transport.get_write_buffer_size()
 
     # --- pushing ----------------------------------------------------------------------------
 
@@ -232,10 +251,10 @@ class SendQueue:
         self._batch = None
 
     async def room(self) -> None:
-        """Waits, where half of MAX_UNSENT_BYTES is unsent, until most of it has left: for a caller
+        """Waits, where half of MAX_LASTING_BYTES is unsent, until most of it has left: for a caller
         that has much to send to one connection."""
         self.flush(self.flusher.now())
-        if self._paused and self._unsent > MAX_UNSENT_BYTES // 2 and not self.ended:
+        if self._paused and self._unsent > MAX_LASTING_BYTES // 2 and not self.ended:
             if self._room is None or self._room.is_set():
                 self._room = asyncio.Event()
             await self._room.wait()
@@ -250,16 +269,17 @@ class SendQueue:
             return
         if self._batch is not None:
             self._seal(self._batch)
-        if self._paused:
-            self._keep()
-            return
-        data = _joined(parts[0]) if len(parts) == 1 else b"".join(map(_joined, parts))
-        if len(data) > PORTION_BYTES:
-            self._write_portions()
-        else:
-            parts.clear()
-            self._write(data)
-        self.sent_at = now
+        if not self._paused:
+            self.sent_at = now
+            data = _joined(parts[0]) if len(parts) == 1 else b"".join(map(_joined, parts))
+            if len(data) <= PORTION_BYTES:
+                parts.clear()
+                self._write(data)
+                return
+        self._keep(now)
+        self._write_kept()
+        if self._is_too_much(now):
+            self._drop()
 
     def pause(self) -> None:
         """The transport is full."""
@@ -268,9 +288,12 @@ class SendQueue:
     def resume(self) -> None:
         """The transport has sent most of what it held."""
         self._paused = False
-        self._parts = [*(self._backlog or ()), *self._parts]
-        self._backlog, self._backlog_bytes = None, 0
-        self.flush(self.flusher.now())
+        self.sent_at = self.flusher.now()
+        if self._backlog is not None:
+            self._backlog.taken_at = self.sent_at
+        self._write_kept()
+        if not self._paused:
+            self.flush(self.sent_at)
         if not self._paused:
             if self._room is not None:
                 self._room.set()
@@ -280,37 +303,46 @@ class SendQueue:
         self._written += len(data)
         self._transport.write(data)
 
-    def _write_portions(self) -> None:
-        """Until the transport is full; the rest is kept."""
-        frames: list[bytes] = []
-        for part in self._parts:
-            frames += part.frames if isinstance(part, Batch) else (part,)
-        self._parts.clear()
-        portion: list[bytes] = []
-        size = 0
-        for index, frame in enumerate(frames):
-            portion.append(frame)
-            size += len(frame)
-            if size > PORTION_BYTES:
-                self._write(b"".join(portion))
-                portion, size = [], 0
-                if self._paused:
-                    self._parts = [*frames[index + 1 :]]
-                    self._keep()
-                    return
-        self._write(b"".join(portion))
-
-    def _keep(self) -> None:
-        if not self._parts:
-            return
-        joined = b"".join(map(_joined, self._parts))
-        self._parts.clear()
+    def _keep(self, now: float) -> None:
+        """All that was pushed; a batch's frames as they are, for they are others', too."""
         if self._backlog is None:
-            self._backlog = []
-        self._backlog.append(joined)
-        self._backlog_bytes += len(joined)
-        if self._unsent > MAX_UNSENT_BYTES:
-            self._drop()
+            self._backlog = Backlog(now)
+        for part in self._parts:
+            joined = _joined(part)
+            if isinstance(part, Batch) and len(joined) > PORTION_BYTES:
+                self._backlog.frames.extend(part.frames)
+            else:
+                self._backlog.frames.append(joined)
+            self._backlog.size += len(joined)
+        self._parts.clear()
+
+    def _write_kept(self) -> None:
+        """In portions, until the transport is full."""
+        backlog = self._backlog
+        while backlog is not None and not self._paused:
+            portion: list[bytes] = []
+            size = 0
+            while backlog.frames and size <= PORTION_BYTES:
+                portion.append(backlog.frames.popleft())
+                size += len(portion[-1])
+            backlog.size -= size
+            self._write(b"".join(portion))
+            if not backlog.frames:
+                self._backlog = backlog = None
+            elif self._unsent <= MAX_LASTING_BYTES:
+                backlog.large_since = None
+
+    def _is_too_much(self, now: float) -> bool:
+        backlog, unsent = self._backlog, self._unsent
+        if backlog is None or unsent <= MAX_LASTING_BYTES:
+            return False
+        if backlog.large_since is None:
+            backlog.large_since = now
+        return (
+            unsent > MAX_UNSENT_BYTES
+            or now - backlog.large_since >= MAX_LASTING_SECONDS
+            or now - backlog.taken_at >= MAX_PAUSE_SECONDS
+        )
 
     # --- its end ----------------------------------------------------------------------------
 
@@ -324,13 +356,16 @@ class SendQueue:
             self._send_close()
 
     def check_stalled(self) -> bool:
-        """Closes a connection of which a byte has waited too long; says whether it did. Called each
-        second."""
+        """Closes a connection of which a byte, or many, have waited too long; says whether it did.
+        Called each second."""
         unsent = self._transport.get_write_buffer_size()
         if not unsent or self.ended:
             self._stuck = None
             return False
         now, left = self.flusher.now(), self._written - unsent
+        if self.close_code is None and self._is_too_much(now):
+            self._drop()
+            return True
         if self._stuck is None or left > self._stuck[0]:
             self._stuck = left, now
         if now - self._stuck[1] < MAX_STALL_SECONDS:
@@ -367,7 +402,7 @@ class SendQueue:
         self._parts.clear()
         if self._batch is not None:
             self._seal(self._batch)
-        self._backlog, self._backlog_bytes = None, 0
+        self._backlog = None
 
     def _send_close(self) -> None:
         if self.close_code is not None and not self.ended:

@@ -69,8 +69,12 @@ async def client_operation(request: Call, operation: str) -> HttpResponse:
     limit = settings.CLIENT_FRAMES_PER_SECOND
     if not frames.rate_of(connection_id, limit).allows(time.monotonic()):
         raise ProtocolError(ErrorCode.RATE_LIMITED, f"More than {limit} calls a second.")
+    units = frames.cost(operation, channel, len(session.subscriptions))
+    node.connections.spend(connection_id, units)
     source = source_of(request, "client.http", connection_id)
-    return await perform(node, session.seen_from(source), body)
+    response = await perform(node, session.seen_from(source), body)
+    node.connections.owe(connection_id, len(response.content))
+    return response
 
 
 class ChannelBody(Struct, gc=False):

@@ -17,6 +17,23 @@ MAX_FRAME_BYTES: Final = 128 * 1024
 UNDECODED: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
 NULL: Final = Raw(b"null")
 BURST_SECONDS: Final = 10.0
+# What a frame, or a call of this name, costs in units of work. A unit is what a subscription costs
+# the server, some 0.7 ms; so is UNIT_BYTES of a large frame or of an answer. All others cost none.
+COSTS: Final = {
+    "hotsock.subscribe": 1,
+    "hotsock.unsubscribe": 1,
+    "hotsock.channelStorageGet": 1,
+    "hotsock.umdUpdate": 1,
+    "channelStorageGet": 1,
+    "channelStorageList": 3,
+    "getChannelInfo": 2,
+    "listMessages": 3,
+    "listReactions": 2,
+    "umdUpdate": 1,
+}
+UPDATE_COST: Final = 1 / 16  # of each subscription that an update of metadata may change
+UNIT_BYTES: Final = 64 * 1024
+WORK_SECONDS: Final = 40.0
 MAX_RATES: Final = 10_000
 SURELY_SHALLOW: Final = 2 * jsontext.MAX_DEPTH
 """Characters of valid JSON that cannot be nested too deep: each level opens and closes."""
@@ -126,34 +143,59 @@ def outline(sent: str | bytes) -> tuple[str | None, str | None]:
 
 
 class Rate:
-    """Allows `per_second` frames in the mean, ten times that at once; 0: no limit.
+    """A token bucket: allows `per_second` units in the mean, BURST_SECONDS' worth or that of
+    `burst_seconds` at once; 0: no limit.
 
     A connection that sends at most five times `per_second` frames in any 10 s is never limited
     (protocol.md section 17: 500 frames with the default of 100).
     """
 
-    __slots__ = ("_full_at", "_interval", "refused")
+    __slots__ = ("_burst", "_full_at", "_interval", "refused")
 
-    def __init__(self, per_second: int) -> None:
+    def __init__(self, per_second: float, burst_seconds: float = BURST_SECONDS) -> None:
         self._interval = 1 / per_second if per_second else 0.0
+        self._burst = burst_seconds
         self._full_at = 0.0  # when the bucket will be full again, by the caller's clock
-        self.refused = 0  # frames, since the bucket was last full
+        self.refused = 0  # how often, since the bucket was last full
 
-    def allows(self, now: float) -> bool:
-        """Counts a frame at `now` (seconds of any steady clock), or refuses it."""
+    def allows(self, now: float, units: float = 1) -> bool:
+        """Takes so many at `now` (seconds of any steady clock), or refuses."""
         full_at = self._full_at
         if full_at <= now:
             self.refused = 0
             full_at = now
-        full_at += self._interval
-        if full_at - now > BURST_SECONDS:
+        full_at += self._interval * units
+        if full_at - now > self._burst:
             self.refused += 1
             return False
         self._full_at = full_at
         return True
+
+    def add(self, units: float) -> None:
+        """What was taken has cost so many more, or less."""
+        self._full_at += self._interval * units
 
 
 @lru_cache(MAX_RATES)
 def rate_of(name: str, per_second: int) -> Rate:
     """The Rate of a name, for the MAX_RATES names that were seen last."""
     return Rate(per_second)
+
+
+@lru_cache(MAX_RATES)
+def work_of(connection_id: str, per_second: int) -> Rate:
+    """The budget of work, in units, of one of the MAX_RATES connections that did some last: half
+    as many a second as frames, 2,000 at once with the default of 100.
+
+    So 1,000 subscriptions and a page of history for each of 100 channels are free after connecting;
+    50 units a second are some 4 % of a core.
+    """
+    return Rate(per_second / 2, WORK_SECONDS)
+
+
+def cost(name: str, channel: str | None, subscriptions: int) -> float:
+    """The units of a frame or a call, of a connection with so many subscriptions. Without a channel
+    only an update of metadata is no mistake: it may be one of all of them."""
+    if channel is not None:
+        return COSTS.get(name, 0)
+    return 1 + subscriptions * UPDATE_COST if name.endswith("umdUpdate") else 0

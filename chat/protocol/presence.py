@@ -43,8 +43,10 @@ class Roster:
     _held: Counter[str] = field(default_factory=Counter)  # uid -> how many subscriptions
 
     def add_subscriber(self, connection_id: str, uid: str) -> None:
-        self.subscribers[connection_id] = uid
-        self._held[uid] += 1
+        """In place of the one that it has, where that is under the same uid."""
+        if self.subscribers.get(connection_id) != uid:
+            self.subscribers[connection_id] = uid
+            self._held[uid] += 1
 
     def check_room(self, uid: str, umd: str, channel: str | None = None) -> None:
         """Raises PRESENCE_CHANNEL_CAPACITY_REACHED where this member would overfill it; `channel`

@@ -15,9 +15,9 @@ from typing import Final
 
 from chat.conf import settings
 from chat.fanout.send_queue import SendQueue
-from chat.protocol import events
+from chat.protocol import events, frames
 from chat.protocol.addresses import network
-from chat.protocol.errors import CloseCode
+from chat.protocol.errors import CloseCode, ErrorCode, ProtocolError
 from chat.protocol.session import Session
 from tokens.names import is_presence
 
@@ -34,6 +34,7 @@ MAX_OPENING: Final = 128
 MAX_CONNECTIONS: Final = 65_536  # in a process, where no setting says more
 RESERVED: Final = 128  # descriptors: for the database, Redis, files, those that are turned away
 RESERVED_SHARE: Final = 16  # one of so many, where that is more
+MAX_REFUSED: Final = 100  # frames or calls over a budget, without a rest between them; then 4429
 
 Person = tuple[str, str | None]
 """Address and uid: others behind the same address are not meant."""
@@ -79,6 +80,11 @@ class LiveConnection:
     def presence(self) -> tuple[str, ...]:
         """The presence channels in which it may be."""
         return tuple({*filter(is_presence, self.session.subscriptions), *self.joining})
+
+    def members(self) -> dict[str, str]:
+        """Presence channel -> as whom it may be there."""
+        session = self.session
+        return {name: session.sender(name).uid or "" for name in self.presence()}
 
     def channels(self) -> tuple[str, ...]:
         """All in which it may be."""
@@ -130,6 +136,23 @@ class Connections:
         for connection in connections:
             connection.send_queue.close(CloseCode.RESTARTING)
             await asyncio.sleep(pause)
+
+    # --- what it costs ----------------------------------------------------------------------
+
+    def spend(self, id: str, units: float) -> None:
+        """Raises RATE_LIMITED where a connection has not so much of its budget of work left; for
+        one of this process its frames and its calls share it."""
+        work = frames.work_of(id, settings.CLIENT_FRAMES_PER_SECOND)
+        if not work.allows(time.monotonic(), units):
+            if work.refused >= MAX_REFUSED:
+                self.close(id, CloseCode.TOO_FAST)
+            sentence = "This connection asks for too much work; this was not done."
+            raise ProtocolError(ErrorCode.RATE_LIMITED, sentence)
+
+    def owe(self, id: str, size: int) -> None:
+        """So many bytes were sent for what the connection asked."""
+        work = frames.work_of(id, settings.CLIENT_FRAMES_PER_SECOND)
+        work.add(size / frames.UNIT_BYTES)
 
     # --- what is due ------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from chat.fanout.hub import Broker, BrokerStatus
-from chat.fanout.member_throttle import MemberThrottle
+from chat.fanout.member_throttle import MemberThrottle, too_often
 from chat.models import Connection, Subscription
 from chat.protocol.errors import ProtocolError
 from chat.protocol.session import Session
@@ -42,17 +42,19 @@ class Metadata:
 
     async def change(self, session: Session, operation: UpdateUmd) -> None:
         """That of a connection of this process, whose `changing` the caller holds; raises as the
-        operation, and nothing has changed then."""
-        await self._submit(operation)
+        operation, or RATE_LIMITED, and nothing has changed then."""
+        await self._submit(session, operation)
         session.take_on(operation.umd, operation.channels, own=operation.own)
 
-    async def change_elsewhere(self, operation: UpdateUmd, *, propagate: bool) -> None:
+    async def change_elsewhere(
+        self, session: Session, operation: UpdateUmd, *, propagate: bool
+    ) -> None:
         """That of a connection of another process, as the database knows it; raises as `change`.
         With `propagate` all its subscriptions get it.
 
         Returns when that process has read it, or has not after READ_POLLS.
         """
-        await self._change_marked(operation)
+        await self._change_marked(session, operation)
         if not propagate:
             return
         try:  # to subscriptions that began before that process had read it
@@ -61,13 +63,14 @@ class Metadata:
             subscribed = await read(set, rows.values_list("channel__name", flat=True))
             later = subscribed.difference(operation.channels)
             if later:
-                await self._change_marked(UpdateUmd(id, operation.umd, tuple(later), own=False))
+                update = UpdateUmd(id, operation.umd, tuple(later), own=False)
+                await self._change_marked(session, update)
         except ProtocolError as error:
             log.warning("Subscriptions that began meanwhile keep their metadata: %s", error.message)
 
-    async def _change_marked(self, operation: UpdateUmd) -> None:
+    async def _change_marked(self, session: Session, operation: UpdateUmd) -> None:
         operation.stale = True
-        await self._submit(operation)
+        await self._submit(session, operation)
         self.broker.notify(READ_AGAIN, operation.connection_id)
         stale = Connection.objects.filter(id=operation.connection_id, stale=True)
         with contextlib.suppress(ProtocolError):
@@ -77,9 +80,14 @@ class Metadata:
                     return
                 await asyncio.sleep(POLL_SECONDS)
 
-    async def _submit(self, operation: UpdateUmd) -> None:
-        async with self.member_throttle.passing(filter(is_presence, operation.channels)):
-            await self.writer.submit(operation)
+    async def _submit(self, session: Session, operation: UpdateUmd) -> None:
+        presence = filter(is_presence, operation.channels)
+        members = {name: session.sender(name).uid or "" for name in presence}
+        if not self.member_throttle.take(members):
+            raise too_often()
+        with self.member_throttle.counting(members, operation):
+            async with self.member_throttle.passing(members):
+                await self.writer.submit(operation)
 
     def read_again(self, connection_id: str) -> None:
         """Another process has changed that of a connection, which may be one of this process."""

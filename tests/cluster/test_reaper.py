@@ -78,6 +78,10 @@ async def reap(reaper: Reaper) -> None:
     await reaper.close_backlog()
 
 
+async def refuse(operation: Any) -> Any:
+    raise ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, "Away.")
+
+
 async def grow_old(lease: Lease) -> None:
     """A lease passes, in which its own is renewed as it should be."""
     async with asyncio.timeout(10):
@@ -159,9 +163,6 @@ async def test_of_several_processes_one_takes_over(
 async def test_what_cannot_be_closed_yet_is_closed_later(
     process: Process, dead: Dead, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def refuse(operation: Any) -> Any:
-        raise ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, "Away.")
-
     with monkeypatch.context() as away:
         away.setattr(process.reaper.writer, "submit", refuse)
         await process.reaper.close(dead.member, (dead.channel,))
@@ -182,3 +183,76 @@ async def test_the_last_act_of_a_process_is_to_close_its_members(
     await process.reaper.close_all()
     members = Member.objects.filter(removed=False, channel__name=presence)
     assert not await in_thread(members.exists)
+
+
+@pytest.fixture
+async def late(process: Process, channel: str) -> str:
+    """A member that has left too often: it is to leave in a while."""
+    connection, presence = opening(process.id), f"presence.{channel}"
+    await process.reaper.writer.submit(connection)
+    await process.reaper.writer.submit(subscribing(connection.id, presence, node_id=process.id))
+    while process.reaper.member_throttle.take({presence: "jim"}):
+        pass
+    await process.reaper.leave(connection.id, presence, "jim")
+    assert process.reaper.leaving == {connection.id: {presence: "jim"}}
+    return connection.id
+
+
+def present(channel: str) -> bool:
+    """Whether it has a member, who then has a subscription."""
+    members = Member.objects.filter(removed=False, channel__name=f"presence.{channel}")
+    held = Subscription.objects.filter(channel__name=f"presence.{channel}")
+    assert members.count() == held.count()
+    return members.exists()
+
+
+async def test_who_is_to_leave_leaves_as_soon_as_it_may(
+    process: Process, late: str, channel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reaper = process.reaper
+    await reaper.leave_late()
+    assert await in_thread(lambda: present(channel))
+    reaper.member_throttle = MemberThrottle(lambda channel: False)
+    with monkeypatch.context() as away:
+        away.setattr(reaper.writer, "submit", refuse)
+        with pytest.raises(ProtocolError):
+            await reaper.leave_late()
+    await reaper.leave_late()
+    assert not await in_thread(lambda: present(channel))
+    assert reaper.leaving[late] == {}
+
+
+async def test_who_is_to_leave_leaves_with_its_connection(
+    process: Process, late: str, channel: str
+) -> None:
+    """Not at once, either."""
+    reaper = process.reaper
+    await reaper.close(late)
+    await reaper.close_backlog()
+    assert await in_thread(lambda: present(channel))
+    reaper.member_throttle = MemberThrottle(lambda channel: False)
+    await reaper.close_backlog()
+    assert not await in_thread(lambda: present(channel))
+    assert (reaper.backlog, reaper.leaving) == ({}, {})
+
+
+async def test_who_is_to_leave_comes_back_as_the_same_or_not_at_all(
+    process: Process, late: str, channel: str
+) -> None:
+    reaper, presence = process.reaper, f"presence.{channel}"
+    with pytest.raises(ProtocolError), reaper.staying(late, {presence: "pam"}):
+        pass
+    with pytest.raises(ProtocolError), reaper.staying(late, {presence: "jim"}):
+        raise ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, "Away.")
+    assert reaper.leaving == {late: {presence: "jim"}}
+    process.announced.clear()
+    with reaper.staying(late, {presence: "jim"}):
+        again = subscribing(late, presence, node_id=process.id, quiet=True)
+        await reaper.writer.submit(again)
+    reaper.member_throttle = MemberThrottle(lambda channel: False)
+    await reaper.leave_late()
+    assert process.announced == []
+    assert await in_thread(lambda: present(channel))
+    other = subscribing(late, presence, node_id=process.id, quiet=True, umd="1")
+    with pytest.raises(ProtocolError, match="too often"):
+        await reaper.writer.submit(other)

@@ -791,3 +791,29 @@ def test_a_change_that_is_gone_holds_back_nobody() -> None:
 
     run(scenario)
     assert channel.received == {"jim": ["p"], "pam": ["p"]}
+
+
+@pytest.mark.parametrize("takes", [True, False])
+def test_what_waited_comes_in_pieces_as_it_is_taken(
+    monkeypatch: pytest.MonkeyPatch, takes: bool
+) -> None:
+    """Whatever is announced meanwhile; one who takes nothing holds it up for a while only."""
+    monkeypatch.setattr(hub, "PIECE_BYTES", 1)
+    monkeypatch.setattr(hub, "PIECE_POLL_SECONDS", 0)
+    monkeypatch.setattr(hub, "PIECE_SECONDS", 0 if not takes else 60)
+    monkeypatch.setattr(SendQueue, "behind", True)
+    channel = Channel(committed=up_to(8))
+
+    async def scenario() -> None:
+        channel.subscribe("jim")
+        channel.release("jim", 0)
+        channel.hub.deliver(change(5))
+        for number in (6, 7, 8):
+            await turns()
+            if takes:
+                assert channel.numbers("jim") == [1]
+            channel.hub.deliver(change(number))
+        monkeypatch.setattr(SendQueue, "behind", False)
+
+    run(scenario)
+    assert channel.numbers("jim") == list(range(1, 9))

@@ -1,14 +1,16 @@
 """Member changes go a few at a time, in order, and nobody holds them up for long (P6)."""
 
 import asyncio
+from dataclasses import dataclass
 
 import pytest
 
 from chat.fanout import member_throttle
 from chat.fanout.announcements import Change
 from chat.fanout.hub import Hub, MemoryBroker, Subscriber
-from chat.fanout.member_throttle import IN_FLIGHT, MemberThrottle
+from chat.fanout.member_throttle import CHANGES_AT_ONCE, IN_FLIGHT, MemberThrottle
 from chat.fanout.send_queue import BEHIND_BYTES, MAX_UNSENT_BYTES, Flusher
+from chat.protocol.events import encoded
 from chat.protocol.presence import MAX_MEMBERS_BYTES
 from tests.fanout.test_send_queue import Socket
 
@@ -140,6 +142,42 @@ async def test_a_channel_is_behind_when_more_than_half_of_its_subscribers_are() 
     sockets[0].made.unblock()
     said.append(hub.is_behind("c"))
     assert said == [False] * 4 + [True, False]
+
+
+@dataclass
+class Operation:
+    """One that has changed the members of these channels."""
+
+    announced: list[Change]
+
+
+def changing(*channels: str) -> Operation:
+    return Operation([Change(channel, 0, 1, encoded(b"{}")) for channel in channels])
+
+
+async def test_a_member_changes_some_times_at_once_and_leaves_while_it_may_come_back() -> None:
+    throttle = Crowd().member_throttle
+    allowed = [throttle.take({"c": "jim"}, leaving=bool(at % 2)) for at in range(CHANGES_AT_ONCE)]
+    assert allowed == [True] * (CHANGES_AT_ONCE - 1) + [False]
+    assert throttle.take({"c": "jim"})
+    assert not throttle.take({"c": "jim"})
+    assert throttle.take({"c": "pam"})
+    assert throttle.take({"d": "jim"})
+
+
+async def test_what_is_not_changed_does_not_count() -> None:
+    throttle, members = Crowd().member_throttle, {"c": "jim", "d": "jim"}
+    for _ in range(3 * CHANGES_AT_ONCE):
+        assert throttle.take(members)
+        with throttle.counting(members, changing()):
+            pass
+    for _ in range(CHANGES_AT_ONCE):
+        assert throttle.take(members)
+        with throttle.counting(members, changing("c")):
+            pass
+    assert not throttle.take(members)
+    assert not throttle.take({"c": "jim"})
+    assert throttle.take({"d": "jim"})
 
 
 def test_those_in_flight_fill_no_send_queue() -> None:

@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 
 from chat.fanout.send_queue import (
     BEHIND_BYTES,
+    MAX_LASTING_BYTES,
+    MAX_LASTING_SECONDS,
+    MAX_PAUSE_SECONDS,
     MAX_STALL_SECONDS,
     MAX_UNSENT_BYTES,
     PORTION_BYTES,
@@ -281,7 +284,7 @@ async def test_more_than_the_limit_unsent_is_dropped_and_closed(socket: Socket) 
     socket.put(*[BIG] * 7)
     await turn()
     assert socket.made.full
-    while socket.made.unsent + socket.send_queue._backlog_bytes <= MAX_UNSENT_BYTES - len(BIG):
+    for _ in range(MAX_UNSENT_BYTES // len(BIG) - 7):
         socket.put(BIG)
         await turn()
         assert not socket.send_queue.closing
@@ -297,6 +300,62 @@ async def test_more_than_the_limit_unsent_is_dropped_and_closed(socket: Socket) 
     socket.made.unblock()
     await turn()
     assert (socket.said, len(socket.closes), socket.aborted) == (BIG * 7, 1, 0)
+
+
+async def test_much_may_be_unsent_for_a_moment_only(
+    socket: Socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(monkeypatch)
+    socket.made.blocked = True
+    burst = [BIG] * (3 * MAX_LASTING_BYTES // len(BIG))
+    for _ in range(3):  # each burst has left before the next second is over
+        socket.put(*burst)
+        await turn()
+        assert not socket.send_queue.check_stalled()
+        clock.later += MAX_LASTING_SECONDS - 0.01
+        while socket.made.unsent:
+            socket.made.take()
+        assert not socket.send_queue.closing
+    socket.put(*burst)
+    await turn()
+    clock.later += MAX_LASTING_SECONDS - 0.01
+    socket.made.take()  # some of it leaves, but not enough
+    assert not socket.send_queue.check_stalled()
+    clock.later += 0.01
+    assert socket.send_queue.check_stalled()
+    assert socket.closes == [(4410, "")]
+
+
+async def test_much_is_unsent_only_of_one_who_reads(
+    socket: Socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(monkeypatch)
+    socket.made.blocked = True
+    socket.put(*[BIG] * (MAX_LASTING_BYTES // len(BIG)))
+    await turn()
+    clock.later += MAX_PAUSE_SECONDS
+    assert not socket.send_queue.check_stalled()
+    socket.made.take()
+    socket.put(*[BIG] * 20)
+    await turn()
+    clock.later += MAX_PAUSE_SECONDS - 0.01
+    assert not socket.send_queue.check_stalled()
+    clock.later += 0.01
+    socket.put(BIG)
+    await turn()
+    assert socket.closes == [(4410, "")]
+
+
+async def test_what_waits_is_the_same_bytes_for_all(flusher: Flusher) -> None:
+    sockets = [Socket(flusher) for _ in range(5)]
+    for socket in sockets:
+        socket.send_queue.pause()
+    listening(flusher, BIG * 7, *sockets).frames.append(BIG * 8)
+    await turn()
+    for socket in sockets:
+        socket.send_queue.resume()
+    joined = [[id(data) for data in socket.made.writes] for socket in sockets]
+    assert joined == [joined[0]] * 5
 
 
 async def test_it_is_behind_when_much_is_unsent_and_the_transport_full(socket: Socket) -> None:
@@ -339,7 +398,7 @@ async def test_nobody_waits_for_room_in_what_has_ended(socket: Socket, end: str)
         case "abandon":
             socket.send_queue.abandon()
         case "too much":
-            socket.put(*[BIG] * 60)
+            socket.put(*[BIG] * (MAX_UNSENT_BYTES // len(BIG)))
             await turn()
     await asyncio.wait_for(waiting, 5)
     await asyncio.wait_for(socket.send_queue.room(), 5)

@@ -20,7 +20,7 @@ from tests.support.raw import frame, upgrade
 from tests.support.servers import Server, token
 
 KIB = 1024
-READERS = 12
+READERS = 50
 DATA = "x" * 30 * KIB
 AT_ONCE = 20
 FLOOD = 1400  # messages: 41 MiB, for each subscriber

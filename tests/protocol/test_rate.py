@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.protocol.frames import MAX_RATES, Rate, rate_of
+from chat.protocol.frames import MAX_RATES, UNIT_BYTES, Rate, cost, rate_of, work_of
 
 DEFAULT = 100  # CLIENT_FRAMES_PER_SECOND (design.md section 5)
 
@@ -80,3 +80,31 @@ def test_only_so_many_names_are_remembered_the_latest_ones() -> None:
         rate_of(str(other), 1)
         assert rate_of("kept", 1) is kept
     assert rate_of("first", 1) is not first
+
+
+def test_work_is_charged_by_what_is_asked_for() -> None:
+    assert cost("hotsock.subscribe", "c", 2000) == 1
+    assert cost("listMessages", "c", 2000) == 3
+    assert cost("listMessages", None, 2000) == 0  # it will be refused
+    assert cost("chat", "c", 2000) == 0
+    assert cost("umdUpdate", "c", 2000) == 1
+    assert cost("hotsock.umdUpdate", None, 2000) > 100
+
+
+def test_a_budget_of_work_is_free_for_what_clients_do_at_first() -> None:
+    work = work_of("first", DEFAULT)
+    assert all(work.allows(5.0, cost("hotsock.subscribe", "c", 0)) for _ in range(1000))
+    for _ in range(100):
+        assert work.allows(5.0, cost("listMessages", "c", 0))
+        work.add(100 * 1024 / UNIT_BYTES)
+    assert not all(work.allows(5.0) for _ in range(1000))
+    assert flood(work_of("none", 0), 10_000, 5.0) == 10_000
+
+
+def test_what_costs_more_than_was_thought_is_owed() -> None:
+    rate = Rate(1)
+    assert rate.allows(0.0)
+    rate.add(9)
+    assert not rate.allows(0.0)
+    rate.add(-2)
+    assert flood(rate, 5, 0.0) == 2

@@ -58,7 +58,7 @@ class Two:
         """Over the other process, which knows the connection from the database alone."""
         own, channels = channel is None, (channel or self.channel,)
         update = UpdateUmd(self.session.connection_id, umd, channels, own)
-        await self.asker.change_elsewhere(update, propagate=own)
+        await self.asker.change_elsewhere(self.session, update, propagate=own)
 
     @property
     def known(self) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple, Self
 from msgspec import Raw, json
 
 from chat.fanout.announcements import Change
+from chat.fanout.member_throttle import too_often
 from chat.protocol import events
 from chat.protocol.addresses import network
 from chat.protocol.errors import ErrorCode, ProtocolError
@@ -222,7 +223,9 @@ def _report_connection(
 class Subscribe(SubscriberOperation[tuple[str, int]]):
     """Registers a subscription and gives where the channel stood: last message id, number. On
     presence channels `members` is the JSON of their list afterwards, and `node_id` must be the node
-    that holds the connection: one that others took for dead joins nothing any more."""
+    that holds the connection: one that others took for dead joins nothing any more; and it takes
+    the place of the connection's former subscription, the end of which was held back. Raises
+    RATE_LIMITED where it would change the members, but is `quiet`."""
 
     connection_id: str
     channel: str
@@ -232,6 +235,7 @@ class Subscribe(SubscriberOperation[tuple[str, int]]):
     counted: bool = True
     single_use: SingleUse | None = None
     node_id: str = ""
+    quiet: bool = False
     members: bytes | None = None
     held: bool = False
 
@@ -257,10 +261,14 @@ class Subscribe(SubscriberOperation[tuple[str, int]]):
         if roster is not None:
             if not self.held:
                 raise ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, "This connection has ended.")
+            if self.quiet and roster.differs(uid, self.umd):
+                raise too_often()
             roster.check_room(uid, self.umd)
         if self.single_use is not None:
             self.single_use.consume(transaction)
         head = transaction.heads[self.channel]
+        if roster is not None and self.connection_id in roster.subscribers:
+            _end_subscription(transaction, self.connection_id, self.channel)
         row = (self.connection_id, head.id, self.uid, self.umd, self.counted)
         now, head_id = transaction.after(0), head.last_message_id
         transaction.add("subscription", (*row, self.claims, head_id, now))
@@ -283,14 +291,19 @@ class Unsubscribe(SubscriberOperation[None]):
         return (self.channel,) if is_presence(self.channel) or listening() else ()
 
     def apply(self, transaction: Transaction) -> None:
-        where = [self.connection_id, self.channel]
-        ended: list[SubscriptionRow] = transaction.delete(END_SUBSCRIPTION, where, REPORTED)
-        if head := transaction.heads.get(self.channel):
-            ended += transaction.withdraw("subscription", self.connection_id, head.id)
-        for row in ended:
-            _report_subscription(transaction, row, -1)
+        _end_subscription(transaction, self.connection_id, self.channel)
         if is_presence(self.channel):
             self.announced = _leave(transaction, self.channel, self.connection_id)
+
+
+def _end_subscription(transaction: Transaction, connection_id: str, channel: str) -> None:
+    """Removes its row; who is a member stays the same."""
+    where = [connection_id, channel]
+    ended: list[SubscriptionRow] = transaction.delete(END_SUBSCRIPTION, where, REPORTED)
+    if head := transaction.heads.get(channel):
+        ended += transaction.withdraw("subscription", connection_id, head.id)
+    for row in ended:
+        _report_subscription(transaction, row, -1)
 
 
 def _count(transaction: Transaction, channel_ids: Sequence[int]) -> None:
