@@ -16,6 +16,7 @@ from chat.protocol.session import Session
 from chat.runtime.connection import LiveConnection
 from chat.runtime.node import Node
 from chat.store.reads import read
+from tokens.claims import TokenError
 from tokens.conf import settings
 from tokens.names import is_storable
 from tokens.signing import recall
@@ -59,11 +60,14 @@ def read_session(
     known = row.secret_hash if row else NO_HASH
     if not hmac.compare_digest(known, secret_hash(secret)) or row is None:
         raise _invalid_connection()
-    session = Session(row.id, recall(row.claims, "connect"))
-    session.set_umd(row.umd)
-    for each in _subscriptions(row, session, channel):
-        claims = recall(each.claims, "subscribe") if each.claims else None
-        session.resume(each.channel.name, claims, each.head_id, each.umd)
+    try:
+        session = Session(row.id, recall(row.claims, "connect"))
+        session.set_umd(row.umd)
+        for each in _subscriptions(row, session, channel):
+            claims = recall(each.claims, "subscribe") if each.claims else None
+            session.resume(each.channel.name, claims, each.head_id, each.umd)
+    except TokenError:  # an older process accepted what is refused by now
+        raise _invalid_connection() from None
     return session, row.node_id
 
 
