@@ -11,14 +11,20 @@ from typing import Any
 
 from tokens import directives, strict_json
 from tokens.directives import Rules
-from tokens.patterns import Kind, Pattern, PatternError, compile_pattern
+from tokens.names import MAX_NAMES, MAX_REGEXES
+from tokens.patterns import MAX_REGEX_COST, Kind, Pattern, PatternError, compile_pattern
 from tokens.strict_json import Json, printable
 
 # An error quotes at most so many characters of a value.
 _MAX_QUOTED = 60
 
-# The regular expressions of one token have at most so many instructions: they compile in 20 ms.
-MAX_REGEX_COST = 100_000
+# What a token of MAX_NAMES needs, and some more: 5,000 empty objects take 1 MB while it is parsed.
+MAX_BRACKETS = 5000
+
+# What claims and permissions take: for each character of the payload, most of all where names are
+# short, and for each instruction of a regular expression.
+BYTES_OF_CHARACTER = 20
+BYTES_OF_INSTRUCTION = 100
 
 # The claims that are fields of `Claims`, and the names of these fields: heartbeat_timeout.
 _FIELDS = {
@@ -47,7 +53,7 @@ class Entry:
     """One key of `channels`, `messages` or `storage`, and the directives that it states.
 
     `directives` has only those that count in the scope in use. Values have the type that their
-    rule reads (`tokens.directives`): lists of reactions are frozensets, times are floats.
+    rule reads (`tokens.directives`): lists of reactions are tuples, times are floats.
     """
 
     pattern: Pattern
@@ -61,10 +67,12 @@ class Claims:
     """Valid claims. Times are unix seconds; `heartbeat_timeout` is in seconds.
 
     `umd` is compact JSON, `"null"` when absent. `payload` is the JSON text that was parsed;
-    parsing it again for the same scope gives the same claims.
+    parsing it again for the same scope gives the same claims. `size` is about the bytes of memory
+    that all of this and its permissions take.
     """
 
     payload: str
+    size: int
     scope: frozenset[str]
     exp: float
     nbf: float | None = None
@@ -88,6 +96,8 @@ def parse_claims(payload: bytes, *, scope: str) -> Claims:
 
     Does not check times, audience and issuer: see `check_claims`.
     """
+    if payload.count(b"{") + payload.count(b"[") > MAX_BRACKETS:
+        raise TokenError("payload", "holds too many objects and arrays")
     try:
         document = strict_json.loads(payload)
     except strict_json.JsonError as error:
@@ -122,11 +132,13 @@ def check_addressee(claims: Claims, *, audience: str, issuer: str) -> None:
 
 
 class _Parser:
-    """Parses one payload, and adds up what its regular expressions cost."""
+    """Parses one payload, and adds up its names and what its regular expressions cost."""
 
     def __init__(self, scope: str) -> None:
         self.scope = scope
-        self.regex_cost = 0
+        self.names = self.regexes = self.regex_cost = 0
+        # Each set of directives once: most entries state the same.
+        self.shared: dict[tuple[tuple[str, object], ...], dict[str, object]] = {}
 
     def claims(self, document: dict[str, Json], payload: str) -> Claims:
         stated = self.stated(document, directives.CLAIMS, ())
@@ -134,7 +146,9 @@ class _Parser:
             if claim not in stated:
                 raise TokenError(claim, "is required")
         fields: dict[str, Any] = {_FIELDS[claim]: value for claim, value in stated.items()}
-        return Claims(payload=payload, channels=self.entries(document, "channels", ()), **fields)
+        channels = self.entries(document, "channels", ())
+        size = len(payload) * BYTES_OF_CHARACTER + self.regex_cost * BYTES_OF_INSTRUCTION
+        return Claims(payload=payload, size=size, channels=channels, **fields)
 
     def stated(self, document: dict[str, Json], rules: Rules, path: Path) -> dict[str, object]:
         """The values that `document` states and that count in this scope, without its entries."""
@@ -155,11 +169,14 @@ class _Parser:
         keyed = document.get(name)
         if not isinstance(keyed, dict):  # absent or null: `stated` has refused all else
             return ()
+        self.names += len(keyed)
+        if self.names > MAX_NAMES:
+            raise TokenError(_rendered((*path, name)), f"makes more than {MAX_NAMES} names in all")
         rules = directives.ENTRIES[name]
         return tuple(
             self.entry(key, entry, rules, (*path, name, key))
-            for key, entry in keyed.items()
-            if entry is not None
+            for key in [*keyed]
+            if (entry := keyed.pop(key)) is not None  # both forms of all together would take 1.7 MB
         )
 
     def entry(self, key: str, document: Json, rules: Rules, path: Path) -> Entry:
@@ -169,6 +186,7 @@ class _Parser:
         if pattern.kind is not Kind.EXACT:
             _check_directives_on_pattern(document, path)
         stated = self.stated(document, rules, path)
+        stated = self.shared.setdefault(tuple(stated.items()), stated)
         if rules is not directives.CHANNEL:
             return Entry(pattern, stated)
         messages = self.entries(document, "messages", path)
@@ -180,9 +198,15 @@ class _Parser:
         except PatternError as error:
             reason = _shown(str(error))
             raise TokenError(_rendered(path), f"must compile as RE2: {reason}") from None
-        self.regex_cost += pattern.cost
-        if self.regex_cost > MAX_REGEX_COST:
-            raise TokenError(_rendered(path), "makes the regular expressions too large together")
+        if pattern.kind is Kind.REGEX:
+            self.regexes += 1
+            self.regex_cost += pattern.cost
+            if self.regexes > MAX_REGEXES:
+                raise TokenError(_rendered(path), f"makes more than {MAX_REGEXES} of its kind")
+            if self.regex_cost > MAX_REGEX_COST:
+                raise TokenError(
+                    _rendered(path), "makes the regular expressions too large together"
+                )
         return pattern
 
 

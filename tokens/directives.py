@@ -83,10 +83,10 @@ def _audience(value: Json) -> tuple[str, ...] | None:
     return tuple(listed) if _is_texts(listed) else None
 
 
-def _react(value: Json) -> bool | frozenset[str] | None:
+def _react(value: Json) -> bool | tuple[str, ...] | None:
     if isinstance(value, bool):
         return value
-    return frozenset(value) if _is_texts(value) else None
+    return tuple(value) if _is_texts(value) else None
 
 
 def _is_texts(value: object) -> TypeGuard[list[str]]:

@@ -10,6 +10,7 @@ from typing import Final
 
 from tokens import directives
 from tokens.claims import Claims, Entry
+from tokens.names import MAX_CHANNEL_NAME_LENGTH
 from tokens.patterns import REGEX_PREFIX, Kind, Pattern
 from tokens.strict_json import Json, dumps, loads, printable
 
@@ -56,16 +57,22 @@ def _unknown(document: Json, known: directives.Rules, path: str = "") -> Iterato
         keyed = document.get(name)
         if name in known and isinstance(keyed, dict):
             for key, entry in keyed.items():
-                yield from _unknown(entry, rules, f"{path}{name}[{_quoted(key)}].")
+                yield from _unknown(entry, rules, f"{path}{name}[{_key(key)}].")
+
+
+def _key(text: str) -> str:
+    """A name stands in each sentence about its entries: of one that is too long, the beginning."""
+    limit = MAX_CHANNEL_NAME_LENGTH
+    return _quoted(text if len(text) <= limit else f"{text[:limit]}…")
 
 
 def _named(noun: str, pattern: Pattern) -> str:
     if pattern.kind is Kind.EXACT:
-        return f"the {noun} {_quoted(pattern.key)}"
+        return f"the {noun} {_key(pattern.key)}"
     if pattern.kind is Kind.REGEX:
-        expression = _quoted(pattern.key.removeprefix(REGEX_PREFIX))
+        expression = _key(pattern.key.removeprefix(REGEX_PREFIX))
         return f"{noun}s that match the regular expression {expression}"
-    return f"{noun}s that fit {_quoted(pattern.key)}" if pattern.key.strip("*") else f"every {noun}"
+    return f"{noun}s that fit {_key(pattern.key)}" if pattern.key.strip("*") else f"every {noun}"
 
 
 # --- values -------------------------------------------------------------------------------------
@@ -123,10 +130,10 @@ def _publish(allowed: bool, event: str, channel: str) -> str:
     return f"It may publish {event} on {channel} while it is subscribed."
 
 
-def _react(reactions: bool | frozenset[str], event: str, channel: str) -> str:
+def _react(reactions: bool | tuple[str, ...], event: str, channel: str) -> str:
     if not reactions:
         return f"It may not react to {event} on {channel}."
-    what = "anything" if reactions is True else _listed(reactions)
+    what = _listed(set(reactions)) if isinstance(reactions, tuple) else "anything"
     return f"It may react to {event} on {channel} with {what}."
 
 

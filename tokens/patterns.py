@@ -4,18 +4,27 @@ Pure. No pattern can hang the server: a wildcard is a greedy walk without backtr
 expression runs in RE2, and the size of its program is bounded.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import lru_cache
+from weakref import WeakValueDictionary
 
 import re2
 
 REGEX_PREFIX = "#regex:"
 
-# Bytes: enough for `^[\p{L}\p{N} _-]{1,64}$`, which compiles to 86,000 instructions in 60 ms (a
-# usual pattern: 80 in 30 us). `tokens.claims` bounds the sum of all expressions of a token.
-_MAX_REGEX_MEMORY = 2 * 1024 * 1024
+# What the regular expressions of one token may cost together, in instructions. So many are compiled
+# in 10 ms, and try a name of 1,024 bytes in 20 ms, whatever they say (usual ones: in 0.2 ms).
+MAX_REGEX_COST = 7000
+
+# Bytes, for the program of an expression and for what it remembers while it matches: the least of
+# these that is enough. An instruction takes 16 to 24.
+_MEMORY = (2 << 10, 8 << 10, 32 << 10, 128 << 10)
+
+# RE2 parses without a bound: `\pL`, again and again, took 255 MB and 850 ms, `a{0,999}` 780 MB.
+_EXPANDING = re.compile(rb"\\[pP]|\{(?:[0-9]+,)?([0-9]{1,4})")
+_COST_OF_CLASS = 300
 
 
 class PatternError(ValueError):
@@ -28,70 +37,88 @@ class Kind(IntEnum):
     REGEX = 2
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Pattern:
-    """One key of a token.
-
-    `rank` orders keys, the most specific first: exact, then wildcards by the number of their
-    literal characters, then regular expressions. `cost` is the number of instructions of a regular
-    expression, 0 for other kinds.
-    """
+    """One key of a token. `cost` is that of a regular expression, in instructions; else 0."""
 
     key: str
     kind: Kind
-    rank: tuple[int, int]
-    matches: Callable[[str], bool]
+    search: Callable[[bytes], object] | None = None
     cost: int = 0
+
+    @property
+    def rank(self) -> tuple[Kind, int]:
+        """Orders keys, the most specific first: exact, then wildcards by the number of their
+        literal characters, then regular expressions."""
+        literals = len(self.key) - self.key.count("*") if self.kind is Kind.WILDCARD else 0
+        return self.kind, -literals
+
+    def matches(self, name: str) -> bool:
+        """Expects a valid name (`tokens.names`)."""
+        if self.search is not None:
+            # Bytes take half the time: for text, the binding also counts characters.
+            return self.search(name.encode()) is not None
+        return self.key == name if self.kind is Kind.EXACT else _fits(self.key, name)
+
+
+# Those in use: the same expression of many tokens is one. It goes with the last of them.
+_compiled: WeakValueDictionary[str, Pattern] = WeakValueDictionary()
 
 
 def compile_pattern(key: str) -> Pattern:
-    """Compile a key. Its `matches` expects valid names (`tokens.names`). Raises `PatternError`."""
+    """Raises `PatternError`."""
     if key.startswith(REGEX_PREFIX):
-        return _regex(key)
+        pattern = _compiled.get(key)
+        if pattern is None:
+            pattern = _compiled[key] = _regex(key)
+        return pattern
     if "*" in key:
-        return _wildcard(key)
-    return Pattern(key, Kind.EXACT, (Kind.EXACT, 0), key.__eq__)
+        return Pattern(key, Kind.WILDCARD)
+    return Pattern(key, Kind.EXACT)
 
 
-def _wildcard(key: str) -> Pattern:
-    head, *middle, tail = key.split("*")
-    pieces = tuple(filter(None, middle))
-    literals = len(key) - key.count("*")
-
-    def matches(name: str) -> bool:
-        if len(name) < literals or not (name.startswith(head) and name.endswith(tail)):
+def _fits(wildcard: str, name: str) -> bool:
+    if len(name) < len(wildcard) - wildcard.count("*"):
+        return False
+    head, *middle, tail = wildcard.split("*")
+    if not (name.startswith(head) and name.endswith(tail)):
+        return False
+    start, end = len(head), len(name) - len(tail)
+    for piece in middle:
+        found = name.find(piece, start, end)
+        if found < 0:
             return False
-        start, end = len(head), len(name) - len(tail)
-        for piece in pieces:
-            found = name.find(piece, start, end)
-            if found < 0:
-                return False
-            start = found + len(piece)
-        return True
-
-    return Pattern(key, Kind.WILDCARD, (Kind.WILDCARD, -literals), matches)
+        start = found + len(piece)
+    return True
 
 
-@lru_cache(maxsize=256)
 def _regex(key: str) -> Pattern:
     try:
-        compiled = re2.compile(key.removeprefix(REGEX_PREFIX).encode(), _regex_options())
-    except re2.error as error:
-        raise PatternError(_reason(error)) from None
+        expression = key.removeprefix(REGEX_PREFIX).encode()
     except UnicodeEncodeError:
         raise PatternError("lone surrogate") from None
-    search = compiled.search
+    cost = len(expression)
+    for repeats in _EXPANDING.findall(expression):
+        cost += int(repeats) if repeats else _COST_OF_CLASS
+    if cost > MAX_REGEX_COST:
+        raise PatternError("pattern too large")
+    reason = ""
+    for memory in _MEMORY:
+        if memory >= 16 * cost:
+            try:
+                compiled = re2.compile(expression, _options(memory))
+            except re2.error as error:
+                reason = _reason(error)
+            else:
+                re2.purge()  # its own cache has no bound in bytes
+                cost = max(cost, compiled.programsize)
+                return Pattern(key, Kind.REGEX, compiled.search, cost)
+    raise PatternError(reason)
 
-    def matches(name: str) -> bool:
-        # Bytes take half the time: for text, the binding also counts characters.
-        return search(name.encode()) is not None
 
-    return Pattern(key, Kind.REGEX, (Kind.REGEX, 0), matches, compiled.programsize)
-
-
-def _regex_options() -> re2.Options:
+def _options(memory: int) -> re2.Options:
     options = re2.Options()
-    options.max_mem = _MAX_REGEX_MEMORY
+    options.max_mem = memory
     options.never_capture = True
     options.log_errors = False  # it prints the pattern to stderr
     return options

@@ -6,14 +6,17 @@ most specific entry that states it; reactions are the union of the lists.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from sys import getsizeof
 from typing import Literal
 from weakref import WeakKeyDictionary
 
 from tokens.claims import Claims, Entry
 from tokens.patterns import Kind
 
-# One `Grants` remembers so many channels, events and storage keys each; then it starts afresh.
-MAX_REMEMBERED = 1024
+# Bytes of memory that one `Grants` remembers of channels, events and storage keys; then it starts
+# afresh. The rights of one take about so many beside its names.
+MAX_REMEMBERED_BYTES = 256 * 1024
+BYTES_OF_RIGHTS = 250
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +41,13 @@ class MessageRights:
     """What the tokens allow for one event on one channel.
 
     `publish` is None where no entry states it: `broadcast` then still counts; with False it does
-    not. `store` is in seconds, 0: not stored, -1: for ever; `schedule_before` is in unix seconds;
-    `react` is True for any reaction.
+    not. `store` is in seconds, 0: not stored, -1: for ever; `schedule_before` is in unix seconds.
     """
 
     publish: bool | None
     broadcast: bool
     echo: bool
     store: int
-    react: Literal[True] | frozenset[str]
     schedule_before: float | None
     emit_pubsub_event: bool
 
@@ -76,39 +77,41 @@ class Grants:
         "_messages",
         "_named",
         "_patterns",
+        "_remembered",
         "_storage",
     )
 
     def __init__(self, connect: Claims, subscribe: Claims | None = None) -> None:
-        # The sort is stable: at equal rank the subscribe token's entries come first, and those of
-        # one token keep their order.
-        entries = [*(subscribe.channels if subscribe else ()), *connect.channels]
-        entries.sort(key=lambda entry: entry.pattern.rank)
-        self._named: dict[str, list[Entry]] = {}
+        # At equal rank the subscribe token's entries come first, and those of one token keep their
+        # order.
+        tokens = [subscribe, connect] if subscribe else [connect]
+        self._named: list[dict[str, Entry]] = [{} for _ in tokens]
         self._patterns: list[Entry] = []
         self._aliases: dict[str, str] = {}
-        for entry in entries:
-            if entry.pattern.kind is Kind.EXACT:
-                name = entry.pattern.key
-                self._named.setdefault(name, []).append(entry)
+        for token, named in zip(tokens, self._named, strict=True):
+            for entry in token.channels:
+                if entry.pattern.kind is not Kind.EXACT:
+                    self._patterns.append(entry)
+                    continue
+                named[entry.pattern.key] = entry
                 if "alias" in entry.directives:
-                    self._aliases.setdefault(str(entry.directives["alias"]), name)
-            else:
-                self._patterns.append(entry)
+                    self._aliases.setdefault(str(entry.directives["alias"]), entry.pattern.key)
+        self._patterns.sort(key=lambda entry: entry.pattern.rank)
         self._auto_channels = tuple(
             entry.pattern.key for entry in connect.channels if entry.directives.get("autoSubscribe")
         )
         self._channels: dict[str, ChannelRights] = {}
         self._messages: dict[tuple[str, str], MessageRights] = {}
         self._storage: dict[tuple[str, str], StorageRights] = {}
+        self._remembered = 0  # bytes
 
     def names(self, name: str) -> bool:
         """Whether an entry has this channel name as its key."""
-        return name in self._named
+        return any(name in named for named in self._named)
 
     def real_name(self, name: str) -> str:
         """The channel of an alias; a channel that a token names takes precedence over an alias."""
-        return name if name in self._named else self._aliases.get(name, name)
+        return name if self.names(name) else self._aliases.get(name, name)
 
     def auto_channels(self) -> tuple[str, ...]:
         """The channels to subscribe to on connecting, in the order of the connect token."""
@@ -117,21 +120,30 @@ class Grants:
     def channel(self, name: str) -> ChannelRights:
         rights = self._channels.get(name)
         if rights is None:
-            rights = _remember(self._channels, name, _channel_rights(self._matching(name)))
+            rights = _channel_rights(self._matching(name))
+            self._make_room(name)
+            self._channels[name] = rights
         return rights
 
     def message(self, channel: str, event: str) -> MessageRights:
         rights = self._messages.get((channel, event))
         if rights is None:
-            entries = _nested(self._matching(channel), "messages", event)
-            rights = _remember(self._messages, (channel, event), _message_rights(entries))
+            rights = _message_rights(self._nested("messages", channel, event))
+            self._make_room(channel, event)
+            self._messages[channel, event] = rights
         return rights
+
+    def reactions(self, channel: str, event: str) -> Literal[True] | frozenset[str]:
+        """The reactions allowed on messages of this event; True: any. Not remembered: they may
+        take half a megabyte."""
+        return _reactions(self._nested("messages", channel, event))
 
     def storage(self, channel: str, key: str) -> StorageRights:
         rights = self._storage.get((channel, key))
         if rights is None:
-            entries = _nested(self._matching(channel), "storage", key)
-            rights = _remember(self._storage, (channel, key), _storage_rights(entries))
+            rights = _storage_rights(self._nested("storage", channel, key))
+            self._make_room(channel, key)
+            self._storage[channel, key] = rights
         return rights
 
     def may_observe(self, channel: str) -> bool:
@@ -143,8 +155,27 @@ class Grants:
         )
 
     def _matching(self, name: str) -> list[Entry]:
-        patterns = [entry for entry in self._patterns if entry.pattern.matches(name)]
-        return [*self._named.get(name, ()), *patterns]
+        named = [entries[name] for entries in self._named if name in entries]
+        return named + [entry for entry in self._patterns if entry.pattern.matches(name)]
+
+    def _nested(self, kind: Literal["messages", "storage"], channel: str, name: str) -> list[Entry]:
+        """The entries in a channel's that match `name`, by their channel's rank, then their own."""
+        found = [
+            (matching.pattern.rank, entry.pattern.rank, entry)
+            for matching in self._matching(channel)
+            for entry in (matching.messages if kind == "messages" else matching.storage)
+            if entry.pattern.matches(name)
+        ]
+        found.sort(key=lambda ranked: ranked[:2])
+        return [entry for _, _, entry in found]
+
+    def _make_room(self, *names: str) -> None:
+        taken = sum(map(getsizeof, names)) + BYTES_OF_RIGHTS
+        self._remembered += taken
+        if self._remembered > MAX_REMEMBERED_BYTES:
+            for remembered in (self._channels, self._messages, self._storage):
+                remembered.clear()
+            self._remembered = taken
 
 
 # By connect claims, then by subscribe claims or else connect claims again. Weak keys: the grants
@@ -159,27 +190,6 @@ def grants(connect: Claims, subscribe: Claims | None = None) -> Grants:
     if found is None:
         found = of_connect[subscribe or connect] = Grants(connect, subscribe)
     return found
-
-
-def _remember[K, R](remembered: dict[K, R], name: K, rights: R) -> R:
-    if len(remembered) >= MAX_REMEMBERED:
-        remembered.clear()
-    remembered[name] = rights
-    return rights
-
-
-def _nested(
-    channels: Iterable[Entry], kind: Literal["messages", "storage"], name: str
-) -> list[Entry]:
-    """The entries in `channels` that match `name`, by their channel's rank, then by their own."""
-    found = [
-        (channel.pattern.rank, entry.pattern.rank, entry)
-        for channel in channels
-        for entry in (channel.messages if kind == "messages" else channel.storage)
-        if entry.pattern.matches(name)
-    ]
-    found.sort(key=lambda ranked: ranked[:2])
-    return [entry for _, _, entry in found]
 
 
 def _flag(directive: str, entries: Iterable[Entry]) -> bool | None:
@@ -207,7 +217,7 @@ def _reactions(entries: Iterable[Entry]) -> Literal[True] | frozenset[str]:
         return frozenset()
     if True in stated:
         return True
-    return frozenset().union(*(listed for listed in stated if isinstance(listed, frozenset)))
+    return frozenset().union(*(listed for listed in stated if isinstance(listed, tuple)))
 
 
 def _channel_rights(entries: list[Entry]) -> ChannelRights:
@@ -233,7 +243,6 @@ def _message_rights(entries: list[Entry]) -> MessageRights:
         broadcast=not refused and _allowed("broadcast", entries),
         echo=not refused and _allowed("echo", entries),
         store=_value("store", int, entries) or 0,
-        react=_reactions(entries),
         schedule_before=_value("scheduleBefore", float, entries),
         emit_pubsub_event=not refused and _allowed("emitPubSubEvent", entries),
     )

@@ -4,7 +4,6 @@ which are good in every process (protocol.md section 14).
 
 import hmac
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import Final
 
 from django.db.models import Q
@@ -17,9 +16,10 @@ from chat.protocol.session import Session
 from chat.runtime.connection import LiveConnection
 from chat.runtime.node import Node
 from chat.store.reads import read
-from tokens.claims import Claims, parse_claims
+from tokens.claims import TokenError
 from tokens.conf import settings
 from tokens.names import is_storable
+from tokens.signing import recall
 
 NO_HASH: Final = "0" * 64  # where there is no such connection: the comparison takes as long
 
@@ -60,11 +60,14 @@ def read_session(
     known = row.secret_hash if row else NO_HASH
     if not hmac.compare_digest(known, secret_hash(secret)) or row is None:
         raise _invalid_connection()
-    session = Session(row.id, _claims(row.claims, "connect"))
-    session.set_umd(row.umd)
-    for each in _subscriptions(row, session, channel):
-        claims = _claims(each.claims, "subscribe") if each.claims else None
-        session.resume(each.channel.name, claims, each.head_id, each.umd)
+    try:
+        session = Session(row.id, recall(row.claims, "connect"))
+        session.set_umd(row.umd)
+        for each in _subscriptions(row, session, channel):
+            claims = recall(each.claims, "subscribe") if each.claims else None
+            session.resume(each.channel.name, claims, each.head_id, each.umd)
+    except TokenError:  # an older process accepted what is refused by now
+        raise _invalid_connection() from None
     return session, row.node_id
 
 
@@ -78,12 +81,6 @@ def _subscriptions(
     names = {channel, session.grants.real_name(channel)}
     meant = Q(channel__name__in=[name for name in names if is_storable(name)])
     return found.filter(meant | ~Q(claims=""))
-
-
-@lru_cache(maxsize=256)
-def _claims(payload: str, scope: str) -> Claims:
-    """Claims that were accepted before; the same text gives the same object."""
-    return parse_claims(payload.encode(), scope=scope)
 
 
 def _invalid_connection() -> ProtocolError:

@@ -129,7 +129,7 @@ def valid_event(name: str) -> str:
         raise ProtocolError(
             ErrorCode.INVALID_EVENT_NAME,
             "event must be a name of 1 to 128 characters that holds no * and does not start "
-            "with # or hotsock.",
+            "with # or what reads as hotsock.",
         )
     return name
 

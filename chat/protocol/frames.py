@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw, Struct
 
+from tokens import strict_json
 from tokens.names import MAX_DATA_BYTES
 
 from . import jsontext, schedule
@@ -16,6 +17,7 @@ from .errors import ErrorCode, ProtocolError
 MAX_FRAME_BYTES: Final = 128 * 1024
 UNDECODED: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
 NULL: Final = Raw(b"null")
+QUOTE: Final = ord('"')
 BURST_SECONDS: Final = 10.0
 # What a frame, or a call of this name, costs in units of work. A unit is what a subscription costs
 # the server, some 0.7 ms; so is UNIT_BYTES of a large frame or of an answer. All others cost none.
@@ -112,12 +114,15 @@ def parse(text: str) -> Frame:
 
 
 def valid_data(raw: Raw) -> bytes:
-    """The raw JSON of a message or a storage entry; raises DATA_TOO_LARGE."""
+    """The raw JSON that others will read; raises DATA_TOO_LARGE, and INVALID_MESSAGE where common
+    parsers fail on one of its numbers."""
     data = bytes(raw)
     if len(data) > MAX_DATA_BYTES and jsontext.too_large(data):
         raise ProtocolError(
             ErrorCode.DATA_TOO_LARGE, f"data takes more than {MAX_DATA_BYTES} bytes."
         )
+    if data[0] != QUOTE and strict_json.holds_huge_number(data):
+        raise malformed(f"data {strict_json.HUGE}.")
     return data
 
 

@@ -13,7 +13,7 @@ from tokens.names import MAX_STORE_SECONDS, MAX_UMD_BYTES, is_uid
 from . import commands, frames, jsontext
 from .commands import Publish, React, SetStorage
 from .errors import ErrorCode, ProtocolError
-from .frames import NULL, Frame, malformed
+from .frames import NULL, Frame, malformed, valid_data
 
 FOR_EVER: Final = -1
 MAX_DEDUPLICATION_ID_LENGTH: Final = 128
@@ -111,7 +111,7 @@ def _store(store: int | None, default: int) -> int:
 
 def _reactor(body: Body) -> tuple[str, str]:
     """The uid and the umd of who reacts."""
-    reactor = frames.convert(body.data, _reactor_decoder, "data")
+    reactor = frames.convert(valid_data(body.data), _reactor_decoder, "data")
     if not reactor.uid or not is_uid(reactor.uid):
         raise malformed("data.uid must be a string of 1 to 128 characters.")
     umd = bytes(reactor.umd)

@@ -56,7 +56,7 @@ class Subscription(Sender):
 
     def may_react(self, event: str, reaction: str) -> bool:
         """Whether this reaction is allowed on messages of this event."""
-        allowed = self.rights(event).react
+        allowed = self.grants.reactions(self.channel, event)
         return allowed is True or reaction in allowed
 
     def reacting_uid(self) -> str:

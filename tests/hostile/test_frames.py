@@ -125,27 +125,6 @@ async def test_10_000_levels_in_an_unknown_field_change_nothing(jim: Client, cha
     await still_chats(jim, channel)
 
 
-@pytest.mark.parametrize(
-    "number",
-    [
-        "18446744073709551616",
-        "-9223372036854775809",
-        "9" * 20_000,
-        "1e999",
-        "-1E-99999",
-        "0." + "0" * 20_000 + "1",
-        "1e" + "9" * 20_000,
-    ],
-    ids=lambda number: number[:12],
-)
-async def test_a_huge_number_stays_as_it_is(jim: Client, channel: str, number: str) -> None:
-    await jim.send(chat(channel, f"[{number}]"))
-    text = await jim.socket.recv()
-    assert f'"data":[{number}]' in text
-    answered = await jim.call("listReactions", {"channel": channel, "messageId": text[7:33]})
-    assert answered.json == {"reactions": []}
-
-
 # --- frames of the WebSocket protocol ------------------------------------------------------------
 
 

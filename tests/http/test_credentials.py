@@ -59,6 +59,26 @@ def test_without_its_secret_nothing_is_read(connection_id: str, secret: str) -> 
             read_session(id, secret, "", None)
 
 
+@pytest.mark.parametrize("refused", ["connect", "subscribe"])
+def test_claims_that_only_an_older_process_accepted_open_nothing(
+    database: str, channel: str, refused: str
+) -> None:
+    here = node()
+    granted = {channel: {"subscribe": True}}
+    many = granted | {f"#regex:{number}": {} for number in range(251)}
+    claims = {
+        scope: json.dumps({"exp": 2**31, "scope": scope, "uid": "jim", "channels": channels})
+        for scope, channels in {"connect": granted, "subscribe": granted, refused: many}.items()
+    }
+    opened = opening(here.id, claims=claims["connect"], secret_hash=secret_hash(SECRET))
+    do(here)
+    do(opened)
+    do(subscribing(opened.id, channel, claims=claims["subscribe"]))
+    with pytest.raises(ProtocolError) as raised:
+        read_session(opened.id, SECRET, "", None)
+    assert raised.value.code == "INVALID_CONNECTION"
+
+
 def test_an_api_key_is_either_of_two(set_tokens: Setter) -> None:
     set_tokens(API_SECRET_KEY_1="old", API_SECRET_KEY_2="new€")
     assert is_api_key(b"old")

@@ -146,6 +146,8 @@ def test_malformed(text: str) -> None:
         ({"event": "hotsock.pingg"}, "UNKNOWN_EVENT", "hotsock.pingg"),
         ({"event": "hotsock.connected"}, "UNKNOWN_EVENT", "hotsock.connected"),
         ({"event": "chat", "channel": "c", "data": "x" * 32767}, "DATA_TOO_LARGE", "data"),
+        ({"event": "chat", "channel": "c", "data": [10**1000]}, "INVALID_MESSAGE", "data holds"),
+        ({"event": "Hotsock.x", "channel": "c"}, "INVALID_EVENT_NAME", "event"),
         (
             {"event": "chat", "channel": "c", "scheduleExpression": "rate(5 minutes)"},
             "INVALID_SCHEDULE_EXPRESSION",

@@ -31,6 +31,13 @@ def test_what_is_issued_is_accepted(scope: str) -> None:
     assert (claims.uid, claims.umd) == ("jim", '{"é":1}')
 
 
+def test_what_would_be_too_large_is_not_issued() -> None:
+    many = {f"c{number}": {} for number in range(2001)}
+    said = refusal({"scope": "connect", "channels": many})
+    assert said == "channels makes more than 2000 names in all"
+    assert refusal({"scope": "connect", "umd": 10**1000}).startswith("payload holds a number of")
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_with_each_algorithm(method: str, configure: Configure) -> None:
     key = pair(method)

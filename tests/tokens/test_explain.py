@@ -156,8 +156,15 @@ def test_no_directive_goes_without_a_word(told: dict[str, Any], known: set[str])
     assert told.keys() == known
 
 
+def test_a_long_name_does_not_stand_in_each_sentence() -> None:
+    messages = {f"e{number}": {"publish": True, "misspelt": 1} for number in range(1000)}
+    said = about({"k" * 20_000: {"messages": messages}})
+    assert len(said) == 2000
+    assert max(map(len, said)) < 400
+
+
 def test_no_claim_goes_without_a_word() -> None:
-    fields = set(Claims.__dataclass_fields__) - {"payload", "channels"}
+    fields = set(Claims.__dataclass_fields__) - {"payload", "size", "channels"}
     assert explain.CLAIMS.keys() == fields
 
 

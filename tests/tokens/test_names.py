@@ -48,7 +48,20 @@ def test_bad_storage_keys(key: str) -> None:
 
 @pytest.mark.parametrize(
     "event",
-    ["chat", "is typing", "a,b", "a#b", "hotsock", "hotsockx", "Hotsock.x", "x" * 128, "a\nb"],
+    [
+        "chat",
+        "is typing",
+        "a,b",
+        "a#b",
+        "hotsock",
+        "hotsockx",
+        "x" * 128,
+        "a\nb",
+        "ho.hotsock.",
+        "h\u00f6tsock.",
+        "ＨＯＴＳＯＣＫ",
+        "👍" * 128,
+    ],
 )
 def test_good_event_names(event: str) -> None:
     assert names.is_event_name(event)
@@ -59,6 +72,33 @@ def test_good_event_names(event: str) -> None:
 )
 def test_bad_event_names(event: str) -> None:
     assert not names.is_event_name(event)
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        "Hotsock.",
+        "HOTSOCK.",
+        "hotsoc\u212a.",  # the sign of Kelvin
+        "hot\u017fock.",  # the long s
+        "ｈｏｔｓｏｃｋ．",
+        "𝐡𝐨𝐭𝐬𝐨𝐜𝐤.",
+        "ⓗⓞⓣⓢⓞⓒⓚ.",
+        "hotsock\u2024",  # one dot leader
+        "hotsock\u2026",
+        *(
+            f"hot{unseen}sock."
+            for unseen in "\u00ad\u200b\u2060\u202e\ufeff\ufe0f\U000e0100\u180b\u180f"
+        ),
+        *(f"{filler}hotsock." for filler in "\u3164\u115f\u1160\uffa0"),
+        "\u200b" * 60 + "H\ufe0fO\u3164TＳOC\u212a" + "\u2060" * 50 + "\u2024",
+    ],
+    ids=ascii,
+)
+def test_no_event_name_reads_like_one_of_ours(prefix: str) -> None:
+    assert not names.is_event_name(prefix)
+    assert not names.is_event_name(f"{prefix}x"[:128])
+    assert names.is_event_name(prefix[:-1])
 
 
 @pytest.mark.parametrize("uid", ["", "jim", "x" * 128, "Jim Halpert", "💬" * 128])

@@ -1,6 +1,7 @@
 import functools
 import re
 import time
+import weakref
 
 import pytest
 from hypothesis import given
@@ -49,7 +50,8 @@ def test_what_a_key_matches(key: str, matching: list[str], others: list[str]) ->
 @pytest.mark.parametrize(
     "regex",
     ["(", "[", "a{2,1}", "a{1001}", "(a{1000}){1000}", "((a{99}){99}){99}", "(?=a)", r"(a)\1",
-     "(?<!a)b", "a++", "(?P<n", r"\pX", "\udc80", r"\pL{1000}"],
+     "(?<!a)b", "a++", "(?P<n", r"\pX", "\udc80", r"\pL{1000}", r"^[\p{L}\p{N}]{1,64}$",
+     "a" * 7001, r"\pL|" * 24, "a{0,999}" * 8],
 )  # fmt: skip
 def test_what_does_not_compile_is_refused(regex: str, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(PatternError, match=r"."):
@@ -92,6 +94,7 @@ def test_regexes_rank_alike_whatever_their_length() -> None:
         "#regex:^(a|aa)+$",
         "#regex:(.*a){200}b",
         "#regex:(a?){250}a{250}c",
+        "#regex:" + "[ab]?" * 1000,
         "#regex:(((a*)*)*)*c",
     ],
     ids=lambda key: key[:20],
@@ -102,6 +105,14 @@ def test_no_pattern_makes_matching_slow(key: str) -> None:
     for name in ("a" * 256, "a" * 255 + "b", "ab" * 128):
         pattern.matches(name)
     assert time.perf_counter() - began < 0.5
+
+
+def test_an_expression_is_compiled_once_for_all_tokens_and_goes_with_the_last() -> None:
+    first = compile_pattern("#regex:^once-[0-9]$")
+    assert compile_pattern("#regex:^once-[0-9]$") is first
+    gone = weakref.ref(first)
+    del first
+    assert gone() is None
 
 
 @given(st.text("ab*", max_size=8), st.text("ab\n", max_size=10))

@@ -1,4 +1,5 @@
 import itertools
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.tokens.material import payload
 from tokens.claims import Claims, parse_claims
-from tokens.permissions import MAX_REMEMBERED, Grants, grants
+from tokens.permissions import MAX_REMEMBERED_BYTES, Grants, grants
 
 NO_REACTION = frozenset[str]()
 Channels = dict[str, Any]
@@ -68,9 +69,10 @@ def test_publish_tells_an_explicit_false_from_nothing() -> None:
 
 def test_echo_and_backend_events_do_nothing_where_publish_is_false() -> None:
     both = {"echo": True, "emitPubSubEvent": True, "store": 60, "react": ["x"]}
-    rights = granted({"c": on_event(**both), "*": on_event(publish=False)}).message("c", "e")
+    some = granted({"c": on_event(**both), "*": on_event(publish=False)})
+    rights = some.message("c", "e")
     assert (rights.echo, rights.emit_pubsub_event) == (False, False)
-    assert (rights.store, rights.react) == (60, {"x"})
+    assert (rights.store, some.reactions("c", "e")) == (60, {"x"})
 
 
 def test_echo_needs_no_publish() -> None:
@@ -89,7 +91,7 @@ def test_nothing_is_allowed_by_default() -> None:
     assert (channel.omit_from_sub_count, channel.umd_update) == (False, False)
     assert (channel.alias, channel.history_start) == (None, None)
     assert (message.publish, message.broadcast, message.echo) == (None, False, False)
-    assert (message.store, message.react, message.schedule_before) == (0, NO_REACTION, None)
+    assert (message.store, message.schedule_before) == (0, None)
     assert message.emit_pubsub_event is storage.emit_pubsub_event is False
     assert (storage.get, storage.set, storage.observe) == (False, False, False)
     assert (storage.store, storage.schedule_before) == (-1, None)
@@ -109,7 +111,7 @@ def test_each_directive_reaches_its_right() -> None:
     assert (on_channel.omit_from_sub_count, on_channel.umd_update) == (True, True)
     on_message = all_of.message("c", "e")
     assert (on_message.publish, on_message.broadcast, on_message.echo) == (True, True, True)
-    assert (on_message.store, on_message.react, on_message.schedule_before) == (5, True, 8.0)
+    assert (on_message.store, on_message.schedule_before) == (5, 8.0)
     assert on_message.emit_pubsub_event is True
     stored = all_of.storage("c", "k")
     assert (stored.get, stored.set, stored.observe) == (True, True, True)
@@ -228,7 +230,7 @@ def test_history_from_zero_is_stated_too() -> None:
 def test_reactions(stated: list[Any], react: Any) -> None:
     for order in itertools.permutations(stated):
         channels = {"c" + "*" * place: on_event(react=value) for place, value in enumerate(order)}
-        assert granted(channels).message("c", "e").react == react
+        assert granted(channels).reactions("c", "e") == react
 
 
 # --- autoSubscribe, aliases, two tokens ----------------------------------------
@@ -280,7 +282,7 @@ def test_entries_of_both_tokens_are_taken_together() -> None:
     assert both.channel("c").subscribe is True
     assert both.channel("c").history_start == 5
     message = both.message("c", "e")
-    assert (message.publish, message.echo, message.react) == (True, True, {"a", "b"})
+    assert (message.publish, message.echo, both.reactions("c", "e")) == (True, True, {"a", "b"})
 
 
 @pytest.mark.parametrize("falls", ["connect", "subscribe"])
@@ -324,14 +326,18 @@ def test_broadcast_and_auto_subscribe_count_only_in_connect_tokens(said: bool) -
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    some = granted({"*": {"subscribe": True, "messages": {"e*": {"publish": True}}}})
-    for number in range(3 * MAX_REMEMBERED):
-        assert some.message(f"c{number}", f"e{number}").publish is True
-        assert some.channel(f"c{number}").subscribe is True
-        assert some.storage(f"c{number}", "k").get is False
-    sizes = [len(memo) for memo in (some._channels, some._messages, some._storage)]
-    assert max(sizes) <= MAX_REMEMBERED
-    assert some.message("c0", "x").publish is None
+    """Also where names are long, and however many reactions there are."""
+    messages = {"*": {"publish": True, "react": [str(number) for number in range(10_000)]}}
+    some = granted({"*": {"subscribe": True, "messages": messages}, "👍*": {"messages": messages}})
+    tracemalloc.start()
+    for number in range(3000):
+        channel, name = f"👍{number}".ljust(256, "x"), f"👍{number}".ljust(128, "x")
+        assert some.message(channel, name).publish is True
+        assert some.channel(channel).subscribe is True
+        assert some.storage(channel, name).get is False
+    remembered, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert remembered < 1.5 * MAX_REMEMBERED_BYTES
 
 
 def test_the_same_claims_share_their_grants() -> None:
@@ -387,10 +393,9 @@ FIELDS = {
 
 def allowed(some: Grants) -> set[str]:
     """All that is allowed on channel c, its event c and its key c."""
-    message = some.message("c", "c")
     places = {
         "channel": (CHANNEL_BOOLEANS, some.channel("c")),
-        "message": (MESSAGE_BOOLEANS, message),
+        "message": (MESSAGE_BOOLEANS, some.message("c", "c")),
         "storage": (STORAGE_BOOLEANS, some.storage("c", "c")),
     }
     rights = {
@@ -399,9 +404,8 @@ def allowed(some: Grants) -> set[str]:
         for directive in directives
         if getattr(rights, FIELDS[directive])
     }
-    if message.react is True:
-        return rights | {f"react {reaction}" for reaction in "xyz?"}
-    return rights | {f"react {reaction}" for reaction in message.react}
+    reactions = some.reactions("c", "c")
+    return rights | {f"react {each}" for each in ("xyz?" if reactions is True else reactions)}
 
 
 def stated(tokens: list[Channels], place: str, directive: str) -> list[Any]:

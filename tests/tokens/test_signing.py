@@ -28,7 +28,7 @@ from tests.tokens.material import (
 from tokens import signing
 from tokens.claims import Claims, TokenError
 from tokens.conf import conf
-from tokens.signing import MAX_CACHED_TOKENS, sign, verify
+from tokens.signing import MAX_CACHED_TOKENS, recall, sign, verify
 
 Configure = Callable[..., None]
 NOW = 1_000_000.0
@@ -291,7 +291,10 @@ def test_a_kid_does_not_lend_one_key_the_others_id(configure: Configure) -> None
         (b"[]", "header must be an object"),
         (b'"HS256"', "header must be an object"),
         (b"x", "header is not JSON"),
-        (b'{"alg":"HS256","x":' + b"[" * 20_000, "header is nested deeper than 100 levels"),
+        (
+            b'{"alg":"HS256","x":' + b"[" * 400 + b"]" * 400 + b"}",
+            "header is nested deeper than 100 levels",
+        ),
     ],
     ids=lambda value: str(value)[:50],
 )
@@ -301,6 +304,15 @@ def test_headers(members: bytes, sentence: str | None, signer: Pair) -> None:
         assert verified(token).scope == {"connect"}
     else:
         assert refusal(token).startswith(sentence)
+
+
+def test_a_header_has_at_most_1024_bytes(signer: Pair) -> None:
+    padded = b'{"alg":"HS256","x":"%b"}'
+    room = 1024 - len(padded % b"")
+    assert verified(signer.sign_header(padded % (b"x" * room), payload())).exp > NOW
+    for size in (room + 1, room + 2, 40_000):
+        token = signer.sign_header(padded % (b"x" * size), payload())
+        assert refusal(token) == "header must have at most 1024 bytes"
 
 
 @pytest.mark.parametrize(
@@ -466,7 +478,7 @@ def test_the_number_of_remembered_tokens_is_bounded(
 
 def test_their_bytes_are_bounded_too(signer: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     small, large = (signer.sign(payload(pad="x" * size)) for size in (10, 3000))
-    monkeypatch.setattr(signing, "MAX_CACHED_BYTES", len(large) + len(small) - 1)
+    monkeypatch.setattr(signing, "MAX_CACHED_BYTES", 20 * 3100)
     first = verified(small)
     assert verified(small) is first
     assert verified(large) is verified(large)
@@ -481,7 +493,7 @@ def test_an_expired_token_leaves_room(
     limit: str, signer: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     short, one, two = (signer.sign(payload(exp=NOW + life)) for life in (1, 90, 91))
-    room = {"MAX_CACHED_TOKENS": 2, "MAX_CACHED_BYTES": len(one) + len(two)}
+    room = {"MAX_CACHED_TOKENS": 2, "MAX_CACHED_BYTES": 20 * len(payload(exp=NOW + 90)) * 2}
     monkeypatch.setattr(signing, limit, room[limit])
     first = verified(one)
     verified(short)
@@ -501,6 +513,19 @@ def test_a_remembered_token_costs_little(signer: Pair) -> None:
             verified(token)
         rounds.append((time.perf_counter() - began) / 200)
     assert min(rounds) < 50e-6
+
+
+def test_without_a_key_a_token_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever takes long comes after the signature."""
+    monkeypatch.setattr(signing, "parse_claims", None)
+    assert refusal(pair("HS256").sign(payload(x="x" * 48_000))).startswith("signature")
+
+
+def test_a_payload_that_was_accepted_is_recalled() -> None:
+    text = payload(uid="jim").decode()
+    claims = recall(text, "connect")
+    assert (claims.uid, claims.payload) == ("jim", text)
+    assert recall(text.encode().decode(), "connect") is claims
 
 
 # --- signing ----------------------------------------

@@ -1,11 +1,13 @@
 import json
+import re
+import time
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokens.strict_json import JsonError, dumps, loads
+from tokens.strict_json import JsonError, dumps, holds_huge_number, loads
 
 STORABLE = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\x00"))
 JSON = st.recursive(
@@ -55,3 +57,77 @@ def test_text_is_read_or_refused_by_what_it_holds(text: str) -> None:
             loads(raw)
     else:
         assert loads(raw) == text
+
+
+# --- huge numbers ----------------------------------------
+
+OUTSIDE_OF_STRINGS = re.compile(r'"(?:[^"\\]|\\.)*"|(-?\d[\d.]*)(?:[eE]([+-]?\d+))?')
+
+
+def huge(document: str) -> bool:
+    """A slow reading of protocol.md section 2."""
+    for number in OUTSIDE_OF_STRINGS.finditer(document):
+        mantissa, exponent = number[1] or "", number[2] or ""
+        digits = sum(map(str.isdigit, mantissa + exponent))
+        if digits > 1000 or len(exponent.lstrip("+-0")) > 4:
+            return True
+    return False
+
+
+digits = st.sampled_from([0, 1, 499, 997, 998, 999, 1000, 1001]).map("1".__mul__)
+exponents = st.builds(
+    "".join,
+    st.tuples(
+        st.sampled_from("eE"),
+        st.sampled_from(["", "+", "-"]),
+        st.sampled_from(["0", "9999", "09999", "10000", "000010000", "0" * 999, "1" * 1001]),
+    ),
+)
+numbers = st.builds(
+    lambda sign, whole, fraction, exponent: f"{sign}1{whole}{fraction and '.'}{fraction}{exponent}",
+    *(st.sampled_from(["", "-"]), digits, digits, st.just("") | exponents),
+)
+misleading = st.sampled_from(["1e99999", "9" * 1001, '"', "\\", '\\"1e99999', "e", ""]).map(
+    json.dumps
+)
+documents = st.recursive(
+    numbers | misleading | st.sampled_from(["true", "false", "null"]),
+    lambda inner: (
+        st.lists(inner, max_size=3).map(lambda items: f"[{','.join(items)}]")
+        | st.lists(st.tuples(misleading, inner).map(":".join), max_size=3).map(
+            lambda members: f"{{{','.join(members)}}}"
+        )
+    ),
+    max_leaves=6,
+)
+
+
+@given(documents)
+def test_a_huge_number_is_found_outside_of_strings(document: str) -> None:
+    assert holds_huge_number(document.encode()) is huge(document)
+
+
+@pytest.mark.parametrize("number", ["1" * 1001, "1" * 5000, "-0.0e99999", "1e-10000"])
+def test_a_huge_number_is_refused(number: str) -> None:
+    with pytest.raises(JsonError, match="holds a number of more than 1000 digits or with an expon"):
+        loads(f'{{"x":[{number}]}}'.encode())
+
+
+FULL = 128 * 1024
+ATTACKS = [
+    *(
+        piece * (FULL // len(piece))
+        for piece in (b'"', b"\\", b"1e", b"1e00001,", b'"",', b'"1e99999",')
+    ),
+    *(b'"' + piece * (FULL // 2) + b'"' for piece in (b"\\\\", b'\\"')),
+    (b"1" * 1000 + b",") * (FULL // 1001),
+    b"1e" + b"0" * FULL,
+]
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: repr(attack[:12]))
+def test_no_text_of_the_largest_size_is_looked_through_for_long(attack: bytes) -> None:
+    """A pattern that backtracks over such a text takes minutes."""
+    before = time.process_time()
+    holds_huge_number(attack)
+    assert time.process_time() - before < 0.05

@@ -71,7 +71,7 @@ async def test_a_name_keeps_its_code_points(any_server: Server, channel: str) ->
 
 @pytest.mark.parametrize(
     "event",
-    ["x", "x" * 128, "👍" * 128, "with space", "a,b#c", "hotsock", "Hotsock.x", "ho.hotsock.", " "],
+    ["x", "x" * 128, "👍" * 128, "with space", "a,b#c", "hotsock", "ho.hotsock.", " "],
     ids=ascii,
 )
 async def test_an_event_name_may_be(any_server: Server, channel: str, event: str) -> None:
@@ -88,6 +88,8 @@ async def test_an_event_name_may_be(any_server: Server, channel: str, event: str
         ("#x", "INVALID_EVENT_NAME"),
         ("#regex:x", "INVALID_EVENT_NAME"),
         ("a*b", "INVALID_EVENT_NAME"),
+        ("Hotsock.x", "INVALID_EVENT_NAME"),
+        ("hot\u200bsock\u2024x", "INVALID_EVENT_NAME"),
         ("hotsock.", "UNKNOWN_EVENT"),
         ("hotsock.x", "UNKNOWN_EVENT"),
     ],
