@@ -1,0 +1,37 @@
+"""`make fuzz`: SEED=n INPUTS=n; REPLAY=file tries again what failed before."""
+
+import argparse
+import asyncio
+import os
+import secrets
+import sys
+import tempfile
+from pathlib import Path
+
+import django
+
+os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
+django.setup()
+
+from tests.fuzz.generate import KEYS, KINDS  # noqa: E402
+from tests.fuzz.run import fuzz, replay  # noqa: E402
+from tests.support.servers import start_server  # noqa: E402
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--seed", type=int, default=secrets.randbelow(2**32))
+parser.add_argument("--inputs", type=int, default=200_000)
+parser.add_argument("--replay", type=Path)
+asked = parser.parse_args()
+settings = {**KEYS, "CLIENT_FRAMES_PER_SECOND": "0"}
+with (
+    tempfile.TemporaryDirectory() as directory,
+    start_server("uvicorn", Path(directory), **settings) as server,
+):
+    if asked.replay:
+        failures = asyncio.run(replay(server, asked.replay))
+    else:
+        print(f"SEED={asked.seed} INPUTS={asked.inputs}", flush=True)
+        on_terminal = sys.stdout.isatty()
+        running = fuzz(server, asked.seed, asked.inputs, list(KINDS), progress=on_terminal)
+        failures = asyncio.run(running)
+sys.exit(f"{len(failures)} failed" if failures else 0)
