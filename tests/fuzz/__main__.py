@@ -14,7 +14,7 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
 django.setup()
 
 from tests.fuzz.generate import KEYS, KINDS  # noqa: E402
-from tests.fuzz.run import fuzz, replay  # noqa: E402
+from tests.fuzz.run import Run, fuzz, load  # noqa: E402
 from tests.support.servers import start_server  # noqa: E402
 
 parser = argparse.ArgumentParser()
@@ -28,10 +28,10 @@ with (
     start_server("uvicorn", Path(directory), **settings) as server,
 ):
     if asked.replay:
-        failures = asyncio.run(replay(server, asked.replay))
+        run = Run(server)
+        asyncio.run(run.all([load(asked.replay)]))
+        failures = run.failures
     else:
         print(f"SEED={asked.seed} INPUTS={asked.inputs}", flush=True)
-        on_terminal = sys.stdout.isatty()
-        running = fuzz(server, asked.seed, asked.inputs, list(KINDS), progress=on_terminal)
-        failures = asyncio.run(running)
-sys.exit(f"{len(failures)} failed" if failures else 0)
+        failures = asyncio.run(fuzz(server, asked.seed, asked.inputs, list(KINDS)))
+sys.exit(f"{len(failures)} failed." if failures else 0)

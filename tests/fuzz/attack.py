@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Final
 from urllib.parse import urlencode
 
@@ -21,146 +22,133 @@ from tests.fuzz.check import (
     require,
 )
 from tests.fuzz.generate import CREDENTIALS, MESSAGE, OWN, TOKENS, pieces
-from tests.support.raw import CLOSE, Raw, frame, upgrade
+from tests.support.raw import CLOSE, TEXT, Raw, frame, upgrade
 
 LIMIT_SECONDS: Final = 20
 TOO_SLOW: Final = 4410  # the fuzzer was busy elsewhere
-PONG: Final = b'{"event":"hotsock.pong","data":"{}"}'
-Read, Write = asyncio.StreamReader, asyncio.StreamWriter
 
 
 class Attacker:
     """A WebSocket, opened again whenever it was closed, and HTTP calls with its credentials."""
 
     def __init__(self, port: int, number: int, counts: Counter[str]) -> None:
-        self.port = port
-        self.counts = counts
-        self.kinds: dict[str, Callable[[list[bytes]], Awaitable[None]]] = {
-            **{"text": self.text, "stream": self.stream, "call": self.call, "head": self.head}
+        self._port = port
+        self._counts = counts
+        self._raw: Raw | None = None
+        self._meanings = {OWN: b"fuzz-%03d" % number}
+        self._kinds = {
+            **{"text": self._text, "stream": self._stream, "call": self._call, "head": self._head}
         }
-        self._own = b"fuzz-%03d" % number
-        self._message = MESSAGE
-        self._credentials = b""
-        self._open: Raw | None = None
-        self._http: tuple[Read, Write] | None = None
 
     async def attack(self, kind: str, inputs: list[bytes]) -> None:
+        """Raises whatever shows that something is wrong."""
         async with asyncio.timeout(LIMIT_SECONDS):
-            await self.kinds[kind](inputs)
-
-    def _meant(self, data: bytes) -> bytes:
-        """An input, meant for this connection."""
-        data = data.replace(OWN, self._own).replace(MESSAGE, self._message)
-        return data.replace(CREDENTIALS, self._credentials)
+            raw = self._raw or await self._opened()
+            for placeholder, meant in self._meanings.items():
+                inputs = [each.replace(placeholder, meant) for each in inputs]
+            await self._kinds[kind](raw, inputs)
 
     async def _opened(self) -> Raw:
-        if self._open is None:
-            self._open = raw = Raw(*await asyncio.open_connection("127.0.0.1", self.port))
-            raw.send(upgrade(TOKENS[0].decode()))
-            await raw.accepted()
-            proof = {"connectionId": raw.id, "connectionSecret": raw.secret}
-            self._credentials = urlencode(proof).encode()
-            own = {"channel": self._own.decode()}
-            raw.send(frame({"event": "hotsock.subscribe", **own}), frame({"event": "chat", **own}))
-            while (said := await raw.receive())["event"] != "chat":
-                pass  # what is stored, too
-            self._message = said["id"].encode()
-        return self._open
+        self._raw = raw = Raw(*await asyncio.open_connection("127.0.0.1", self._port))
+        raw.send(upgrade(TOKENS[0].decode()))
+        await raw.accepted()
+        own = {"channel": self._meanings[OWN].decode()}
+        raw.send(frame({"event": "hotsock.subscribe", **own}), frame({"event": "chat", **own}))
+        while (said := await raw.receive())["event"] != "chat":
+            pass  # what is stored, too
+        self._meanings[MESSAGE] = said["id"].encode()
+        proof = {"connectionId": raw.id, "connectionSecret": raw.secret}
+        self._meanings[CREDENTIALS] = urlencode(proof).encode()
+        return raw
 
     def close(self) -> None:
-        if self._open is not None:
-            self._open.leave()
-        if self._http is not None:
-            self._http[1].transport.abort()
-        self._open = self._http = None
+        if self._raw is not None:
+            self._raw.leave()
+            self._raw = None
 
     async def _answers(self, raw: Raw) -> tuple[list[bytes], int | None]:
-        """What comes until all that was sent is answered, without pongs, and the code of a close
+        """What comes until all that was sent is answered, without pongs; and the code of a close
         frame that comes instead."""
         raw.send(LAST)
         answers: list[bytes] = []
         while True:
             opcode, payload = await raw.read()
             if opcode == CLOSE:
-                self._open = None
                 raw.send(frame(payload, CLOSE))
-                raw.leave()
+                self.close()
                 return answers, int.from_bytes(payload[:2])
-            if answers and payload == PONG and b'"hotsock.the-last"' in answers[-1]:
-                return answers[:-1], None
-            if opcode == 1:
+            if opcode == TEXT:
                 answers.append(payload)
+                if b'"hotsock.pong"' in payload and b'"hotsock.the-last"' in answers[-2:][0]:
+                    return answers[:-2], None
 
-    # --- the kinds ------------------------------------------------------------------------------
-
-    async def text(self, inputs: list[bytes]) -> None:
-        raw, sent = await self._opened(), [*map(self._meant, inputs)]
-        raw.send(*map(frame, sent))
+    async def _text(self, raw: Raw, inputs: list[bytes]) -> None:
+        """Frames that are all answered."""
+        raw.send(*map(frame, inputs))
         answers, closed = await self._answers(raw)
-        if closed is not None:
-            self.counts[f"text: closed {closed}"] += 1
-            require(closed == TOO_SLOW, "closed with", closed)
-            return
-        codes = check_texts(sent, answers)
-        self.counts.update(f"text: {code}" for code in codes)
-        self.counts["text: not refused"] += len(sent) - len(codes)
+        require(closed in (None, TOO_SLOW), "closed with", closed)
+        codes = check_texts(inputs, answers) if closed is None else ["closed"]
+        self._counts.update(f"text: {code}" for code in codes)
+        self._counts["text: not refused"] += len(inputs) - len(codes)
 
-    async def stream(self, inputs: list[bytes]) -> None:
-        for data in map(self._meant, inputs):
-            raw = await self._opened()
+    async def _stream(self, raw: Raw, inputs: list[bytes]) -> None:
+        """Bytes that may end the connection."""
+        for data in inputs:
+            raw = self._raw or await self._opened()
             for piece in pieces(data):
                 raw.send(piece)
                 await asyncio.sleep(0)
             messages, expected = reference(data + LAST)
             if expected is None and messages[-1:] != [b'{"event":"hotsock.ping"}']:
-                self.counts["stream: not whole"] += 1  # it waits for more than will come
+                self._counts["stream: not whole"] += 1  # the server waits for more than will come
                 self.close()
                 continue
             _, closed = await self._answers(raw)
             fits = closed in BROKEN if expected else expected == 0 or closed in (None, TOO_SLOW)
             require(fits, f"closed with {closed}, not {expected}")
-            self.counts[f"stream: closed {closed if expected else expected}"] += 1
+            self._counts[f"stream: closed with {closed if expected else expected}"] += 1
 
-    async def call(self, inputs: list[bytes]) -> None:
-        await self._opened()
-        left = [*map(self._meant, inputs)]
+    async def _call(self, raw: Raw, inputs: list[bytes]) -> None:
+        """Requests one behind the other, on a connection that the server may close after any."""
+        left = inputs.copy()
         while left:
-            if self._http is None:
-                self._http = await asyncio.open_connection("127.0.0.1", self.port)
-            reader, writer = self._http
-            writer.write(b"".join(left))
-            while left and self._http is not None:
-                status, head, body = await _response(reader, left[0])
-                self.counts[f"call: {check_call_answer(left.pop(0), status, body)}"] += 1
-                if b"\r\nconnection: close" in head:
-                    writer.transport.abort()
-                    self._http = None
+            async with self._asked(b"".join(left)) as reader:
+                head = b""
+                while left and b"\r\nconnection: close" not in head:
+                    status, head, body = await response(reader, left[0])
+                    self._counts[f"call: {check_call_answer(left.pop(0), status, body)}"] += 1
 
-    async def head(self, inputs: list[bytes]) -> None:
-        for data in map(self._meant, inputs):
-            reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-            for piece in pieces(data):
-                writer.write(piece)
-                await asyncio.sleep(0)
+    async def _head(self, raw: Raw, inputs: list[bytes]) -> None:
+        """What may be no request at all."""
+        for data in inputs:
             answer = "not whole"
-            if _is_whole(data):
-                try:
-                    status, head, body = await _response(reader, data)
+            async with self._asked(data) as reader:
+                if is_whole(data):
+                    try:
+                        status, head, body = await response(reader, data)
+                    except (asyncio.IncompleteReadError, ConnectionError):
+                        status, head, body = 0, b"", b""
                     require(status < 500, status, body[:300])
-                    answer = str(status)
+                    answer = str(status or "closed")
                     if status > 399 and b"\r\ncontent-type: application/json" in head and body:
                         answer += f" {check_refusal(json.loads(body)['error'])}"
-                except (asyncio.IncompleteReadError, ConnectionError):
-                    answer = "closed"
-            self.counts[f"head: {answer}"] += 1
-            writer.transport.abort()
+            self._counts[f"head: {answer}"] += 1
+
+    @asynccontextmanager
+    async def _asked(self, data: bytes) -> AsyncIterator[asyncio.StreamReader]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+        for piece in pieces(data):
+            if not writer.is_closing():
+                writer.write(piece)
+                await asyncio.sleep(0)
+        yield reader
+        writer.transport.abort()
 
 
-async def _response(reader: Read, request: bytes) -> tuple[int, bytes, bytes]:
+async def response(reader: asyncio.StreamReader, request: bytes) -> tuple[int, bytes, bytes]:
     """The status, the head in lower case and the body of the next answer."""
     head = (await reader.readuntil(b"\r\n\r\n")).lower()
-    status = int(head[9:12])
-    _, found, length = head.partition(b"\r\ncontent-length: ")
+    status, (_, found, length) = int(head[9:12]), head.partition(b"\r\ncontent-length: ")
     if status in (101, 204, 304) or request.startswith(b"HEAD "):
         return status, head, b""
     if found:
@@ -174,7 +162,7 @@ async def _response(reader: Read, request: bytes) -> tuple[int, bytes, bytes]:
     return status, head, body
 
 
-def _is_whole(data: bytes) -> bool:
+def is_whole(data: bytes) -> bool:
     """Whether an HTTP parser sees a whole request or an error in it: then an answer is due."""
     parser = h11.Connection(h11.SERVER, max_incomplete_event_size=128 * 1024)
     parser.receive_data(data)

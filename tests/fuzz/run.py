@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from django.conf import settings
 from django.test import override_settings
@@ -18,14 +19,12 @@ from django.test import override_settings
 from tests.fuzz.attack import Attacker
 from tests.fuzz.check import PARSERS, Problem, require
 from tests.fuzz.generate import KEYS, generate
-from tests.support.client import Client
 from tests.support.connecting import subscribed
-from tests.support.grants import CHAT
+from tests.support.grants import room
 from tests.support.servers import Server
 
 HERE: Final = Path(__file__).parent
-AT_ONCE: Final = {"text": 100, "stream": 10, "call": 10, "head": 5}  # by one attacker
-PARSED_AT_ONCE: Final = 20  # between two turns of the loop
+AT_ONCE: Final = {"text": 100, "stream": 10, "call": 10, "head": 5}  # others: 20
 ATTACKERS: Final = 8
 WARM_UP: Final = 20_000  # inputs, after which caches and pools are as large as they get
 MAX_GROWTH: Final = 48 * 1024 * 1024
@@ -33,97 +32,95 @@ MAX_FAILURES: Final = 20
 BAD: Final = ("Traceback", " ERROR ", " CRITICAL ", '" 500')
 
 
-@dataclass
-class Batch:
+class Batch(NamedTuple):
     """Inputs of one kind that are sent together, with the number of each in its seed."""
 
     kind: str
     seed: int
-    inputs: list[bytes]
-    numbers: list[int]
+    numbers: tuple[int, ...]
+    inputs: tuple[bytes, ...]
 
-    @classmethod
-    def load(cls, path: Path) -> Batch:
-        said = json.loads(path.read_text())
-        inputs = [each.encode("latin-1") for each in said["inputs"]]
-        return cls(said["kind"], said["seed"], inputs, said["numbers"])
-
-    def save(self, problem: str) -> Path:
-        path = HERE / "failed" / f"{self.kind.replace(' ', '-')}-{self.seed}-{self.numbers[0]}.json"
-        path.parent.mkdir(exist_ok=True)
-        inputs = [each.decode("latin-1") for each in self.inputs]
-        path.write_text(
-            json.dumps({**asdict(self), "inputs": inputs, "problem": problem}, indent=1)
-        )
-        return path
-
-    def each(self) -> Iterator[Batch]:
-        for at, one in enumerate(self.inputs):
-            yield Batch(self.kind, self.seed, [one], self.numbers[at : at + 1])
+    @property
+    def each(self) -> list[Batch]:
+        numbered = zip(self.numbers, self.inputs, strict=True)
+        return [Batch(self.kind, self.seed, (number,), (one,)) for number, one in numbered]
 
 
-def batches(seed: int, numbers: Iterable[int], kinds: Sequence[str]) -> Iterator[Batch]:
-    found: defaultdict[str, list[tuple[bytes, int]]] = defaultdict(list)
-    for number in numbers:
+def load(path: Path) -> Batch:
+    said = json.loads(path.read_text())
+    inputs = (each.encode("latin-1") for each in said["inputs"])
+    return Batch(said["kind"], said["seed"], tuple(said["numbers"]), tuple(inputs))
+
+
+def batches(seed: int, inputs: int, kinds: Sequence[str]) -> Iterator[Batch]:
+    found: defaultdict[str, list[tuple[int, bytes]]] = defaultdict(list)
+    for number in range(inputs):
         kind, made = generate(seed, number)
         if kind in kinds:
-            found[kind].append((made, number))
-            if len(found[kind]) == AT_ONCE.get(kind, PARSED_AT_ONCE):
-                yield Batch(kind, seed, *map(list, zip(*found.pop(kind), strict=True)))
+            found[kind].append((number, made))
+            if len(found[kind]) == AT_ONCE.get(kind, 20):
+                yield Batch(kind, seed, *zip(*found.pop(kind), strict=True))
     for kind, some in found.items():
-        yield Batch(kind, seed, *map(list, zip(*some, strict=True)))
+        yield Batch(kind, seed, *zip(*some, strict=True))
 
 
 class Run:
     """What happened so far: counts by kind and answer, and the files of what failed."""
 
     def __init__(self, server: Server) -> None:
-        self.server = server
         self.counts: Counter[str] = Counter()
         self.failures: list[Path] = []
+        self._port = server.port
         self._idle: asyncio.Queue[Attacker] = asyncio.Queue()
+        self._flying: list[Batch] = []
         self._log = server.log.open(errors="replace")
         self._log.seek(0, 2)
         for number in range(ATTACKERS):
             self._idle.put_nowait(Attacker(server.port, number, self.counts))
 
     async def all(self, batches: Iterable[Batch]) -> None:
-        """Returns when the server has answered them all."""
-        async with asyncio.TaskGroup() as tasks:
-            for batch in batches:
-                self.counts[batch.kind] += len(batch.inputs)
-                if batch.kind in PARSERS:
-                    self._parse(batch)
-                    await asyncio.sleep(0)
-                else:
-                    tasks.create_task(self._attack(await self._idle.get(), batch))
+        """Returns when all are answered."""
+        with override_settings(TOKENS=settings.TOKENS | KEYS):
+            async with asyncio.TaskGroup() as tasks:
+                for batch in batches:
+                    self.counts[batch.kind] += len(batch.inputs)
+                    if batch.kind in PARSERS:
+                        self._parse(batch)
+                        await asyncio.sleep(0)
+                    else:
+                        tasks.create_task(self._attack(await self._idle.get(), batch))
+        while not self._idle.empty():
+            self._idle.get_nowait().close()
 
     def _parse(self, batch: Batch) -> None:
-        for one in batch.each():
+        for one in batch.each:
             try:
-                self.counts[f"{batch.kind}: {PARSERS[batch.kind](one.inputs[0])}"] += 1
+                self.counts[f"{batch.kind}: {PARSERS[batch.kind](*one.inputs)}"] += 1
             except Exception as error:  # whatever it is but what the parser documents
                 self._fail(one, error)
 
     async def _attack(self, attacker: Attacker, batch: Batch) -> None:
+        self._flying.append(batch)
         try:
             await self._try(attacker, batch)
         except Exception as error:  # whatever it is, it is told with the inputs
             attacker.close()
             self._fail(*await self._narrowed(batch, error))
+        self._flying.remove(batch)
         self._idle.put_nowait(attacker)
 
     async def _try(self, attacker: Attacker, batch: Batch) -> None:
-        await attacker.attack(batch.kind, batch.inputs)
+        await attacker.attack(batch.kind, [*batch.inputs])
         lines = self._log.readlines()
-        bad = next((at for at, line in enumerate(lines) if any(map(line.__contains__, BAD))), None)
-        if bad is not None:
-            raise Problem("".join(lines[bad : bad + 60]))
+        for at, line in enumerate(lines):
+            if any(word in line for word in BAD):
+                raise Problem("".join(lines[at : at + 60]))
 
     async def _narrowed(self, batch: Batch, error: Exception) -> tuple[Batch, Exception]:
-        """Only the input that fails on a connection of its own, where there is one."""
-        for one in batch.each():
-            attacker = Attacker(self.server.port, 999, Counter())
+        """Only the input that fails on a connection of its own, where there is one: it may be
+        another's, where the log told of it."""
+        for one in chain(batch.each, *(other.each for other in self._flying)):
+            attacker = Attacker(self._port, 999, Counter())
             try:
                 await self._try(attacker, one)
             except Exception as alone:  # as above
@@ -133,51 +130,40 @@ class Run:
         return batch, error
 
     def _fail(self, batch: Batch, error: Exception) -> None:
-        self.failures.append(batch.save(repr(error)))
-        print(f"\n{self.failures[-1]}: {error!r}"[:1000], flush=True)
-
-    def close(self) -> None:
-        while not self._idle.empty():
-            self._idle.get_nowait().close()
-        self._log.close()
-
-
-class Witness:
-    """Two honest clients: what one says is heard by the other, in order, and kept."""
-
-    def __init__(self, jim: Client, pam: Client) -> None:
-        self._jim, self._pam = jim, pam
-        self._said = 0
-        self.worst = 0.0  # seconds from saying to hearing
-
-    async def talk(self) -> None:
-        while True:
-            began = time.monotonic()
-            await self._jim.publish("witness", self._said)
-            for client in (self._pam, self._jim):
-                require((await client.receive("chat"))["data"] == self._said, "heard another")
-            self.worst = max(self.worst, time.monotonic() - began)
-            self._said += 1
-            await asyncio.sleep(0.1)
-
-    async def check(self) -> None:
-        kept = [message["data"] for message in await self._jim.whole_history("witness")]
-        require(kept[: self._said] == [*range(self._said)], "other history:", kept)
+        path = HERE / "failed" / f"{batch.kind.replace(' ', '-')}-{batch.seed}-{batch.numbers[0]}"
+        path.parent.mkdir(exist_ok=True)
+        inputs = [each.decode("latin-1") for each in batch.inputs]
+        said = {**batch._asdict(), "inputs": inputs, "problem": repr(error)}
+        path.write_text(json.dumps(said, indent=1))
+        self.failures.append(path)
+        print(f"\n{path}: {error!r}"[:1000], flush=True)
 
 
 @asynccontextmanager
-async def witness(server: Server) -> AsyncIterator[Witness]:
-    granted = {"witness": {"subscribe": True, "historyStart": 0, "messages": CHAT}}
+async def honest(server: Server, waited: list[float]) -> AsyncIterator[None]:
+    """Two clients talk meanwhile: what one says the other hears, in order, and it is kept. Adds to
+    `waited` the seconds from saying to hearing."""
+    channels = room("witness", historyStart=0)
     async with (
-        subscribed(server, "witness", uid="dwight", channels=granted) as jim,
-        subscribed(server, "witness", uid="pam", channels=granted) as pam,
+        subscribed(server, "witness", channels=channels, uid="dwight") as dwight,
+        subscribed(server, "witness", channels=channels, uid="pam") as pam,
         asyncio.TaskGroup() as tasks,
     ):
-        one = Witness(jim, pam)
-        talking = tasks.create_task(one.talk())
-        yield one
+
+        async def talk() -> None:
+            while True:
+                began = time.monotonic()
+                await dwight.publish("witness", len(waited))
+                for client in (pam, dwight):
+                    require((await client.receive("chat"))["data"] == len(waited), "heard another")
+                waited.append(time.monotonic() - began)
+                await asyncio.sleep(0.1)
+
+        talking = tasks.create_task(talk())
+        yield
         talking.cancel()
-        await one.check()
+        kept = [message["data"] for message in await dwight.whole_history("witness")]
+        require(kept[: len(waited)] == [*range(len(waited))], "other history:", kept)
 
 
 def memory(server: Server) -> int:
@@ -185,45 +171,31 @@ def memory(server: Server) -> int:
     return int(Path(f"/proc/{server.pid}/statm").read_text().split()[1]) * 4096
 
 
-async def fuzz(
-    server: Server, seed: int, inputs: int, kinds: Sequence[str], *, progress: bool = False
-) -> list[Path]:
-    """The files of what failed, kept seeds first. Raises Problem where others suffered, or memory
-    did not return."""
-    began = time.monotonic()
-    run, before = Run(server), 0
+async def fuzz(server: Server, seed: int, inputs: int, kinds: Sequence[str]) -> list[Path]:
+    """The files of what failed, kept seeds first. Raises what others suffered, and Problem where
+    memory did not return."""
+    run, waited, began, before = Run(server), list[float](), time.monotonic(), 0
 
     def everything() -> Iterator[Batch]:
         nonlocal before
-        kept = map(Batch.load, sorted(HERE.glob("seeds/*.json")))
-        yield from (batch for batch in kept if batch.kind in kinds)
-        for batch in batches(seed, range(inputs), kinds):
+        yield from (kept for kept in map(load, sorted(HERE.glob("seeds/*"))) if kept.kind in kinds)
+        for batch in batches(seed, inputs, kinds):
             yield batch
             done = batch.numbers[-1] + 1
             if len(run.failures) >= MAX_FAILURES:
                 break
             if not before and done >= min(WARM_UP, inputs // 2):
                 before = memory(server)
-            if progress:
+            if sys.stdout.isatty():
                 speed = done / (time.monotonic() - began)
                 print(f"\r{done:,} inputs, {speed:,.0f}/s ", end="", flush=True)
 
-    with override_settings(TOKENS=settings.TOKENS | KEYS):
-        async with witness(server) as others:
-            await run.all(everything())
-            run.close()
+    async with honest(server, waited):
+        await run.all(everything())
     took, grown = time.monotonic() - began, memory(server) - before
-    print(f"\n{inputs:,} inputs in {took:.0f} s, {inputs / took:,.0f}/s; others waited", end=" ")
-    print(f"{others.worst * 1000:.0f} ms at most; memory grew by {grown / 2**20:.1f} MiB")
+    print(f"\n{inputs:,} inputs in {took:.0f} s, {inputs / took:,.0f}/s; memory grew by", end=" ")
+    print(f"{grown / 2**20:.1f} MiB; others waited {max(waited) * 1000:.0f} ms at most")
     for kind, count in sorted(run.counts.items()):
         print(f"{'  ' if ':' in kind else ''}{kind:<60.60}{count:>12,}")
     require(grown < MAX_GROWTH, "memory grew too much")
-    return run.failures
-
-
-async def replay(server: Server, path: Path) -> list[Path]:
-    run = Run(server)
-    with override_settings(TOKENS=settings.TOKENS | KEYS):
-        await run.all([Batch.load(path)])
-    run.close()
     return run.failures

@@ -17,7 +17,7 @@ import pytest
 from tests.support.servers import ROOT, StartError, free_port, server_environment
 
 TARGETS = [
-    *("help", "setup", "run", "test", "test-faults", "test-nginx", "lint", "format"),
+    *("help", "setup", "run", "test", "test-faults", "test-nginx", "fuzz", "lint", "format"),
     *("bench", "bench-against", "bench-report", "profile", "measure-code", "clean"),
 ]
 LIMIT_SECONDS = 30

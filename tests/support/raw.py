@@ -54,7 +54,8 @@ class Raw:
 
     def send(self, *frames: bytes) -> None:
         """In one segment, as far as the kernel likes."""
-        self._writer.write(b"".join(frames))
+        if not self._writer.is_closing():
+            self._writer.write(b"".join(frames))
 
     async def accepted(self) -> None:
         """Its handshake is answered, and what comes first is `hotsock.connected`."""
