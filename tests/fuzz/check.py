@@ -129,8 +129,8 @@ def check_call_answer(request: bytes, status: int, body: bytes) -> str:
     require(status < 500, status, body[:300])
     said = _read(body) if body[:1] == b"{" else None
     check_answer(method, path, status, said)
-    if status < 300 and method == "POST" and malformed(sent) is not None:
-        check_call(method, path, _read(sent or b"{}"))
+    if status < 300 and method == "POST" and path.startswith(("/connection/", "/publish")):
+        check_call(method, path, _read(sent))
     return f"{status} {check_refusal(said['error'])}" if said and status > 399 else str(status)
 
 
