@@ -233,10 +233,10 @@ KINDS: Final[dict[str, tuple[Make, int]]] = {
     "stream": (stream, 500),
     "call": (call, 1_500),
     "head": (head, 300),
-    "parse frame": (text, 21_000),
-    "parse publication": (lambda random: mutate(random, random.choice(PUBLICATIONS)), 11_200),
+    "parse frame": (text, 24_000),
+    "parse publication": (lambda random: mutate(random, random.choice(PUBLICATIONS)), 13_200),
     "parse stream": (stream, 4_500),
-    "verify token": (token, 11_000),
+    "verify token": (token, 6_000),
 }
 _NAMES: Final = list(KINDS)
 _SHARES: Final = list(accumulate(share for _, share in KINDS.values()))
