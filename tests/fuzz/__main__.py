@@ -13,8 +13,8 @@ import django
 os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
 django.setup()
 
-from tests.fuzz.generate import KEYS, KINDS  # noqa: E402
-from tests.fuzz.run import Run, fuzz, load  # noqa: E402
+from tests.fuzz.generate import KINDS  # noqa: E402
+from tests.fuzz.run import Run, fuzz, load, served  # noqa: E402
 from tests.support.servers import start_server  # noqa: E402
 
 parser = argparse.ArgumentParser()
@@ -22,10 +22,9 @@ parser.add_argument("--seed", type=int, default=secrets.randbelow(2**32))
 parser.add_argument("--inputs", type=int, default=200_000)
 parser.add_argument("--replay", type=Path)
 asked = parser.parse_args()
-settings = {**KEYS, "CLIENT_FRAMES_PER_SECOND": "0"}
 with (
     tempfile.TemporaryDirectory() as directory,
-    start_server("uvicorn", Path(directory), **settings) as server,
+    start_server("uvicorn", Path(directory), **served(Path(directory))) as server,
 ):
     if asked.replay:
         run = Run(server)

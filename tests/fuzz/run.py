@@ -21,7 +21,7 @@ from tests.fuzz.check import PARSERS, Problem, require
 from tests.fuzz.generate import KEYS, generate
 from tests.support.connecting import subscribed
 from tests.support.grants import room
-from tests.support.servers import Server
+from tests.support.servers import Server, production
 
 HERE: Final = Path(__file__).parent
 AT_ONCE: Final = {"text": 100, "stream": 10, "call": 10, "head": 5}  # others: 20
@@ -164,6 +164,11 @@ async def honest(server: Server, waited: list[float]) -> AsyncIterator[None]:
         talking.cancel()
         kept = [message["data"] for message in await dwight.whole_history("witness")]
         require(kept[: len(waited)] == [*range(len(waited))], "other history:", kept)
+
+
+def served(directory: Path) -> dict[str, str]:
+    """The settings of the server that is attacked: as in service, but without limits of rate."""
+    return {**production(directory), **KEYS, "DEMO": "true", "CLIENT_FRAMES_PER_SECOND": "0"}
 
 
 def memory(server: Server) -> int:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.fuzz.generate import KEYS, KINDS
-from tests.fuzz.run import fuzz
+from tests.fuzz.generate import KINDS
+from tests.fuzz.run import fuzz, served
 from tests.support.servers import Postgres, Server, start_server
 
 SEED = 20_261_128
@@ -16,7 +16,7 @@ INPUTS = 20_000
 
 @pytest.fixture
 def target(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
-    settings = {"CLIENT_FRAMES_PER_SECOND": "0", **KEYS}
+    settings = served(tmp_path)
     if request.param == "postgres":
         postgres: Postgres = request.getfixturevalue("postgres")
         settings["DATABASE_URL"] = postgres.database()
