@@ -25,6 +25,7 @@ from tests.fuzz.generate import CREDENTIALS, MESSAGE, OWN, TOKENS, pieces
 from tests.support.raw import CLOSE, TEXT, Raw, frame, upgrade
 
 LIMIT_SECONDS: Final = 20
+PAUSE_SECONDS: Final = 0.002  # between pieces: the server may answer what has come
 TOO_SLOW: Final = 4410  # the fuzzer was busy elsewhere
 
 
@@ -97,7 +98,7 @@ class Attacker:
             raw = self._raw or await self._opened()
             for piece in pieces(data):
                 raw.send(piece)
-                await asyncio.sleep(0)
+                await asyncio.sleep(PAUSE_SECONDS)
             messages, expected = reference(data + LAST)
             if expected is None and messages[-1:] != [b'{"event":"hotsock.ping"}']:
                 self._counts["stream: not whole"] += 1  # the server waits for more than will come
@@ -150,7 +151,7 @@ class Attacker:
         for piece in pieces(data):
             if not writer.is_closing():
                 writer.write(piece)
-                await asyncio.sleep(0)
+                await asyncio.sleep(PAUSE_SECONDS)
         yield reader
         writer.transport.abort()
 
