@@ -11,7 +11,7 @@ from tests.fuzz.run import fuzz, served
 from tests.support.servers import Postgres, Server, start_server
 
 SEED = 20_261_128
-INPUTS = 20_000
+INPUTS = 10_000
 
 
 @pytest.fixture
