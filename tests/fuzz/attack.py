@@ -22,7 +22,7 @@ from tests.fuzz.check import (
     require,
 )
 from tests.fuzz.generate import CREDENTIALS, MESSAGE, OWN, TOKENS, pieces
-from tests.support.raw import CLOSE, TEXT, Raw, frame, upgrade
+from tests.support.raw import CLOSE, PING, PONG, TEXT, Raw, frame, upgrade
 
 LIMIT_SECONDS: Final = 20
 PAUSE_SECONDS: Final = 0.002  # between pieces: the server may answer what has come
@@ -78,6 +78,8 @@ class Attacker:
                 raw.send(frame(payload, CLOSE))
                 self.close()
                 return answers, int.from_bytes(payload[:2])
+            if opcode == PING:
+                raw.send(frame(payload, PONG))
             if opcode == TEXT:
                 answers.append(payload)
                 if b'"hotsock.pong"' in payload and b'"hotsock.the-last"' in answers[-2:][0]:

@@ -7,6 +7,7 @@ import codecs
 import hmac
 import json
 import re
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
@@ -17,7 +18,7 @@ from chat.protocol import commands, frames, publication
 from chat.protocol.errors import ProtocolError
 from chat.server.frames import FrameError, FrameReader
 from tests.fuzz.generate import MAX_BYTES, SIGNING_KEY, base64url, pieces
-from tests.support.conversation import BEYOND, MALFORMED
+from tests.support.conversation import BEYOND, CUT, MALFORMED
 from tests.support.described import check_answer, check_call, check_frame, problem, sent_problem
 from tests.support.raw import frame
 from tokens.claims import TokenError
@@ -107,18 +108,25 @@ def check_refusal(error: Any) -> str:
 
 def check_texts(sent: list[bytes], received: list[bytes]) -> list[str]:
     """The codes of refusals: what is malformed was refused as such, and nothing else was."""
-    codes = []
+    codes = defaultdict[str | None, list[str]](list)
     for payload in received:
         said = _read(payload)
         check_frame(said)
         if said["event"] == "hotsock.error":
-            codes.append(check_refusal(said["error"]))
-    known = [malformed(text) for text in sent]
-    either = sum(code in MALFORMED | BEYOND for code in codes)
-    require(len(codes) <= len(sent) and either >= known.count(True), "taken:", codes)
-    as_malformed = sum(code in MALFORMED for code in codes)
-    require(as_malformed <= len(known) - known.count(False), "refused though well formed:", codes)
-    return codes
+            codes[said["error"].get("event")].append(check_refusal(said["error"]))
+    known = defaultdict[str | None, list[bool | None]](list)
+    for text in sent:
+        event, _ = frames.outline(text.decode())
+        known[event and event[:CUT]].append(malformed(text))
+    for event in codes.keys() | known.keys():
+        refused, judged = codes[event], known[event]
+        wrong = sum(code in MALFORMED for code in refused)
+        either = sum(code in MALFORMED | BEYOND for code in refused)
+        require(len(refused) <= len(judged), "answered twice:", event, refused)
+        require(either >= judged.count(True), "taken though malformed:", event, refused)
+        fits = wrong <= len(judged) - judged.count(False)
+        require(fits, "refused though well formed:", event, refused)
+    return [code for refused in codes.values() for code in refused]
 
 
 def check_call_answer(request: bytes, status: int, body: bytes) -> str:
