@@ -150,17 +150,21 @@ class Attacker:
     @asynccontextmanager
     async def _asked(self, data: bytes) -> AsyncIterator[asyncio.StreamReader]:
         reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
-        for piece in pieces(data):
-            if not writer.is_closing():
-                writer.write(piece)
-                await asyncio.sleep(PAUSE_SECONDS)
-        yield reader
-        writer.transport.abort()
+        try:
+            for piece in pieces(data):
+                if not writer.is_closing():
+                    writer.write(piece)
+                    await asyncio.sleep(PAUSE_SECONDS)
+            yield reader
+        finally:
+            writer.transport.abort()
 
 
 async def response(reader: asyncio.StreamReader, request: bytes) -> tuple[int, bytes, bytes]:
     """The status, the head in lower case and the body of the next answer."""
-    head = (await reader.readuntil(b"\r\n\r\n")).lower()
+    head = b""
+    while head[9:12] in (b"", b"100"):
+        head = (await reader.readuntil(b"\r\n\r\n")).lower()
     status, (_, found, length) = int(head[9:12]), head.partition(b"\r\ncontent-length: ")
     if status in (101, 204, 304) or request.startswith(b"HEAD "):
         return status, head, b""

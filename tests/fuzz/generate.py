@@ -201,14 +201,8 @@ def call(random: Random) -> bytes:
     if random.random() < 0.2:
         headers += random.choice(HEADERS[:FRAMING]) + b"\r\n"
     body = mutate(random, body) if body else b""
-    length = b"Content-Length: %d\r\n" % len(body)
-    return b"%b %b HTTP/1.1\r\nHost: 127.0.0.1\r\n%b%b\r\n%b" % (
-        method,
-        path,
-        headers,
-        length,
-        body,
-    )
+    headers += b"Content-Length: %d\r\n\r\n" % len(body)
+    return b"%b %b HTTP/1.1\r\nHost: 127.0.0.1\r\n%b%b" % (method, path, headers, body)
 
 
 def head(random: Random) -> bytes:
