@@ -31,3 +31,14 @@ class ThrottleFilter(logging.Filter):
             return False
         self._logged_at[record.msg] = record.created
         return True
+
+
+class StrangersFilter(logging.Filter):
+    """What any stranger can send (a Host that is not allowed) is no error of ours: a line of
+    Django's about it is a warning, without a traceback."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name.startswith("django.security."):
+            record.levelno, record.levelname = logging.WARNING, "WARNING"
+            record.exc_info = None
+        return True

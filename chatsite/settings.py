@@ -169,8 +169,17 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"plain": {"()": "chat.logs.RedactingFormatter"}},
-    "filters": {"throttle": {"()": "chat.logs.ThrottleFilter"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "filters": {
+        "throttle": {"()": "chat.logs.ThrottleFilter"},
+        "strangers": {"()": "chat.logs.StrangersFilter"},
+    },
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": "plain",
+            "filters": ["strangers"],
+        }
+    },
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {
         "django": {"level": "INFO"},

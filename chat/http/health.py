@@ -13,6 +13,7 @@ from channels.layers import get_channel_layer
 from django.db import connection
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from django.utils.decorators import async_only_middleware
+from django.views.decorators.http import require_safe
 
 from chat.fanout.hub import BrokerStatus
 from chat.runtime import node as nodes
@@ -35,11 +36,13 @@ def middleware(get_response: View) -> View:
     return respond
 
 
+@require_safe
 async def healthz(request: HttpRequest) -> JsonResponse:
     """The process answers."""
     return JsonResponse({"status": "ok"})
 
 
+@require_safe
 async def readyz(request: HttpRequest) -> JsonResponse:
     """503 with a sentence for each part that is missing and needed; else 200, `degraded` where the
     other processes cannot be reached: each serves its own clients, and finds what others store."""

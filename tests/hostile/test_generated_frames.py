@@ -1,25 +1,21 @@
-"""Every field of every frame with every bad value, and frames made from docs/asyncapi.yaml: each
-gets its code, leaves no row behind, and the connection chats on (protocol.md section 17)."""
+"""Every field of every frame with every bad value: each gets its code, leaves no row behind, and
+the connection chats on (protocol.md section 17)."""
 
 from __future__ import annotations
 
-import asyncio
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from schemathesis import Case, GenerationMode
 
 from tests.hostile.bad_values import FAR, KINDS, LATER, REACTION, C, Path, for_channel, variants
-from tests.hostile.generating import aim, examples, frames
 from tests.hostile.unchanged import all_rows
 from tests.support.client import Client
 from tests.support.connecting import subscribed
-from tests.support.conversation import BEYOND, MALFORMED, beyond_schema
-from tests.support.described import description, lookup, messages, properties, sent_problem
+from tests.support.conversation import BEYOND, MALFORMED
+from tests.support.described import description, lookup, messages, properties
 from tests.support.grants import PASSING, STORED
 from tests.support.servers import Server, token
 
@@ -119,12 +115,6 @@ async def jim(attacked_serve: Server, channel: str) -> AsyncIterator[Client]:
         yield client
 
 
-@pytest.fixture
-async def uvicorn_jim(attacked_uvicorn: Server, channel: str) -> AsyncIterator[Client]:
-    async with subscriber(attacked_uvicorn, channel) as client:
-        yield client
-
-
 @asynccontextmanager
 async def subscriber(server: Server, channel: str) -> AsyncIterator[Client]:
     """Who may do all of FRAMES in the test's channels, nothing elsewhere, and chats on after."""
@@ -194,37 +184,3 @@ def test_the_table_tries_every_kind_of_frame() -> None:
     assert FRAMES.keys() == messages("askOnConnection").keys()
     assert {kind for frame in FRAMES.values() for kind in frame.all_fields.values()} <= KINDS.keys()
     assert description("asyncapi.yaml")["asyncapi"] == "3.0.0"
-
-
-# --- frames made from docs/asyncapi.yaml --------------------------------------------------------
-
-GENERATED = frames()
-
-
-@pytest.mark.parametrize("mode", GenerationMode, ids=lambda mode: mode.value)
-@pytest.mark.parametrize("name", GENERATED)
-async def test_generated_frames_are_taken_where_they_are_described(
-    uvicorn_jim: Client, channel: str, name: str, mode: GenerationMode
-) -> None:
-    """Every other one is refused, and leaves no row behind."""
-    loop, jim = asyncio.get_running_loop(), uvicorn_jim
-
-    def send(case: Case, here: bool) -> None:
-        if here:
-            aim(case, channel)
-        before = all_rows(jim)
-        sent = case.body if isinstance(case.body, dict | bytes) else json.dumps(case.body)
-        refused = asyncio.run_coroutine_threadsafe(codes(jim, sent), loop).result()
-        check(sent, refused)
-        if refused:
-            assert all_rows(jim) == before
-
-    await asyncio.to_thread(examples, GENERATED[name], mode, send)
-
-
-def check(sent: dict[str, Any] | str | bytes, refused: list[str]) -> None:
-    if not isinstance(sent, dict) or sent_problem(sent) is not None:
-        assert len(refused) == 1, sent
-        assert {*refused} <= MALFORMED | BEYOND, sent
-    elif not beyond_schema(json.dumps(sent)):
-        assert not {*refused} & MALFORMED, sent

@@ -77,18 +77,6 @@ def properties(found: str, schema: Any, path: Steps = ()) -> set[Steps]:
     return fields
 
 
-def resolved(name: str, part: Any) -> Any:
-    """A part of a file with what its references stand for in their place."""
-    if isinstance(part, list):
-        return [resolved(name, inner) for inner in part]
-    if not isinstance(part, dict):
-        return part
-    if "$ref" in part:
-        found, inner = lookup(name, part)
-        return resolved(found.partition("#")[0], inner)
-    return {key: resolved(name, inner) for key, inner in part.items()}
-
-
 # --- frames and backend events ------------------------------------------------------------------
 
 PUBLISHED = {"askOnConnection": "publish", "tellOnConnection": "message"}  # any other event

@@ -40,28 +40,30 @@ def length(size: int, *, masked: bool = True) -> bytes:
 
 def covered(payload: bytes) -> bytes:
     """Under MASK."""
-    mask = MASK * (len(payload) // 4 + 1)
-    return bytes(one ^ other for one, other in zip(payload, mask, strict=False))
+    mask = (MASK * (len(payload) // 4 + 1))[: len(payload)]
+    return (int.from_bytes(payload) ^ int.from_bytes(mask)).to_bytes(len(payload))
 
 
 class Raw:
-    """A connection that is open; `id` is its connection id."""
+    """A connection that is open, with its `id` and its `secret`."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
-        self.id = ""
+        self.id = self.secret = ""
 
     def send(self, *frames: bytes) -> None:
         """In one segment, as far as the kernel likes."""
-        self._writer.write(b"".join(frames))
+        if not self._writer.is_closing():
+            self._writer.write(b"".join(frames))
 
     async def accepted(self) -> None:
         """Its handshake is answered, and what comes first is `hotsock.connected`."""
         async with asyncio.timeout(LIMIT_SECONDS):
             head = await self._reader.readuntil(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 101 "), head
-        self.id = (await self.receive("hotsock.connected"))["data"]["connectionId"]
+        data = (await self.receive("hotsock.connected"))["data"]
+        self.id, self.secret = data["connectionId"], data["connectionSecret"]
 
     async def read(self) -> tuple[int, bytes]:
         """The opcode and the payload of the next frame."""
