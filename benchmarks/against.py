@@ -8,7 +8,6 @@ seven pairs; if that does not help, it is "in doubt", and passes. Exits with 1 w
 """
 
 import argparse
-import itertools
 import os
 import sys
 import tempfile
@@ -16,7 +15,7 @@ import time
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
-from math import exp, inf, log
+from math import inf
 from pathlib import Path
 from statistics import median
 from typing import Final
@@ -24,8 +23,10 @@ from typing import Final
 from benchmarks import checkouts, cpu
 from benchmarks.bench import FAILURES
 from benchmarks.checkouts import CHECKOUT, Checkout
+from benchmarks.measure import interval
 from benchmarks.peers.ours import STARTED
 from benchmarks.scenarios.base import Options, Run, Scenario
+from benchmarks.scenarios.few import FEW
 from benchmarks.scenarios.processes import ACROSS
 from benchmarks.scenarios.reactions import REACTIONS
 from benchmarks.scenarios.regression import Pages, Posting, SmallIdle, SmallPresence, Subscribing
@@ -40,7 +41,6 @@ ALL_SECONDS: Final = 840
 MOST_FAILURES: Final = 3
 QUIET_SECONDS: Final = 5
 QUIET: Final = 0.05
-SURE: Final = 0.95
 COLUMNS: Final = "{:<22}{:>12}{:>12}{:>8}  {:<16}{:<6}{}"
 
 
@@ -67,6 +67,7 @@ ROWS: Final = {
     row.name: row
     for row in (
         *(Row(talk) for talk in TALKS.values()),
+        Row(FEW[0], "server_us_1", seconds=1.5),
         *(
             # Starting PostgreSQL takes longer than measuring several pairs.
             Row(each, seconds=1.0, pairs=1 if each.kind == "sqlite" else 4)
@@ -82,31 +83,6 @@ ROWS: Final = {
         Row(SmallIdle(), "kb", "KB", runs=1, limit=1.03),
     )
 }
-
-
-def interval(ratios: Sequence[float]) -> tuple[float, float, float]:
-    """The lower end, the estimate and the upper end, by signed ranks (Hodges and Lehmann).
-
-    Unlike a mean, this hardly changes with one pair that other work on the machine has spoiled.
-    """
-    logs = [log(ratio) for ratio in ratios]
-    means = sorted(map(_mean, itertools.combinations_with_replacement(logs, 2)))
-    outside = _outside(len(logs))
-    return exp(means[outside]), exp(median(means)), exp(means[-1 - outside])
-
-
-def _mean(two: tuple[float, float]) -> float:
-    return sum(two) / 2
-
-
-def _outside(count: int) -> int:
-    """How many means of two lie outside the interval at each end."""
-    ways = [1]  # sum of ranks -> number of sets of ranks that have it
-    for rank in range(1, count + 1):
-        longer = ways + [0] * rank
-        ways = [each + less for each, less in zip(longer, [0] * rank + ways, strict=True)]
-    chances = itertools.accumulate(way / 2**count for way in ways)
-    return max(0, sum(chance <= (1 - SURE) / 2 for chance in chances) - 1)
 
 
 @dataclass

@@ -20,6 +20,7 @@ from benchmarks.generator.connection import Refused
 from benchmarks.peers import PEERS, Replay
 from benchmarks.results import Results, Row
 from benchmarks.scenarios.base import VERSIONS, Options, Scenario
+from benchmarks.scenarios.few import UNDER_WAY
 from benchmarks.scenarios.registry import SCENARIOS
 from tests.support.servers import StartError
 
@@ -28,7 +29,8 @@ SECONDS: Final = {False: 0.6, True: 2.0}
 """Of one run: of the short form, of the full one."""
 
 PATIENCE_SECONDS: Final = 3
-"""In the short form, a side that has taken longer than this is not run again."""
+"""In the short form, a side that has taken longer than this is not run again, unless its scenario
+says how often it is."""
 
 ONCE_SECONDS: Final = 200
 OVER_SECONDS: Final = 270
@@ -85,7 +87,8 @@ def run(scenario: Scenario, directory: Path, options: argparse.Namespace) -> lis
                 for side, once in sides.items():
                     title = scenario.title_of(side)
                     row = rows.setdefault(side, Row(scenario.name, side, title))
-                    if spent.get(side, 0) > PATIENCE_SECONDS and not options.full:
+                    patient = options.full or scenario.runs
+                    if spent.get(side, 0) > PATIENCE_SECONDS and not patient:
                         continue
                     began = time.monotonic()
                     try:
@@ -129,10 +132,12 @@ UNITS: Final = {
     "ceiling": "of {:,.0f}/s",
     "p50_ms": "p50 {:.2f} ms",
     "p99_ms": "p99 {:.2f} ms",
+    **{f"server_us_{count}": f"{count}: {{:,.2f}} µs" for count in UNDER_WAY},
 }
 QUIET: Final = {
     *("sent_bytes", "delivered_bytes", "generator_us", "messages", "server_us_message"),
-    *("server_waited", "generator_waited", "writes"),
+    *("server_waited", "generator_waited", "writes", "kernel_us"),
+    *(f"{name}_{count}" for name in ("rate", "kernel_us") for count in UNDER_WAY),
 }
 
 
@@ -154,7 +159,8 @@ def _conclude(measured: Results, before: results.Rows) -> None:
         print("\nFigures to reach")
     for outcome in judged:
         print(f"  {outcome}")
-    regressed = results.regressions(measured, before)
+    figures = ("server_us", *(f"server_us_{count}" for count in UNDER_WAY))
+    regressed = [s for figure in figures for s in results.regressions(measured, before, figure)]
     for sentence in regressed:
         print(f"Regression: {sentence}")
     if before and not regressed:

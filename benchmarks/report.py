@@ -7,6 +7,7 @@ docs/scaling.md is written only where its model holds (`python -m benchmarks --s
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from statistics import mean
 from typing import Final
 
 from benchmarks import plots, results, simulate, targets
@@ -14,6 +15,8 @@ from benchmarks.pages import fill, table
 from benchmarks.peers import PEERS, Replay
 from benchmarks.results import ROOT, Results, Row, Rows
 from benchmarks.scenarios.base import Scenario
+from benchmarks.scenarios.few import FEW, UNDER_WAY
+from benchmarks.scenarios.few import PEERS as FEW_PEERS
 from benchmarks.scenarios.growth import GROWTH
 from benchmarks.scenarios.registry import SCENARIOS
 from benchmarks.scenarios.talk import TALKS
@@ -57,6 +60,7 @@ def main() -> None:
         "verdicts": lambda: _verdicts(rows),
         "talk": lambda: _talk(rows, list(TALKS)),
         "cpu": lambda: _talk(rows, list(TALKS), "server_us", "{:,.2f}"),
+        "few": lambda: _few(rows),
         "others": lambda: _others(rows),
         "growth": lambda: _growth(rows),
         "bytes": lambda: _bytes(rows),
@@ -116,8 +120,27 @@ def _talk(rows: Rows, names: Sequence[str], figure: str = "rate", shape: str = "
     return table(("", *(SCENARIOS[name].title for name in names)), lines)
 
 
+def _few(rows: Rows) -> str:
+    """Microseconds of CPU of a delivery, less those within the kernel, and what that leaves."""
+    lines = []
+    for few in FEW:
+        measured = [rows.get((few.name, side)) for side in FEW_PEERS]
+        for count in UNDER_WAY if any(measured) else ():
+            cells = []
+            for found in measured:
+                used = found[0].median(f"server_us_{count}") if found else None
+                if found is None or used is None:
+                    cells.append(NONE)
+                    continue
+                kernel = mean(run[f"kernel_us_{count}"] for run in found[0].runs)
+                cells.append(f"{used:,.2f} \u2212 {kernel:,.2f} = {used - kernel:,.2f}")
+            lines.append([f"{few.talk.title}, {count} under way", *cells])
+    titles = (PEERS[side].title for side in FEW_PEERS)
+    return table(("", *titles), lines) if lines else "\nNot measured yet.\n\n"
+
+
 def _others(rows: Rows) -> str:
-    skipped = {*TALKS, *(each.name for each in GROWTH)}
+    skipped = {*TALKS, *(each.name for each in (*FEW, *GROWTH))}
     return "\n".join(
         _scenario(scenario, own)
         for name, scenario in SCENARIOS.items()

@@ -3,10 +3,14 @@
 from dataclasses import dataclass
 from typing import Final
 
+from benchmarks.measure import interval
 from benchmarks.results import Rows
+from benchmarks.scenarios.few import FEW, UNDER_WAY
 from benchmarks.scenarios.registry import SCENARIOS
 
 TIMES: Final = "\u00d7"
+FEWEST_PAIRS: Final = 6
+"""For a 95 % interval; of fewer runs, medians are compared."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +55,13 @@ class Target:
     def judge(self, rows: Rows) -> Outcome | None:
         """None where it was not measured."""
         value = self._median(rows, self.side)
+        between = ""
         if self.against:
             other = self._median(rows, self.against)
             value = value / other if value is not None and other else None
+            if value is not None and len(ratios := self._ratios(rows)) >= FEWEST_PAIRS:
+                below, value, above = interval(ratios)
+                between = f" ({below:.3g} … {above:.3g})"
         if value is None:
             return None
         unit, least, most = self._unit(), self.at_least, self.at_most
@@ -62,8 +70,13 @@ class Target:
             self.wanted,
             f"{value:,.3g}{unit}" if value < 1000 else f"{value:,.0f}{unit}",
             value >= least if least is not None else value <= (most or 0.0),
-            self._by_cpu(rows) if self.figure == "rate" and self.against else "",
+            self._by_cpu(rows) if self.figure == "rate" and self.against else between,
         )
+
+    def _ratios(self, rows: Rows) -> list[float]:
+        """Of each run and the one beside it."""
+        ours, peer = (rows[self.scenario, side][0].runs for side in (self.side, self.against))
+        return [o[self.figure] / p[self.figure] for o, p in zip(ours, peer, strict=False)]
 
     def _by_cpu(self, rows: Rows) -> str:
         """The same ratio of deliveries a second of CPU, which other work on the machine spares."""
@@ -124,7 +137,16 @@ TARGETS: Final = (
     *_fan_out("fanout-100", "1 → 100", 5.0, 0.8, 8.0),
     *_fan_out("fanout-1000", "1 → 1,000", 2.2, 0.8, 1.0),
     *_fan_out("rooms", "500 rooms of 2", 1.5, 0.65, 1.0),
-    Target("single", "one at a time, CPU", "server_us", at_most=1.0, against="ws"),
+    *(
+        Target(
+            *(few.name, f"{few.talk.title}, {count} under way, CPU", f"server_us_{count}"),
+            at_most=1.0,
+            against=peer,
+        )
+        for few in FEW
+        for count in UNDER_WAY
+        for peer in ("ws", "uws")
+    ),
     Target("idle", "idle connection, memory", "kb", at_most=1.2, against="ws"),
     Target("idle", "idle connection, memory, stretch", "kb", at_most=1.0, against="ws"),
     Target(

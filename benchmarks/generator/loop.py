@@ -34,6 +34,7 @@ class Measured:
     server_writes: int = 0  # system calls that the kernel counts as such: not uWebSockets' send()
     sizes: tuple[int, int] = (0, 0)  # bytes on the wire: of a frame sent, of a delivery
     by_process: dict[int, float] = field(default_factory=dict)  # of server_cpu
+    server_kernel: float = 0.0  # of server_cpu, the seconds within the kernel
 
     def figures(self) -> dict[str, float]:
         """All that a row keeps of a run; `server_us` is the server's CPU time of a delivery."""
@@ -41,6 +42,7 @@ class Measured:
             "rate": self.deliveries / self.seconds,
             "messages": self.messages / self.seconds,
             "server_us": self.server_cpu / self.deliveries * 1e6,
+            "kernel_us": self.server_kernel / self.deliveries * 1e6,
             "generator_us": self.generator_cpu / self.deliveries * 1e6,
             "server_busy": self.server_cpu / self.seconds,
             "generator_busy": self.generator_cpu / self.seconds,
@@ -160,7 +162,7 @@ def measure(
             room.seconds.clear()
         each = {pid: Usage([pid]) for pid in pids}
         own, began = Usage(None), time.perf_counter()
-        writes = cpu.writes(pids)
+        writes, kernel = cpu.writes(pids), cpu.kernel(pids)
         before, done = sum(room.deliveries for room in rooms), _done(rooms)
         loop.run_for(seconds)
         enough = done + WAVES * len(rooms)  # else a slow server's waves are cut anywhere
@@ -168,7 +170,7 @@ def measure(
         took = time.perf_counter() - began
         used = {pid: usage.since() for pid, usage in each.items()}
         own_cpu, own_waited = own.since()
-        writes = cpu.writes(pids) - writes
+        writes, kernel = cpu.writes(pids) - writes, cpu.kernel(pids) - kernel
         delivered = sum(room.deliveries for room in rooms) - before
         chunks = _done(rooms) - done
         times = [each for room in rooms for each in room.seconds]
@@ -191,4 +193,5 @@ def measure(
         writes,
         rooms[0].sizes,
         {pid: busy for pid, (busy, _) in used.items()},
+        kernel,
     )

@@ -29,21 +29,25 @@ class Room:
         ahead: int = AHEAD,
     ) -> None:
         self.members = members
-        self.ahead = ahead
         self.chunk = chunk
-        self.sent = 0  # chunks
-        self.done = 0
         self.open = False
-        self.seconds: list[float] = []  # what each chunk took to reach every member
-        self._sent_at: list[float] = []
         self.publishers = publishers
         self._chunks = [_chunk(payload, chunk) for payload in payloads]
-        self._left = [len(members)] * ahead
         self._share = {}
         for member in members:
             own = 1 if member in publishers and not echoes else 0
             self._share[member] = chunk * (len(publishers) - own)
             member.room = self
+        self.begin(ahead)
+
+    def begin(self, ahead: int) -> None:
+        """Anew, with so many chunks on their way; nothing is."""
+        self.ahead = ahead
+        self.sent = self.done = 0  # chunks
+        self.seconds: list[float] = []  # what each chunk took to reach every member
+        self._sent_at: list[float] = []
+        self._left = [len(self.members)] * ahead
+        for member in self.members:
             member.texts = member.generation = 0
             member.due = self._share[member]
 

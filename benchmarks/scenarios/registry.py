@@ -3,6 +3,7 @@
 from typing import Final
 
 from .base import Scenario
+from .few import FEW
 from .growth import GROWTH
 from .handshakes import Handshakes
 from .history import HISTORY
@@ -16,6 +17,7 @@ from .talk import TALKS
 
 ALL: Final[tuple[Scenario, ...]] = (
     *TALKS.values(),
+    *FEW,
     Idle(),
     Handshakes(),
     *STORED,

@@ -12,7 +12,7 @@ from benchmarks.generator.connection import Connection, Refused, close_all, open
 from benchmarks.generator.frames import Delivery
 from benchmarks.generator.loop import Measured, measure
 from benchmarks.generator.rooms import AHEAD, Room
-from benchmarks.peers import PEERS, Peer, Running
+from benchmarks.peers import Peer, Running
 from benchmarks.peers.base import DATA, Role
 
 from .base import Figures, Options, Run, Scenario, started
@@ -36,7 +36,6 @@ class Talk(Scenario):
     ahead: int = AHEAD
     rest: float = 0.0
     data: str = DATA
-    against: tuple[str, ...] = tuple(PEERS)
     short = True
 
     @contextlib.contextmanager
@@ -44,7 +43,7 @@ class Talk(Scenario):
         self, directory: Path, chosen: Sequence[str], options: Options
     ) -> Iterator[dict[str, Run]]:
         left_out = () if options.full else UNASKED
-        names = [each for each in chosen if each in self.against and each not in left_out]
+        names = [each for each in chosen if each not in left_out]
         with started(names, directory) as running:
             yield {peer.name: partial(self._figures, peer, run, options) for peer, run in running}
 
@@ -145,13 +144,6 @@ TALKS: Final = {
             everyone=True,
             chunk=4,
             rest=0.002,
-        ),
-        Talk(
-            *("single", "one message at a time"),
-            members=1,
-            chunk=1,
-            ahead=1,
-            against=("ours", "ws", "uws"),
         ),
     )
 }
