@@ -1,11 +1,13 @@
 """`manage.py serve` says in plain sentences why it does not start."""
 
+import resource
 import socket
 from pathlib import Path
 
 import httpx
 import pytest
 
+from chat.server.run import raise_descriptor_limit
 from tests.support.servers import free_port, manage, server_environment, start_server
 
 
@@ -105,3 +107,13 @@ def test_it_says_nothing_of_a_page_where_there_is_none(tmp_path: Path) -> None:
     with start_server("uvicorn", tmp_path, DEMO="false") as server:
         assert httpx.get(server.url).status_code == 404
     assert "The chat page" not in server.log.read_text()
+
+
+def test_it_may_open_as_many_files_as_it_is_allowed() -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
+    try:
+        raise_descriptor_limit()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (min(before[1], 1 << 20), before[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
