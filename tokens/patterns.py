@@ -22,7 +22,8 @@ MAX_REGEX_COST = 7000
 # these that is enough. An instruction takes 16 to 24.
 _MEMORY = (2 << 10, 8 << 10, 32 << 10, 128 << 10)
 
-# RE2 parses without a bound: `\pL`, again and again, took 255 MB and 850 ms, `a{0,999}` 780 MB.
+# RE2 parses without a bound: `\pL`, again and again, took 255 MB and 850 ms, `a{0,999}` 780 MB. So
+# an expression costs at least its bytes, the counts in it and this much for each class of Unicode.
 _EXPANDING = re.compile(rb"\\[pP]|\{(?:[0-9]+,)?([0-9]{1,4})")
 _COST_OF_CLASS = 300
 

@@ -113,16 +113,16 @@ def parse(text: str) -> Frame:
     return read(text, _frame_decoder, "The frame")
 
 
-def valid_data(raw: Raw) -> bytes:
+def valid_data(raw: Raw, what: str = "data") -> bytes:
     """The raw JSON that others will read; raises DATA_TOO_LARGE, and INVALID_MESSAGE where common
     parsers fail on one of its numbers."""
     data = bytes(raw)
     if len(data) > MAX_DATA_BYTES and jsontext.too_large(data):
         raise ProtocolError(
-            ErrorCode.DATA_TOO_LARGE, f"data takes more than {MAX_DATA_BYTES} bytes."
+            ErrorCode.DATA_TOO_LARGE, f"{what} takes more than {MAX_DATA_BYTES} bytes."
         )
     if data[0] != QUOTE and strict_json.holds_huge_number(data):
-        raise malformed(f"data {strict_json.HUGE}.")
+        raise malformed(f"{what} {strict_json.HUGE}.")
     return data
 
 

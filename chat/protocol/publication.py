@@ -111,10 +111,10 @@ def _store(store: int | None, default: int) -> int:
 
 def _reactor(body: Body) -> tuple[str, str]:
     """The uid and the umd of who reacts."""
-    reactor = frames.convert(valid_data(body.data), _reactor_decoder, "data")
+    reactor = frames.convert(body.data, _reactor_decoder, "data")
     if not reactor.uid or not is_uid(reactor.uid):
         raise malformed("data.uid must be a string of 1 to 128 characters.")
-    umd = bytes(reactor.umd)
+    umd = valid_data(reactor.umd, "data.umd")
     if jsontext.too_large(umd, MAX_UMD_BYTES):
         raise ProtocolError(
             ErrorCode.DATA_TOO_LARGE, f"data.umd takes more than {MAX_UMD_BYTES} bytes."

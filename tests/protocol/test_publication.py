@@ -99,6 +99,8 @@ def test_a_reaction_keeps_the_metadata_as_it_was_sent() -> None:
     assert publication.parse(text).umd == '{"n": 18446744073709551616}'
     assert parse(REACTION).umd == "null"
     assert refused(REACTION, data=DATA | {"umd": "x" * 1023})[0] == "DATA_TOO_LARGE"
+    code, message = refused(REACTION, data=DATA | {"umd": [10**1000]})
+    assert (code, message.split(" number")[0]) == ("INVALID_MESSAGE", "data.umd holds a")
 
 
 def test_a_reaction_cannot_be_scheduled() -> None:

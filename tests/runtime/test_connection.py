@@ -27,7 +27,7 @@ def process(idle: float = 600, keep_alive: float = 570) -> Connections:
 def live(**claims: Any) -> tuple[LiveConnection, list[Any]]:
     send_queue, sent = recording()
     send_queue.sent_at = START
-    payload = Claims("{}", frozenset({"connect"}), exp=START, **claims)
+    payload = Claims("{}", 2, frozenset({"connect"}), exp=START, **claims)
     session = Session(new_id(), payload)
     return LiveConnection(session, send_queue, "", float("inf"), START, START), sent
 
