@@ -26,7 +26,6 @@ UMD = "x" * 600  # of 60 members, a list of 37 KB
 # Of the storm's changes the others see a few at once, and then one in two seconds; itself it gets
 # the list each time it subscribes.
 MAX_CHANGES = 20
-
 SUBSCRIBED, UNSUBSCRIBED = "hotsock.subscribed", "hotsock.unsubscribed"
 PRESENT = """
     SELECT m.uid FROM chat_member m JOIN chat_channel c ON c.id = m.channel_id
@@ -166,7 +165,6 @@ async def test_a_storm_of_one_member_costs_the_others_little(
         await storm(stormy)
         sent = stormy.received + sum(member.received for member in members)
         size = len(json.dumps(stayed)) + len(UMD) + 200
-
         assert sent <= size * (MEMBERS * MAX_CHANGES + ROUNDS)
         await until(lambda: all(member.members == stayed for member in members), "it has left")
         present = {uid for (uid,) in rows(running[0], PRESENT, presence)}
