@@ -74,13 +74,10 @@ async def _join(
     writer: Writer,
     reaper: Reaper,
 ) -> tuple[str, int]:
-    """As a member that has changed too often, only where that changes nothing."""
-    throttle, channel = reaper.member_throttle, operation.channel
+    channel = operation.channel
     member = {channel: operation.uid or ""} if is_presence(channel) else NOBODY
-    operation.quiet = not throttle.take(member)
-    taken = NOBODY if operation.quiet else member
-    with throttle.counting(taken, operation), reaper.staying(connection.id, member):
-        async with throttle.passing(member):
+    with reaper.staying(connection.id, member):
+        async with reaper.member_throttle.changing(operation, member):
             with _noted(connection, member):
                 hub.subscribe(channel, subscriber)
                 try:

@@ -2,12 +2,12 @@
 its lease lasts; then the others reap it (design.md section 4, "Nodes")."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import batched
 from math import inf
@@ -19,7 +19,7 @@ from django.db.models.functions import Now
 from chat.conf import settings
 from chat.fanout.member_throttle import NOBODY, Members, MemberThrottle, too_often
 from chat.models import Connection, Node
-from chat.protocol.errors import ProtocolError
+from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.store.operations.connections import CloseConnection, Unsubscribe
 from chat.store.reads import read
 from chat.store.transaction import Operation, Transaction, marks
@@ -140,16 +140,16 @@ class Reaper:
     async def leave(self, id: str, channel: str, uid: str) -> None:
         """Ends a subscription to a presence channel, now or in a while; raises
         SERVICE_UNAVAILABLE, where it is to be now."""
-        member = {channel: uid}
-        if not self.member_throttle.take(member, leaving=True):
-            self.leaving.setdefault(id, {})[channel] = uid
-            return
         operation = Unsubscribe(id, channel)
-        with self.member_throttle.counting(member, operation):
-            async with self.member_throttle.passing(member):
+        try:
+            async with self.member_throttle.changing(operation, {channel: uid}, leaving=True):
                 await self.writer.submit(operation)
+        except ProtocolError as error:
+            if error.code is not ErrorCode.RATE_LIMITED:
+                raise
+            self.leaving.setdefault(id, {})[channel] = uid
 
-    @contextmanager
+    @contextlib.contextmanager
     def staying(self, id: str, member: Members) -> Iterator[None]:
         """Within, a connection that was to leave in a while subscribes again as the same member;
         raises RATE_LIMITED where it comes as another."""
@@ -165,40 +165,36 @@ class Reaper:
             raise
 
     async def leave_late(self) -> None:
-        """Those who may leave by now; raises SERVICE_UNAVAILABLE."""
+        """Those who may leave by now."""
         self.leaving = {id: members for id, members in self.leaving.items() if members}
         due = [(id, *each) for id, members in self.leaving.items() for each in members.items()]
         for part in batched(due, AT_ONCE):
             await asyncio.gather(*(self._leave_late(*each) for each in part))
 
     async def _leave_late(self, id: str, channel: str, uid: str) -> None:
-        member = {channel: uid}
-        if not self.member_throttle.take(member, leaving=True):
-            return
         operation = Unsubscribe(id, channel)
-        with self.member_throttle.counting(member, operation):
-            async with self.member_throttle.passing(member):
-                if self.leaving.get(id, NOBODY).get(channel) == uid:  # it has not come back
+        async with self.member_throttle.changing(operation, {channel: uid}, leaving=True):
+            if self.leaving.get(id, NOBODY).get(channel) == uid:  # it has not come back
+                with contextlib.suppress(ProtocolError):
                     await self.writer.submit(operation)
                     self.leaving.get(id, {}).pop(channel, None)
 
     async def close(
         self, id: str, channels: tuple[str, ...] = (), members: Members = NOBODY
     ) -> None:
-        """Removes a connection, as whom it is a member of which of `channels`; where the database
-        is away, as soon as it is back."""
-        all_members = {**members, **self.leaving.pop(id, NOBODY)}
-        channels = tuple({*channels, *all_members})
-        if not self.member_throttle.take(all_members, leaving=True):
-            self.backlog[id], self.leaving[id] = channels, all_members
-            return
-        operation = CloseConnection(id, channels)
+        """Removes a connection, as whom it is a member of which of `channels`; where that is too
+        early or the database is away, as soon as it may be."""
+        uids = {**members, **self.leaving.pop(id, NOBODY)}
+        channels = tuple({*channels, *uids})
+        operation, presence = CloseConnection(id, channels), filter(is_presence, channels)
+        throttle = self.member_throttle
         try:
-            with self.member_throttle.counting(all_members, operation):
-                async with self.member_throttle.passing(filter(is_presence, channels)):
-                    await self.writer.submit(operation)
+            async with throttle.changing(operation, uids, leaving=True, channels=presence):
+                await self.writer.submit(operation)
         except ProtocolError:
-            self.backlog[id], self.leaving[id] = channels, all_members
+            self.backlog[id] = channels
+            if uids:
+                self.leaving[id] = uids
 
     async def close_backlog(self) -> None:
         """What cannot be removed yet stays; its secret would work until then, were it not looked

@@ -6,8 +6,8 @@ send queue, and close those who read as fast as anyone can.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import lru_cache, partial
 from typing import Final, Protocol
 from weakref import WeakValueDictionary
@@ -28,9 +28,11 @@ Members = Mapping[str, str]
 NOBODY: Final[Members] = {}
 
 
-class Announcing(Protocol):
-    """An operation, with what it has announced once it is done."""
+class Changing(Protocol):
+    """An operation that may change members; where it is `quiet`, it raises RATE_LIMITED instead.
+    `announced` is what it has changed, once it is done."""
 
+    quiet: bool
     announced: Sequence[Announcement]
 
 
@@ -76,7 +78,29 @@ class MemberThrottle:
         self._throttles = WeakValueDictionary[str, ChannelThrottle]()  # those in use
         self._rate = lru_cache(MAX_RATES)(_changes)
 
-    def take(self, members: Members, *, leaving: bool = False) -> bool:
+    @asynccontextmanager
+    async def changing(
+        self,
+        operation: Changing,
+        members: Members,
+        *,
+        leaving: bool = False,
+        channels: Iterable[str] = (),
+    ) -> AsyncIterator[None]:
+        """Within it, an operation that may change these members, or others of `channels`, may be
+        submitted; it is quiet where they have changed too often. What it does not change does not
+        count."""
+        operation.quiet = not self._take(members, leaving=leaving)
+        try:
+            async with self.passing([*members, *channels]):
+                yield
+        finally:
+            changed = {each.channel for each in operation.announced}
+            for channel, uid in members.items():
+                if channel not in changed and not operation.quiet:
+                    self._rate(channel, uid).add(-1)
+
+    def _take(self, members: Members, *, leaving: bool) -> bool:
         """Whether each of them may change now; then it counts as changed."""
         now, units = asyncio.get_running_loop().time(), 2 if leaving else 1
         rates = [self._rate(*member) for member in members.items()]
@@ -85,17 +109,6 @@ class MemberThrottle:
         for rate in taken:
             rate.add(-back)
         return len(taken) == len(rates)
-
-    @contextmanager
-    def counting(self, members: Members, operation: Announcing) -> Iterator[None]:
-        """What was taken counts only for those whom the operation within has changed."""
-        try:
-            yield
-        finally:
-            changed = {each.channel for each in operation.announced}
-            for channel, uid in members.items():
-                if channel not in changed:
-                    self._rate(channel, uid).add(-1)
 
     @asynccontextmanager
     async def passing(self, channels: Iterable[str]) -> AsyncIterator[None]:

@@ -73,6 +73,10 @@ class Roster:
         self.members[uid] = present
         return present
 
+    def keeps(self, connection_id: str) -> bool:
+        """Whether a member would leave with this subscription."""
+        return self._held[self.subscribers.get(connection_id, "")] == 1
+
     def drop_subscriber(self, connection_id: str) -> Present | None:
         """Ends a subscription; the member, where it was that uid's last one."""
         uid = self.subscribers.pop(connection_id, None)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from chat.fanout.hub import Broker, BrokerStatus
-from chat.fanout.member_throttle import MemberThrottle, too_often
+from chat.fanout.member_throttle import MemberThrottle
 from chat.models import Connection, Subscription
 from chat.protocol.errors import ProtocolError
 from chat.protocol.session import Session
@@ -83,11 +83,8 @@ class Metadata:
     async def _submit(self, session: Session, operation: UpdateUmd) -> None:
         presence = filter(is_presence, operation.channels)
         members = {name: session.sender(name).uid or "" for name in presence}
-        if not self.member_throttle.take(members):
-            raise too_often()
-        with self.member_throttle.counting(members, operation):
-            async with self.member_throttle.passing(members):
-                await self.writer.submit(operation)
+        async with self.member_throttle.changing(operation, members):
+            await self.writer.submit(operation)
 
     def read_again(self, connection_id: str) -> None:
         """Another process has changed that of a connection, which may be one of this process."""

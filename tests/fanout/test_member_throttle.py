@@ -1,12 +1,13 @@
 """Member changes go a few at a time, in order, and nobody holds them up for long (P6)."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pytest
 
 from chat.fanout import member_throttle
-from chat.fanout.announcements import Change
+from chat.fanout.announcements import Announcement, Change
 from chat.fanout.hub import Hub, MemoryBroker, Subscriber
 from chat.fanout.member_throttle import CHANGES_AT_ONCE, IN_FLIGHT, MemberThrottle
 from chat.fanout.send_queue import BEHIND_BYTES, MAX_UNSENT_BYTES, Flusher
@@ -146,38 +147,40 @@ async def test_a_channel_is_behind_when_more_than_half_of_its_subscribers_are() 
 
 @dataclass
 class Operation:
-    """One that has changed the members of these channels."""
+    quiet: bool = False
+    announced: Sequence[Announcement] = ()
 
-    announced: list[Change]
 
-
-def changing(*channels: str) -> Operation:
-    return Operation([Change(channel, 0, 1, encoded(b"{}")) for channel in channels])
+async def changed(throttle: MemberThrottle, uid: str, *channels: str, **rest: bool) -> bool:
+    """Whether it was allowed to change this member of these channels."""
+    operation = Operation()
+    async with throttle.changing(operation, dict.fromkeys(channels, uid), **rest):
+        if not operation.quiet:
+            operation.announced = [Change(name, 0, 1, encoded(b"{}")) for name in channels]
+    return not operation.quiet
 
 
 async def test_a_member_changes_some_times_at_once_and_leaves_while_it_may_come_back() -> None:
     throttle = Crowd().member_throttle
-    allowed = [throttle.take({"c": "jim"}, leaving=bool(at % 2)) for at in range(CHANGES_AT_ONCE)]
-    assert allowed == [True] * (CHANGES_AT_ONCE - 1) + [False]
-    assert throttle.take({"c": "jim"})
-    assert not throttle.take({"c": "jim"})
-    assert throttle.take({"c": "pam"})
-    assert throttle.take({"d": "jim"})
+    for at in range(CHANGES_AT_ONCE - 1):
+        assert await changed(throttle, "jim", "c", leaving=bool(at % 2))
+    assert not await changed(throttle, "jim", "c", leaving=True)
+    assert await changed(throttle, "jim", "c")
+    assert not await changed(throttle, "jim", "c")
+    assert not await changed(throttle, "jim", "c", "d")
+    assert await changed(throttle, "jim", "d")
+    assert await changed(throttle, "pam", "c")
 
 
-async def test_what_is_not_changed_does_not_count() -> None:
-    throttle, members = Crowd().member_throttle, {"c": "jim", "d": "jim"}
+async def test_what_changes_nobody_does_not_count() -> None:
+    throttle = Crowd().member_throttle
     for _ in range(3 * CHANGES_AT_ONCE):
-        assert throttle.take(members)
-        with throttle.counting(members, changing()):
+        async with throttle.changing(Operation(), {"c": "jim"}):
             pass
     for _ in range(CHANGES_AT_ONCE):
-        assert throttle.take(members)
-        with throttle.counting(members, changing("c")):
-            pass
-    assert not throttle.take(members)
-    assert not throttle.take({"c": "jim"})
-    assert throttle.take({"d": "jim"})
+        assert await changed(throttle, "jim", "c")
+    for _ in range(CHANGES_AT_ONCE):
+        assert not await changed(throttle, "jim", "c")
 
 
 def test_those_in_flight_fill_no_send_queue() -> None:

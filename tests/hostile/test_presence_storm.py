@@ -21,12 +21,11 @@ from tests.support.stored import rows
 from tests.support.waiting import until
 
 FULL = float(os.environ.get("HOSTILE_SCALE", "1")) > 1
-MEMBERS, ROUNDS = (60, 300) if FULL else (20, 40)
+MEMBERS, ROUNDS = (60, 300) if FULL else (16, 30)
 UMD = "x" * 600  # of 60 members, a list of 37 KB
 # Of the storm's changes the others see a few at once, and then one in two seconds; itself it gets
 # the list each time it subscribes.
 MAX_CHANGES = 20
-
 SUBSCRIBED, UNSUBSCRIBED = "hotsock.subscribed", "hotsock.unsubscribed"
 PRESENT = """
     SELECT m.uid FROM chat_member m JOIN chat_channel c ON c.id = m.channel_id
@@ -146,7 +145,7 @@ STORMS = Storm.one_after_another, Storm.all_at_once, Storm.over_reconnects, Stor
 CASES = (
     [(servers, storm) for servers in ("one", "two") for storm in STORMS]
     if FULL
-    else [("one", Storm.one_after_another), ("one", Storm.by_metadata), ("two", Storm.all_at_once)]
+    else [("one", Storm.all_at_once), ("one", Storm.by_metadata)]
 )
 
 
@@ -166,7 +165,6 @@ async def test_a_storm_of_one_member_costs_the_others_little(
         await storm(stormy)
         sent = stormy.received + sum(member.received for member in members)
         size = len(json.dumps(stayed)) + len(UMD) + 200
-
         assert sent <= size * (MEMBERS * MAX_CHANGES + ROUNDS)
         await until(lambda: all(member.members == stayed for member in members), "it has left")
         present = {uid for (uid,) in rows(running[0], PRESENT, presence)}

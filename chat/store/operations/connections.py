@@ -5,7 +5,7 @@ What begins and ends in one batch is never written, but reported.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple, Self
 
@@ -107,7 +107,14 @@ class SingleUse:
 
 @dataclass(slots=True)
 class SubscriberOperation[Result](Operation[Result]):
-    """A write to what subscribes to the channels that it locks."""
+    """A write to what subscribes to the channels that it locks. `quiet`: raises RATE_LIMITED where
+    it would change a member, and changes nothing."""
+
+    quiet: bool = field(default=False, kw_only=True)
+
+    def _check_quiet(self, *, changes: bool) -> None:
+        if self.quiet and changes:
+            raise too_often()
 
     @classmethod
     def load(cls, transaction: Transaction, operations: Sequence[Self]) -> None:
@@ -190,10 +197,12 @@ class CloseConnection(SubscriberOperation[None]):
         return self.channels
 
     def apply(self, transaction: Transaction) -> None:
+        presence = list(filter(is_presence, self.channels))
+        rosters = map(transaction.rosters.__getitem__, presence)
+        self._check_quiet(changes=any(roster.keeps(self.id) for roster in rosters))
         ended: list[SubscriptionRow] = transaction.delete(END_SUBSCRIPTIONS, [self.id], REPORTED)
         for subscription in ended + transaction.withdraw("subscription", self.id):
             _report_subscription(transaction, subscription, -1)
-        presence = filter(is_presence, self.channels)
         self.announced = [each for name in presence for each in _leave(transaction, name, self.id)]
         rows: list[ConnectionRow] = transaction.delete(END_CONNECTION, [self.id], COLUMNS)
         for row in rows + transaction.withdraw("connection", self.id):
@@ -224,8 +233,7 @@ class Subscribe(SubscriberOperation[tuple[str, int]]):
     """Registers a subscription and gives where the channel stood: last message id, number. On
     presence channels `members` is the JSON of their list afterwards, and `node_id` must be the node
     that holds the connection: one that others took for dead joins nothing any more; and it takes
-    the place of the connection's former subscription, the end of which was held back. Raises
-    RATE_LIMITED where it would change the members, but is `quiet`."""
+    the place of the connection's former subscription, the end of which was held back."""
 
     connection_id: str
     channel: str
@@ -235,7 +243,6 @@ class Subscribe(SubscriberOperation[tuple[str, int]]):
     counted: bool = True
     single_use: SingleUse | None = None
     node_id: str = ""
-    quiet: bool = False
     members: bytes | None = None
     held: bool = False
 
@@ -261,8 +268,7 @@ class Subscribe(SubscriberOperation[tuple[str, int]]):
         if roster is not None:
             if not self.held:
                 raise ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, "This connection has ended.")
-            if self.quiet and roster.differs(uid, self.umd):
-                raise too_often()
+            self._check_quiet(changes=roster.differs(uid, self.umd))
             roster.check_room(uid, self.umd)
         if self.single_use is not None:
             self.single_use.consume(transaction)
@@ -291,8 +297,10 @@ class Unsubscribe(SubscriberOperation[None]):
         return (self.channel,) if is_presence(self.channel) or listening() else ()
 
     def apply(self, transaction: Transaction) -> None:
+        roster = transaction.rosters.get(self.channel)
+        self._check_quiet(changes=roster is not None and roster.keeps(self.connection_id))
         _end_subscription(transaction, self.connection_id, self.channel)
-        if is_presence(self.channel):
+        if roster is not None:
             self.announced = _leave(transaction, self.channel, self.connection_id)
 
 
@@ -394,6 +402,7 @@ class UpdateUmd(SubscriberOperation[None]):
         present = [name for name in self.locks() if id in rosters[name].subscribers]
         for name in present:
             uid = rosters[name].subscribers[id]
+            self._check_quiet(changes=rosters[name].differs(uid, self.umd))
             rosters[name].check_room(uid, self.umd, name if self.own else None)
         self._write(transaction)
         self.announced = [
