@@ -4,7 +4,7 @@ the verbs act. An operation is a Struct for its body, a function and a row of OP
 
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Final
+from typing import Final, cast
 
 from django.http import HttpResponse
 from msgspec import UNSET, Raw, Struct, UnsetType, json
@@ -46,6 +46,7 @@ from chat.runtime.node import Node
 
 BODY: Final = "The body"
 MAX_KEYS: Final = 100
+REACTION: Final = frozenset({"hotsock.messageReaction"})
 
 Operation = Callable[[Node, Session, str], Awaitable[HttpResponse]]
 
@@ -102,14 +103,10 @@ _message_body = json.Decoder(MessageBody)
 
 async def _publish_message(node: Node, session: Session, text: str) -> HttpResponse:
     body = frames.read(text, _message_body, BODY)
-    command = commands.decode(body)
+    command = cast("Publish | React", commands.decode(body, REACTION))
     if isinstance(command, React):
         await react(node.writer, session, command)
         return accepted(Receipt(session.real_name(command.channel), body.event), with_id=False)
-    if not isinstance(command, Publish):
-        raise ProtocolError(
-            ErrorCode.UNKNOWN_EVENT, f'event "{body.event}" cannot be published over HTTP.'
-        )
     route = route_to(session, command.channel, command.event)
     receipt = await publish(node.hub, node.writer, session, route, command.data, command.at)
     return accepted(receipt, with_id=bool(body.eager_id_generation))

@@ -2,7 +2,7 @@
 to command. Never acts; whether a command is permitted is `session`'s to say. No Django here."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from datetime import datetime
 from typing import Final, Literal
 
@@ -99,9 +99,10 @@ _token_decoder = msgspec.json.Decoder(TokenData)
 _reaction_decoder = msgspec.json.Decoder(ReactionData)
 
 
-def decode(frame: Frame) -> Command:
-    """The command that a frame asks for; raises ProtocolError."""
-    decoder = DECODERS.get(frame.event)
+def decode(frame: Frame, known: Container[str] | None = None) -> Command:
+    """The command that a frame asks for; raises ProtocolError. `known`: the events of our own that
+    can be asked for, None: all."""
+    decoder = DECODERS.get(frame.event) if known is None or frame.event in known else None
     if decoder is not None:
         return decoder(frame)
     if frame.event.startswith("hotsock."):

@@ -3,7 +3,7 @@
 One shape for every door of the server's side: HTTP, Python, the command line. No Django here.
 """
 
-from typing import Final, Literal
+from typing import Final, Literal, cast
 
 import msgspec
 from msgspec import Struct
@@ -15,6 +15,7 @@ from .commands import Publish, React, SetStorage
 from .errors import ErrorCode, ProtocolError
 from .frames import NULL, Frame, malformed, valid_data
 
+KNOWN: Final = frozenset({"hotsock.messageReaction", "hotsock.channelStorageSet"})
 FOR_EVER: Final = -1
 MAX_DEDUPLICATION_ID_LENGTH: Final = 128
 
@@ -77,11 +78,7 @@ _reactor_decoder = msgspec.json.Decoder(Reactor)
 def parse(text: str, what: str = "The body") -> Publication:
     """What `text`, a JSON object, asks for; raises ProtocolError."""
     body = frames.read(text, _body_decoder, what)
-    command = commands.decode(body)
-    if not isinstance(command, Publish | SetStorage | React):
-        raise ProtocolError(
-            ErrorCode.UNKNOWN_EVENT, f'event "{body.event}" is not one that can be published.'
-        )
+    command = cast("Publish | SetStorage | React", commands.decode(body, KNOWN))
     uid, umd = _reactor(body) if isinstance(command, React) else ("", "null")
     store = _store(body.store, default=FOR_EVER if isinstance(command, SetStorage) else 0)
     key = body.deduplication_id or ""

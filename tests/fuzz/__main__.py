@@ -1,4 +1,5 @@
-"""`make fuzz`: SEED=n INPUTS=n; REPLAY=file tries again what failed before."""
+"""`make fuzz`: SEED=n INPUTS=n. What failed is in tests/fuzz/failed; REPLAY=file tries it again.
+Once it is mended its file goes to tests/fuzz/seeds, and runs first from then on."""
 
 import argparse
 import asyncio

@@ -31,7 +31,8 @@ FIELDS: Final = re.compile(
 )
 PUBLISH: Final = "openapi.yaml#/paths/~1publish/post/requestBody/content/application~1json/schema"
 BROKEN: Final = {1002, 1007, 1009}
-LAST: Final = frame('{"event":"hotsock.the-last"}') + frame('{"event":"hotsock.ping"}')
+LAST_TEXTS: Final = [b'{"event":"hotsock.the-last"}', b'{"event":"hotsock.ping"}']
+LAST: Final = b"".join(map(frame, LAST_TEXTS))
 LONG: Final = re.compile(rb"[\d.]{1000}|[eE][-+]?\d{5}")  # what may be a number that is too long
 WHEN: Final = 1_900_000_000
 

@@ -91,6 +91,7 @@ class Run:
                         tasks.create_task(self._attack(await self._idle.get(), batch))
         while not self._idle.empty():
             self._idle.get_nowait().close()
+        self._look_at_log()
 
     def _parse(self, batch: Batch) -> None:
         for one in batch.each:
@@ -111,6 +112,10 @@ class Run:
 
     async def _try(self, attacker: Attacker, batch: Batch) -> None:
         await attacker.attack(batch.kind, [*batch.inputs])
+        self._look_at_log()
+
+    def _look_at_log(self) -> None:
+        """Raises Problem where the server has told of an error since the last look."""
         lines = self._log.readlines()
         for at, line in enumerate(lines):
             if any(word in line for word in BAD):

@@ -93,7 +93,7 @@ def test_options(server: Server, channel: str) -> None:
     ("arguments", "sentence"),
     [
         (("a b", "chat"), "channel must be a name"),
-        (("c", "hotsock.ping"), "not one that can be published"),
+        (("c", "hotsock.ping"), 'There is no event "hotsock.ping"'),
         (("c", "chat", "x" * 32_767), "data takes more than 32768 bytes"),
         (("c", "chat", "[" * 200 + "]" * 200), "nested more than 100 levels"),
         (("c", "chat", '"\\u0000"'), "NUL"),
