@@ -67,7 +67,7 @@ ROWS: Final = {
     row.name: row
     for row in (
         *(Row(talk) for talk in TALKS.values()),
-        Row(FEW[0], "server_us_1", seconds=1.5),
+        *(Row(few, "server_us_1", seconds=1.5) for few in (FEW[0], FEW[-1])),
         *(
             # Starting PostgreSQL takes longer than measuring several pairs.
             Row(each, seconds=1.0, pairs=1 if each.kind == "sqlite" else 4)

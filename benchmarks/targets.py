@@ -74,9 +74,10 @@ class Target:
         )
 
     def _ratios(self, rows: Rows) -> list[float]:
-        """Of each run and the one beside it."""
+        """Of each run and the one beside it, unless another program had the core all the time."""
         ours, peer = (rows[self.scenario, side][0].runs for side in (self.side, self.against))
-        return [o[self.figure] / p[self.figure] for o, p in zip(ours, peer, strict=False)]
+        pairs = [(o[self.figure], p[self.figure]) for o, p in zip(ours, peer, strict=False)]
+        return [one / other for one, other in pairs if one and other]
 
     def _by_cpu(self, rows: Rows) -> str:
         """The same ratio of deliveries a second of CPU, which other work on the machine spares."""

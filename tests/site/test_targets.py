@@ -31,3 +31,7 @@ def test_a_machine_that_gets_slower_changes_no_ratio(share: float, verdict: str)
 def test_of_few_runs_medians_are_compared() -> None:
     assert "…" not in judged([9, 9, 9], [10, 10, 10])
     assert "(0.9 … 0.9)" in judged([9.0] * 6, [10.0] * 6)
+
+
+def test_a_run_without_cpu_makes_no_pair() -> None:
+    assert "(0.9 … 0.9)" in judged([9.0] * 6 + [0.0, 9.0], [10.0] * 7 + [0.0])
