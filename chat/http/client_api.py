@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from msgspec import UNSET, Raw, Struct, UnsetType, json
 
 from chat.actions.metadata import update_umd
@@ -24,6 +24,7 @@ from chat.actions.storage import SET_STORAGE, get_storage, list_entries, set_sto
 from chat.conf import settings
 from chat.http.credentials import session_of
 from chat.http.endpoint import (
+    Call,
     accepted,
     body_of,
     endpoint,
@@ -33,6 +34,7 @@ from chat.http.endpoint import (
     respond,
     source_of,
 )
+from chat.http.turns import turns_of
 from chat.models import StorageEntry
 from chat.protocol import commands, events, frames
 from chat.protocol.commands import Publish, React
@@ -49,14 +51,19 @@ Operation = Callable[[Node, Session, str], Awaitable[HttpResponse]]
 
 
 @endpoint("POST", allow="POST, OPTIONS")
-async def client_operation(request: HttpRequest, operation: str) -> HttpResponse:
+async def client_operation(request: Call, operation: str) -> HttpResponse:
     """`POST /connection/<operation>?connectionId=…&connectionSecret=…`."""
     perform = OPERATIONS.get(operation)
     if perform is None:
         return refusal(invalid("There is no such operation."), status=404)
-    body, query = body_of(request), query_of(request)
+    query = query_of(request)
     connection_id, secret = query.get("connectionId", ""), query.get("connectionSecret", "")
     node = await nodes.current()
+    turns, page = turns_of(connection_id), operation in PAGES
+    if not (turns.free(page=page) and await request.incoming.has_come()):
+        await session_of(node, connection_id, secret, "")  # strangers are not waited for
+    await request.until_answered.enter_async_context(turns.take(page=page))
+    body = await body_of(request)
     _, channel = frames.outline(body)
     session = await session_of(node, connection_id, secret, channel)
     limit = settings.CLIENT_FRAMES_PER_SECOND
@@ -268,3 +275,5 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "publishMessage": _publish_message,
     "umdUpdate": reading(UmdBody, _update_umd),
 }
+# Their answers may be large: 100 messages or entries of 32 KiB, or the reactions to a message.
+PAGES: Final = {"channelStorageList", "listMessages", "listReactions"}

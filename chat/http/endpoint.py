@@ -3,21 +3,32 @@ Bodies are JSON whatever their Content-Type says; every refusal has the same sha
 """
 
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack
 from functools import wraps
 from typing import Concatenate
 
-from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent
+from django.core.exceptions import TooManyFieldsSent
+from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.views.decorators.csrf import csrf_exempt
 from msgspec import json, structs
 
 from chat.actions.connections import MAX_USER_AGENT_LENGTH
+from chat.http.bodies import Body, BodyError
 from chat.protocol.errors import HTTP_STATUS, ErrorCode, ProtocolError
-from chat.protocol.frames import MAX_FRAME_BYTES
 from chat.protocol.publication import Receipt, Source, Trigger
 
-type View[**P] = Callable[Concatenate[HttpRequest, P], Awaitable[HttpResponse]]
-type Endpoint[**P] = Callable[Concatenate[HttpRequest, P], Coroutine[None, None, HttpResponse]]
+
+class Call(ASGIRequest):
+    """A request as `chat.http.fast_path` passes it on: from its head on, its body under way."""
+
+    incoming: Body
+    refused: BodyError | None = None  # that it is answered by, whatever it asks for
+    until_answered: AsyncExitStack  # ends when the answer has left
+
+
+type View[**P] = Callable[Concatenate[Call, P], Awaitable[HttpResponse]]
+type Endpoint[**P] = Callable[Concatenate[Call, P], Coroutine[None, None, HttpResponse]]
 
 
 def endpoint[**P](*methods: str, allow: str | None = None) -> Callable[[View[P]], Endpoint[P]]:
@@ -27,14 +38,13 @@ def endpoint[**P](*methods: str, allow: str | None = None) -> Callable[[View[P]]
     def decorate(view: View[P]) -> Endpoint[P]:
         @csrf_exempt
         @wraps(view)
-        async def endpoint(
-            request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs
-        ) -> HttpResponse:
+        async def endpoint(request: Call, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
             if request.method not in methods:
                 response = refusal(invalid(f"Use {' or '.join(methods)}."), status=405)
                 response["Allow"] = allow or ", ".join(methods)
                 return response
             try:
+                request.incoming.check()
                 return await view(request, *args, **kwargs)
             except ProtocolError as error:
                 return refusal(error)
@@ -44,18 +54,10 @@ def endpoint[**P](*methods: str, allow: str | None = None) -> Callable[[View[P]]
     return decorate
 
 
-def body_of(request: HttpRequest) -> str:
+async def body_of(request: Call) -> str:
     """Raises INVALID_REQUEST, DATA_TOO_LARGE."""
     try:
-        declared = int(request.headers.get("Content-Length") or 0)
-        body = request.body if declared <= MAX_FRAME_BYTES else None
-    except RequestDataTooBig:
-        body = None
-    if body is None or len(body) > MAX_FRAME_BYTES:
-        message = f"The body takes more than {MAX_FRAME_BYTES} bytes."
-        raise ProtocolError(ErrorCode.DATA_TOO_LARGE, message)
-    try:
-        return body.decode()
+        return (await request.incoming.read()).decode()
     except UnicodeDecodeError as error:
         raise invalid(f"The body is not UTF-8: {error}.") from None
 
@@ -88,7 +90,8 @@ def accepted(receipt: Receipt, *, with_id: bool) -> HttpResponse:
 def refusal(error: ProtocolError, status: int | None = None) -> HttpResponse:
     """The error, with the status that goes with its code."""
     body = json.encode({"error": {"code": error.code, "message": error.message}})
-    response = respond(body, status or HTTP_STATUS.get(error.code, 403))
+    known = error.status if isinstance(error, BodyError) else HTTP_STATUS.get(error.code, 403)
+    response = respond(body, status or known)
     if error.code is ErrorCode.INVALID_API_KEY:
         response["WWW-Authenticate"] = "Bearer"
     return response

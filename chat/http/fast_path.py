@@ -3,12 +3,12 @@ handled in the event loop. A page of history took 5.0 ms with a thread for each 
 around it, and takes 2.4 without.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import closing
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from io import BytesIO
 from typing import Any, Final, Protocol, cast
 
 from corsheaders.middleware import CorsMiddleware
-from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
 from django.core.handlers.exception import convert_exception_to_response
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -18,33 +18,58 @@ from django.middleware.security import SecurityMiddleware
 from django.urls import resolve, set_script_prefix
 from django.utils.decorators import async_only_middleware
 
+from chat.http.bodies import SITE_BYTES, Body, BodyError, Message, Receive
+from chat.http.endpoint import Call, refusal
+from chat.protocol.frames import MAX_FRAME_BYTES
+
 API: Final = ("/connection/", "/publish", "/channels", "/schedules/")
 
 View = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
-Message = Mapping[str, Any]
+Send = Callable[[Message], Awaitable[None]]
+END: Final[Message] = {"type": "http.response.body", "body": b"", "more_body": False}
 
 
 class Handler(ASGIHandler):
-    """Django's; for the API without request_started and request_finished."""
+    """Django's, with bounds for bodies; for the API without request_started and request_finished,
+    and from a request's head on."""
 
-    async def handle(
-        self,
-        scope: dict[str, Any],
-        receive: Callable[[], Awaitable[Message]],
-        send: Callable[[Message], Awaitable[None]],
+    request_class = Call
+
+    async def handle(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        by_api = scope["path"].startswith(API)
+        with Body(scope, receive, MAX_FRAME_BYTES if by_api else SITE_BYTES) as body:
+            if by_api:
+                await self._answer(scope, body, send, None)
+                return
+            try:
+                body.check()
+                await super().handle(scope, body.receive, send)
+            except BodyError as error:
+                await self._answer(scope, body, send, error)
+
+    async def _answer(
+        self, scope: dict[str, Any], body: Body, send: Send, refused: BodyError | None
     ) -> None:
-        if not scope["path"].startswith(API):
-            await super().handle(scope, receive, send)
-            return
-        try:
-            body = await self.read_body(receive)
-        except RequestAborted:
-            return
-        with closing(body):
-            set_script_prefix(get_script_prefix(scope))
-            request, refusal = self.create_request(scope, body)
-            response = refusal if request is None else await self.run_get_response(request)
-            await self.send_response(cast("HttpResponseBase", response), send)
+        """Returns when the answer has left, but for what the server takes without waiting: servers
+        wait only with the next message, so that the end is one of its own."""
+
+        async def send_on(message: Message) -> None:
+            ends = message["type"] == "http.response.body"
+            await send({**message, "more_body": True} if ends else message)
+
+        set_script_prefix(get_script_prefix(scope))
+        request, answer = self.create_request(scope, BytesIO())
+        async with AsyncExitStack() as until_answered:
+            if isinstance(request, Call):
+                request.incoming, request.refused = body, refused
+                request.until_answered = until_answered
+                answer = await self.run_get_response(request)
+            response = cast("HttpResponseBase", answer)
+            if not await body.has_come():
+                response["Connection"] = "close"
+            await self.send_response(response, send_on)
+            await body.drop()
+            await send(END)
 
 
 @async_only_middleware
@@ -56,12 +81,19 @@ def middleware(get_response: View) -> View:
     api = _in_loop(SecurityMiddleware, _in_loop(ContentSecurityPolicyMiddleware, api))
 
     async def respond(request: HttpRequest) -> HttpResponseBase:
-        return await (api if request.path_info.startswith(API) else get_response)(request)
+        ours = request.path_info.startswith(API) or _refused(request)
+        return await (api if ours else get_response)(request)
 
     return respond
 
 
+def _refused(request: HttpRequest) -> BodyError | None:
+    return request.refused if isinstance(request, Call) else None
+
+
 async def _view(request: HttpRequest) -> HttpResponseBase:
+    if (error := _refused(request)) is not None:
+        return refusal(error)
     request.resolver_match = match = resolve(request.path_info)
     response: HttpResponseBase = await match.func(request, *match.args, **match.kwargs)
     return response

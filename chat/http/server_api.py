@@ -5,14 +5,23 @@ Parses and answers; the verbs act.
 from typing import Final
 from urllib.parse import quote, unquote_to_bytes
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 
 from chat.actions.publishing import cancel_schedule, publish_as_server
 from chat.actions.queries import channel_info
 from chat.actions.storage import list_entries
 from chat.http.client_api import entries_response, info_response, valid_keys
 from chat.http.credentials import require_api_key
-from chat.http.endpoint import accepted, body_of, endpoint, invalid, query_of, refusal, source_of
+from chat.http.endpoint import (
+    Call,
+    accepted,
+    body_of,
+    endpoint,
+    invalid,
+    query_of,
+    refusal,
+    source_of,
+)
 from chat.protocol import commands
 from chat.protocol.publication import parse
 from chat.runtime import node as nodes
@@ -22,10 +31,10 @@ STORAGE: Final = b"/storage"
 
 
 @endpoint("POST")
-async def publish(request: HttpRequest) -> HttpResponse:
+async def publish(request: Call) -> HttpResponse:
     """`POST /publish`."""
     require_api_key(request)
-    publication = parse(body_of(request))
+    publication = parse(await body_of(request))
     source = source_of(request, "server.http")
     node = await nodes.current()
     receipt = await publish_as_server(node.hub, node.writer, publication, source)
@@ -33,12 +42,11 @@ async def publish(request: HttpRequest) -> HttpResponse:
 
 
 @endpoint("GET", "HEAD")
-async def channel(request: HttpRequest) -> HttpResponse:
+async def channel(request: Call) -> HttpResponse:
     """`GET /channels/{name}` and `GET /channels/{name}/storage`."""
     require_api_key(request)
     # Still percent-encoded: a slash in the name differs from one of the path.
-    scope = getattr(request, "scope", {})  # an ASGI server's
-    whole: bytes = scope.get("raw_path") or quote(request.path).encode()
+    whole: bytes = request.scope.get("raw_path") or quote(request.path).encode()
     path = whole.partition(b"/channels/")[2]
     if path.endswith(STORAGE):
         return await _entries(request, _name(path.removesuffix(STORAGE)))
@@ -53,7 +61,7 @@ def _name(encoded: bytes) -> str:
     return commands.valid_channel(name)
 
 
-async def _entries(request: HttpRequest, channel: str) -> HttpResponse:
+async def _entries(request: Call, channel: str) -> HttpResponse:
     query = query_of(request)
     keys, after = query.get("keys"), query.get("after", "")
     entries = await list_entries(
@@ -65,7 +73,7 @@ async def _entries(request: HttpRequest, channel: str) -> HttpResponse:
 
 
 @endpoint("DELETE")
-async def schedule(request: HttpRequest, arn: str) -> HttpResponse:
+async def schedule(request: Call, arn: str) -> HttpResponse:
     """`DELETE /schedules/{scheduleArn}` (section 13)."""
     require_api_key(request)
     if not await cancel_schedule((await nodes.current()).writer, arn):

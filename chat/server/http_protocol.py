@@ -1,46 +1,41 @@
-"""uvicorn's HTTP with bounds: a request's head must come in time, and its body within a limit."""
+"""uvicorn's HTTP with bounds: a request's head must come in time, and its answer must be read. What
+bounds its body: chat/http/bodies.py."""
 
 import asyncio
+from math import inf
 from typing import Final, cast
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from chat.conf import settings
-from chat.http.endpoint import refusal
-from chat.protocol.errors import ErrorCode, ProtocolError
-from chat.server.websocket import END_OF_HEAD, Header, WebSocket, http_response
+from chat.server.websocket import END_OF_HEAD, WebSocket
 
-BODY_BYTES: Final = 1024 * 1024
-TOO_LARGE: Final = refusal(
-    ProtocolError(ErrorCode.DATA_TOO_LARGE, f"The body takes more than {BODY_BYTES} bytes.")
-).content
 HEAD_SECONDS: Final = 10
-CLOSE_SECONDS: Final = 2  # for a client whose body was refused to read the answer
+UNREAD_SECONDS: Final = 10  # within which a byte of an answer must leave, where many wait
+SLICE_BYTES: Final = 4 * 1024
+CHUNKING_BYTES: Final = 16 * 1024  # of a body, beside its content: 5 of them cost 5 µs of CPU
 
 
 class HttpConnection(H11Protocol):
-    """One connection. Django would keep a body of any size, in a file, before it asks a view."""
+    """One connection."""
 
     _timer: asyncio.TimerHandle | None = None  # runs while a head is waited for
-    _received = 0  # bytes of the current request
-    _refused = False
+    _unread_timer: asyncio.TimerHandle | None = None  # runs while the transport is full
+    _chunking = 0  # bytes of the current body, beside its content
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(cast("asyncio.Transport", transport))
         self._start_timer()
 
     def data_received(self, data: bytes) -> None:
-        if self.conn.their_state is h11.IDLE:
-            if not self._received and _is_handshake(data):
-                self._upgrade(data)
-                return
-            self._received = 0
-        self._received += len(data)
-        if self._received > BODY_BYTES:
-            self._refuse_body()
+        begins = self.conn.their_state is h11.IDLE and _is_handshake(data)
+        if begins and not self.conn.trailing_data[0]:
+            self._upgrade(data)
             return
-        super().data_received(data)
+        for at in range(0, len(data), SLICE_BYTES):
+            if self.transport.is_closing() or self.transport.get_protocol() is not self:
+                break  # refused, or a WebSocket by now
+            self._parse(data[at : at + SLICE_BYTES])
         if self.conn.their_state is not h11.IDLE:
             self._stop_timer()
         elif self._timer is None:
@@ -48,7 +43,29 @@ class HttpConnection(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        self._stop_unread_timer()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._expect_reading(inf)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stop_unread_timer()
+
+    def _parse(self, data: bytes) -> None:
+        """Ends a connection that sends a body in too many chunks."""
+        if self.conn.their_state is not h11.SEND_BODY:
+            self._chunking = 0
+            super().data_received(data)
+            return
+        body = self.cycle.body
+        before = len(body)
+        super().data_received(data)
+        self._chunking += len(data) - (len(body) - before)
+        if self._chunking > CHUNKING_BYTES:
+            self.transport.abort()
 
     def _upgrade(self, head: bytes) -> None:
         """Hand a whole handshake to the WebSocket class as it came: parsed by h11 first and put
@@ -69,27 +86,19 @@ class HttpConnection(H11Protocol):
             self._timer.cancel()
             self._timer = None
 
-    def _refuse_body(self) -> None:
-        """Answer 413 where nothing was answered yet; discard what else comes."""
-        if self._refused:
+    def _expect_reading(self, unsent: float) -> None:
+        """Ends a connection of which no more than `unsent` bytes are less after a while."""
+        left = self.transport.get_write_buffer_size()
+        if left >= unsent:
+            self.transport.abort()
             return
-        self._refused = self.cycle.disconnected = True
-        self.cycle.message_event.set()
-        self.flow.resume_reading()
-        if self.conn.our_state is h11.SEND_RESPONSE:
-            self.transport.write(http_response(413, self._refusal_headers(), TOO_LARGE))
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
-        asyncio.get_running_loop().call_later(CLOSE_SECONDS, self.transport.close)
+        loop = asyncio.get_running_loop()
+        self._unread_timer = loop.call_later(UNREAD_SECONDS, self._expect_reading, left)
 
-    def _refusal_headers(self) -> list[Header]:
-        """With what lets a page of another origin read the answer (protocol.md section 1)."""
-        origin = dict(self.scope["headers"]).get(b"origin", b"")
-        headers = [(b"content-type", b"application/json")]
-        if "*" in settings.ALLOWED_ORIGINS or str(origin, "latin-1") in settings.ALLOWED_ORIGINS:
-            allowed = b"*" if "*" in settings.ALLOWED_ORIGINS else origin
-            headers += [(b"access-control-allow-origin", allowed), (b"vary", b"origin")]
-        return headers
+    def _stop_unread_timer(self) -> None:
+        if self._unread_timer is not None:
+            self._unread_timer.cancel()
+            self._unread_timer = None
 
 
 def _is_handshake(data: bytes) -> bool:

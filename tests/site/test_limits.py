@@ -176,8 +176,7 @@ def test_a_body_of_more_than_a_mebibyte_is_refused_before_all_of_it_came(server:
         raw.sendall(b"POST /tokens HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000000\r\n\r\n")
         for piece in bodies(2 * 1024 * 1024):
             raw.sendall(piece)
-        assert raw.recv(1024).split()[1] == b"413"
-        assert raw.recv(1024) == b""
+        assert b"".join(iter(lambda: raw.recv(1024), b"")).split()[1] == b"413"
     assert time.monotonic() - began < 5
 
 
