@@ -6,15 +6,14 @@ from contextlib import suppress
 from typing import Any, ClassVar, Final, Self
 
 from chat.protocol.errors import ErrorCode, ProtocolError
-from chat.protocol.frames import MAX_FRAME_BYTES
 
 SITE_BYTES: Final = 1024 * 1024  # of a body for another page than the API's
-MAX_LARGE: Final = 8  # bodies of more than MAX_FRAME_BYTES under way in this process
+SMALL_BYTES: Final = 32 * 1024
+MAX_LARGE: Final = 4  # such bodies of more than SMALL_BYTES under way in this process
 SECONDS: Final = 10
 FREE_SECONDS: Final = 2  # before BYTES_PER_SECOND are asked for
 BYTES_PER_SECOND: Final = 16 * 1024
 DROP_SECONDS: Final = 2
-DROP_BYTES: Final = 4 * 1024 * 1024
 
 Message = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -57,7 +56,7 @@ class Body:
         if size > self._limit:
             message = f"The body takes more than {self._limit} bytes."
             raise BodyError(413, ErrorCode.DATA_TOO_LARGE, message)
-        if size > MAX_FRAME_BYTES and not self._is_large:
+        if size > SMALL_BYTES and self._limit == SITE_BYTES and not self._is_large:
             if Body.large == MAX_LARGE:
                 message = "Too many large bodies are under way; try again."
                 raise BodyError(503, ErrorCode.SERVICE_UNAVAILABLE, message)
@@ -66,7 +65,7 @@ class Body:
 
     async def has_come(self) -> bool:
         """Whether all of it is here; does not wait."""
-        if not self._asks_first:
+        if not (self.whole or self._asks_first):
             with suppress(TimeoutError, BodyError):
                 async with asyncio.timeout(0):
                     await self.read()
@@ -99,10 +98,12 @@ class Body:
     async def drop(self) -> None:
         """Takes what still comes, for a moment: a connection that is closed with bytes unread is
         reset, and the answer may be lost."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(DROP_SECONDS):
-                while not self.whole and self._size < DROP_BYTES:
-                    await self._next()
+        self._data.clear()
+        if not self.whole:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(DROP_SECONDS):
+                    while not self.whole:
+                        await self._next()
 
     async def _next(self) -> Message:
         message = await self._receive()

@@ -38,14 +38,15 @@ class Handler(ASGIHandler):
     async def handle(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         by_api = scope["path"].startswith(API)
         with Body(scope, receive, MAX_FRAME_BYTES if by_api else SITE_BYTES) as body:
-            if by_api:
-                await self._answer(scope, body, send, None)
-                return
-            try:
-                body.check()
-                await super().handle(scope, body.receive, send)
-            except BodyError as error:
-                await self._answer(scope, body, send, error)
+            refused = None
+            if not by_api:
+                try:
+                    body.check()
+                    await super().handle(scope, body.receive, send)
+                    return
+                except BodyError as error:
+                    refused = error.with_traceback(None)  # it holds what came of the body
+            await self._answer(scope, body, send, refused)
 
     async def _answer(
         self, scope: dict[str, Any], body: Body, send: Send, refused: BodyError | None
