@@ -2,6 +2,7 @@
 bounds its body: chat/http/bodies.py."""
 
 import asyncio
+import socket
 from http import HTTPStatus
 from math import inf
 from typing import Final, cast
@@ -17,8 +18,10 @@ HEAD_LINES: Final = 200
 CHUNKING_BYTES: Final = 1024  # of a body beside its content: 5 bytes, a chunk's, cost 12 µs of CPU
 CONTENT_SHARE: Final = 64  # so many bytes of content allow one more
 AHEAD_BYTES: Final = 16 * 1024  # read before the application asks for them, but for one read
+PIPELINED_BYTES: Final = 128 * 1024  # behind the request under way
 DROPPED_BYTES: Final = 4 * 1024 * 1024  # of a body that was refused
 UNREAD_SECONDS: Final = 10  # within which a byte of an answer must leave, where many wait
+KERNEL_BYTES: Final = 128 * 1024  # of answers; the kernel would take 3 MB of each that nobody reads
 
 
 class HttpConnection(H11Protocol):
@@ -45,6 +48,8 @@ class HttpConnection(H11Protocol):
             self._parse(data[at : at + SLICE_BYTES])
         if self.conn.their_state is not h11.IDLE:
             self._stop_timer()
+            if len(self.conn.trailing_data[0]) > PIPELINED_BYTES:
+                self.transport.abort()
         elif self._timer is None:
             self._start_timer()
 
@@ -65,7 +70,10 @@ class HttpConnection(H11Protocol):
         if self.conn.their_state is h11.SEND_BODY:
             self._parse_body(data)
             return
+        first = self.cycle is None
         super().data_received(data)
+        if first and self.cycle is not None:
+            self._limit_kernel()
         self._lines += data.count(b"\n")
         if self.conn.their_state is not h11.IDLE:
             self._lines = self._chunking = 0
@@ -107,6 +115,11 @@ class HttpConnection(H11Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _limit_kernel(self) -> None:
+        if hasattr(socket, "TCP_NOTSENT_LOWAT"):  # Linux, macOS
+            own: socket.socket = self.transport.get_extra_info("socket")
+            own.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, KERNEL_BYTES)
 
     def _expect_reading(self, unsent: float) -> None:
         """Ends a connection of which no more than `unsent` bytes are less after a while."""
