@@ -47,6 +47,7 @@ def endpoint[**P](*methods: str, allow: str | None = None) -> Callable[[View[P]]
                 request.incoming.check()
                 return await view(request, *args, **kwargs)
             except ProtocolError as error:
+                await request.until_answered.aclose()  # a refusal holds up no other call
                 return refusal(error)
 
         return endpoint
