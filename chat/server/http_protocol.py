@@ -15,10 +15,11 @@ from chat.server.websocket import END_OF_HEAD, WebSocket, http_response
 SLICE_BYTES: Final = 1024  # parsed at once
 HEAD_SECONDS: Final = 10
 HEAD_LINES: Final = 200
+CHUNKED: Final = (b"transfer-encoding", b"chunked")
 CHUNKING_BYTES: Final = 1024  # of a body beside its content: 5 bytes, a chunk's, cost 12 µs of CPU
 CONTENT_SHARE: Final = 64  # so many bytes of content allow one more
 AHEAD_BYTES: Final = 16 * 1024  # read before the application asks for them, but for one read
-PIPELINED_BYTES: Final = 128 * 1024  # behind the request under way
+PIPELINED_BYTES: Final = 32 * 1024  # behind the request under way
 DROPPED_BYTES: Final = 4 * 1024 * 1024  # of a body that was refused
 UNREAD_SECONDS: Final = 10  # within which a byte of an answer must leave, where many wait
 KERNEL_BYTES: Final = 128 * 1024  # of answers; the kernel would take 3 MB of each that nobody reads
@@ -29,6 +30,7 @@ class HttpConnection(H11Protocol):
 
     _timer: asyncio.TimerHandle | None = None  # runs while a head is waited for
     _unread_timer: asyncio.TimerHandle | None = None  # runs while the transport is full
+    _in_chunks = False
     _lines = 0  # of the current head
     _chunking = 0  # bytes of the current body
     _dropped = 0  # bytes
@@ -42,10 +44,13 @@ class HttpConnection(H11Protocol):
         if begins and not self.conn.trailing_data[0]:
             self._upgrade(data)
             return
-        for at in range(0, len(data), SLICE_BYTES):
-            if self.transport.is_closing() or self.transport.get_protocol() is not self:
-                break  # refused, or a WebSocket by now
-            self._parse(data[at : at + SLICE_BYTES])
+        at = 0
+        while at < len(data) and not self.transport.is_closing():
+            if self.transport.get_protocol() is not self:
+                break  # it is a WebSocket by now
+            end = at + SLICE_BYTES if self._in_slices() else len(data)
+            self._parse(data[at:end])
+            at = end
         if self.conn.their_state is not h11.IDLE:
             self._stop_timer()
             if len(self.conn.trailing_data[0]) > PIPELINED_BYTES:
@@ -66,6 +71,11 @@ class HttpConnection(H11Protocol):
         super().resume_writing()
         self._stop_unread_timer()
 
+    def _in_slices(self) -> bool:
+        """A body with a length is cheap to parse, and one that is dropped is not parsed."""
+        in_body = self.conn.their_state is h11.SEND_BODY
+        return not in_body or (self._in_chunks and not self.cycle.response_started)
+
     def _parse(self, data: bytes) -> None:
         if self.conn.their_state is h11.SEND_BODY:
             self._parse_body(data)
@@ -76,6 +86,7 @@ class HttpConnection(H11Protocol):
             self._limit_kernel()
         self._lines += data.count(b"\n")
         if self.conn.their_state is not h11.IDLE:
+            self._in_chunks = CHUNKED in self.scope["headers"]
             self._lines = self._chunking = 0
         elif self._lines > HEAD_LINES:
             self.transport.write(http_response(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE))
