@@ -94,7 +94,8 @@ class HttpConnection(H11Protocol):
             self._limit_kernel()
         self._lines += data.count(b"\n")
         if self.conn.their_state is not h11.IDLE:
-            self._in_chunks = CHUNKED in self.scope["headers"]
+            in_body = self.conn.their_state is h11.SEND_BODY
+            self._in_chunks = in_body and CHUNKED in self.scope["headers"]
             self._lines = self._chunking = 0
         elif self._lines > HEAD_LINES:
             self.transport.write(http_response(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE))
@@ -131,6 +132,12 @@ class HttpConnection(H11Protocol):
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
         admission.leave(self._place)
         super().handle_websocket_upgrade(event)
+
+    def send_400_response(self, msg: str) -> None:
+        """Of a request whose body is broken the application's own answer is dropped."""
+        if self.cycle is not None:
+            self.cycle.disconnected = True
+        super().send_400_response(msg)
 
     def _start_timer(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(HEAD_SECONDS, self.transport.close)

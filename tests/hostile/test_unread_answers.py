@@ -11,7 +11,7 @@ from select import select
 
 import pytest
 
-from tests.hostile.attack import FULL, unaffected
+from tests.hostile.attack import FULL, SECONDS, unaffected
 from tests.hostile.test_bodies import head, length, operation
 from tests.support.client import Client
 from tests.support.connecting import subscribed
@@ -53,7 +53,7 @@ async def test_unread_pages_cost_the_others_nothing(jim: Client, channel: str) -
             for _ in range(ATTACKERS):
                 stack.enter_context(unread(jim, page(jim, channel)))
                 await asyncio.sleep(0)
-            await asyncio.sleep(17 if FULL else 0.5)
+            await asyncio.sleep(SECONDS)
 
 
 async def test_ten_calls_at_once_are_all_answered(jim: Client, channel: str) -> None:
