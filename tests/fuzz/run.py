@@ -26,7 +26,7 @@ from tests.support.servers import Server, production
 HERE: Final = Path(__file__).parent
 AT_ONCE: Final = {"text": 100, "stream": 10, "call": 10, "head": 5}  # others: 20
 ATTACKERS: Final = 8
-WARM_UP: Final = 20_000  # inputs, after which caches and pools are as large as they get
+WARM_UP: Final = 200_000  # inputs, after which caches and pools are as large as they get
 MAX_GROWTH: Final = 48 * 1024 * 1024
 MAX_FAILURES: Final = 20
 BAD: Final = ("Traceback", " ERROR ", " CRITICAL ", '" 500')
