@@ -20,7 +20,7 @@ from chat.protocol.errors import ProtocolError
 from chat.server.frames import FrameError, FrameReader
 from tests.fuzz.generate import MAX_BYTES, SIGNING_KEY, base64url, pieces
 from tests.support.conversation import BEYOND, CUT, MALFORMED
-from tests.support.described import check_answer, check_call, check_frame, problem, sent_problem
+from tests.support.described import check_answer, check_call, check_frame, messages, validator
 from tests.support.raw import frame
 from tokens.claims import TokenError
 from tokens.signing import verify
@@ -33,7 +33,7 @@ PUBLISH: Final = "openapi.yaml#/paths/~1publish/post/requestBody/content/applica
 BROKEN: Final = {1002, 1007, 1009}
 LAST_TEXTS: Final = [b'{"event":"hotsock.the-last"}', b'{"event":"hotsock.ping"}']
 LAST: Final = b"".join(map(frame, LAST_TEXTS))
-LONG: Final = re.compile(rb"[\d.]{1000}|[eE][-+]?\d{5}")  # what may be a number that is too long
+LONG: Final = re.compile(rb"(?<![\d.])[\d.]{1000}|[eE][-+]?\d{5}")  # perhaps too long a number
 WHEN: Final = 1_900_000_000
 
 
@@ -105,7 +105,9 @@ def malformed(text: bytes, body: str | None = None) -> bool | None:
                 return None
         except UnicodeEncodeError:
             return True  # half a surrogate pair
-    return (problem(body, value) if body else sent_problem(value)) is not None
+    known = messages("askOnConnection")
+    schema = body or known.get(event if ours else "publish")
+    return schema is None or not validator(schema).is_valid(value)
 
 
 def check_refusal(error: Any) -> str:

@@ -223,11 +223,11 @@ def head(random: Random) -> bytes:
 
 # What makes each kind, and how many of a hundred thousand there are.
 KINDS: Final[dict[str, tuple[Make, int]]] = {
-    "text": (text, 50_000),
+    "text": (text, 45_000),
     "stream": (stream, 500),
     "call": (call, 1_500),
     "head": (head, 300),
-    "parse frame": (text, 24_000),
+    "parse frame": (text, 29_000),
     "parse publication": (lambda random: mutate(random, random.choice(PUBLICATIONS)), 13_200),
     "parse stream": (stream, 4_500),
     "verify token": (token, 6_000),
