@@ -85,8 +85,9 @@ class HttpConnection(H11Protocol):
         if first and self.cycle is not None:
             self._limit_kernel()
         self._lines += data.count(b"\n")
-        if self.conn.their_state is not h11.IDLE:
+        if self.conn.their_state is h11.SEND_BODY:
             self._in_chunks = CHUNKED in self.scope["headers"]
+        if self.conn.their_state is not h11.IDLE:
             self._lines = self._chunking = 0
         elif self._lines > HEAD_LINES:
             self.transport.write(http_response(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE))
