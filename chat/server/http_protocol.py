@@ -93,9 +93,9 @@ class HttpConnection(H11Protocol):
         if first and self.cycle is not None:
             self._limit_kernel()
         self._lines += data.count(b"\n")
+        if self.conn.their_state is h11.SEND_BODY:
+            self._in_chunks = CHUNKED in self.scope["headers"]
         if self.conn.their_state is not h11.IDLE:
-            in_body = self.conn.their_state is h11.SEND_BODY
-            self._in_chunks = in_body and CHUNKED in self.scope["headers"]
             self._lines = self._chunking = 0
         elif self._lines > HEAD_LINES:
             self.transport.write(http_response(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE))
@@ -114,8 +114,10 @@ class HttpConnection(H11Protocol):
             self._chunking += len(data) - content - content // CONTENT_SHARE
             if len(body) > AHEAD_BYTES:
                 self.flow.pause_reading()
-        if self._chunking > CHUNKING_BYTES or self._dropped > DROPPED_BYTES:
+        if self._dropped > DROPPED_BYTES:
             self.transport.abort()
+        elif self._chunking > CHUNKING_BYTES and not self.transport.is_closing():
+            self.send_400_response("The body comes in too many chunks.")
 
     def _upgrade(self, head: bytes) -> None:
         """Hand a whole handshake to the WebSocket class as it came: parsed by h11 first and put
