@@ -22,6 +22,7 @@ CONTENT_SHARE: Final = 64  # so many bytes of content allow one more
 AHEAD_BYTES: Final = 16 * 1024  # read before the application asks for them, but for one read
 PIPELINED_BYTES: Final = 32 * 1024  # behind the request under way
 DROPPED_BYTES: Final = 4 * 1024 * 1024  # of a body that was refused
+DROP_SECONDS: Final = 0.02  # between two reads of it
 UNREAD_SECONDS: Final = 10  # within which a byte of an answer must leave, where many wait
 KERNEL_BYTES: Final = 128 * 1024  # of answers; the kernel would take 3 MB of each that nobody reads
 
@@ -106,6 +107,9 @@ class HttpConnection(H11Protocol):
         dropped: a body that is accepted is read before."""
         if self.cycle.response_started:
             self._dropped += len(data)
+            self.cycle.body = b""
+            self.transport.pause_reading()
+            asyncio.get_running_loop().call_later(DROP_SECONDS, self._read_on)
         else:
             body = self.cycle.body
             before = len(body)
@@ -118,6 +122,10 @@ class HttpConnection(H11Protocol):
             self.transport.abort()
         elif self._chunking > CHUNKING_BYTES and not self.transport.is_closing():
             self.send_400_response("The body comes in too many chunks.")
+
+    def _read_on(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
 
     def _upgrade(self, head: bytes) -> None:
         """Hand a whole handshake to the WebSocket class as it came: parsed by h11 first and put

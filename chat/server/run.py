@@ -22,6 +22,7 @@ from chat.server.websocket import AsgiWebSocket, WebSocket
 
 HEAD_BYTES: Final = 128 * 1024
 UNACKNOWLEDGED_SECONDS: Final = 30
+RECEIVE_BYTES: Final = 32 * 1024  # the kernel takes twice that; a read of a socket brings no more
 GRACEFUL_SHUTDOWN_SECONDS: Final = 3
 EXIT_SECONDS: Final = 10
 DESCRIPTORS: Final = 1 << 20  # what Linux gives a process at most, unless it is told otherwise
@@ -80,6 +81,7 @@ def listen(host: str, port: int) -> socket.socket:
     """A listening socket; raises OSError, with a message to show, where there can be none."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.create_server((host, port), family=family)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)  # of all it accepts
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; accepted sockets inherit it
         milliseconds = UNACKNOWLEDGED_SECONDS * 1000
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)

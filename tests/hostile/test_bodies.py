@@ -147,7 +147,7 @@ async def test_a_body_of_many_chunks_ends_its_connection(attacked_uvicorn: Serve
     async with asked(attacked_uvicorn, request) as (reader, _):
         async with asyncio.timeout(LIMIT_SECONDS):
             with suppress(ConnectionResetError):
-                assert await reader.read() == b""
+                assert (await reader.read())[:12] in (b"HTTP/1.1 400", b"")  # or lost to a reset
 
 
 async def test_a_head_of_many_lines_is_refused(attacked_uvicorn: Server) -> None:
