@@ -125,7 +125,8 @@ class Reaper:
     leaving: dict[str, dict[str, str]] = field(default_factory=dict, init=False)
 
     async def reap(self) -> float:
-        """Returns the seconds until it is to be called again; raises SERVICE_UNAVAILABLE."""
+        """Finds what other processes have left behind. Returns the seconds until it is to be called
+        again; raises SERVICE_UNAVAILABLE."""
         if database.vendor == "postgresql":
             # Until a stopped process that holds locks goes on, nobody could write to these
             # channels, nor announce that its members are gone.
@@ -133,6 +134,11 @@ class Reaper:
             if ended:
                 log.error("%d sessions were ended that held locks and did nothing", ended)
         await self.take_over()
+        return REAP_SECONDS
+
+    async def remove(self) -> float:
+        """Removes what was found, and those who are to leave: beside `reap`, for members who change
+        too often can hold it up. Returns the seconds until it is to be called again."""
         await self.close_backlog()
         await self.leave_late()
         return REAP_SECONDS

@@ -220,7 +220,7 @@ class Feed:
     def receive(self, announcement: Announcement) -> None:
         """Delivers what follows the last one; keeps what is early; drops what was delivered."""
         goes_on = self._goes_on if self._waiting else False  # in pieces, by itself
-        if announcement.previous <= self._last:
+        if announcement.previous <= self._last and not goes_on:
             self._deliver(announcement)
         elif _is_kept(announcement, len(self._waiting)):
             self._wait(announcement)

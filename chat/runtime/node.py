@@ -127,7 +127,8 @@ class Node:
             "head check": repeat(
                 "Checking heads", partial(check_heads, self.hub), sooner=self._check_heads
             ),
-            "reaper": repeat("Removing what has ended", self.reaper.reap),
+            "reaper": repeat("Looking for what has ended", self.reaper.reap),
+            "removal": repeat("Removing what has ended", self.reaper.remove),
             "schedules": run_schedules(self.writer),
             "storage expiry": repeat("Reporting expiries", partial(report_expiries, self.writer)),
         }

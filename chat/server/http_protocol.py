@@ -48,7 +48,8 @@ class HttpConnection(H11Protocol):
             self._start_timer()
 
     def data_received(self, data: bytes) -> None:
-        begins = self.conn.their_state is h11.IDLE and _is_handshake(data)
+        # Only as the first request: behind others uvicorn's timer for idle connections runs.
+        begins = self.cycle is None and _is_handshake(data)
         if begins and not self.conn.trailing_data[0]:
             self._upgrade(data)
             return
@@ -107,7 +108,7 @@ class HttpConnection(H11Protocol):
         dropped: a body that is accepted is read before."""
         if self.cycle.response_started:
             self._dropped += len(data)
-            self.cycle.body = b""
+            self.cycle.body.clear()
             self.transport.pause_reading()
             asyncio.get_running_loop().call_later(DROP_SECONDS, self._read_on)
         else:

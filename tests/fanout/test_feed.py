@@ -817,3 +817,20 @@ def test_what_waited_comes_in_pieces_as_it_is_taken(
 
     run(scenario)
     assert channel.numbers("jim") == list(range(1, 9))
+
+
+def test_nothing_overtakes_the_rest_of_a_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "PIECE_BYTES", 1)
+    channel = Channel(committed=up_to(2))
+
+    async def scenario() -> None:
+        channel.subscribe("jim")
+        channel.release("jim", 0)
+        for name in ("p1", "p2", "p3"):
+            channel.hub.deliver(ephemeral(2, name))
+        while "2" not in channel.received.get("jim", ()):
+            await turn()
+        channel.hub.deliver(ephemeral(2, "p4"))
+
+    run(scenario)
+    assert channel.received["jim"] == ["1", "2", "p1", "p2", "p3", "p4"]

@@ -1,5 +1,6 @@
 """Where the server answers, and to whom (protocol.md section 1)."""
 
+import asyncio
 from urllib.parse import quote
 
 import httpx
@@ -9,6 +10,7 @@ from tests.support.calls import answer, http_client
 from tests.support.client import Client
 from tests.support.connecting import Refused, connect, handshake, subscribed
 from tests.support.kinds import handshake_status
+from tests.support.raw import Raw, upgrade
 from tests.support.servers import Server, token
 
 ORIGIN = {"Origin": "https://app.example"}
@@ -27,6 +29,19 @@ async def test_a_websocket_opens_at(any_server: Server, path: str) -> None:
     frame = await client.receive("hotsock.connected")
     assert frame["meta"]["uid"] == "jim"
     await client.aclose()
+
+
+async def test_a_handshake_behind_another_request_stays_open(server: Server) -> None:
+    """As proxies send it that keep their connections."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert (await reader.readuntil(b'"ok"}')).startswith(b"HTTP/1.1 200 ")
+    opened = Raw(reader, writer)
+    opened.send(upgrade(token(server)))
+    await opened.accepted()
+    await asyncio.sleep(6)  # uvicorn closes a connection that is idle for 5
+    await opened.pong()
+    opened.leave()
 
 
 @pytest.mark.parametrize(
