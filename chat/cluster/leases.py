@@ -20,7 +20,7 @@ from chat.conf import settings
 from chat.fanout.member_throttle import NOBODY, Members, MemberThrottle, too_often
 from chat.models import Connection, Node
 from chat.protocol.errors import ErrorCode, ProtocolError
-from chat.store.operations.connections import CloseConnection, Unsubscribe
+from chat.store.operations.connections import CloseConnection, HoldBack, Unsubscribe
 from chat.store.reads import read
 from chat.store.transaction import Operation, Transaction, marks
 from chat.store.writer import Writer
@@ -154,6 +154,7 @@ class Reaper:
             if error.code is not ErrorCode.RATE_LIMITED:
                 raise
             self.leaving.setdefault(id, {})[channel] = uid
+            await self.writer.submit(HoldBack(id, channel))
 
     @contextlib.contextmanager
     def staying(self, id: str, member: Members) -> Iterator[None]:
@@ -201,6 +202,8 @@ class Reaper:
             self.backlog[id] = channels
             if uids:
                 self.leaving[id] = uids
+                with contextlib.suppress(ProtocolError):
+                    await self.writer.submit(HoldBack(id))
 
     async def close_backlog(self) -> None:
         """What cannot be removed yet stays; its secret would work until then, were it not looked

@@ -25,6 +25,7 @@ Scope = dict[str, Any]
 Send = Callable[[Any], Awaitable[None]]
 OPENING_SECONDS: Final = 4  # for the database to answer: clients give up after 5 s
 STATUS = {ErrorCode.SERVICE_UNAVAILABLE: 503, ErrorCode.RATE_LIMITED: 429}  # others: 401
+CALLS_SHARE: Final = 16  # one of so many sockets is left to those who call over HTTP
 RETRY_SECONDS: Final = {503: 10, 429: 1}
 
 
@@ -100,7 +101,7 @@ def _check_room(node: nodes.Node, scope: Scope, address: str) -> None:
     origin, allowed = _header(scope, b"origin"), settings.ALLOWED_ORIGINS
     if origin and "*" not in allowed and origin not in allowed:  # programs send none
         raise Refusal(403, ErrorCode.INVALID_CONNECTION, "This origin may not connect.")
-    if len(node.connections) >= max_connections():
+    if len(node.connections) >= max_connections() - max_connections() // CALLS_SHARE:
         raise replace(FULL)
     if settings.CONNECTIONS_PER_ADDRESS and is_among(address, settings.FORWARDED_ALLOW_IPS):
         _warn_of_proxy(address)

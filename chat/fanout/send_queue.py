@@ -278,7 +278,7 @@ class SendQueue:
                 return
         self._keep(now)
         self._write_kept()
-        if self._is_too_much(now):
+        if not self.closing and self._is_too_much(now):
             self._drop()
 
     def pause(self) -> None:

@@ -48,7 +48,11 @@ class Body:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._give_up_place()
+
+    def _give_up_place(self) -> None:
         Body.large -= self._is_large
+        self._is_large = False
 
     def check(self) -> None:
         """Raises BodyError where it is too large, or there are too many large ones."""
@@ -56,7 +60,7 @@ class Body:
         if size > self._limit:
             message = f"The body takes more than {self._limit} bytes."
             raise BodyError(413, ErrorCode.DATA_TOO_LARGE, message)
-        if size > SMALL_BYTES and self._limit == SITE_BYTES and not self._is_large:
+        if self._size > SMALL_BYTES and self._limit == SITE_BYTES and not self._is_large:
             if Body.large == MAX_LARGE:
                 message = "Too many large bodies are under way; try again."
                 raise BodyError(503, ErrorCode.SERVICE_UNAVAILABLE, message)
@@ -99,6 +103,7 @@ class Body:
         """Takes what still comes, for a moment: a connection that is closed with bytes unread is
         reset, and the answer may be lost."""
         self._data.clear()
+        self._give_up_place()
         if not self.whole:
             with suppress(TimeoutError):
                 async with asyncio.timeout(DROP_SECONDS):

@@ -75,7 +75,7 @@ def _subscriptions(
     row: Connection, session: Session, channel: str | None
 ) -> Iterable[Subscription]:
     """A connection may have thousands. The alias of a subscribe token is in its claims alone."""
-    found = row.subscriptions.select_related("channel")
+    found = row.subscriptions.filter(ended=False).select_related("channel")
     if channel is None:
         return found
     names = {channel, session.grants.real_name(channel)}

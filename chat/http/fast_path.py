@@ -36,7 +36,7 @@ class Handler(ASGIHandler):
     request_class = Call
 
     async def handle(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
-        by_api = scope["path"].startswith(API)
+        by_api = scope["path"].removeprefix(get_script_prefix(scope).rstrip("/")).startswith(API)
         with Body(scope, receive, MAX_FRAME_BYTES if by_api else SITE_BYTES) as body:
             refused = None
             if not by_api:

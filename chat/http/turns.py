@@ -11,7 +11,7 @@ from chat.protocol.errors import ErrorCode, ProtocolError
 MAX_CALLS: Final = 4
 MAX_PAGES: Final = 2  # of them; 100 messages or entries of 32 KiB take 3.3 MB
 MAX_WAITING: Final = 100
-WAIT_SECONDS: Final = 15  # longer than an unread answer is kept
+WAIT_SECONDS: Final = 30  # longer than an unread answer is kept
 
 
 class Turns:

@@ -20,6 +20,15 @@ class Migration(migrations.Migration):
                 help_text="Its address or, of IPv6, the /64; empty: CONNECTIONS_PER_ADDRESS is 0.",
             ),
         ),
+        migrations.AddField(
+            model_name="subscription",
+            name="ended",
+            field=models.BooleanField(
+                db_default=False,
+                default=False,
+                help_text="Its member leaves in a while, since it has changed too often.",
+            ),
+        ),
         migrations.AddIndex(
             model_name="connection",
             index=models.Index(

@@ -105,6 +105,11 @@ class Subscription(models.Model):
     counted = models.BooleanField(
         default=True, db_default=True, help_text="Not under omitFromSubCount."
     )
+    ended = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Its member leaves in a while, since it has changed too often.",
+    )
     head_id = CodePointField(
         max_length=26, blank=True, help_text="The channel's last message id when it began."
     )

@@ -3,7 +3,6 @@ when each is due for something (protocol.md section 6)."""
 
 import asyncio
 import logging
-import resource
 import sys
 import time
 from collections import Counter
@@ -52,8 +51,12 @@ def max_connections() -> int:
 
 
 def _descriptors() -> int:
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return sys.maxsize if limit == resource.RLIM_INFINITY else limit
+    try:
+        from resource import RLIM_INFINITY, RLIMIT_NOFILE, getrlimit
+    except ImportError:  # Windows
+        return sys.maxsize
+    limit = getrlimit(RLIMIT_NOFILE)[0]
+    return sys.maxsize if limit == RLIM_INFINITY else limit
 
 
 @dataclass(slots=True, eq=False)

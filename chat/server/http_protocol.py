@@ -18,7 +18,7 @@ HEAD_SECONDS: Final = 10
 HEAD_LINES: Final = 200
 CHUNKED: Final = (b"transfer-encoding", b"chunked")
 CHUNKING_BYTES: Final = 1024  # of a body beside its content: 5 bytes, a chunk's, cost 12 µs of CPU
-CONTENT_SHARE: Final = 64  # so many bytes of content allow one more
+CONTENT_SHARE: Final = 16  # so many bytes of content allow one more
 AHEAD_BYTES: Final = 16 * 1024  # read before the application asks for them, but for one read
 PIPELINED_BYTES: Final = 32 * 1024  # behind the request under way
 DROPPED_BYTES: Final = 4 * 1024 * 1024  # of a body that was refused
@@ -69,8 +69,7 @@ class HttpConnection(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
-        self._stop_unread_timer()
-        admission.leave(self._place)
+        self._leave()
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
@@ -116,7 +115,8 @@ class HttpConnection(H11Protocol):
             before = len(body)
             super().data_received(data)
             content = len(body) - before
-            self._chunking += len(data) - content - content // CONTENT_SHARE
+            if self._in_chunks:
+                self._chunking += len(data) - content - content // CONTENT_SHARE
             if len(body) > AHEAD_BYTES:
                 self.flow.pause_reading()
         if self._dropped > DROPPED_BYTES:
@@ -132,7 +132,7 @@ class HttpConnection(H11Protocol):
         """Hand a whole handshake to the WebSocket class as it came: parsed by h11 first and put
         together again, as uvicorn does it, a handshake would cost a quarter more."""
         self._stop_timer()
-        admission.leave(self._place)
+        self._leave()
         self.server_state.connections.discard(self)
         websocket_class = cast("type[WebSocket]", self.config.ws_protocol_class)
         protocol = websocket_class(self.config, self.server_state, self.app_state)
@@ -141,7 +141,7 @@ class HttpConnection(H11Protocol):
         self.transport.set_protocol(protocol)
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
-        admission.leave(self._place)
+        self._leave()
         super().handle_websocket_upgrade(event)
 
     def send_400_response(self, msg: str) -> None:
@@ -149,6 +149,12 @@ class HttpConnection(H11Protocol):
         if self.cycle is not None:
             self.cycle.disconnected = True
         super().send_400_response(msg)
+
+    def _leave(self) -> None:
+        """It is closed, or has become a WebSocket."""
+        self._stop_unread_timer()
+        admission.leave(self._place)
+        self._place = None
 
     def _start_timer(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(HEAD_SECONDS, self.transport.close)

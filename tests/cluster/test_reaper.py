@@ -212,6 +212,7 @@ async def test_who_is_to_leave_leaves_as_soon_as_it_may(
     reaper = process.reaper
     await reaper.leave_late()
     assert await in_thread(lambda: present(channel))
+    assert await in_thread(lambda: Subscription.objects.get(connection_id=late).ended)
     reaper.member_throttle = MemberThrottle(lambda channel: False)
     with monkeypatch.context() as away:
         away.setattr(reaper.writer, "submit", refuse)
@@ -229,6 +230,7 @@ async def test_who_is_to_leave_leaves_with_its_connection(
     await reaper.close(late)
     await reaper.close_backlog()
     assert await in_thread(lambda: present(channel))
+    assert await in_thread(lambda: Connection.objects.get(id=late).revoked)
     reaper.member_throttle = MemberThrottle(lambda channel: False)
     await reaper.close_backlog()
     assert not await in_thread(lambda: present(channel))

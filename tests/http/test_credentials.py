@@ -7,6 +7,7 @@ import pytest
 from chat.actions.connections import secret_hash
 from chat.http.credentials import is_api_key, read_session
 from chat.protocol.errors import ProtocolError
+from chat.store.operations.connections import HoldBack
 from tests.support.configuring import Setter
 from tests.support.written import do, new_id, node, opening, subscribing
 
@@ -50,6 +51,15 @@ def test_only_the_subscriptions_that_may_be_meant_are_read(
 def test_all_are_read_where_no_channel_is_asked_for(connection_id: str) -> None:
     session, _ = read_session(connection_id, SECRET, "", None)
     assert len(session.subscriptions) == 10
+
+
+def test_what_has_ended_is_not_served_while_its_rows_stay(connection_id: str, channel: str) -> None:
+    do(HoldBack(connection_id, f"{channel}-3"))
+    session, _ = read_session(connection_id, SECRET, "", None)
+    assert session.subscriptions.keys() == {f"{channel}-{n}" for n in range(10) if n != 3}
+    do(HoldBack(connection_id))
+    with pytest.raises(ProtocolError):
+        read_session(connection_id, SECRET, "", None)
 
 
 @pytest.mark.parametrize("secret", ["", "secre", "secret ", "\ud800"])

@@ -58,6 +58,10 @@ TOO_MANY: Final = "Too many connections from this address."
 HELD: Final = "SELECT id, node_id FROM chat_connection WHERE id IN ({})"
 UPDATE_CONNECTION: Final = "UPDATE chat_connection SET umd = ? WHERE id = ?"
 OF_CHANNEL: Final = "channel_id = (SELECT id FROM chat_channel WHERE name = ?)"
+REVOKE: Final = "UPDATE chat_connection SET revoked = ? WHERE id = ?"
+HOLD_BACK: Final = (
+    f"UPDATE chat_subscription SET ended = ? WHERE connection_id = ? AND {OF_CHANNEL}"  # noqa: S608
+)
 UPDATE_SUBSCRIPTION: Final = (
     f"UPDATE chat_subscription SET umd = ? WHERE connection_id = ? AND {OF_CHANNEL}"  # noqa: S608
 )
@@ -302,6 +306,21 @@ class Unsubscribe(SubscriberOperation[None]):
         _end_subscription(transaction, self.connection_id, self.channel)
         if roster is not None:
             self.announced = _leave(transaction, self.channel, self.connection_id)
+
+
+@dataclass(slots=True)
+class HoldBack(Operation[None]):
+    """A connection or, with a channel, its subscription has ended, and its row stays for a while:
+    no process serves it any more."""
+
+    connection_id: str
+    channel: str | None = None
+
+    def apply(self, transaction: Transaction) -> None:
+        if self.channel is None:
+            transaction.execute(REVOKE, [True, self.connection_id])
+        else:
+            transaction.execute(HOLD_BACK, [True, self.connection_id, self.channel])
 
 
 def _end_subscription(transaction: Transaction, connection_id: str, channel: str) -> None:
