@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from itertools import chain
 from typing import Any, Final
 
 from chat.actions import publishing
@@ -44,7 +43,6 @@ MAX_RUN_BYTES: Final = 16 * 1024
 CHARACTER_BYTES: Final = 4  # of UTF-8, at most
 ABUSE: Final = frozenset({CloseCode.TOO_SLOW, CloseCode.TOO_FAST})
 FAILED: Final = "The server could not handle this; try again."
-END: Final = (None,)
 
 
 @dataclass(slots=True, eq=False)
@@ -160,23 +158,23 @@ class FrameLoop:
         run: list[bytes] = []
         run_route: Route | None = None
         size = overhead = 0
-        for sent in chain(coming, END):
-            step: Frame | ProtocolError | None = None
+        for sent in coming:
+            step: Frame | ProtocolError
             route = data = None
-            if sent is not None:
-                if queue.closing and queue.close_code is not None:
-                    return None  # what its client sent before it ended the connection counts
-                try:
-                    step = frame = self._parse(sent, now)
-                    route = session.routes[frame.channel][frame.event]
-                    if route.is_ephemeral and frame.schedule_expression is None:
-                        data = None if self._storing else frames.valid_data(frame.data)
-                except KeyError:
-                    pass
-                except ProtocolError as refused:
-                    step = refused
-            goes_on = data and route is run_route and size <= MAX_RUN_BYTES
-            if run_route is not None and not goes_on:
+            if queue.closing and queue.close_code is not None:
+                return None  # what its client sent before it ended the connection counts
+            try:
+                step = frame = self._parse(sent, now)
+                route = session.routes[frame.channel][frame.event]
+                if route.is_ephemeral and frame.schedule_expression is None:
+                    data = None if self._storing else frames.valid_data(frame.data)
+            except KeyError:
+                pass
+            except ProtocolError as refused:
+                step = refused
+            if run_route is not None and (
+                route is not run_route or not data or size > MAX_RUN_BYTES
+            ):
                 publishing.broadcast(self._node.hub, session, run_route, run)
                 run, run_route, size = [], None, 0
             if data:
@@ -184,10 +182,12 @@ class FrameLoop:
                     run_route, overhead = route, route.template.overhead(route.sender.meta)
                 run.append(data)
                 size += overhead + len(data)
-            elif step is not None and sent is not None:
+            else:
                 rest = self._handle(step, sent, route)
                 if rest is not None:
                     return rest
+        if run_route is not None:
+            publishing.broadcast(self._node.hub, session, run_route, run)
         return None
 
     def _parse(self, sent: str | bytes, now: float) -> Frame:
