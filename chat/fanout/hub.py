@@ -235,15 +235,17 @@ class Feed:
             self._repair_where_behind()
 
     def _deliver(self, announcement: Announcement) -> None:
-        key = None
-        if isinstance(announcement, Change):
-            if announcement.number <= self._last:
-                return
+        if isinstance(announcement, Ephemeral):
+            key, frames = None, b"".join(announcement.frames)
+        elif announcement.number <= self._last:
+            return
+        else:
             self._last = announcement.number
-            key = announcement.key
+            key, frames = announcement.key, announcement.event.frame
         if key is None:
-            exclude = None if announcement.echo else announcement.origin
-            self._broadcast.send(_frames(announcement), exclude)
+            self._broadcast.send(frames, None if announcement.echo else announcement.origin)
+            if not self._holding:
+                return
             for subscriber in self._holding:
                 subscriber.hold(announcement)
         else:
@@ -337,8 +339,7 @@ class Feed:
 def _frames(announcement: Announcement) -> bytes:
     if isinstance(announcement, Change):
         return announcement.event.frame
-    frames = announcement.frames
-    return frames[0] if len(frames) == 1 else b"".join(frames)
+    return b"".join(announcement.frames)  # of one it is that one itself
 
 
 def _is_kept(announcement: Announcement, waiting: int) -> bool:
