@@ -18,7 +18,7 @@ from django.middleware.security import SecurityMiddleware
 from django.urls import resolve, set_script_prefix
 from django.utils.decorators import async_only_middleware
 
-from chat.http.bodies import SITE_BYTES, Body, BodyError, Message, Receive
+from chat.http.bodies import SITE_BYTES, SMALL_BYTES, Body, BodyError, Message, Receive
 from chat.http.endpoint import Call, refusal
 from chat.protocol.frames import MAX_FRAME_BYTES
 
@@ -52,7 +52,7 @@ class Handler(ASGIHandler):
         self, scope: dict[str, Any], body: Body, send: Send, refused: BodyError | None
     ) -> None:
         """Returns when the answer has left, but for what the server takes without waiting: servers
-        wait only with the next message, so that the end is one of its own."""
+        wait only with the next message, so that the end of a large one is one of its own."""
 
         async def send_on(message: Message) -> None:
             ends = message["type"] == "http.response.body"
@@ -65,8 +65,12 @@ class Handler(ASGIHandler):
                 request.incoming, request.refused = body, refused
                 request.until_answered = until_answered
                 answer = await self.run_get_response(request)
-            response = cast("HttpResponseBase", answer)
-            if not await body.has_come():
+            response = cast("HttpResponse", answer)
+            whole = await body.has_come()
+            if whole and not response.streaming and len(response.content) <= SMALL_BYTES:
+                await self.send_response(response, send)
+                return
+            if not whole:
                 response["Connection"] = "close"
             await self.send_response(response, send_on)
             await body.drop()
