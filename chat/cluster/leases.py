@@ -198,10 +198,11 @@ class Reaper:
         try:
             async with throttle.changing(operation, uids, leaving=True, channels=presence):
                 await self.writer.submit(operation)
-        except ProtocolError:
+        except ProtocolError as error:
             self.backlog[id] = channels
             if uids:
                 self.leaving[id] = uids
+            if error.code is ErrorCode.RATE_LIMITED:  # else the database is away
                 with contextlib.suppress(ProtocolError):
                     await self.writer.submit(HoldBack(id))
 
