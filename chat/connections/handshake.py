@@ -101,7 +101,8 @@ def _check_room(node: nodes.Node, scope: Scope, address: str) -> None:
     origin, allowed = _header(scope, b"origin"), settings.ALLOWED_ORIGINS
     if origin and "*" not in allowed and origin not in allowed:  # programs send none
         raise Refusal(403, ErrorCode.INVALID_CONNECTION, "This origin may not connect.")
-    if len(node.connections) >= max_connections() - max_connections() // CALLS_SHARE:
+    places = max_connections()
+    if len(node.connections) >= places - places // CALLS_SHARE:
         raise replace(FULL)
     if settings.CONNECTIONS_PER_ADDRESS and is_among(address, settings.FORWARDED_ALLOW_IPS):
         _warn_of_proxy(address)
