@@ -26,7 +26,7 @@ from chat.protocol.publication import Publication, Receipt, Source, parse
 from chat.runtime import node as nodes
 from chat.store import writer
 from chat.store.databases import DatabaseUnavailable
-from chat.store.operations.schedules import CancelSchedule
+from chat.store.operations.work import CancelSchedule
 from chat.store.transaction import Operation
 
 __all__ = [
