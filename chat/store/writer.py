@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import psycopg
 from django.db import Error, close_old_connections, connection
@@ -21,6 +21,7 @@ from psycopg.errors import InvalidParameterValue
 
 from chat.fanout.announcements import Announcement
 from chat.protocol.errors import ErrorCode, ProtocolError
+from chat.store import outbox
 from chat.store.databases import (
     UNAVAILABLE,
     DatabaseUnavailable,
@@ -41,10 +42,14 @@ DELETE_CHANNEL: Final = "DELETE FROM chat_channel WHERE id = ?"
 STATUS: Final = "SELECT pg_xact_status(%s::xid8)"
 STORED: Final = "SELECT count(*) FROM chat_message WHERE id = ANY(%s)"
 
+LATER: Final = object()
+"""The outcome of an operation on a channel of which more outbox entries wait, which go first."""
+
 type OnDone[Result] = Callable[[Result | ProtocolError], object]  # on the event loop
 Pending = tuple[Operation[Any], OnDone[Any]]
 OnOutage = Callable[[], bool]
 """Called again and again while the outcome of a COMMIT is unknown; False: give up."""
+Announce = Callable[[Sequence[Announcement]], object]
 
 
 class Writer:
@@ -93,24 +98,29 @@ class Writer:
 
     def _run(self) -> None:
         limit_statements()
+        later: list[Pending] = []
         try:
-            while (first := self._wait_for_first()) is not None:
-                batch = [first, *self._take(MAX_BATCH - 1)]
-                outcomes = commit([operation for operation, _ in batch], self._refuse_backlog)
+            while batch := later or self._wait_for_first():
+                batch += self._take(MAX_BATCH - len(batch))
+                operations = [operation for operation, _ in batch]
+                outcomes = commit(operations, self._refuse_backlog, self._announce_taken)
+                done = zip(batch, outcomes, strict=True)
+                later = [pending for pending, outcome in done if outcome is LATER]
                 self._loop.call_soon_threadsafe(self._settle, batch, outcomes)
                 if isinstance(outcomes[-1], DatabaseUnavailable):
                     self._refuse_backlog()
         finally:
             connection.close()
 
-    def _wait_for_first(self) -> Pending | None:
-        """Meanwhile looks for commits of other processes."""
-        if connection.vendor != "sqlite":
-            return self._queue.get()
+    def _wait_for_first(self) -> list[Pending]:
+        """Empty at the end. Meanwhile looks for commits of other processes."""
+        sqlite = connection.vendor == "sqlite"
         while True:
-            self._outside.look()
+            if sqlite:
+                self._outside.look()
             with contextlib.suppress(queue.Empty):
-                return self._queue.get(timeout=POLL_SECONDS)
+                first = self._queue.get(timeout=POLL_SECONDS if sqlite else None)
+                return [] if first is None else [first]
 
     def _take(self, limit: int) -> list[Pending]:
         """What is in the queue, `limit` at most. Its end stays there."""
@@ -131,8 +141,13 @@ class Writer:
             self._loop.call_soon_threadsafe(self._settle, backlog, refusals)
         return not self._stopping
 
+    def _announce_taken(self, announcements: Sequence[Announcement]) -> None:
+        self._loop.call_soon_threadsafe(lambda: [*map(self._announce, announcements)])
+
     def _settle(self, batch: list[Pending], outcomes: Sequence[object]) -> None:
         for (operation, on_done), outcome in zip(batch, outcomes, strict=True):
+            if outcome is LATER:
+                continue
             if not isinstance(outcome, ProtocolError):
                 for item in operation.announced:
                     self._announce(item)
@@ -174,26 +189,33 @@ class OutsideCommits:
 
 
 def commit(
-    operations: Sequence[Operation[object]], on_outage: OnOutage = lambda: True
+    operations: Sequence[Operation[object]],
+    on_outage: OnOutage = lambda: True,
+    announce: Announce = lambda _: None,
+    most: int = outbox.MAX_TAKEN,
 ) -> list[object]:
-    """Gives for each operation its result, or the ProtocolError with which it was refused. A batch
-    that fails for what is in it is retried one by one, so that a bad operation fails alone."""
+    """Gives for each operation its result, the ProtocolError with which it was refused, or LATER.
+    A batch that fails for what is in it is retried one by one, so that a bad operation fails alone.
+    Outbox entries go first, `most` at once; `announce` is called for what they change."""
+    taken = outbox.Taken(most)
     try:
         with connection.wrap_database_errors:
-            transaction, outcomes = _commit_batch(operations, on_outage)
+            transaction, outcomes = _commit_batch(operations, on_outage, taken)
     except DatabaseUnavailable as error:
         log.error("A batch of %d was not committed: %s", len(operations), error.__cause__)
         return [DatabaseUnavailable() for _ in operations]
-    except Exception:
+    except Exception as error:
         _roll_back()
-        if len(operations) == 1:
-            log.exception("%s was not committed", type(operations[0]).__name__)
-            return [ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, UNAVAILABLE)]
-        outcomes = []
-        for operation in operations:  # until the database is unavailable: each would wait anew
-            unavailable = outcomes and isinstance(outcomes[-1], DatabaseUnavailable)
-            outcomes += [DatabaseUnavailable()] if unavailable else commit([operation], on_outage)
-        return outcomes
+        if len(operations) > 1:
+            return _commit_each(operations, on_outage, announce)
+        if most > 1 and taken.entries:
+            return _take_each(len(taken.entries), operations, on_outage, announce)
+        if taken.entries and outbox.park_failed(taken.entries[0], error):
+            return [LATER]
+        log.exception("%s was not committed", type(operations[0]).__name__)
+        return [ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, UNAVAILABLE)]
+    if taken.entries:
+        announce(taken.announced)
     if transaction.reports:
         committed.send_robust(sender=Report, reports=transaction.reports)
     if transaction.due is not None:
@@ -202,12 +224,36 @@ def commit(
     return outcomes
 
 
+def _commit_each(
+    operations: Sequence[Operation[object]], on_outage: OnOutage, announce: Announce
+) -> list[object]:
+    """Until the database is unavailable: each would wait anew."""
+    outcomes: list[object] = []
+    for operation in operations:
+        if outcomes and isinstance(outcomes[-1], DatabaseUnavailable):
+            outcomes.append(DatabaseUnavailable())
+        else:
+            outcomes += commit([operation], on_outage, announce)
+    return outcomes
+
+
+def _take_each(
+    entries: int, operations: Sequence[Operation[object]], on_outage: OnOutage, announce: Announce
+) -> list[object]:
+    """Does each of the entries alone behind which an operation has failed."""
+    outcomes = [LATER]
+    while entries > 0 and outcomes == [LATER]:
+        outcomes = commit(operations, on_outage, announce, most=1)
+        entries -= 1
+    return outcomes
+
+
 def _commit_batch(
-    operations: Sequence[Operation[object]], on_outage: OnOutage
+    operations: Sequence[Operation[object]], on_outage: OnOutage, taken: outbox.Taken
 ) -> tuple[Transaction, list[object]]:
     transaction = _begin(set[str]().union(*(operation.locks() for operation in operations)))
     try:
-        outcomes = _apply(transaction, operations)
+        outcomes = _apply(transaction, operations, taken)
     except StatementTimeout as error:
         connection.close()
         raise DatabaseUnavailable from error
@@ -240,21 +286,38 @@ def _begin(names: set[str], *, reconnect: bool = True) -> Transaction:
     return _begin(names, reconnect=False)
 
 
-def _apply(transaction: Transaction, operations: Sequence[Operation[object]]) -> list[object]:
-    load_all(transaction, operations)
+def _apply(
+    transaction: Transaction, operations: Sequence[Operation[object]], taken: outbox.Taken
+) -> list[object]:
+    first = taken.take(transaction) if transaction.waiting else []
+    late = _late(operations, taken.behind) if taken.behind else set()
+    load_all(transaction, [*first, *(each for each in operations if id(each) not in late)])
+    taken.perform(transaction)
     outcomes: list[object] = []
     for operation in operations:
         try:
-            outcomes.append(operation.perform(transaction))
+            outcomes.append(LATER if id(operation) in late else operation.perform(transaction))
         except ProtocolError as refusal:
             outcomes.append(refusal)
     if transaction.created:
         done = zip(operations, outcomes, strict=True)
         used = [each.locks() for each, outcome in done if not isinstance(outcome, ProtocolError)]
-        for name in transaction.created.difference(*used):
+        for name in transaction.created.difference(transaction.waiting, *used):
             transaction.execute(DELETE_CHANNEL, [transaction.heads[name].id])
     transaction.flush()
     return outcomes
+
+
+def _late(operations: Sequence[Operation[object]], behind: set[str]) -> set[int]:
+    """Those that must wait, by `id()`: they lock one of these channels, or one of an operation
+    before them that waits."""
+    late: set[int] = set()
+    for operation in operations:
+        names = operation.locks()
+        if not behind.isdisjoint(names):
+            behind.update(names)
+            late.add(id(operation))
+    return late
 
 
 def _took_effect(transaction: Transaction, on_outage: OnOutage) -> bool:
@@ -310,28 +373,30 @@ def _roll_back() -> None:
 # --- in the caller's transaction ----------------------------------------------------------------
 
 
-def write[Result](
-    operation: Operation[Result], announce: Callable[[Operation[Result]], object]
-) -> Result:
-    """The operation's result, in the thread and transaction of a view, a task or a shell.
+def write[Result](operation: Operation[Result], announce: Announce) -> Result:
+    """The operation's result, in the thread and transaction of a view, a task or a shell, after
+    what waits in the outbox for its channels.
 
-    `announce` is called with the operation after the outermost commit. Raises the ProtocolError
-    with which it was refused: SERVICE_UNAVAILABLE where the database did not take it (SQLite:
-    within 5 s, while others write). The caller's transaction can go on.
+    `announce` is called after the outermost commit. Raises the ProtocolError with which it was
+    refused: SERVICE_UNAVAILABLE where the database did not take it (SQLite: within 5 s, while
+    others write). The caller's transaction can go on.
     """
-    try:
-        with atomic():
-            with connection.wrap_database_errors:
-                adopted = Transaction(driver_cursor())
-                adopted.lock(operation.locks())
-                type(operation).load(adopted, [operation])
-                result = operation.perform(adopted)
-                adopted.flush()
-            if adopted.reports:
-                on_commit(partial(committed.send_robust, Report, reports=adopted.reports))
-            on_commit(partial(announce, operation))
-    except Error as error:
-        if not connection.in_atomic_block:
-            close_old_connections()
-        raise DatabaseUnavailable from error
-    return result
+    outcome: object = LATER
+    while outcome is LATER:
+        taken = outbox.Taken()
+        try:
+            with atomic():
+                with connection.wrap_database_errors:
+                    adopted = Transaction(driver_cursor())
+                    adopted.lock(operation.locks())
+                    [outcome] = _apply(adopted, [operation], taken)
+                if adopted.reports:
+                    on_commit(partial(committed.send_robust, Report, reports=adopted.reports))
+                on_commit(partial(announce, [*taken.announced, *operation.announced]))
+        except Error as error:
+            if not connection.in_atomic_block:
+                close_old_connections()
+            raise DatabaseUnavailable from error
+    if isinstance(outcome, ProtocolError):
+        raise outcome
+    return cast("Result", outcome)
