@@ -58,7 +58,7 @@ def database() -> dict[str, Any]:
 def _database(url: str) -> dict[str, Any]:
     config: dict[str, Any] = environ.Env.db_url_config(url)
     engine = ENGINES[url.partition(":")[0]]
-    return config | engine(config.get("OPTIONS", {}), configured.NODE_LEASE_SECONDS)
+    return config | engine(config.get("OPTIONS", {}))
 
 
 # --- the apps: each of their settings is the variable of that name --------------------------

@@ -10,14 +10,14 @@ import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import psycopg
 from django.db import Error, close_old_connections, connection
 from django.db.transaction import atomic, on_commit
-from psycopg.errors import InvalidParameterValue
+from psycopg.errors import InvalidParameterValue, LockNotAvailable
 
 from chat.fanout.announcements import Announcement
 from chat.protocol.errors import ErrorCode, ProtocolError
@@ -25,33 +25,47 @@ from chat.store.databases import (
     UNAVAILABLE,
     DatabaseUnavailable,
     StatementTimeout,
+    is_outage,
     limit_statements,
 )
 from chat.store.reports import Report, committed, scheduled
+from chat.store.set_aside import Busy, OnDone, Pending, SetAside, caller_of
 from chat.store.transaction import Cursor, Operation, Transaction, driver_cursor, load_all
 
 log = logging.getLogger("chat.writer")
 
 MAX_BATCH: Final = 500
+MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
+LOCK_SECONDS: Final = 0.05  # then it is set aside; of 20 ms a busy server takes more by itself
+RESTART_SECONDS: Final = 1.0
+FILE_TRIES: Final = 4  # of SQLite's busy_timeout each, 5 s
 POLL_SECONDS: Final = 0.25  # between two looks for commits of other processes, on SQLite
 INTEGRITY: Final = (sqlite3.IntegrityError, psycopg.IntegrityError)
 STATUS_POLL_SECONDS: Final = 0.05
 UNDECIDED_SECONDS: Final = 20.0  # idle_in_transaction_session_timeout ends it long before
 DELETE_CHANNEL: Final = "DELETE FROM chat_channel WHERE id = ?"
+BUSY: Final = (
+    "WITH free AS"
+    " (SELECT id FROM chat_channel WHERE name = ANY(?) FOR NO KEY UPDATE SKIP LOCKED)"
+    " SELECT name FROM chat_channel WHERE name = ANY(?) AND id NOT IN (SELECT id FROM free)"
+)
 STATUS: Final = "SELECT pg_xact_status(%s::xid8)"
 STORED: Final = "SELECT count(*) FROM chat_message WHERE id = ANY(%s)"
 
-type OnDone[Result] = Callable[[Result | ProtocolError], object]  # on the event loop
-Pending = tuple[Operation[Any], OnDone[Any]]
 OnOutage = Callable[[], bool]
 """Called again and again while the outcome of a COMMIT is unknown; False: give up."""
+GoesOn = Callable[[], bool]
+"""Whether to wait longer for a file that somebody else holds (SQLite)."""
 
 
 class Writer:
-    """A queue, and the thread that commits what is in it.
+    """A queue, and the thread that commits what is in it; beside it the one that waits for rows
+    that somebody else holds locked.
 
     `announce` is called on the event loop for all that was committed, in order, before the callers
-    get their results; `notice` when, on SQLite, another process has committed something.
+    get their results; `notice` when, on SQLite, another process has committed something;
+    `on_crash` with each exception that nothing here expects: all who wait have been refused, and
+    the writer goes on after RESTART_SECONDS.
     """
 
     def __init__(
@@ -59,12 +73,21 @@ class Writer:
         loop: asyncio.AbstractEventLoop,
         announce: Callable[[Announcement], None],
         notice: Callable[[], object] = lambda: None,
+        on_crash: Callable[[Exception], object] = lambda error: None,
     ) -> None:
         self._loop = loop
         self._announce = announce
-        self._outside = OutsideCommits(lambda: loop.call_soon_threadsafe(notice))
+        self._on_crash = on_crash
+        self._outside = OutsideCommits(lambda: self._call(notice))
         self._queue: queue.SimpleQueue[Pending | None] = queue.SimpleQueue()  # None ends it
+        self._bytes = 0  # of what is not settled yet
         self._stopping = False
+        self._set_aside = SetAside(
+            lambda operations: commit(operations, self._set_aside.refuse_others),
+            find_busy,
+            lambda batch, outcomes: self._call(self._settle, batch, outcomes),
+            self._crashed,
+        )
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
 
     def start(self) -> None:
@@ -73,35 +96,60 @@ class Writer:
     async def submit[Result](self, operation: Operation[Result]) -> Result:
         """The operation's result, once it is committed and announced; cancelling does not undo it.
         Raises the ProtocolError with which it was refused: SERVICE_UNAVAILABLE where the database
-        did not take it, or the writer has been stopped."""
+        did not take it, somebody else held its rows locked for too long, MAX_WAITING_BYTES wait, or
+        the writer has been stopped."""
         future: asyncio.Future[Result] = self._loop.create_future()
         self.put(operation, partial(_resolve, future))
         return await future
 
     def put[Result](self, operation: Operation[Result], on_done: OnDone[Result]) -> None:
-        """As `submit`, without waiting; several are committed in this order. Raises ProtocolError
-        where the writer has been stopped; any other refusal goes to `on_done`."""
+        """As `submit`, without waiting; several of one caller are committed in this order. Raises
+        ProtocolError where the writer has been stopped or too much waits; any other refusal goes to
+        `on_done`."""
         if self._stopping:
             raise ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, "The server is shutting down.")
+        if self._bytes > MAX_WAITING_BYTES:
+            raise DatabaseUnavailable
+        self._bytes += operation.size
         self._queue.put((operation, on_done))
 
     async def stop(self) -> None:
-        """Returns when all that was submitted before is committed and the thread has ended."""
+        """Returns when all that was submitted before is committed or refused, and the threads have
+        ended."""
         self._stopping = True
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
 
     def _run(self) -> None:
-        limit_statements()
+        limit_statements(LOCK_SECONDS)
         try:
-            while (first := self._wait_for_first()) is not None:
-                batch = [first, *self._take(MAX_BATCH - 1)]
-                outcomes = commit([operation for operation, _ in batch], self._refuse_backlog)
-                self._loop.call_soon_threadsafe(self._settle, batch, outcomes)
-                if isinstance(outcomes[-1], DatabaseUnavailable):
-                    self._refuse_backlog()
+            while self._runs():
+                pass
         finally:
             connection.close()
+            self._set_aside.stop()
+
+    def _runs(self) -> bool:
+        """Commits one batch; gives whether there may be more."""
+        batch: list[Pending] = []
+        try:
+            if (first := self._wait_for_first()) is None:
+                return False
+            batch = self._set_aside.divert([first, *self._take(MAX_BATCH - 1)])
+            if batch:
+                operations = [operation for operation, _ in batch]
+                outcomes = commit(operations, self._refuse_backlog, lambda: not self._stopping)
+                done, outcomes = self._set_aside.keep(batch, outcomes)
+                batch = []
+                self._call(self._settle, done, outcomes)
+                if outcomes and isinstance(outcomes[-1], DatabaseUnavailable):
+                    self._refuse_backlog()
+        except Exception as error:  # the outermost edge
+            self._refuse(batch)
+            self._refuse_backlog()
+            self._crashed(error)
+            time.sleep(RESTART_SECONDS)
+        return True
 
     def _wait_for_first(self) -> Pending | None:
         """Meanwhile looks for commits of other processes."""
@@ -126,17 +174,35 @@ class Writer:
     def _refuse_backlog(self) -> bool:
         """Refuses all that waits while the database is unavailable: each batch would wait as long
         again. Gives whether the writer goes on."""
-        if backlog := self._take(sys.maxsize):
-            refusals = [DatabaseUnavailable() for _ in backlog]
-            self._loop.call_soon_threadsafe(self._settle, backlog, refusals)
+        self._refuse(self._take(sys.maxsize))
         return not self._stopping
 
+    def _refuse(self, batch: list[Pending]) -> None:
+        if batch:
+            self._call(self._settle, batch, [DatabaseUnavailable() for _ in batch])
+
+    def _crashed(self, error: Exception) -> None:
+        log.error("The writer failed, and goes on", exc_info=error)
+        self._call(self._on_crash, error)
+
+    def _call[*Ts](self, callback: Callable[[*Ts], object], *arguments: *Ts) -> None:
+        """On the event loop, unless that has ended."""
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(callback, *arguments)
+
     def _settle(self, batch: list[Pending], outcomes: Sequence[object]) -> None:
+        """What fails here fails alone: the operation is committed, and others wait."""
         for (operation, on_done), outcome in zip(batch, outcomes, strict=True):
-            if not isinstance(outcome, ProtocolError):
-                for item in operation.announced:
-                    self._announce(item)
-            on_done(outcome)
+            self._bytes -= operation.size
+            try:
+                try:
+                    if not isinstance(outcome, ProtocolError):
+                        for item in operation.announced:
+                            self._announce(item)
+                finally:
+                    on_done(outcome)
+            except Exception:  # the outermost edge
+                log.exception("Who waited for %s could not be told", type(operation).__name__)
 
 
 def _resolve[Result](future: "asyncio.Future[Result]", outcome: Result | ProtocolError) -> None:
@@ -174,25 +240,35 @@ class OutsideCommits:
 
 
 def commit(
-    operations: Sequence[Operation[object]], on_outage: OnOutage = lambda: True
+    operations: Sequence[Operation[object]],
+    on_outage: OnOutage = lambda: True,
+    goes_on: GoesOn = lambda: True,
 ) -> list[object]:
-    """Gives for each operation its result, or the ProtocolError with which it was refused. A batch
+    """Gives for each operation its result, or the ProtocolError with which it was refused: Busy
+    where somebody else holds its rows locked, or a row of the batch, it is not known which. A batch
     that fails for what is in it is retried one by one, so that a bad operation fails alone."""
     try:
         with connection.wrap_database_errors:
-            transaction, outcomes = _commit_batch(operations, on_outage)
+            transaction, outcomes = _commit_batch(operations, on_outage, goes_on)
+    except Busy:
+        _roll_back()
+        return _commit_free(operations, on_outage)
     except DatabaseUnavailable as error:
         log.error("A batch of %d was not committed: %s", len(operations), error.__cause__)
         return [DatabaseUnavailable() for _ in operations]
-    except Exception:
+    except Exception as error:
         _roll_back()
         if len(operations) == 1:
-            log.exception("%s was not committed", type(operations[0]).__name__)
+            # Of the database's errors the traceback says nothing more.
+            about = None if isinstance(error, Error) else error
+            name = type(operations[0]).__name__
+            log.error("%s was not committed: %s", name, error, exc_info=about)
             return [ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, UNAVAILABLE)]
         outcomes = []
         for operation in operations:  # until the database is unavailable: each would wait anew
-            unavailable = outcomes and isinstance(outcomes[-1], DatabaseUnavailable)
-            outcomes += [DatabaseUnavailable()] if unavailable else commit([operation], on_outage)
+            last = outcomes[-1] if outcomes else None
+            unavailable = isinstance(last, DatabaseUnavailable)
+            outcomes += [type(last)()] if unavailable else commit([operation], on_outage)
         return outcomes
     if transaction.reports:
         committed.send_robust(sender=Report, reports=transaction.reports)
@@ -202,19 +278,53 @@ def commit(
     return outcomes
 
 
+def _commit_free(operations: Sequence[Operation[object]], on_outage: OnOutage) -> list[object]:
+    """Those whose channels nobody holds locked and which come behind no other; the others are Busy.
+    Where no channel is, it may be any row: then those without channels."""
+    names = set[str]().union(*(operation.locks() for operation in operations))
+    found = find_busy(names) or set()
+    busy: dict[int, Busy] = {}
+    callers: set[str] = set()
+    for at, operation in enumerate(operations):
+        held = (found or names).intersection(operation.locks())
+        caller = caller_of(operation)
+        if held or not names or caller in callers:
+            busy[at] = Busy(found.intersection(held))
+            callers |= {caller} - {""}
+    free = [operation for at, operation in enumerate(operations) if at not in busy]
+    outcomes = iter(commit(free, on_outage) if free else ())
+    return [busy[at] if at in busy else next(outcomes) for at in range(len(operations))]
+
+
+def find_busy(names: Collection[str]) -> set[str] | None:
+    """Which of these channels others hold locked. None where that cannot be said: the whole table
+    is locked, or the database is away."""
+    try:
+        found: list[tuple[str]] = Transaction(_cursor()).select(BUSY, [list(names), list(names)])
+    except (psycopg.Error, DatabaseUnavailable):
+        return None
+    return {name for (name,) in found}
+
+
 def _commit_batch(
-    operations: Sequence[Operation[object]], on_outage: OnOutage
+    operations: Sequence[Operation[object]], on_outage: OnOutage, goes_on: GoesOn
 ) -> tuple[Transaction, list[object]]:
-    transaction = _begin(set[str]().union(*(operation.locks() for operation in operations)))
+    transaction = _begin(set[str]().union(*(each.locks() for each in operations)), goes_on)
     try:
         outcomes = _apply(transaction, operations)
-    except StatementTimeout as error:
-        connection.close()
+    except LockNotAvailable as error:
+        raise Busy from error
+    except Exception as error:
+        if not is_outage(error):
+            raise
+        _roll_back()
         raise DatabaseUnavailable from error
     try:
         transaction.execute("COMMIT")
     except INTEGRITY:  # references are checked only now
         raise
+    except LockNotAvailable as error:  # for these, too
+        raise Busy from error
     except Exception as error:
         _roll_back()
         if isinstance(error, StatementTimeout):  # to ask what became of it may take as long again
@@ -225,19 +335,36 @@ def _commit_batch(
     return transaction, outcomes
 
 
-def _begin(names: set[str], *, reconnect: bool = True) -> Transaction:
+def _begin(names: set[str], goes_on: GoesOn, *, reconnect: bool = True) -> Transaction:
     """A transaction with these channels locked. A connection that was lost is replaced once."""
     transaction = Transaction(_cursor())
     try:
-        transaction.execute("BEGIN" if transaction.postgresql else "BEGIN IMMEDIATE")
+        if transaction.postgresql:
+            transaction.execute("BEGIN")
+        else:
+            _begin_immediate(transaction, goes_on)
         transaction.lock(names, restart=transaction.postgresql)
         return transaction
+    except LockNotAvailable as error:
+        raise Busy from error
     except Exception as error:
         _roll_back()
         if not (transaction.postgresql and reconnect) or isinstance(error, StatementTimeout):
             raise DatabaseUnavailable from error
     connection.close()
-    return _begin(names, reconnect=False)
+    return _begin(names, goes_on, reconnect=False)
+
+
+def _begin_immediate(transaction: Transaction, goes_on: GoesOn) -> None:
+    """Waits while somebody else holds the file: FILE_TRIES times as long as SQLite does."""
+    for left in reversed(range(FILE_TRIES)):
+        try:
+            transaction.execute("BEGIN IMMEDIATE")
+            return
+        except sqlite3.OperationalError as error:
+            held = error.sqlite_errorcode == sqlite3.SQLITE_BUSY
+            if not (held and left and goes_on()):
+                raise
 
 
 def _apply(transaction: Transaction, operations: Sequence[Operation[object]]) -> list[object]:
@@ -329,7 +456,7 @@ def write[Result](
                 adopted.flush()
             if adopted.reports:
                 on_commit(partial(committed.send_robust, Report, reports=adopted.reports))
-            on_commit(partial(announce, operation))
+            on_commit(partial(announce, operation), robust=True)
     except Error as error:
         if not connection.in_atomic_block:
             close_old_connections()

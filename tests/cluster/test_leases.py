@@ -8,6 +8,7 @@ import pytest
 from django.db import connection
 
 from chat.cluster.leases import end_blockers
+from chat.store.databases import SERVER_SESSION
 from tests.support.written import do, store
 
 HOLD = "SELECT id FROM chat_channel WHERE name = %s FOR UPDATE"
@@ -15,15 +16,11 @@ WAITS = "SELECT count(*) FROM pg_stat_activity WHERE pid = %s AND wait_event_typ
 
 
 @pytest.mark.usefixtures("postgres_default")
-@pytest.mark.parametrize(("name", "ended"), [("own", 1), ("chatsite purge_expired", 0)])
+@pytest.mark.parametrize(("name", "ended"), [(SERVER_SESSION, 1), ("chatsite serve", 0)])
 def test_servers_alone_lose_what_they_hold(
     postgres_database: str, channel: str, name: str, ended: int
 ) -> None:
     do(store(channel))
-    with connection.cursor() as cursor:
-        cursor.execute("SHOW application_name")
-        own = cursor.fetchone()[0]
-    name = own if name == "own" else name
     with (
         ThreadPoolExecutor(1) as beside,
         closing(psycopg.connect(postgres_database, application_name=name)) as holder,
