@@ -198,7 +198,7 @@ LOGGING = {
         "console": {
             "class": "logging.StreamHandler",
             "formatter": "plain",
-            "filters": ["strangers"],
+            "filters": [] if DEBUG else ["strangers"],
         }
     },
     "root": {"handlers": ["console"], "level": "INFO"},
@@ -212,6 +212,8 @@ LOGGING = {
         "websockets": {"level": "WARNING"},
         # A line for each attempt to connect while PostgreSQL is away: five a second and connection.
         "psycopg.pool": {"level": "WARNING", "filters": ["throttle"]},
+        # A line for each batch while the database takes nothing.
+        "chat.writer": {"filters": ["throttle"]},
     },
 }
 
