@@ -23,8 +23,9 @@ class BackgroundTasks:
 
     def __init__(self, on_failure: Callable[[], object]) -> None:
         self._on_failure = on_failure
+        self._failures: dict[str, deque[float]] = {}  # when each failed, by the loop's clock
+        self._next: dict[str, float] = {}  # when it starts again
         self._failed = False
-        self._waiting: dict[str, float] = {}  # tasks that do not run -> when they start again
 
     def start(self, name: str, make: Make) -> asyncio.Task[None]:
         """Runs `make()` until the task is cancelled; what ends before has failed. The task itself
@@ -35,33 +36,34 @@ class BackgroundTasks:
         """A sentence for each task that does not run at this moment."""
         now = asyncio.get_running_loop().time()
         sentences = []
-        for name, at in self._waiting.items():
-            then = f"next try in {max(at - now, 0):.0f} s" if at < inf else "it failed too often"
-            sentences.append(f"The {name} does not run; {then}.")
+        for name, at in self._next.items():
+            if at > now:
+                then = "it failed too often" if at == inf else f"next try in {at - now:.0f} s"
+                sentences.append(f"The {name} does not run; {then}.")
         return sentences
 
-    async def _supervise(self, name: str, make: Make) -> None:
-        now = asyncio.get_running_loop().time
-        failures: deque[float] = deque(maxlen=MAX_FAILURES)
-        while await _fails(name, make):
-            failures.append(now())
-            recent = sum(failures[-1] - at < FAILURES_SECONDS for at in failures)
-            if recent == MAX_FAILURES:
-                self._give_up(name)
-                return
-            pause = RETRY_SECONDS * 2 ** (recent - 1)
-            self._waiting[name] = now() + pause
-            try:
-                await asyncio.sleep(pause)
-            finally:
-                del self._waiting[name]
+    def note_failure(self, name: str) -> float:
+        """What `name` is has failed, and that is logged. Gives the seconds until it is to start
+        again."""
+        now = asyncio.get_running_loop().time()
+        failures = self._failures.setdefault(name, deque(maxlen=MAX_FAILURES))
+        failures.append(now)
+        recent = sum(now - at < FAILURES_SECONDS for at in failures)
+        pause = RETRY_SECONDS * 2 ** (recent - 1) if recent < MAX_FAILURES else inf
+        self._next[name] = now + pause
+        if pause == inf:
+            log.critical("The %s failed %d times: this process ends", name, MAX_FAILURES)
+            if not self._failed:
+                self._failed = True
+                self._on_failure()
+        return pause
 
-    def _give_up(self, name: str) -> None:
-        log.critical("The %s failed %d times: this process ends", name, MAX_FAILURES)
-        self._waiting[name] = inf
-        if not self._failed:
-            self._failed = True
-            self._on_failure()
+    async def _supervise(self, name: str, make: Make) -> None:
+        while await _fails(name, make):
+            pause = self.note_failure(name)
+            if pause == inf:
+                return
+            await asyncio.sleep(pause)
 
 
 async def _fails(name: str, make: Make) -> bool:

@@ -89,6 +89,7 @@ class Node:
             task.cancel()
         if self._recurring:
             await asyncio.wait(self._recurring)  # some finish a step
+        self.lease.end()
         if self._outlasting:
             await asyncio.wait(self._outlasting)
         with contextlib.suppress(ProtocolError):  # its lease runs out, and others remove it
@@ -105,12 +106,11 @@ class Node:
         if self._broker.status is BrokerStatus.SINGLE_PROCESS:
             for other in (await read(alive)).values():
                 log.warning(
-                    "%s serves from this database, too: what is published there arrives here"
+                    "%s may serve from this database, too: what is published there arrives here"
                     " late, and only where it is stored",
                     other,
                 )
-        ended = await self.lease.register()
-        self.reaper.backlog.update(ended)
+        await self.lease.register()
 
     def outlast(self, work: Coroutine[None, None, None]) -> Awaitable[None]:
         """Begins `work`, and lets it finish also where who waits for it is cancelled: an abrupt
@@ -134,11 +134,18 @@ class Node:
             "check of connections": partial(
                 repeat, "Checking connections", self._check_connections
             ),
-            # Beside that: a database that hangs holds up the lease, and not who is closed.
+            # Each beside the others: what a database holds up that hangs waits alone.
             "lease": partial(
                 repeat,
                 "Renewing the lease",
                 self._renew_lease,
+                first_after=beat,
+                retry_seconds=beat / 2,
+            ),
+            "reading of marks": partial(
+                repeat,
+                "Reading what other processes changed",
+                self._read_marks,
                 first_after=beat,
                 retry_seconds=beat,
             ),
@@ -164,15 +171,19 @@ class Node:
         return CHECK_SECONDS
 
     async def _renew_lease(self) -> float:
-        """And closes what somebody revoked, and reads what somebody changed, in other processes."""
+        """Where others found it expired, since this process was stopped or cut off, they have
+        removed all it held: its clients come back to a row that is there (design.md section 4,
+        "Nodes")."""
         if not await self.lease.renew():
-            # Others found its lease expired, since it was stopped or cut off, and removed all it
-            # held: its clients come back to a row that is there (design.md section 4, "Nodes").
             log.error(
                 "This process was taken for dead: it registers again and closes its connections"
             )
             await self._register()
-            await self.connections.close_all()
+            self.outlast(self.connections.close_all())
+        return settings.NODE_LEASE_SECONDS / 5
+
+    async def _read_marks(self) -> float:
+        """Closes what somebody revoked, and reads what somebody changed, in other processes."""
         revoked, stale = await read(marked, self.id)
         for id in revoked:
             self.connections.close(id, CloseCode.REVOKED)
