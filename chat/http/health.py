@@ -87,7 +87,9 @@ async def _find_problems() -> Problems:
         _probe("database", _write()), _probe("channel layer", _channel_layer())
     )
     _said.intersection_update({database, broker})
-    return Problems([*filter(None, [database])], [*filter(None, [broker])])
+    node = nodes.running()
+    background = node.background.problems() if node is not None else []
+    return Problems([*filter(None, [database]), *background], [*filter(None, [broker])])
 
 
 async def _probe(part: str, probe: Awaitable[str]) -> str:
@@ -105,7 +107,7 @@ async def _probe(part: str, probe: Awaitable[str]) -> str:
         problem = f"The {part} does not answer."
     if problem not in _said:
         _said.add(problem)
-        log.warning("Not ready: %s %r", problem, cause)
+        log.warning("Not ready: %s (%s)", problem, str(cause) or type(cause).__name__)
     return problem
 
 

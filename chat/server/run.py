@@ -25,13 +25,17 @@ UNACKNOWLEDGED_SECONDS: Final = 30
 RECEIVE_BYTES: Final = 32 * 1024  # the kernel takes twice that; a read of a socket brings no more
 GRACEFUL_SHUTDOWN_SECONDS: Final = 2
 EXIT_SECONDS: Final = 9  # a supervisor that asked has 10
+FAILED: Final = 1  # the exit code
 DESCRIPTORS: Final = 1 << 20  # what Linux gives a process at most, unless it is told otherwise
 SWITCH_INTERVAL_SECONDS: Final = 0.0005  # of a busy thread's hold on the interpreter (design.md 4)
 
 
 class Server(uvicorn.Server):
-    """Shuts down gracefully on the first signal, within EXIT_SECONDS; exits on the second. SIGHUP
-    restarts it, unless it comes because its terminal is closed."""
+    """Shuts down gracefully on the first signal, within EXIT_SECONDS; exits on the second. So it
+    does, `failed`, where a background task has failed too often. SIGHUP restarts it, unless it
+    comes because its terminal is closed."""
+
+    failed: bool = False
 
     def __init__(self, config: uvicorn.Config, on_started: Callable[[], None]) -> None:
         super().__init__(config)
@@ -68,6 +72,13 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._on_started()
+
+    async def on_tick(self, counter: int) -> bool:
+        node = running()
+        if node is not None and node.failed and not self.should_exit:
+            self.failed = True
+            self.handle_exit(signal.SIGTERM, None)
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if self.restarting and sockets:
@@ -108,7 +119,8 @@ def run(
     direct: bool = True,
 ) -> socket.socket | None:
     """Serve the project's ASGI_APPLICATION until SIGINT or SIGTERM; until SIGHUP, and then gives
-    the socket for a new start. Calls `on_started` once requests are answered.
+    the socket for a new start. Calls `on_started` once requests are answered. Exits with FAILED
+    where the process cannot go on.
 
     `trusted_proxies`: addresses whose X-Forwarded-For and -Proto headers are believed. `direct`:
     whether applications are offered the WebSocket extension, or ASGI alone as on other servers.
@@ -130,4 +142,6 @@ def run(
     server = Server(config, on_started)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # before and after the server's own handler
     server.run([listening])
+    if server.failed:
+        sys.exit(FAILED)
     return server.kept if server.restarting else None

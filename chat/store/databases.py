@@ -57,9 +57,9 @@ class StatementTimeout(psycopg.OperationalError):
     after a COMMIT the outcome is unknown."""
 
 
-def limit_statements() -> None:
+def limit_statements(seconds: float = STATEMENT_TIMEOUT_SECONDS) -> None:
     """From now on every statement of this thread may raise StatementTimeout."""
-    _thread.timeout = STATEMENT_TIMEOUT_SECONDS
+    _thread.timeout = seconds
 
 
 class Connection(psycopg.Connection[tuple[object, ...]]):

@@ -15,6 +15,7 @@ import pytest
 from chat.server import workers as supervision
 from chat.server.workers import Supervisor
 from tests.support.servers import (
+    SHORT_LEASE,
     Postgres,
     Program,
     Server,
@@ -176,7 +177,7 @@ def test_a_second_server_without_redis_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_server_that_was_killed_keeps_none_from_starting(tmp_path: Path) -> None:
-    first = start_server("uvicorn", tmp_path)
+    first = start_server("uvicorn", tmp_path, **SHORT_LEASE)
     first.kill()
-    with start_server("uvicorn", tmp_path) as second:
+    with start_server("uvicorn", tmp_path, **SHORT_LEASE) as second:
         assert second.healthy()
