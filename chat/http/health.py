@@ -44,7 +44,8 @@ async def healthz(request: HttpRequest) -> JsonResponse:
 @require_safe
 async def readyz(request: HttpRequest) -> JsonResponse:
     """503 with a sentence for each part that is missing and needed; else 200, `degraded` where the
-    other processes cannot be reached: each serves its own clients, and finds what others store."""
+    other processes cannot be reached (each serves its own clients, and finds what others store) or
+    a background task does not run."""
     node = nodes.running()
     if node is not None and node.draining:
         problems = Problems(["The server is shutting down."], [])
@@ -89,7 +90,7 @@ async def _find_problems() -> Problems:
     _said.intersection_update({database, broker})
     node = nodes.running()
     background = node.background.problems() if node is not None else []
-    return Problems([*filter(None, [database]), *background], [*filter(None, [broker])])
+    return Problems([*filter(None, [database])], [*filter(None, [broker]), *background])
 
 
 async def _probe(part: str, probe: Awaitable[str]) -> str:
