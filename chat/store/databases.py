@@ -12,7 +12,7 @@ from typing import Final, cast
 
 import psycopg
 from psycopg.abc import RV, PQGen
-from psycopg.errors import DiskFull, ReadOnlySqlTransaction, _WaitTimeout
+from psycopg.errors import _WaitTimeout
 from psycopg_pool import ConnectionPool
 
 from chat.conf import settings
@@ -30,9 +30,17 @@ LIMITED: Final = (
 UNLIMITED: Final = (
     "RESET application_name; RESET lock_timeout; RESET idle_in_transaction_session_timeout"
 )
-SQLITE_OUTAGES: Final = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY}
 POOL_RETRY_SECONDS: Final = 0.2
 UNAVAILABLE: Final = "The database did not take this; try again."
+READ_ONLY: Final = "The database is read-only."
+FULL: Final = "The disk of the database is full."
+REASONS: Final[dict[object, str]] = {  # by SQLSTATE; by the primary code of SQLite
+    "25006": READ_ONLY,
+    "53100": FULL,
+    sqlite3.SQLITE_READONLY: READ_ONLY,
+    sqlite3.SQLITE_FULL: FULL,
+    sqlite3.SQLITE_IOERR: "The file of the database cannot be read or written.",
+}
 
 Options = dict[str, object]
 
@@ -42,8 +50,19 @@ _thread = threading.local()
 class DatabaseUnavailable(ProtocolError):
     """The database failed, not what was asked of it. The caller may try again."""
 
-    def __init__(self, message: str = UNAVAILABLE) -> None:
+    def __init__(self, message: str = UNAVAILABLE, *, cause: BaseException | None = None) -> None:
         super().__init__(ErrorCode.SERVICE_UNAVAILABLE, message)
+        self.__cause__ = cause
+
+
+def reason(error: BaseException | None) -> str:
+    """Why the database takes no writes at all, in a sentence, or ""."""
+    while error is not None:
+        code = getattr(error, "sqlstate", None) or getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in REASONS:
+            return REASONS[code]
+        error = error.__cause__
+    return ""
 
 
 class StatementTimeout(psycopg.OperationalError):
@@ -51,17 +70,12 @@ class StatementTimeout(psycopg.OperationalError):
     after a COMMIT the outcome is unknown."""
 
 
-def is_outage(error: Exception) -> bool:
-    """Whether nothing can be written, whatever it is: the disk is full, or cannot be written."""
-    if isinstance(error, sqlite3.OperationalError):
-        return error.sqlite_errorcode & 0xFF in SQLITE_OUTAGES
-    return isinstance(error, (StatementTimeout, DiskFull, ReadOnlySqlTransaction))
-
-
-def limit_statements(lock_seconds: float = READ_LOCK_SECONDS) -> None:
-    """From now on every statement of this thread may raise StatementTimeout, and LockNotAvailable
-    where somebody else holds what it needs for longer than `lock_seconds`."""
-    _thread.timeout = STATEMENT_TIMEOUT_SECONDS
+def limit_statements(
+    seconds: float = STATEMENT_TIMEOUT_SECONDS, lock_seconds: float = READ_LOCK_SECONDS
+) -> None:
+    """From now on every statement of this thread may raise StatementTimeout and, where somebody
+    else holds what it needs for longer than `lock_seconds`, LockNotAvailable."""
+    _thread.timeout = seconds
     idle = settings.NODE_LEASE_SECONDS * 1000 // 3
     _thread.session = LIMITED.format(round(lock_seconds * 1000), idle)
 

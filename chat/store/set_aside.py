@@ -133,7 +133,7 @@ class SetAside:
     # --- in its own thread ------------------------------------------------------------------
 
     def _run(self) -> None:
-        limit_statements(LOCK_SECONDS)
+        limit_statements(lock_seconds=LOCK_SECONDS)
         try:
             while waiting := self._wait():
                 try:

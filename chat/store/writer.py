@@ -25,8 +25,8 @@ from chat.store.databases import (
     UNAVAILABLE,
     DatabaseUnavailable,
     StatementTimeout,
-    is_outage,
     limit_statements,
+    reason,
 )
 from chat.store.reports import Report, committed, scheduled
 from chat.store.set_aside import Busy, OnDone, Pending, SetAside, caller_of
@@ -121,7 +121,7 @@ class Writer:
         await asyncio.to_thread(self._thread.join)
 
     def _run(self) -> None:
-        limit_statements(LOCK_SECONDS)
+        limit_statements(lock_seconds=LOCK_SECONDS)
         try:
             while self._runs():
                 pass
@@ -255,7 +255,7 @@ def commit(
         return _commit_free(operations, on_outage)
     except DatabaseUnavailable as error:
         log.error("A batch of %d was not committed: %s", len(operations), error.__cause__)
-        return [DatabaseUnavailable() for _ in operations]
+        return [DatabaseUnavailable(cause=error.__cause__) for _ in operations]
     except Exception as error:
         _roll_back()
         if len(operations) == 1:
@@ -315,9 +315,12 @@ def _commit_batch(
     except LockNotAvailable as error:
         raise Busy from error
     except Exception as error:
-        if not is_outage(error):
+        if isinstance(error, StatementTimeout):
+            connection.close()
+        elif reason(error):
+            _roll_back()
+        else:
             raise
-        _roll_back()
         raise DatabaseUnavailable from error
     try:
         transaction.execute("COMMIT")

@@ -66,7 +66,7 @@ def settings_of_session() -> list[str]:
 
 def test_the_limits_of_a_thread_of_the_servers_stay_its_own() -> None:
     """One after another they get the same connection; a view's transaction may take its time."""
-    with ThreadPoolExecutor(1, initializer=limit_statements, initargs=(0.05,)) as writer:
+    with ThreadPoolExecutor(1, initializer=limit_statements, initargs=(5.0, 0.05)) as writer:
         before = settings_of_session()
         assert writer.submit(settings_of_session).result() == [SERVER_SESSION, "50ms", "5s"]
         assert settings_of_session() == before

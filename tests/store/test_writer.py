@@ -204,7 +204,7 @@ async def test_one_whose_announcement_or_callback_fails_fails_alone(
         writer.put(store(channel), fail)
         assert all(await asyncio.gather(*(writer.submit(store(channel)) for _ in range(3))))
     assert await in_thread(Message.objects.filter(channel__name=channel).count) == 4
-    assert [record.levelno for record in caplog.records] == [logging.ERROR] * 2
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]  # others are throttled
 
 
 @pytest.mark.usefixtures("sqlite")
