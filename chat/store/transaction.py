@@ -25,6 +25,8 @@ from chat.store.reports import Report, Time, listening
 
 PROTOCOL_VERSION: Final = "1.13.0"
 
+OPERATION_BYTES: Final = 1024  # with its future and its place in the queue
+
 Row = tuple[object, ...]
 
 
@@ -326,6 +328,11 @@ class Operation[Result]:
     def locks(self) -> tuple[str, ...]:
         """The names of the channels whose rows must be locked, and created where missing."""
         return ()
+
+    @property
+    def size(self) -> int:
+        """How many bytes it holds while it waits, about."""
+        return OPERATION_BYTES
 
     @classmethod
     def load(cls, transaction: Transaction, operations: Sequence[Any]) -> None:
