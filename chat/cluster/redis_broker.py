@@ -366,7 +366,15 @@ def announce_from_outside(announcements: Sequence[Announcement]) -> None:
 
     Not on an event loop: it waits, SEND_SECONDS at most.
     """
-    sent = [(group_of(item.channel), message(encode(item))) for item in announcements]
+    _send_from_outside([(group_of(item.channel), message(encode(item))) for item in announcements])
+
+
+def notify_from_outside(kind: str, *fields: object) -> None:
+    """Calls the handler of this kind in every server, as announce_from_outside."""
+    _send_from_outside([(EVERYBODY, message([[kind, *fields]]))])
+
+
+def _send_from_outside(sent: Sequence[tuple[str, Message]]) -> None:
     try:
         async_to_sync(_send_once)(sent)
     except FAILURES as error:

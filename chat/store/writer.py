@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
-from typing import Final
+from typing import Final, cast
 
 import psycopg
 from django.db import Error, close_old_connections, connection
@@ -21,6 +21,7 @@ from psycopg.errors import InvalidParameterValue, LockNotAvailable
 
 from chat.fanout.announcements import Announcement
 from chat.protocol.errors import ErrorCode, ProtocolError
+from chat.store import outbox
 from chat.store.databases import (
     UNAVAILABLE,
     DatabaseUnavailable,
@@ -29,7 +30,7 @@ from chat.store.databases import (
     reason,
 )
 from chat.store.reports import Report, committed, scheduled
-from chat.store.set_aside import Busy, OnDone, Pending, SetAside, caller_of
+from chat.store.set_aside import LATER, Busy, OnDone, Pending, SetAside, caller_of
 from chat.store.transaction import Cursor, Operation, Transaction, driver_cursor, load_all
 
 log = logging.getLogger("chat.writer")
@@ -56,6 +57,7 @@ OnOutage = Callable[[], bool]
 """Called again and again while the outcome of a COMMIT is unknown; False: give up."""
 GoesOn = Callable[[], bool]
 """Whether to wait longer for a file that somebody else holds (SQLite)."""
+Announce = Callable[[Sequence[Announcement]], object]
 
 
 class Writer:
@@ -83,7 +85,9 @@ class Writer:
         self._bytes = 0  # of what is not settled yet
         self._stopping = False
         self._set_aside = SetAside(
-            lambda operations: commit(operations, self._set_aside.refuse_others),
+            lambda operations: commit(
+                operations, self._set_aside.refuse_others, self._announce_taken
+            ),
             find_busy,
             lambda batch, outcomes: self._call(self._settle, batch, outcomes),
             self._crashed,
@@ -122,43 +126,49 @@ class Writer:
 
     def _run(self) -> None:
         limit_statements(lock_seconds=LOCK_SECONDS)
+        batch: list[Pending] | None = []
         try:
-            while self._runs():
-                pass
+            while batch is not None:
+                batch = self._step(batch)
         finally:
             connection.close()
             self._set_aside.stop()
 
-    def _runs(self) -> bool:
-        """Commits one batch; gives whether there may be more."""
-        batch: list[Pending] = []
+    def _step(self, batch: list[Pending]) -> list[Pending] | None:
+        """Commits these with what waits. Gives those that come again, None at the end."""
         try:
-            if (first := self._wait_for_first()) is None:
-                return False
-            batch = self._set_aside.divert([first, *self._take(MAX_BATCH - 1)])
-            if batch:
-                operations = [operation for operation, _ in batch]
-                outcomes = commit(operations, self._refuse_backlog, lambda: not self._stopping)
-                done, outcomes = self._set_aside.keep(batch, outcomes)
-                batch = []
-                self._call(self._settle, done, outcomes)
-                if outcomes and isinstance(outcomes[-1], DatabaseUnavailable):
-                    self._refuse_backlog()
+            if not (batch := batch or self._wait_for_first()):
+                return None
+            batch = self._set_aside.divert(batch + self._take(MAX_BATCH - len(batch)))
+            operations = [operation for operation, _ in batch]
+            hooks = self._refuse_backlog, self._announce_taken
+            outcomes = commit(operations, *hooks, goes_on=self._goes_on) if batch else []
+            done, outcomes = self._set_aside.keep(batch, outcomes)
+            batch = []
+            self._call(self._settle, done, outcomes)
+            if outcomes and isinstance(outcomes[-1], DatabaseUnavailable):
+                self._refuse_backlog()
+            settled = zip(done, outcomes, strict=True)
+            return [pending for pending, outcome in settled if outcome is LATER]
         except Exception as error:  # the outermost edge
             self._refuse(batch)
             self._refuse_backlog()
             self._crashed(error)
             time.sleep(RESTART_SECONDS)
-        return True
+            return []
 
-    def _wait_for_first(self) -> Pending | None:
-        """Meanwhile looks for commits of other processes."""
-        if connection.vendor != "sqlite":
-            return self._queue.get()
+    def _goes_on(self) -> bool:
+        return not self._stopping
+
+    def _wait_for_first(self) -> list[Pending]:
+        """Empty at the end. Meanwhile looks for commits of other processes."""
+        sqlite = connection.vendor == "sqlite"
         while True:
-            self._outside.look()
+            if sqlite:
+                self._outside.look()
             with contextlib.suppress(queue.Empty):
-                return self._queue.get(timeout=POLL_SECONDS)
+                first = self._queue.get(timeout=POLL_SECONDS if sqlite else None)
+                return [] if first is None else [first]
 
     def _take(self, limit: int) -> list[Pending]:
         """What is in the queue, `limit` at most. Its end stays there."""
@@ -190,9 +200,14 @@ class Writer:
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(callback, *arguments)
 
+    def _announce_taken(self, announcements: Sequence[Announcement]) -> None:
+        self._call(lambda: [*map(self._announce, announcements)])
+
     def _settle(self, batch: list[Pending], outcomes: Sequence[object]) -> None:
         """What fails here fails alone: the operation is committed, and others wait."""
         for (operation, on_done), outcome in zip(batch, outcomes, strict=True):
+            if outcome is LATER:
+                continue
             self._bytes -= operation.size
             try:
                 try:
@@ -242,43 +257,55 @@ class OutsideCommits:
 def commit(
     operations: Sequence[Operation[object]],
     on_outage: OnOutage = lambda: True,
+    announce: Announce = lambda _: None,
+    most: int = outbox.MAX_TAKEN,
     goes_on: GoesOn = lambda: True,
 ) -> list[object]:
-    """Gives for each operation its result, or the ProtocolError with which it was refused: Busy
-    where somebody else holds its rows locked, or a row of the batch, it is not known which. A batch
-    that fails for what is in it is retried one by one, so that a bad operation fails alone."""
+    """Gives for each operation its result, the ProtocolError with which it was refused, or LATER.
+    Busy: somebody else holds its rows locked, or those of others in the batch, it is not known
+    whose. A batch that fails for what is in it is retried one by one, so that a bad operation fails
+    alone. Outbox entries go first, `most` at once; `announce` is called for what they change."""
+    taken = outbox.Taken(most)
     try:
         with connection.wrap_database_errors:
-            transaction, outcomes = _commit_batch(operations, on_outage, goes_on)
+            transaction, outcomes = _commit_batch(operations, on_outage, taken, goes_on)
     except Busy:
         _roll_back()
-        return _commit_free(operations, on_outage)
+        return _commit_free(operations, on_outage, announce)
     except DatabaseUnavailable as error:
         log.error("A batch of %d was not committed: %s", len(operations), error.__cause__)
         return [DatabaseUnavailable(cause=error.__cause__) for _ in operations]
     except Exception as error:
         _roll_back()
-        if len(operations) == 1:
-            # Of the database's errors the traceback says nothing more.
-            about = None if isinstance(error, Error) else error
-            name = type(operations[0]).__name__
-            log.error("%s was not committed: %s", name, error, exc_info=about)
-            return [ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, UNAVAILABLE)]
-        outcomes = []
-        for operation in operations:  # until the database is unavailable: each would wait anew
-            last = outcomes[-1] if outcomes else None
-            unavailable = isinstance(last, DatabaseUnavailable)
-            outcomes += [type(last)()] if unavailable else commit([operation], on_outage)
-        return outcomes
+        if len(operations) > 1:
+            return _commit_each(operations, on_outage, announce)
+        if most > 1 and taken.entries:
+            return _take_each(len(taken.entries), operations, on_outage, announce)
+        if taken.entries and outbox.park_failed(taken.entries[0], error):
+            return [LATER]
+        # Of the database's errors the traceback says nothing more.
+        about = None if isinstance(error, Error) else error
+        name = type(operations[0]).__name__
+        log.error("%s was not committed: %s", name, error, exc_info=about)
+        return [ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, UNAVAILABLE)]
+    # From here on nothing is retried: it is committed.
+    if taken.entries:
+        announce(taken.announced)
+    _notify(transaction)
+    return outcomes
+
+
+def _notify(transaction: Transaction) -> None:
     if transaction.reports:
         committed.send_robust(sender=Report, reports=transaction.reports)
     if transaction.due is not None:
         seconds = (transaction.due - transaction.now).total_seconds()
         scheduled.send_robust(sender=Transaction, seconds=seconds)
-    return outcomes
 
 
-def _commit_free(operations: Sequence[Operation[object]], on_outage: OnOutage) -> list[object]:
+def _commit_free(
+    operations: Sequence[Operation[object]], on_outage: OnOutage, announce: Announce
+) -> list[object]:
     """Those whose channels nobody holds locked and which come behind no other; the others are Busy.
     Where no channel is, it may be any row: then those without channels."""
     names = set[str]().union(*(operation.locks() for operation in operations))
@@ -292,7 +319,7 @@ def _commit_free(operations: Sequence[Operation[object]], on_outage: OnOutage) -
             busy[at] = Busy(found.intersection(held))
             callers |= {caller} - {""}
     free = [operation for at, operation in enumerate(operations) if at not in busy]
-    outcomes = iter(commit(free, on_outage) if free else ())
+    outcomes = iter(commit(free, on_outage, announce) if free else ())
     return [busy[at] if at in busy else next(outcomes) for at in range(len(operations))]
 
 
@@ -306,12 +333,41 @@ def find_busy(names: Collection[str]) -> set[str] | None:
     return {name for (name,) in found}
 
 
+def _commit_each(
+    operations: Sequence[Operation[object]], on_outage: OnOutage, announce: Announce
+) -> list[object]:
+    """Until the database is unavailable, each would wait anew, or one is Busy, which the others may
+    come behind."""
+    outcomes: list[object] = []
+    for operation in operations:
+        last = outcomes[-1] if outcomes else None
+        if isinstance(last, DatabaseUnavailable):
+            outcomes.append(type(last)())
+        else:
+            outcomes += commit([operation], on_outage, announce)
+    return outcomes
+
+
+def _take_each(
+    entries: int, operations: Sequence[Operation[object]], on_outage: OnOutage, announce: Announce
+) -> list[object]:
+    """Does each of the entries alone behind which an operation has failed."""
+    outcomes = [LATER]
+    while entries > 0 and outcomes == [LATER]:
+        outcomes = commit(operations, on_outage, announce, most=1)
+        entries -= 1
+    return outcomes
+
+
 def _commit_batch(
-    operations: Sequence[Operation[object]], on_outage: OnOutage, goes_on: GoesOn
+    operations: Sequence[Operation[object]],
+    on_outage: OnOutage,
+    taken: outbox.Taken,
+    goes_on: GoesOn,
 ) -> tuple[Transaction, list[object]]:
     transaction = _begin(set[str]().union(*(each.locks() for each in operations)), goes_on)
     try:
-        outcomes = _apply(transaction, operations)
+        outcomes = _apply(transaction, operations, taken)
     except LockNotAvailable as error:
         raise Busy from error
     except Exception as error:
@@ -370,21 +426,38 @@ def _begin_immediate(transaction: Transaction, goes_on: GoesOn) -> None:
                 raise
 
 
-def _apply(transaction: Transaction, operations: Sequence[Operation[object]]) -> list[object]:
-    load_all(transaction, operations)
+def _apply(
+    transaction: Transaction, operations: Sequence[Operation[object]], taken: outbox.Taken
+) -> list[object]:
+    first = taken.take(transaction) if transaction.waiting else []
+    late = _late(operations, taken.behind) if taken.behind else set()
+    load_all(transaction, [*first, *(each for each in operations if id(each) not in late)])
+    taken.perform(transaction)
     outcomes: list[object] = []
     for operation in operations:
         try:
-            outcomes.append(operation.perform(transaction))
+            outcomes.append(LATER if id(operation) in late else operation.perform(transaction))
         except ProtocolError as refusal:
             outcomes.append(refusal)
     if transaction.created:
         done = zip(operations, outcomes, strict=True)
         used = [each.locks() for each, outcome in done if not isinstance(outcome, ProtocolError)]
-        for name in transaction.created.difference(*used):
+        for name in transaction.created.difference(transaction.waiting, *used):
             transaction.execute(DELETE_CHANNEL, [transaction.heads[name].id])
     transaction.flush()
     return outcomes
+
+
+def _late(operations: Sequence[Operation[object]], behind: set[str]) -> set[int]:
+    """Those that must wait, by `id()`: they lock one of these channels, or one of an operation
+    before them that waits."""
+    late: set[int] = set()
+    for operation in operations:
+        names = operation.locks()
+        if not behind.isdisjoint(names):
+            behind.update(names)
+            late.add(id(operation))
+    return late
 
 
 def _took_effect(transaction: Transaction, on_outage: OnOutage) -> bool:
@@ -440,28 +513,30 @@ def _roll_back() -> None:
 # --- in the caller's transaction ----------------------------------------------------------------
 
 
-def write[Result](
-    operation: Operation[Result], announce: Callable[[Operation[Result]], object]
-) -> Result:
-    """The operation's result, in the thread and transaction of a view, a task or a shell.
+def write[Result](operation: Operation[Result], announce: Announce) -> Result:
+    """The operation's result, in the thread and transaction of a view, a task or a shell, after
+    what waits in the outbox for its channels.
 
-    `announce` is called with the operation after the outermost commit. Raises the ProtocolError
-    with which it was refused: SERVICE_UNAVAILABLE where the database did not take it (SQLite:
-    within 5 s, while others write). The caller's transaction can go on.
+    `announce` is called after the outermost commit. Raises the ProtocolError with which it was
+    refused: SERVICE_UNAVAILABLE where the database did not take it (SQLite: within 5 s, while
+    others write). The caller's transaction can go on.
     """
-    try:
-        with atomic():
-            with connection.wrap_database_errors:
-                adopted = Transaction(driver_cursor())
-                adopted.lock(operation.locks())
-                type(operation).load(adopted, [operation])
-                result = operation.perform(adopted)
-                adopted.flush()
-            if adopted.reports:
-                on_commit(partial(committed.send_robust, Report, reports=adopted.reports))
-            on_commit(partial(announce, operation), robust=True)
-    except Error as error:
-        if not connection.in_atomic_block:
-            close_old_connections()
-        raise DatabaseUnavailable from error
-    return result
+    outcome: object = LATER
+    while outcome is LATER:
+        taken = outbox.Taken()
+        try:
+            with atomic():
+                with connection.wrap_database_errors:
+                    adopted = Transaction(driver_cursor())
+                    adopted.lock(operation.locks())
+                    [outcome] = _apply(adopted, [operation], taken)
+                if adopted.reports:
+                    on_commit(partial(committed.send_robust, Report, reports=adopted.reports))
+                on_commit(partial(announce, [*taken.announced, *operation.announced]), robust=True)
+        except Error as error:
+            if not connection.in_atomic_block:
+                close_old_connections()
+            raise DatabaseUnavailable from error
+    if isinstance(outcome, ProtocolError):
+        raise outcome
+    return cast("Result", outcome)
