@@ -28,15 +28,16 @@ Pending = tuple[Operation[Any], OnDone[Any]]
 Settle = Callable[[list[Pending], Sequence[object]], object]
 Commit = Callable[[Sequence[Operation[Any]]], list[object]]
 
+LATER: Final = object()
+"""The outcome of an operation on a channel of which more outbox entries wait, which go first."""
+
 
 class Busy(DatabaseUnavailable):
-    """Somebody else holds the rows of these channels locked; of none: any other row. `passing`:
-    nobody does, but more outbox entries of theirs go first than one transaction takes."""
+    """Somebody else holds the rows of these channels locked; of none: any other row."""
 
-    def __init__(self, names: Collection[str] = (), *, passing: bool = False) -> None:
+    def __init__(self, names: Collection[str] = ()) -> None:
         super().__init__()
         self.names = frozenset(names)
-        self.passing = passing
 
 
 @dataclass(slots=True, eq=False)
@@ -174,12 +175,12 @@ class SetAside:
         done: dict[Waiting, object] = {}
         with self._changed:
             for each, outcome in zip(waiting, outcomes, strict=True):
-                if not isinstance(outcome, Busy):
+                if isinstance(outcome, Busy):
+                    each.tries += 1
+                    each.names = outcome.names or each.names
+                    self._remember(each, outcome.names)
+                elif outcome is not LATER:
                     done[each] = outcome
-                    continue
-                each.tries += 1
-                each.names = outcome.names or each.names
-                self._remember(each, outcome.names)
         self._finish(done)
         if any(isinstance(outcome, DatabaseUnavailable) for outcome in done.values()):
             self._refuse(self._waiting)

@@ -30,7 +30,7 @@ from chat.store.databases import (
     reason,
 )
 from chat.store.reports import Report, committed, scheduled
-from chat.store.set_aside import Busy, OnDone, Pending, SetAside, caller_of
+from chat.store.set_aside import LATER, Busy, OnDone, Pending, SetAside, caller_of
 from chat.store.transaction import Cursor, Operation, Transaction, driver_cursor, load_all
 
 log = logging.getLogger("chat.writer")
@@ -86,7 +86,7 @@ class Writer:
         self._stopping = False
         self._set_aside = SetAside(
             lambda operations: commit(
-                operations, self._set_aside.refuse_others, announce=self._announce_taken
+                operations, self._set_aside.refuse_others, self._announce_taken
             ),
             find_busy,
             lambda batch, outcomes: self._call(self._settle, batch, outcomes),
@@ -126,46 +126,49 @@ class Writer:
 
     def _run(self) -> None:
         limit_statements(lock_seconds=LOCK_SECONDS)
+        batch: list[Pending] | None = []
         try:
-            while self._runs():
-                pass
+            while batch is not None:
+                batch = self._step(batch)
         finally:
             connection.close()
             self._set_aside.stop()
 
-    def _runs(self) -> bool:
-        """Commits one batch; gives whether there may be more."""
-        batch: list[Pending] = []
+    def _step(self, batch: list[Pending]) -> list[Pending] | None:
+        """Commits these with what waits. Gives those that come again, None at the end."""
         try:
-            if (first := self._wait_for_first()) is None:
-                return False
-            batch = self._set_aside.divert([first, *self._take(MAX_BATCH - 1)])
-            if batch:
-                operations = [operation for operation, _ in batch]
-                outcomes = commit(
-                    *(operations, self._refuse_backlog, lambda: not self._stopping),
-                    self._announce_taken,
-                )
-                done, outcomes = self._set_aside.keep(batch, outcomes)
-                batch = []
-                self._call(self._settle, done, outcomes)
-                if outcomes and isinstance(outcomes[-1], DatabaseUnavailable):
-                    self._refuse_backlog()
+            if not (batch := batch or self._wait_for_first()):
+                return None
+            batch = self._set_aside.divert(batch + self._take(MAX_BATCH - len(batch)))
+            operations = [operation for operation, _ in batch]
+            hooks = self._refuse_backlog, self._announce_taken
+            outcomes = commit(operations, *hooks, goes_on=self._goes_on) if batch else []
+            done, outcomes = self._set_aside.keep(batch, outcomes)
+            batch = []
+            self._call(self._settle, done, outcomes)
+            if outcomes and isinstance(outcomes[-1], DatabaseUnavailable):
+                self._refuse_backlog()
+            settled = zip(done, outcomes, strict=True)
+            return [pending for pending, outcome in settled if outcome is LATER]
         except Exception as error:  # the outermost edge
             self._refuse(batch)
             self._refuse_backlog()
             self._crashed(error)
             time.sleep(RESTART_SECONDS)
-        return True
+            return []
 
-    def _wait_for_first(self) -> Pending | None:
-        """Meanwhile looks for commits of other processes."""
-        if connection.vendor != "sqlite":
-            return self._queue.get()
+    def _goes_on(self) -> bool:
+        return not self._stopping
+
+    def _wait_for_first(self) -> list[Pending]:
+        """Empty at the end. Meanwhile looks for commits of other processes."""
+        sqlite = connection.vendor == "sqlite"
         while True:
-            self._outside.look()
+            if sqlite:
+                self._outside.look()
             with contextlib.suppress(queue.Empty):
-                return self._queue.get(timeout=POLL_SECONDS)
+                first = self._queue.get(timeout=POLL_SECONDS if sqlite else None)
+                return [] if first is None else [first]
 
     def _take(self, limit: int) -> list[Pending]:
         """What is in the queue, `limit` at most. Its end stays there."""
@@ -203,6 +206,8 @@ class Writer:
     def _settle(self, batch: list[Pending], outcomes: Sequence[object]) -> None:
         """What fails here fails alone: the operation is committed, and others wait."""
         for (operation, on_done), outcome in zip(batch, outcomes, strict=True):
+            if outcome is LATER:
+                continue
             self._bytes -= operation.size
             try:
                 try:
@@ -252,20 +257,18 @@ class OutsideCommits:
 def commit(
     operations: Sequence[Operation[object]],
     on_outage: OnOutage = lambda: True,
-    goes_on: GoesOn = lambda: True,
     announce: Announce = lambda _: None,
     most: int = outbox.MAX_TAKEN,
+    goes_on: GoesOn = lambda: True,
 ) -> list[object]:
-    """Gives for each operation its result, or the ProtocolError with which it was refused: Busy
-    where somebody else holds its rows locked, or a row of the batch, it is not known which. A batch
-    that fails for what is in it is retried one by one, so that a bad operation fails alone.
-
-    Outbox entries go first, `most` of them; `announce` is called for what they change. Where more
-    wait, what comes behind them is Busy."""
+    """Gives for each operation its result, the ProtocolError with which it was refused, or LATER.
+    Busy: somebody else holds its rows locked, or those of others in the batch, it is not known
+    whose. A batch that fails for what is in it is retried one by one, so that a bad operation fails
+    alone. Outbox entries go first, `most` at once; `announce` is called for what they change."""
     taken = outbox.Taken(most)
     try:
         with connection.wrap_database_errors:
-            transaction, outcomes = _commit_batch(operations, on_outage, goes_on, taken)
+            transaction, outcomes = _commit_batch(operations, on_outage, taken, goes_on)
     except Busy:
         _roll_back()
         return _commit_free(operations, on_outage, announce)
@@ -279,54 +282,25 @@ def commit(
         if most > 1 and taken.entries:
             return _take_each(len(taken.entries), operations, on_outage, announce)
         if taken.entries and outbox.park_failed(taken.entries[0], error):
-            return [Busy(taken.behind, passing=True)]
+            return [LATER]
         # Of the database's errors the traceback says nothing more.
         about = None if isinstance(error, Error) else error
         name = type(operations[0]).__name__
         log.error("%s was not committed: %s", name, error, exc_info=about)
         return [ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, UNAVAILABLE)]
-    _after_commit(transaction, taken, announce)
+    # From here on nothing is retried: it is committed.
+    if taken.entries:
+        announce(taken.announced)
+    _notify(transaction)
     return outcomes
 
 
-def _after_commit(transaction: Transaction, taken: outbox.Taken, announce: Announce) -> None:
-    if taken.entries:
-        announce(taken.announced)
+def _notify(transaction: Transaction) -> None:
     if transaction.reports:
         committed.send_robust(sender=Report, reports=transaction.reports)
     if transaction.due is not None:
         seconds = (transaction.due - transaction.now).total_seconds()
         scheduled.send_robust(sender=Transaction, seconds=seconds)
-
-
-def _commit_each(
-    operations: Sequence[Operation[object]], on_outage: OnOutage, announce: Announce
-) -> list[object]:
-    """Until the database is unavailable: each would wait anew."""
-    outcomes: list[object] = []
-    for operation in operations:
-        last = outcomes[-1] if outcomes else None
-        if isinstance(last, DatabaseUnavailable) and not _passes(last):
-            outcomes.append(type(last)())
-        else:
-            outcomes += commit([operation], on_outage, announce=announce)
-    return outcomes
-
-
-def _take_each(
-    entries: int, operations: Sequence[Operation[object]], on_outage: OnOutage, announce: Announce
-) -> list[object]:
-    """Does each of the entries alone behind which an operation has failed."""
-    outcomes: list[object] = []
-    for _ in range(entries):
-        outcomes = commit(operations, on_outage, announce=announce, most=1)
-        if not _passes(outcomes[0]):
-            break
-    return outcomes
-
-
-def _passes(outcome: object) -> bool:
-    return isinstance(outcome, Busy) and outcome.passing
 
 
 def _commit_free(
@@ -336,25 +310,17 @@ def _commit_free(
     Where no channel is, it may be any row: then those without channels."""
     names = set[str]().union(*(operation.locks() for operation in operations))
     found = find_busy(names) or set()
-    held = _held_up(operations, found or names) if names else set(range(len(operations)))
-    free = [operation for at, operation in enumerate(operations) if at not in held]
-    outcomes = iter(commit(free, on_outage, announce=announce) if free else ())
-    return [
-        Busy(found.intersection(operation.locks())) if at in held else next(outcomes)
-        for at, operation in enumerate(operations)
-    ]
-
-
-def _held_up(operations: Sequence[Operation[object]], channels: Collection[str]) -> set[int]:
-    """The places of those on these channels, and of those that come from one caller behind them."""
-    held: set[int] = set()
+    busy: dict[int, Busy] = {}
     callers: set[str] = set()
     for at, operation in enumerate(operations):
+        held = (found or names).intersection(operation.locks())
         caller = caller_of(operation)
-        if caller in callers or not set(channels).isdisjoint(operation.locks()):
-            held.add(at)
+        if held or not names or caller in callers:
+            busy[at] = Busy(found.intersection(held))
             callers |= {caller} - {""}
-    return held
+    free = [operation for at, operation in enumerate(operations) if at not in busy]
+    outcomes = iter(commit(free, on_outage, announce) if free else ())
+    return [busy[at] if at in busy else next(outcomes) for at in range(len(operations))]
 
 
 def find_busy(names: Collection[str]) -> set[str] | None:
@@ -367,11 +333,37 @@ def find_busy(names: Collection[str]) -> set[str] | None:
     return {name for (name,) in found}
 
 
+def _commit_each(
+    operations: Sequence[Operation[object]], on_outage: OnOutage, announce: Announce
+) -> list[object]:
+    """Until the database is unavailable, each would wait anew, or one is Busy, which the others may
+    come behind."""
+    outcomes: list[object] = []
+    for operation in operations:
+        last = outcomes[-1] if outcomes else None
+        if isinstance(last, DatabaseUnavailable):
+            outcomes.append(type(last)())
+        else:
+            outcomes += commit([operation], on_outage, announce)
+    return outcomes
+
+
+def _take_each(
+    entries: int, operations: Sequence[Operation[object]], on_outage: OnOutage, announce: Announce
+) -> list[object]:
+    """Does each of the entries alone behind which an operation has failed."""
+    outcomes = [LATER]
+    while entries > 0 and outcomes == [LATER]:
+        outcomes = commit(operations, on_outage, announce, most=1)
+        entries -= 1
+    return outcomes
+
+
 def _commit_batch(
     operations: Sequence[Operation[object]],
     on_outage: OnOutage,
-    goes_on: GoesOn,
     taken: outbox.Taken,
+    goes_on: GoesOn,
 ) -> tuple[Transaction, list[object]]:
     transaction = _begin(set[str]().union(*(each.locks() for each in operations)), goes_on)
     try:
@@ -438,18 +430,13 @@ def _apply(
     transaction: Transaction, operations: Sequence[Operation[object]], taken: outbox.Taken
 ) -> list[object]:
     first = taken.take(transaction) if transaction.waiting else []
-    held = _held_up(operations, taken.behind) if taken.behind else ()
-    free = [each for at, each in enumerate(operations) if at not in held] if held else operations
-    load_all(transaction, [*first, *free])
+    late = _late(operations, taken.behind) if taken.behind else set()
+    load_all(transaction, [*first, *(each for each in operations if id(each) not in late)])
     taken.perform(transaction)
     outcomes: list[object] = []
-    for at, operation in enumerate(operations):
-        if at in held:
-            names = taken.behind.intersection(operation.locks())
-            outcomes.append(Busy(names, passing=True))
-            continue
+    for operation in operations:
         try:
-            outcomes.append(operation.perform(transaction))
+            outcomes.append(LATER if id(operation) in late else operation.perform(transaction))
         except ProtocolError as refusal:
             outcomes.append(refusal)
     if transaction.created:
@@ -459,6 +446,19 @@ def _apply(
             transaction.execute(DELETE_CHANNEL, [transaction.heads[name].id])
     transaction.flush()
     return outcomes
+
+
+def _late(operations: Sequence[Operation[object]], behind: set[str]) -> set[int]:
+    """Those that must wait, by `id()`: they are on one of these channels, or come from one caller
+    behind one that is."""
+    late: set[int] = set()
+    callers: set[str] = set()
+    for operation in operations:
+        caller = caller_of(operation)
+        if caller in callers or not behind.isdisjoint(operation.locks()):
+            callers |= {caller} - {""}
+            late.add(id(operation))
+    return late
 
 
 def _took_effect(transaction: Transaction, on_outage: OnOutage) -> bool:
@@ -522,8 +522,8 @@ def write[Result](operation: Operation[Result], announce: Announce) -> Result:
     refused: SERVICE_UNAVAILABLE where the database did not take it (SQLite: within 5 s, while
     others write). The caller's transaction can go on.
     """
-    outcome: object = Busy()
-    while isinstance(outcome, Busy):
+    outcome: object = LATER
+    while outcome is LATER:
         taken = outbox.Taken()
         try:
             with atomic():
@@ -533,8 +533,7 @@ def write[Result](operation: Operation[Result], announce: Announce) -> Result:
                     [outcome] = _apply(adopted, [operation], taken)
                 if adopted.reports:
                     on_commit(partial(committed.send_robust, Report, reports=adopted.reports))
-                announced = [*taken.announced, *operation.announced]
-                on_commit(partial(announce, announced), robust=True)
+                on_commit(partial(announce, [*taken.announced, *operation.announced]), robust=True)
         except Error as error:
             if not connection.in_atomic_block:
                 close_old_connections()

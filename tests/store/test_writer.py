@@ -54,11 +54,11 @@ class WatchedCommits:
         self._commit = writers.commit
         monkeypatch.setattr(writers, "commit", self)
 
-    def __call__(self, operations: Sequence[Operation[Any]], *on_outage: Any) -> list[Any]:
+    def __call__(self, operations: Sequence[Operation[Any]], *hooks: Any, **more: Any) -> list[Any]:
         self.sizes.append(len(operations))
         self.begun.set()
         assert self.let_through.wait(10)
-        return self._commit(operations, *on_outage)
+        return self._commit(operations, *hooks, **more)
 
 
 async def test_what_is_answered_is_committed(database: str, channel: str) -> None:
@@ -211,7 +211,7 @@ async def test_one_whose_announcement_or_callback_fails_fails_alone(
 async def test_an_exception_that_nothing_expects_refuses_who_waits_and_is_told(
     channel: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def crash(*arguments: object) -> Any:
+    def crash(*arguments: object, **hooks: object) -> Any:
         raise crashed
 
     crashed, crashes = MemoryError(), list[Exception]()
