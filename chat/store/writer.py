@@ -184,11 +184,13 @@ def commit(
     except DatabaseUnavailable as error:
         log.error("A batch of %d was not committed: %s", len(operations), error.__cause__)
         return [DatabaseUnavailable() for _ in operations]
-    except Exception:
+    except Exception as error:
         _roll_back()
         if len(operations) == 1:
             log.exception("%s was not committed", type(operations[0]).__name__)
-            return [ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, UNAVAILABLE)]
+            refusal = ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, UNAVAILABLE)
+            refusal.__cause__ = error
+            return [refusal]
         outcomes = []
         for operation in operations:  # until the database is unavailable: each would wait anew
             unavailable = outcomes and isinstance(outcomes[-1], DatabaseUnavailable)
