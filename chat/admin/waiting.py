@@ -11,14 +11,13 @@ from django.contrib.admin.models import CHANGE, DELETION
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest
-from django.utils.timezone import now
 
 from chat.models import BackendEvent, Schedule
 from chat.protocol.publication import FOR_EVER
 from chat.store.operations.work import Message, Storage, UnreadableWork, read, text
 
 from . import render
-from .base import ChannelRowAdmin, Column, ReadOnlyAdmin, row_action
+from .base import ChannelRowAdmin, Column, ReadOnlyAdmin, now, row_action
 from .paging import ByChannelFilters, Filters, IndexScan, Scans
 
 STATES: Final = (("", "All"), ("waiting", "Waiting"), ("parked", "Parked"))
@@ -95,7 +94,7 @@ class ScheduleAdmin(ChannelRowAdmin[Schedule]):
     def left(self, row: Schedule) -> str:
         if row.parked_at:
             return "parked"
-        return render.remaining(row.due_at) if row.due_at > now() else "due"
+        return render.remaining(row.due_at, now(row)) if row.due_at > now(row) else "due"
 
     @admin.display(description="uid")
     def sender(self, row: Schedule) -> str:
@@ -184,6 +183,6 @@ class BackendEventAdmin(ReadOnlyAdmin[BackendEvent]):
     def state(self, row: BackendEvent) -> str:
         if row.next_attempt_at is None:
             return "parked"
-        if row.next_attempt_at <= now():
+        if row.next_attempt_at <= now(row):
             return "waiting for its turn"
-        return f"tried again {render.remaining(row.next_attempt_at)}"
+        return f"tried again {render.remaining(row.next_attempt_at, now(row))}"
