@@ -2,6 +2,7 @@
 after a day of failed attempts. Moderators may cancel the ones and deliver the others again."""
 
 import contextlib
+from dataclasses import replace
 from typing import Final
 
 from django import forms
@@ -10,14 +11,13 @@ from django.contrib.admin.models import CHANGE, DELETION
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest
-from django.utils.timezone import now
 
 from chat.models import BackendEvent, Schedule
 from chat.protocol.publication import FOR_EVER
 from chat.store.operations.work import Message, Storage, UnreadableWork, read, text
 
 from . import render
-from .base import ChannelRowAdmin, Column, ReadOnlyAdmin, row_action
+from .base import ChannelRowAdmin, Column, ReadOnlyAdmin, now, row_action
 from .paging import ByChannelFilters, Filters, IndexScan, Scans
 
 STATES: Final = (("", "All"), ("waiting", "Waiting"), ("parked", "Parked"))
@@ -29,6 +29,13 @@ class ScheduleFilters(ByChannelFilters[Schedule]):
 
     order = whole = ("due_at", "id")
 
+    state = forms.ChoiceField(required=False, choices=STATES)
+
+    def scans(self, rows: QuerySet[Schedule]) -> Scans[Schedule]:
+        state = self.conditions().get("state")
+        residual = Q(parked_at__isnull=state == "waiting") if state else Q()
+        return [replace(scan, residual=residual) for scan in super().scans(rows)]
+
 
 @admin.register(Schedule)
 class ScheduleAdmin(ChannelRowAdmin[Schedule]):
@@ -36,9 +43,9 @@ class ScheduleAdmin(ChannelRowAdmin[Schedule]):
     list_display = ("due", "left", "channel_name", "what", "sender", "excerpt")
     fields = (
         *("due", "left", "id", "channel_page", "what", "sender", "umd", "retention"),
-        *("created", "content"),
+        *("created", "parked", "problem", "content"),
     )
-    actions = ("cancel_selected",)
+    actions = ("cancel_selected", "try_again")
     action_permission = "chat.delete_schedule"
 
     @row_action("Cancel {}")
@@ -52,6 +59,16 @@ class ScheduleAdmin(ChannelRowAdmin[Schedule]):
             self.message_user(request, f"Cancelled {self.counted(waiting)}.", messages.SUCCESS)
         else:
             self.message_user(request, "Nothing was cancelled: it is done.", messages.WARNING)
+
+    @row_action("Try {} again")
+    def try_again(self, request: HttpRequest, rows: QuerySet[Schedule]) -> None:
+        """Parked ones are due; the others are done at their time anyway."""
+        parked = list(rows.exclude(parked_at=None).select_for_update(of=("self",)))
+        ids = [row.id for row in parked]
+        Schedule.objects.filter(id__in=ids).update(parked_at=None, problem="")
+        self.log(request, parked, CHANGE, "Tried again.")
+        tried = f"{self.counted(parked)} will be tried within seconds."
+        self.message_user(request, tried, messages.SUCCESS)
 
     def describe(self, row: Schedule) -> str:
         """Without what it would have said."""
@@ -70,8 +87,14 @@ class ScheduleAdmin(ChannelRowAdmin[Schedule]):
     )
     created = Column[Schedule]("scheduled (UTC)", lambda row: render.timestamp(row.created_at))
 
+    @admin.display(description="parked (UTC)")
+    def parked(self, row: Schedule) -> str:
+        return render.timestamp(row.parked_at) if row.parked_at else render.EMPTY
+
     def left(self, row: Schedule) -> str:
-        return render.remaining(row.due_at) if row.due_at > now() else "due"
+        if row.parked_at:
+            return "parked"
+        return render.remaining(row.due_at, now(row)) if row.due_at > now(row) else "due"
 
     @admin.display(description="uid")
     def sender(self, row: Schedule) -> str:
@@ -160,6 +183,6 @@ class BackendEventAdmin(ReadOnlyAdmin[BackendEvent]):
     def state(self, row: BackendEvent) -> str:
         if row.next_attempt_at is None:
             return "parked"
-        if row.next_attempt_at <= now():
+        if row.next_attempt_at <= now(row):
             return "waiting for its turn"
-        return f"tried again {render.remaining(row.next_attempt_at)}"
+        return f"tried again {render.remaining(row.next_attempt_at, now(row))}"
