@@ -448,13 +448,14 @@ def _apply(
 
 
 def _late(operations: Sequence[Operation[object]], behind: set[str]) -> set[int]:
-    """Those that must wait, by `id()`: they lock one of these channels, or one of an operation
-    before them that waits."""
+    """Those that must wait, by `id()`: they are on one of these channels, or come from one caller
+    behind one that is."""
     late: set[int] = set()
+    callers: set[str] = set()
     for operation in operations:
-        names = operation.locks()
-        if not behind.isdisjoint(names):
-            behind.update(names)
+        caller = caller_of(operation)
+        if caller in callers or not behind.isdisjoint(operation.locks()):
+            callers |= {caller} - {""}
             late.add(id(operation))
     return late
 
