@@ -152,8 +152,7 @@ class Writer:
             settled = zip(done, outcomes, strict=True)
             return [pending for pending, outcome in settled if outcome is LATER]
         except Exception as error:  # the outermost edge
-            self._refuse(batch)
-            self._refuse_backlog()
+            self._refuse(batch + self._take(sys.maxsize))
             self._crashed(error)
             time.sleep(RESTART_SECONDS)
             return []
