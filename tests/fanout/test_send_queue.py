@@ -537,19 +537,7 @@ async def test_what_has_ended_sends_nothing_more(flusher: Flusher, how: str, pau
     assert pam.said in (b"b", b"bc")
 
 
-STEPS = [
-    "put",
-    "read",
-    "batch",
-    "add",
-    "flush",
-    "turn",
-    "block",
-    "take",
-    "unblock",
-    "room",
-    "close",
-]
+STEPS = ["put", "read", "batch", "add", "flush", "turn", "block", "take", "free", "room", "close"]
 
 
 @settings(max_examples=60)
@@ -589,7 +577,7 @@ def test_frames_leave_once_in_order_and_close_ends_them(steps: list[tuple[str, i
                 socket.made.blocked = True
             elif step == "take":
                 socket.made.take(socket.made.unsent // 2)
-            elif step == "unblock":
+            elif step == "free":
                 socket.made.unblock()
             elif step == "room":
                 tasks.append(asyncio.create_task(socket.send_queue.room()))
