@@ -115,11 +115,12 @@ class Flusher:
     """The send queues that have something to write in this turn of the event loop."""
 
     _loop: asyncio.AbstractEventLoop
+    # Until `release`, which comes in this call of the event loop's.
+    held: bool = field(init=False, default=False)
     _queues: "list[SendQueue]" = field(init=False, default_factory=list)
     _batches: list[Batch] = field(init=False, default_factory=list)
     _alone: Batch | None = field(init=False, default=None)  # the turn has nothing else so far
     _scheduled: bool = field(init=False, default=False)
-    _held: bool = field(init=False, default=False)
 
     def batch(self, frame: bytes, queues: "Collection[SendQueue]") -> Batch:
         """Pushes a batch to several queues; while it is alone, none of them has to know."""
@@ -149,25 +150,21 @@ class Flusher:
         """Before the first frame of this turn is pushed to it."""
         if self._alone is not None:
             self.settle()
-        if not self._held:
+        if not self.held:
             self._schedule()
         self._queues.append(queue)
-
-    def hold(self) -> None:
-        """Until `release`, which comes in this call of the event loop's."""
-        self._held = True
 
     def release(self) -> None:
         """A few queues are flushed now: another turn of the event loop would take longer. More
         wait for what else this turn brings."""
-        self._held = False
+        self.held = False
         if self._batches or len(self._queues) > MAX_WRITTEN_AT_ONCE:
             self._schedule()
         elif self._queues and not self._scheduled:
             self._flush()
 
     def _schedule(self) -> None:
-        if not (self._scheduled or self._held):
+        if not (self._scheduled or self.held):
             self._scheduled = True
             self._loop.call_soon(self._flush)
 
@@ -299,10 +296,13 @@ class SendQueue:
             self._seal(self._batch)
         if not self._paused:
             self.sent_at = now
-            data = _joined(parts[0]) if len(parts) == 1 else b"".join(map(_joined, parts))
+            data = parts[0] if len(parts) == 1 else b"".join(map(_joined, parts))
+            if isinstance(data, Batch):
+                data = data.joined()
             if len(data) <= PORTION_BYTES:
                 parts.clear()
-                self._write(data)
+                self._written += len(data)
+                self._transport.write(data)
                 return
         self._keep(now)
         self._write_kept()
@@ -339,10 +339,6 @@ class SendQueue:
                 self._room.set()
             self._send_close()
 
-    def _write(self, data: bytes) -> None:
-        self._written += len(data)
-        self._transport.write(data)
-
     def _keep(self, now: float) -> None:
         """All that was pushed; a batch's frames as they are, for they are others', too."""
         if self._backlog is None:
@@ -366,7 +362,8 @@ class SendQueue:
                 portion.append(backlog.frames.popleft())
                 size += len(portion[-1])
             backlog.size -= size
-            self._write(b"".join(portion))
+            self._written += size
+            self._transport.write(b"".join(portion))
             if not backlog.frames:
                 self._backlog = backlog = None
             elif self._unsent <= MAX_LASTING_BYTES:

@@ -136,7 +136,7 @@ def listening(flusher: Flusher, frame: bytes, *sockets: Socket) -> Batch:
 
 async def test_what_one_read_has_for_few_is_written_at_its_end(flusher: Flusher) -> None:
     one, two = Socket(flusher), Socket(flusher)
-    flusher.hold()
+    flusher.held = True
     one.put(b"a", b"b")
     two.put(b"c")
     assert one.made.writes == []
@@ -149,7 +149,7 @@ async def test_what_one_read_has_for_few_is_written_at_its_end(flusher: Flusher)
 async def test_what_one_read_has_for_many_waits_for_the_others(flusher: Flusher) -> None:
     sockets = [Socket(flusher) for _ in range(3)]
     for frame in (b"a", b"b"):
-        flusher.hold()
+        flusher.held = True
         for socket in sockets:
             socket.put(frame)
         flusher.release()
@@ -161,7 +161,7 @@ async def test_what_one_read_has_for_many_waits_for_the_others(flusher: Flusher)
 async def test_what_one_read_has_comes_after_what_waits(flusher: Flusher) -> None:
     socket = Socket(flusher)
     socket.put(b"a")
-    flusher.hold()
+    flusher.held = True
     socket.put(b"b")
     flusher.release()
     assert socket.made.writes == []
@@ -556,7 +556,7 @@ def test_frames_leave_once_in_order_and_close_ends_them(steps: list[tuple[str, i
                 socket.put(frame)
                 expected[at] += b"" if closed[at] else frame
             elif step == "read":
-                flusher.hold()
+                flusher.held = True
                 for each in range(at, 3):
                     sockets[each].put(frame)
                     expected[each] += b"" if closed[each] else frame
