@@ -22,8 +22,8 @@ from chat.protocol.publication import Publication, Receipt, Source
 from chat.protocol.session import MAX_REMEMBERED, NO_NUMBERS, Route, Session
 from chat.store.operations.deduplication import PublishOnce
 from chat.store.operations.messages import PublishMessage, SetReaction
-from chat.store.operations.schedules import AddSchedule, CancelSchedule
 from chat.store.operations.storage import SetStorage
+from chat.store.operations.work import AddSchedule, CancelSchedule
 from chat.store.reports import listening
 from chat.store.transaction import Operation
 from chat.store.writer import Writer

@@ -1,6 +1,8 @@
 """What waits: schedules for their time, backend events for their delivery to the webhook, or parked
 after a day of failed attempts. Moderators may cancel the ones and deliver the others again."""
 
+import contextlib
+from dataclasses import replace
 from typing import Final
 
 from django import forms
@@ -9,15 +11,13 @@ from django.contrib.admin.models import CHANGE, DELETION
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest
-from django.utils.timezone import now
 
 from chat.models import BackendEvent, Schedule
 from chat.protocol.publication import FOR_EVER
-from chat.store.operations.schedules import Work, decode
-from chat.store.operations.storage import SetStorage
+from chat.store.operations.work import Message, Storage, UnreadableWork, read, text
 
 from . import render
-from .base import ChannelRowAdmin, Column, ReadOnlyAdmin, row_action
+from .base import ChannelRowAdmin, Column, ReadOnlyAdmin, now, row_action
 from .paging import ByChannelFilters, Filters, IndexScan, Scans
 
 STATES: Final = (("", "All"), ("waiting", "Waiting"), ("parked", "Parked"))
@@ -29,6 +29,13 @@ class ScheduleFilters(ByChannelFilters[Schedule]):
 
     order = whole = ("due_at", "id")
 
+    state = forms.ChoiceField(required=False, choices=STATES)
+
+    def scans(self, rows: QuerySet[Schedule]) -> Scans[Schedule]:
+        state = self.conditions().get("state")
+        residual = Q(parked_at__isnull=state == "waiting") if state else Q()
+        return [replace(scan, residual=residual) for scan in super().scans(rows)]
+
 
 @admin.register(Schedule)
 class ScheduleAdmin(ChannelRowAdmin[Schedule]):
@@ -36,9 +43,9 @@ class ScheduleAdmin(ChannelRowAdmin[Schedule]):
     list_display = ("due", "left", "channel_name", "what", "sender", "excerpt")
     fields = (
         *("due", "left", "id", "channel_page", "what", "sender", "umd", "retention"),
-        *("created", "content"),
+        *("created", "parked", "problem", "content"),
     )
-    actions = ("cancel_selected",)
+    actions = ("cancel_selected", "try_again")
     action_permission = "chat.delete_schedule"
 
     @row_action("Cancel {}")
@@ -53,44 +60,72 @@ class ScheduleAdmin(ChannelRowAdmin[Schedule]):
         else:
             self.message_user(request, "Nothing was cancelled: it is done.", messages.WARNING)
 
+    @row_action("Try {} again")
+    def try_again(self, request: HttpRequest, rows: QuerySet[Schedule]) -> None:
+        """Parked ones are due; the others are done at their time anyway."""
+        parked = list(rows.exclude(parked_at=None).select_for_update(of=("self",)))
+        ids = [row.id for row in parked]
+        Schedule.objects.filter(id__in=ids).update(parked_at=None, problem="")
+        self.log(request, parked, CHANGE, "Tried again.")
+        tried = f"{self.counted(parked)} will be tried within seconds."
+        self.message_user(request, tried, messages.SUCCESS)
+
     def describe(self, row: Schedule) -> str:
         """Without what it would have said."""
-        work = decode(row.work)
-        sender = render.sender_name(work.uid, work.meta is None)
-        return f"{row.due_at:%Y-%m-%d %H:%M:%S} {_kind(work)} by {sender} in {row.channel.name}"
+        work = _work(row)
+        sender = f" by {render.sender_name(work.uid, work.by_server)}" if work else ""
+        return f"{row.due_at:%Y-%m-%d %H:%M:%S} {_kind(work)}{sender} in {row.channel.name}"
 
     # --- columns ----------------------------------------------------------------------------
 
     due = Column[Schedule]("due (UTC)", lambda row: render.timestamp(row.due_at))
-    what = Column[Schedule]("what", lambda row: _kind(decode(row.work)))
-    excerpt = Column[Schedule]("data", lambda row: render.excerpt(_data(decode(row.work))))
-    content = Column[Schedule]("data", lambda row: render.json(_data(decode(row.work))))
-    umd = Column[Schedule]("metadata (umd)", lambda row: render.json(decode(row.work).umd))
+    what = Column[Schedule]("what", lambda row: _kind(_work(row)))
+    excerpt = Column[Schedule]("data", lambda row: render.excerpt(_data(row)))
+    content = Column[Schedule]("data", lambda row: render.json(_data(row)))
+    umd = Column[Schedule](
+        "metadata (umd)", lambda row: render.json(text(work.umd) if (work := _work(row)) else "")
+    )
     created = Column[Schedule]("scheduled (UTC)", lambda row: render.timestamp(row.created_at))
 
+    @admin.display(description="parked (UTC)")
+    def parked(self, row: Schedule) -> str:
+        return render.timestamp(row.parked_at) if row.parked_at else render.EMPTY
+
     def left(self, row: Schedule) -> str:
-        return render.remaining(row.due_at) if row.due_at > now() else "due"
+        if row.parked_at:
+            return "parked"
+        return render.remaining(row.due_at, now(row)) if row.due_at > now(row) else "due"
 
     @admin.display(description="uid")
     def sender(self, row: Schedule) -> str:
-        work = decode(row.work)
-        return render.sender(work.uid, work.meta is None)
+        work = _work(row)
+        return render.sender(work.uid, work.by_server) if work else render.EMPTY
 
     @admin.display(description="stored for")
     def retention(self, row: Schedule) -> str:
-        store = decode(row.work).store
-        return RETENTIONS.get(store, f"{store:,} s")
+        work = _work(row)
+        return RETENTIONS.get(work.store, f"{work.store:,} s") if work else render.EMPTY
 
 
-def _kind(work: Work) -> str:
-    if isinstance(work, SetStorage):
-        return f"storage entry {work.key}"
-    return f"message {work.event}"
+def _work(row: Schedule) -> Message | Storage | None:
+    """None: it cannot be read."""
+    with contextlib.suppress(UnreadableWork):
+        work = read(row.work)
+        if isinstance(work, Message | Storage):
+            return work
+    return None
 
 
-def _data(work: Work) -> str:
-    """As JSON; a write that clears a storage entry has none."""
-    return "null" if work.data is None else work.data.decode()
+def _kind(work: Message | Storage | None) -> str:
+    if work is None:
+        return "cannot be read"
+    return f"storage entry {work.key}" if isinstance(work, Storage) else f"message {work.event}"
+
+
+def _data(row: Schedule) -> str:
+    """As JSON: null where it clears a storage entry, the whole row where it cannot be read."""
+    work = _work(row)
+    return text(work.data) if work else row.work
 
 
 # --- backend events -----------------------------------------------------------------------------
@@ -148,6 +183,6 @@ class BackendEventAdmin(ReadOnlyAdmin[BackendEvent]):
     def state(self, row: BackendEvent) -> str:
         if row.next_attempt_at is None:
             return "parked"
-        if row.next_attempt_at <= now():
+        if row.next_attempt_at <= now(row):
             return "waiting for its turn"
-        return f"tried again {render.remaining(row.next_attempt_at)}"
+        return f"tried again {render.remaining(row.next_attempt_at, now(row))}"

@@ -18,6 +18,10 @@ from chat.protocol.errors import ErrorCode, ProtocolError
 STATEMENT_TIMEOUT_SECONDS: Final = 5.0  # far more than any statement of the server's takes
 POOL_RETRY_SECONDS: Final = 0.2
 UNAVAILABLE: Final = "The database did not take this; try again."
+OUTCOME_UNKNOWN: Final = (
+    "The database did not answer, and may have taken this or not: to try again does it twice,"
+    " unless both tries have the same deduplication_id."
+)
 
 Options = dict[str, object]
 

@@ -15,13 +15,14 @@ from functools import partial
 from typing import Any, Final
 
 import psycopg
-from django.db import Error, close_old_connections, connection
+from django.db import Error, OperationalError, close_old_connections, connection
 from django.db.transaction import atomic, on_commit
 from psycopg.errors import InvalidParameterValue
 
 from chat.fanout.announcements import Announcement
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.store.databases import (
+    OUTCOME_UNKNOWN,
     UNAVAILABLE,
     DatabaseUnavailable,
     StatementTimeout,
@@ -184,11 +185,13 @@ def commit(
     except DatabaseUnavailable as error:
         log.error("A batch of %d was not committed: %s", len(operations), error.__cause__)
         return [DatabaseUnavailable() for _ in operations]
-    except Exception:
+    except Exception as error:
         _roll_back()
         if len(operations) == 1:
             log.exception("%s was not committed", type(operations[0]).__name__)
-            return [ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, UNAVAILABLE)]
+            refusal = ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, UNAVAILABLE)
+            refusal.__cause__ = error
+            return [refusal]
         outcomes = []
         for operation in operations:  # until the database is unavailable: each would wait anew
             unavailable = outcomes and isinstance(outcomes[-1], DatabaseUnavailable)
@@ -317,8 +320,9 @@ def write[Result](
 
     `announce` is called with the operation after the outermost commit. Raises the ProtocolError
     with which it was refused: SERVICE_UNAVAILABLE where the database did not take it (SQLite:
-    within 5 s, while others write). The caller's transaction can go on.
+    within 5 s, while others write), or did not answer a COMMIT. The caller's transaction can go on.
     """
+    nested, applied = connection.in_atomic_block, False
     try:
         with atomic():
             with connection.wrap_database_errors:
@@ -330,8 +334,11 @@ def write[Result](
             if adopted.reports:
                 on_commit(partial(committed.send_robust, Report, reports=adopted.reports))
             on_commit(partial(announce, operation))
+            applied = True
     except Error as error:
         if not connection.in_atomic_block:
             close_old_connections()
-        raise DatabaseUnavailable from error
+        # A COMMIT that was lost on its way looks like one whose answer was.
+        unknown = applied and not nested and isinstance(error, OperationalError)
+        raise DatabaseUnavailable(OUTCOME_UNKNOWN if unknown else UNAVAILABLE) from error
     return result

@@ -1,5 +1,8 @@
-"""PostgreSQL was away: the pool finds it again soon, however long that was."""
+"""The pool of PostgreSQL: it finds the database again soon, however long that was away; it holds up
+no process that ends."""
 
+import time
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -7,6 +10,8 @@ import pytest
 from django.db import connection
 
 from chat.store.databases import Connection
+from tests.support import forked
+from tests.support.servers import ROOT, server_environment
 
 WAIT_SECONDS = 30.0
 FAILURES = 30  # of two that try side by side: for 3 s
@@ -53,3 +58,35 @@ def test_whoever_finds_one_that_is_broken_meets_no_other(pool: Any) -> None:
     assert found.info.backend_pid not in pids
     pool.putconn(found)
     assert pool.get_stats()["connections_lost"] == 1
+
+
+PUBLISHING = """
+import time
+from chat import api
+api.publish("exit", "chat", store=-1)
+print("done", time.monotonic(), flush=True)
+"""
+# Registered before ours, so it is called after it.
+SCRIPT = f"""
+import atexit, threading
+atexit.register(lambda: print(*(thread.name for thread in threading.enumerate())))
+import django
+django.setup()
+{PUBLISHING}
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments", [["manage.py", "shell", "-v0", "-c", PUBLISHING], ["-c", SCRIPT]]
+)
+def test_a_process_ends_when_its_work_is_done(
+    arguments: list[str], postgres_database: str, tmp_path: Path
+) -> None:
+    """Without waiting for the threads of the pool: the finaliser of one may wait 20 s."""
+    env = server_environment(tmp_path, DATABASE_URL=postgres_database)
+    outcome = forked.run(arguments, cwd=ROOT, env=env)
+    ended = time.monotonic()
+    assert (outcome.returncode, outcome.stderr) == (0, "")
+    done, *threads = outcome.stdout.splitlines()
+    assert threads in ([], ["MainThread"])
+    assert ended - float(done.split()[1]) < 3
