@@ -14,7 +14,6 @@ from tests.support.stored import rows
 from tests.wire.test_schedule import room, scheduled, soon
 from tests.wire.test_storage import get, setting, stores, updated
 
-
 LOGIN = """
 from django.contrib.auth.models import User
 from django.test import Client
