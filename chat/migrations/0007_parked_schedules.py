@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     """A process of the release before tries what is parked each second, as it always did."""
 
-    dependencies = [("chat", "0005_connections_by_network")]
+    dependencies = [("chat", "0006_outbox")]
 
     operations = [
         migrations.AddField(

@@ -2,6 +2,7 @@
 no process that ends."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import psycopg
 import pytest
 from django.db import connection
 
-from chat.store.databases import Connection
+from chat.store.databases import SERVER_SESSION, Connection, limit_statements
 from tests.support import forked
 from tests.support.servers import ROOT, server_environment
 
@@ -58,6 +59,23 @@ def test_whoever_finds_one_that_is_broken_meets_no_other(pool: Any) -> None:
     assert found.info.backend_pid not in pids
     pool.putconn(found)
     assert pool.get_stats()["connections_lost"] == 1
+
+
+def settings_of_session() -> list[str]:
+    names = "application_name", "lock_timeout", "idle_in_transaction_session_timeout"
+    with connection.cursor() as cursor:
+        values = [cursor.execute(f"SHOW {name}").fetchone()[0] for name in names]
+    connection.close()
+    return values
+
+
+def test_the_limits_of_a_thread_of_the_servers_stay_its_own() -> None:
+    """One after another they get the same connection; a view's transaction may take its time."""
+    with ThreadPoolExecutor(1, initializer=limit_statements, initargs=(5.0, 0.05)) as writer:
+        before = settings_of_session()
+        assert writer.submit(settings_of_session).result() == [SERVER_SESSION, "50ms", "5s"]
+        assert settings_of_session() == before
+        assert before[1:] == ["0", "0"]
 
 
 PUBLISHING = """

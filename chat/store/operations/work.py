@@ -38,6 +38,10 @@ class AddSchedule(Operation[str]):
     def locks(self) -> tuple[str, ...]:
         return self.work.locks()
 
+    @property
+    def size(self) -> int:
+        return self.work.size
+
     def apply(self, transaction: Transaction) -> str:
         if self.at < transaction.now:
             raise schedule.invalid("scheduleExpression names a time in the past.")
