@@ -16,6 +16,7 @@ from django.db.models.functions import Now
 from chat.fanout.hub import BrokerStatus, Hub
 from chat.models import Channel, Schedule, StorageEntry
 from chat.protocol.errors import ProtocolError
+from chat.store.databases import DatabaseUnavailable
 from chat.store.operations.schedules import ParkSchedule, RunSchedule
 from chat.store.operations.storage import ReportExpiries
 from chat.store.operations.work import UnreadableWork, decode
@@ -148,7 +149,7 @@ async def run_due(writer: Writer) -> float:
     outcomes = await asyncio.gather(*runs, return_exceptions=True)
     for run, outcome in zip(due, outcomes, strict=True):
         if isinstance(outcome, BaseException):
-            cause = outcome.__cause__
+            cause = None if isinstance(outcome, DatabaseUnavailable) else outcome.__cause__
             if cause is None or isinstance(cause, RETRIED):
                 raise outcome
             await _park(writer, run.id, f"{type(cause).__name__}: {cause}")
