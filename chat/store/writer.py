@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from math import inf
 from typing import Any, Final
 
 import psycopg
@@ -66,6 +67,7 @@ class Writer:
         self._outside = OutsideCommits(lambda: loop.call_soon_threadsafe(notice))
         self._queue: queue.SimpleQueue[Pending | None] = queue.SimpleQueue()  # None ends it
         self._stopping = False
+        self.refused_at, self.refused_for = -inf, ""  # by the loop's clock; the database's reason
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
 
     def start(self) -> None:
@@ -137,6 +139,8 @@ class Writer:
             if not isinstance(outcome, ProtocolError):
                 for item in operation.announced:
                     self._announce(item)
+            elif why := reason(outcome):
+                self.refused_at, self.refused_for = self._loop.time(), why
             on_done(outcome)
 
 
