@@ -71,8 +71,7 @@ async def open(scope: Scope) -> tuple[nodes.Node, Opened]:
         raise Refusal from None
     except ProtocolError as error:
         status = STATUS.get(error.code)
-        if status != 429:  # such clients may come back in a loop
-            log.warning("A connection from %s was refused: %s", address, error.message)
+        log.warning("A connection from %s was refused: %s", address, error.message)
         raise (Refusal(status, error.code, error.message) if status else Refusal()) from None
 
 

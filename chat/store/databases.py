@@ -4,6 +4,7 @@ for PostgreSQL, which may hang, or sit behind a network that drops everything.
 The limit is for the server's own threads: whoever migrates or exports may take as long as it takes.
 """
 
+import sqlite3
 import threading
 from collections.abc import Callable
 from typing import Final, cast
@@ -18,6 +19,15 @@ from chat.protocol.errors import ErrorCode, ProtocolError
 STATEMENT_TIMEOUT_SECONDS: Final = 5.0  # far more than any statement of the server's takes
 POOL_RETRY_SECONDS: Final = 0.2
 UNAVAILABLE: Final = "The database did not take this; try again."
+READ_ONLY: Final = "The database is read-only."
+FULL: Final = "The disk of the database is full."
+REASONS: Final[dict[object, str]] = {  # by SQLSTATE; by the primary code of SQLite
+    "25006": READ_ONLY,
+    "53100": FULL,
+    sqlite3.SQLITE_READONLY: READ_ONLY,
+    sqlite3.SQLITE_FULL: FULL,
+    sqlite3.SQLITE_IOERR: "The file of the database cannot be read or written.",
+}
 
 Options = dict[str, object]
 
@@ -27,8 +37,19 @@ _thread = threading.local()
 class DatabaseUnavailable(ProtocolError):
     """The database failed, not what was asked of it. The caller may try again."""
 
-    def __init__(self, message: str = UNAVAILABLE) -> None:
+    def __init__(self, message: str = UNAVAILABLE, *, cause: BaseException | None = None) -> None:
         super().__init__(ErrorCode.SERVICE_UNAVAILABLE, message)
+        self.__cause__ = cause
+
+
+def reason(error: BaseException | None) -> str:
+    """Why the database takes no writes at all, in a sentence, or ""."""
+    while error is not None:
+        code = getattr(error, "sqlstate", None) or getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in REASONS:
+            return REASONS[code]
+        error = error.__cause__
+    return ""
 
 
 class StatementTimeout(psycopg.OperationalError):

@@ -26,6 +26,7 @@ from chat.store.databases import (
     DatabaseUnavailable,
     StatementTimeout,
     limit_statements,
+    reason,
 )
 from chat.store.reports import Report, committed, scheduled
 from chat.store.transaction import Cursor, Operation, Transaction, driver_cursor, load_all
@@ -183,7 +184,7 @@ def commit(
             transaction, outcomes = _commit_batch(operations, on_outage)
     except DatabaseUnavailable as error:
         log.error("A batch of %d was not committed: %s", len(operations), error.__cause__)
-        return [DatabaseUnavailable() for _ in operations]
+        return [DatabaseUnavailable(cause=error.__cause__) for _ in operations]
     except Exception:
         _roll_back()
         if len(operations) == 1:
@@ -208,8 +209,13 @@ def _commit_batch(
     transaction = _begin(set[str]().union(*(operation.locks() for operation in operations)))
     try:
         outcomes = _apply(transaction, operations)
-    except StatementTimeout as error:
-        connection.close()
+    except Exception as error:
+        if isinstance(error, StatementTimeout):
+            connection.close()
+        elif reason(error):
+            _roll_back()
+        else:
+            raise
         raise DatabaseUnavailable from error
     try:
         transaction.execute("COMMIT")

