@@ -23,8 +23,8 @@ from chat.conf import settings
 from chat.fanout.member_throttle import NOBODY, Members, MemberThrottle, too_often
 from chat.models import Connection, Node
 from chat.protocol.errors import ErrorCode, ProtocolError
+from chat.store.databases import SERVER_SESSION, DatabaseUnavailable, limit_statements
 from chat.store.databases import Connection as PostgresConnection
-from chat.store.databases import DatabaseUnavailable, limit_statements
 from chat.store.operations.connections import CloseConnection, HoldBack, Unsubscribe
 from chat.store.reads import read
 from chat.store.transaction import Operation, Transaction, marks
@@ -68,7 +68,7 @@ END_BLOCKERS: Final = """
     JOIN pg_stat_activity holder ON holder.pid = blocking
     WHERE waiting.datname = current_database() AND waiting.wait_event_type = 'Lock'
     AND holder.usename = current_user AND holder.wait_event = 'ClientRead'
-    AND holder.application_name = current_setting('application_name')
+    AND holder.application_name = %s
     AND holder.state_change < clock_timestamp() - make_interval(secs => %s)
 """
 
@@ -420,7 +420,7 @@ def end_blockers(seconds: float) -> int:
 
     On PostgreSQL alone."""
     with database.cursor() as cursor:
-        cursor.execute(END_BLOCKERS, [seconds])
+        cursor.execute(END_BLOCKERS, [SERVER_SESSION, seconds])
         return len(cursor.fetchall())
 
 

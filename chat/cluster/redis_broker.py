@@ -158,6 +158,7 @@ class RedisBroker:
         self._returned = 0  # messages of this process that came back to it
         self._lost = asyncio.Event()
         self._connected = asyncio.Event()  # once
+        self._away = False  # it could not be connected, and the log says so
 
     @property
     def status(self) -> BrokerStatus:
@@ -298,12 +299,17 @@ class RedisBroker:
             own = self._own = await self._connect()
             await self._join_all()
             log.info("Connected to the other processes through Redis")
+            self._away = False
             self._connected.set()
             self._check()
             await self._until_lost(own)
         except FAILURES as error:
             if own is not None:
                 log.warning("The connection through Redis begins anew: %s", error)
+            elif not self._away:
+                self._away = True
+                why = str(error) or "no answer"
+                log.warning("REDIS_URL does not work, other processes are not reached: %s", why)
         finally:
             self._own = None
             self._subscribed.clear()
@@ -360,7 +366,15 @@ def announce_from_outside(announcements: Sequence[Announcement]) -> None:
 
     Not on an event loop: it waits, SEND_SECONDS at most.
     """
-    sent = [(group_of(item.channel), message(encode(item))) for item in announcements]
+    _send_from_outside([(group_of(item.channel), message(encode(item))) for item in announcements])
+
+
+def notify_from_outside(kind: str, *fields: object) -> None:
+    """Calls the handler of this kind in every server, as announce_from_outside."""
+    _send_from_outside([(EVERYBODY, message([[kind, *fields]]))])
+
+
+def _send_from_outside(sent: Sequence[tuple[str, Message]]) -> None:
     try:
         async_to_sync(_send_once)(sent)
     except FAILURES as error:

@@ -44,7 +44,8 @@ async def healthz(request: HttpRequest) -> JsonResponse:
 @require_safe
 async def readyz(request: HttpRequest) -> JsonResponse:
     """503 with a sentence for each part that is missing and needed; else 200, `degraded` where the
-    other processes cannot be reached: each serves its own clients, and finds what others store."""
+    other processes cannot be reached (each serves its own clients, and finds what others store) or
+    a background task does not run."""
     node = nodes.running()
     if node is not None and node.draining:
         problems = Problems(["The server is shutting down."], [])
@@ -87,7 +88,9 @@ async def _find_problems() -> Problems:
         _probe("database", _write()), _probe("channel layer", _channel_layer())
     )
     _said.intersection_update({database, broker})
-    return Problems([*filter(None, [database])], [*filter(None, [broker])])
+    node = nodes.running()
+    background = node.background.problems() if node is not None else []
+    return Problems([*filter(None, [database])], [*filter(None, [broker]), *background])
 
 
 async def _probe(part: str, probe: Awaitable[str]) -> str:
@@ -105,7 +108,7 @@ async def _probe(part: str, probe: Awaitable[str]) -> str:
         problem = f"The {part} does not answer."
     if problem not in _said:
         _said.add(problem)
-        log.warning("Not ready: %s %r", problem, cause)
+        log.warning("Not ready: %s (%s)", problem, str(cause) or type(cause).__name__)
     return problem
 
 

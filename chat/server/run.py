@@ -31,15 +31,16 @@ SWITCH_INTERVAL_SECONDS: Final = 0.0005  # of a busy thread's hold on the interp
 
 
 class Server(uvicorn.Server):
-    """Shuts down gracefully on the first signal, within EXIT_SECONDS; exits on the second. SIGHUP
-    restarts it, unless it comes because its terminal is closed. It shuts down, `failed`, where a
-    background task has failed too often."""
+    """Shuts down gracefully on the first signal, within EXIT_SECONDS; exits on the second. So it
+    does, `failed`, where a background task has failed too often. SIGHUP restarts it, unless it
+    comes because its terminal is closed."""
+
+    failed: bool = False
 
     def __init__(self, config: uvicorn.Config, on_started: Callable[[], None]) -> None:
         super().__init__(config)
         self._on_started = on_started
         self._at_terminal = os.isatty(0)
-        self.failed = False
         self.restarting = False
         self.kept: socket.socket | None = None  # the listening one: who comes meanwhile waits
 
@@ -119,7 +120,7 @@ def run(
 ) -> socket.socket | None:
     """Serve the project's ASGI_APPLICATION until SIGINT or SIGTERM; until SIGHUP, and then gives
     the socket for a new start. Calls `on_started` once requests are answered. Exits with FAILED
-    where a background task has failed too often.
+    where the process cannot go on.
 
     `trusted_proxies`: addresses whose X-Forwarded-For and -Proto headers are believed. `direct`:
     whether applications are offered the WebSocket extension, or ASGI alone as on other servers.

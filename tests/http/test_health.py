@@ -1,12 +1,19 @@
 """/healthz says that the process is up, /readyz whether it can work (protocol.md section 1)."""
 
+import asyncio
+import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from django.test import RequestFactory
 
+from chat.http import health
+from chat.runtime import node as nodes
+from chat.store.transaction import Operation
 from tests.support.servers import (
     Postgres,
     Program,
@@ -112,3 +119,35 @@ def test_parts_that_are_gone_are_named_without_their_addresses(
     assert any(problem.startswith("The database d") for problem in problems), problems
     assert not any(str(part.port) in " ".join(problems) for part in parts.values())
     assert leaning.healthy()
+
+
+@pytest.fixture
+async def here(sqlite: None, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[nodes.Node]:
+    """This process's node, as /readyz finds it."""
+    monkeypatch.setattr(nodes, "_nodes", {})
+    node = await nodes.current()
+    yield node
+    await node.stop()
+
+
+async def asked(times: int) -> list[dict[str, object]]:
+    request = RequestFactory().get("/readyz")
+    answers = await asyncio.gather(*(health.readyz(request) for _ in range(times)))
+    return [json.loads(answer.content) for answer in answers]
+
+
+async def test_a_flood_of_probes_is_one_write(
+    here: nodes.Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[Operation[Any]] = []
+    submit = here.writer.submit
+    monkeypatch.setattr(here.writer, "submit", lambda each: written.append(each) or submit(each))
+    assert await asked(100) + await asked(100) == [{"status": "ok"}] * 200
+    assert len(written) == 1
+
+
+async def test_a_background_task_that_does_not_run_is_named(here: nodes.Node) -> None:
+    here.background.note_failure("reaper")
+    [answer] = await asked(1)
+    assert answer["status"] == "degraded"
+    assert str(answer["problems"]).startswith("['The reaper does not run; ")
