@@ -20,6 +20,7 @@ from chat.fanout.member_throttle import MemberThrottle
 from chat.fanout.send_queue import Flusher
 from chat.protocol import ids
 from chat.protocol.errors import CloseCode, ProtocolError
+from chat.runtime.background import BackgroundTasks, Make
 from chat.runtime.connection import BAR, Connections
 from chat.runtime.metadata import READ_AGAIN, Metadata
 from chat.runtime.recurring import check_heads, repeat, report_expiries, run_schedules
@@ -42,6 +43,8 @@ class Node:
         self.id = ids.new_id(int(time.time() * 1000))
         self.loop = asyncio.get_running_loop()
         self.draining = False  # lets nobody in any more
+        self.failed = False  # a background task failed too often: `serve` ends this process
+        self.background = BackgroundTasks(self._fail)
         self._broker = _broker(self.id)
         self.hub = Hub(lambda *gap: read(changes_after, *gap), self._broker)
         self._check_heads = asyncio.Event()  # something may have been committed elsewhere
@@ -70,7 +73,7 @@ class Node:
             await self.writer.stop()  # another node will try, with a thread of its own
             raise
         work = self._recurring_work().items()
-        self._recurring = [self.loop.create_task(each, name=name) for name, each in work]
+        self._recurring = [self.background.start(name, make) for name, make in work]
         handlers: Handlers = {BAR: self.connections.bar_here, READ_AGAIN: self.metadata.read_again}
         await self._broker.start(self.hub, self._check_heads.set, handlers)
 
@@ -84,7 +87,8 @@ class Node:
         self.draining = True
         for task in self._recurring:
             task.cancel()
-        await asyncio.gather(*self._recurring, return_exceptions=True)  # some finish a step
+        if self._recurring:
+            await asyncio.wait(self._recurring)  # some finish a step
         if self._outlasting:
             await asyncio.wait(self._outlasting)
         with contextlib.suppress(ProtocolError):  # its lease runs out, and others remove it
@@ -93,6 +97,9 @@ class Node:
         await self.writer.stop()
         await self._broker.stop()
         close_pool()
+
+    def _fail(self) -> None:
+        self.failed = True
 
     async def _register(self) -> None:
         if self._broker.status is BrokerStatus.SINGLE_PROCESS:
@@ -110,33 +117,46 @@ class Node:
         close cancels (design.md section 4, "Clean-up")."""
         task = asyncio.create_task(work)
         self._outlasting.add(task)
-        task.add_done_callback(self._outlasting.discard)
+        task.add_done_callback(self._end_outlasting)
         return asyncio.shield(task)
+
+    def _end_outlasting(self, task: asyncio.Task[None]) -> None:
+        self._outlasting.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("Work that was to be finished failed", exc_info=error)
 
     # --- what recurs ------------------------------------------------------------------------
 
-    def _recurring_work(self) -> dict[str, Coroutine[None, None, None]]:
+    def _recurring_work(self) -> dict[str, Make]:
         """What runs beside the connections until the node stops."""
-        beat = settings.NODE_LEASE_SECONDS / 5
-        work = {
-            "connections": repeat("Checking connections", self._check_connections),
+        writer, beat = self.writer, settings.NODE_LEASE_SECONDS / 5
+        work: dict[str, Make] = {
+            "check of connections": partial(
+                repeat, "Checking connections", self._check_connections
+            ),
             # Beside that: a database that hangs holds up the lease, and not who is closed.
-            "lease": repeat(
-                "Renewing the lease", self._renew_lease, first_after=beat, retry_seconds=beat
+            "lease": partial(
+                repeat,
+                "Renewing the lease",
+                self._renew_lease,
+                first_after=beat,
+                retry_seconds=beat,
             ),
-            "head check": repeat(
-                "Checking heads", partial(check_heads, self.hub), sooner=self._check_heads
+            "head check": partial(
+                repeat, "Checking heads", partial(check_heads, self.hub), sooner=self._check_heads
             ),
-            "reaper": repeat("Looking for what has ended", self.reaper.reap),
-            "removal": repeat("Removing what has ended", self.reaper.remove),
-            "schedules": run_schedules(self.writer),
-            "storage expiry": repeat("Reporting expiries", partial(report_expiries, self.writer)),
+            "reaper": partial(repeat, "Looking for what has ended", self.reaper.reap),
+            "removal": partial(repeat, "Removing what has ended", self.reaper.remove),
+            "scheduler": partial(run_schedules, writer),
+            "storage expiry": partial(
+                repeat, "Reporting expiries", partial(report_expiries, writer)
+            ),
         }
         if settings.WEBHOOK_URL:
             from chat.webhooks import Webhook  # its client takes a third of a second
 
-            webhook = Webhook(self.writer, settings.WEBHOOK_URL, settings.WEBHOOK_SECRET)
-            work["webhook"] = webhook.run()
+            webhook = Webhook(writer, settings.WEBHOOK_URL, settings.WEBHOOK_SECRET)
+            work["webhook"] = webhook.run
         return work
 
     async def _check_connections(self) -> float:

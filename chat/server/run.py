@@ -25,12 +25,16 @@ UNACKNOWLEDGED_SECONDS: Final = 30
 RECEIVE_BYTES: Final = 32 * 1024  # the kernel takes twice that; a read of a socket brings no more
 GRACEFUL_SHUTDOWN_SECONDS: Final = 3
 EXIT_SECONDS: Final = 10
+FAILED: Final = 1  # the exit code
 DESCRIPTORS: Final = 1 << 20  # what Linux gives a process at most, unless it is told otherwise
 SWITCH_INTERVAL_SECONDS: Final = 0.0005  # of a busy thread's hold on the interpreter (design.md 4)
 
 
 class Server(uvicorn.Server):
-    """Shuts down gracefully on the first signal, within EXIT_SECONDS; exits on the second."""
+    """Shuts down gracefully on the first signal, within EXIT_SECONDS; exits on the second. So it
+    does, `failed`, where a background task has failed too often."""
+
+    failed: bool = False
 
     def __init__(self, config: uvicorn.Config, on_started: Callable[[], None]) -> None:
         super().__init__(config)
@@ -58,6 +62,13 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._on_started()
+
+    async def on_tick(self, counter: int) -> bool:
+        node = running()
+        if node is not None and node.failed and not self.failed:
+            self.failed = True
+            self.handle_exit(signal.SIGTERM, None)
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:
@@ -96,7 +107,7 @@ def run(
     direct: bool = True,
 ) -> None:
     """Serve the project's ASGI_APPLICATION until SIGINT or SIGTERM. Calls `on_started` once
-    requests are answered.
+    requests are answered. Exits with FAILED where the process cannot go on.
 
     `trusted_proxies`: addresses whose X-Forwarded-For and -Proto headers are believed. `direct`:
     whether applications are offered the WebSocket extension, or ASGI alone as on other servers.
@@ -115,4 +126,7 @@ def run(
         forwarded_allow_ips=trusted_proxies,
         timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_SECONDS,
     )
-    Server(config, on_started).run([listening])
+    server = Server(config, on_started)
+    server.run([listening])
+    if server.failed:
+        sys.exit(FAILED)
