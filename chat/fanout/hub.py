@@ -10,7 +10,7 @@ import asyncio
 import heapq
 import itertools
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, Protocol
@@ -36,7 +36,6 @@ MAX_UNBATCHED: Final = 3  # subscribers; for so few a shared batch costs more th
 # is more is dropped: changes are read again, ephemeral messages are lost (P4: at most once).
 MAX_WAITING_BYTES: Final = 1024 * 1024
 MAX_ALL_WAITING_BYTES: Final = 16 * 1024 * 1024
-BYTES_OF_ANNOUNCEMENT: Final = 500  # beside its frames
 # What waited goes on in pieces, each when all have taken most of the one before, or after a while:
 # 2 MB/s at least, which leaves a reader of 4 MB/s time for the rest.
 PIECE_BYTES: Final = 512 * 1024
@@ -45,6 +44,9 @@ PIECE_POLL_SECONDS: Final = 0.01
 
 Handlers = Mapping[str, Callable[..., object]]
 """What is called for a notification of each kind, with its fields."""
+
+StartTask = Callable[[str, Callable[[], Coroutine[object, object, None]]], asyncio.Task[None]]
+"""Starts a background task of this name, and starts it again where it fails."""
 
 
 # --- the broker ---------------------------------------------------------------------------------
@@ -76,7 +78,13 @@ class Broker(Protocol):
     def notify(self, kind: str, *fields: object) -> None:
         """Calls the handlers of this kind in the other processes. Never waits."""
 
-    async def start(self, hub: "Hub", check: Callable[[], object], handlers: Handlers) -> None:
+    async def start(
+        self,
+        hub: "Hub",
+        check: Callable[[], object],
+        handlers: Handlers,
+        start_task: StartTask,
+    ) -> None:
         """From now on what others announce goes to `hub`; `check` is called where some was lost."""
 
     async def stop(self) -> None: ...
@@ -91,7 +99,13 @@ class MemoryBroker:
     async def subscribe(self, channel: str) -> None: ...
     def unsubscribe(self, channel: str) -> None: ...
     def notify(self, kind: str, *fields: object) -> None: ...
-    async def start(self, hub: "Hub", check: Callable[[], object], handlers: Handlers) -> None: ...
+    async def start(
+        self,
+        hub: "Hub",
+        check: Callable[[], object],
+        handlers: Handlers,
+        start_task: StartTask,
+    ) -> None: ...
     async def stop(self) -> None: ...
 
 
@@ -112,7 +126,7 @@ class Subscriber:
     def hold(self, announcement: Announcement) -> None:
         """As much as could be sent at once; for a change beyond that, its client is to come back
         and catch up (P3)."""
-        size = _size(announcement)
+        size = announcement.size
         if self.held_bytes + size <= MAX_UNSENT_BYTES:
             self.held_bytes += size
             self.held = self.held or []
@@ -283,7 +297,7 @@ class Feed:
         room = min(
             MAX_WAITING_BYTES - self._waiting_bytes, MAX_ALL_WAITING_BYTES - self._all_waiting.bytes
         )
-        if _size(announcement) <= room:
+        if announcement.size <= room:
             self._keep(announcement)
         elif self._last != UNKNOWN:
             self._repair_where_behind()
@@ -292,7 +306,7 @@ class Feed:
         is_change = isinstance(announcement, Change)
         place = (announcement.previous, is_change, next(self._arrivals), announcement)
         heapq.heappush(self._waiting, place)
-        self._count(_size(announcement))
+        self._count(announcement.size)
 
     def _count(self, size: int) -> None:
         self._waiting_bytes += size
@@ -308,8 +322,8 @@ class Feed:
             if size >= PIECE_BYTES:
                 break
             announcement = heapq.heappop(self._waiting)[-1]
-            size += _size(announcement)
-            self._count(-_size(announcement))
+            size += announcement.size
+            self._count(-announcement.size)
             self._deliver(announcement)
         else:
             self._last = max(self._last, known)
@@ -386,11 +400,6 @@ def _frames(announcement: Announcement) -> bytes:
     if isinstance(announcement, Change):
         return announcement.event.frame
     return b"".join(announcement.frames)  # of one it is that one itself
-
-
-def _size(announcement: Announcement) -> int:
-    """About the bytes of memory that it takes."""
-    return BYTES_OF_ANNOUNCEMENT + len(_frames(announcement))
 
 
 # --- all channels -------------------------------------------------------------------------------

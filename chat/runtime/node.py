@@ -75,7 +75,7 @@ class Node:
         work = self._recurring_work().items()
         self._recurring = [self.background.start(name, make) for name, make in work]
         handlers: Handlers = {BAR: self.connections.bar_here, READ_AGAIN: self.metadata.read_again}
-        await self._broker.start(self.hub, self._check_heads.set, handlers)
+        await self._broker.start(self.hub, self._check_heads.set, handlers, self.background.start)
 
     async def drain(self) -> None:
         """Closes every connection, and lets no more in."""

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from chat.fanout import hub
-from chat.fanout.announcements import Change, Ephemeral
+from chat.fanout.announcements import BYTES_OF_ANNOUNCEMENT, Change, Ephemeral
 from chat.fanout.hub import BrokerStatus, Hub, MemoryBroker, Subscriber
 from chat.fanout.send_queue import Flusher, Receiver, SendQueue
 from chat.protocol.errors import CloseCode, ErrorCode, ProtocolError
@@ -404,7 +404,7 @@ def test_a_passing_message_overtakes_nobody_elses_gap() -> None:
     asyncio.run(scenario())
 
 
-SMALL = 10 * (hub.BYTES_OF_ANNOUNCEMENT + 20)
+SMALL = 10 * (BYTES_OF_ANNOUNCEMENT + 20)
 
 
 @pytest.mark.parametrize("limit", ["MAX_WAITING_BYTES", "MAX_ALL_WAITING_BYTES"])
