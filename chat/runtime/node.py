@@ -51,7 +51,7 @@ class Node:
     def __init__(self) -> None:
         self.id = ids.new_id(int(time.time() * 1000))
         self.loop = asyncio.get_running_loop()
-        self.draining = False  # lets nobody in any more
+        self.draining = False
         self.failed = False  # a background task failed too often: `serve` ends this process
         self.background = BackgroundTasks(self._fail)
         self._broker = _broker(self.id)
@@ -92,7 +92,12 @@ class Node:
             READ_AGAIN: self.metadata.read_again,
             OUTBOX_FILLED: self._look_into_outbox,
         }
-        await self._broker.start(self.hub, self._check_heads.set, handlers)
+        await self._broker.start(self.hub, self._check_heads.set, handlers, self.background.start)
+
+    @property
+    def ending(self) -> bool:
+        """Whether it lets nobody in any more."""
+        return self.draining or self.failed
 
     async def drain(self) -> None:
         """Closes every connection, and lets no more in."""
