@@ -23,6 +23,7 @@ from chat.protocol.errors import CloseCode, ProtocolError
 from chat.runtime.background import BackgroundTasks, Make
 from chat.runtime.connection import BAR, Connections
 from chat.runtime.metadata import READ_AGAIN, Metadata
+from chat.runtime.order import FOLLOW, FOLLOWS, Order
 from chat.runtime.recurring import check_heads, repeat, report_expiries, run_schedules
 from chat.store.changes_after import changes_after
 from chat.store.reads import close_pool, read
@@ -57,6 +58,7 @@ class Node:
         self.metadata = Metadata(
             self.connections, self._broker, self.writer, self.member_throttle, self.outlast
         )
+        self.order = Order(self.connections, self._broker)
         self.lease = Lease(self.id, self.writer, settings.NODE_LEASE_SECONDS * LEASE_SHARE)
         self.reaper = Reaper(self.lease, self.writer, self.member_throttle)
         self._outlasting: set[asyncio.Task[None]] = set()
@@ -74,7 +76,12 @@ class Node:
             raise
         work = self._recurring_work().items()
         self._recurring = [self.background.start(name, make) for name, make in work]
-        handlers: Handlers = {BAR: self.connections.bar_here, READ_AGAIN: self.metadata.read_again}
+        handlers: Handlers = {
+            BAR: self.connections.bar_here,
+            READ_AGAIN: self.metadata.read_again,
+            FOLLOW: self.order.follow,
+            FOLLOWS: self.order.follows,
+        }
         await self._broker.start(self.hub, self._check_heads.set, handlers, self.background.start)
 
     async def drain(self) -> None:
