@@ -219,12 +219,13 @@ class Session(Sender):
 
     def follow(self, channel: str, number: int) -> None:
         """Its ephemeral messages from now on stay behind this change (promise P4)."""
-        if self.last_numbers is NO_NUMBERS:
-            self.last_numbers = {}
         numbers = self.last_numbers
-        number = max(number, numbers.pop(channel, 0))
-        if len(numbers) >= MAX_REMEMBERED:
-            del numbers[next(iter(numbers))]  # the one that was caused longest ago
+        if number <= numbers.get(channel, 0):
+            return
+        if numbers is NO_NUMBERS:
+            numbers = self.last_numbers = {}
+        elif len(numbers) >= MAX_REMEMBERED and channel not in numbers:
+            del numbers[next(iter(numbers))]
         numbers[channel] = number
 
     def route(self, name: str, event: str) -> Route:
