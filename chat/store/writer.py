@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
+from math import inf
 from typing import Final, cast
 
 import psycopg
@@ -85,6 +86,7 @@ class Writer:
         self._queue: queue.SimpleQueue[Pending | None] = queue.SimpleQueue()  # None ends it
         self._bytes = 0  # of what is not settled yet
         self._stopping = False
+        self.refused_at, self.refused_for = -inf, ""  # by the loop's clock; the database's reason
         self._set_aside = SetAside(
             lambda operations: commit(
                 operations, self._set_aside.refuse_others, self._announce_taken
@@ -214,6 +216,8 @@ class Writer:
                     if not isinstance(outcome, ProtocolError):
                         for item in operation.announced:
                             self._announce(item)
+                    elif why := reason(outcome):
+                        self.refused_at, self.refused_for = self._loop.time(), why
                 finally:
                     on_done(outcome)
             except Exception:  # the outermost edge
