@@ -166,6 +166,18 @@ def test_deduplication_is_decided_in_one_order(channel: str) -> None:
     assert (receipt.pending, receipt.id) == (False, Message.objects.of(channel).get().id)
 
 
+def test_what_is_stored_later_comes_behind_an_ephemeral_message(channel: str) -> None:
+    """Wherever the two are taken from the outbox, and announced."""
+    announced: list[Any] = []
+    with transaction.atomic():
+        api.publish(channel, "chat", 1)
+    commit([TakeEntries(channel)], announce=announced.extend)
+    later = store(channel)
+    do(later)
+    assert later.change is not None
+    assert [each.number for each in announced] == [later.change.previous]
+
+
 def test_an_ephemeral_message_is_dropped_when_it_is_old(channel: str) -> None:
     announced: list[Any] = []
     for _ in range(2):
