@@ -23,6 +23,7 @@ log = logging.getLogger("chat.http.health")
 
 PROBE_SECONDS: Final = 2  # for each part to answer
 LOOK_SECONDS: Final = 1  # between two looks, whoever asks
+RECENT_SECONDS: Final = 5  # since a write was refused for what the database lacks
 
 View = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
 
@@ -47,7 +48,7 @@ async def readyz(request: HttpRequest) -> JsonResponse:
     other processes cannot be reached (each serves its own clients, and finds what others store) or
     a background task does not run."""
     node = nodes.running()
-    if node is not None and node.draining:
+    if node is not None and node.ending:
         problems = Problems(["The server is shutting down."], [])
     else:
         problems = await asyncio.shield(_look())
@@ -113,10 +114,12 @@ async def _probe(part: str, probe: Awaitable[str]) -> str:
 
 
 async def _write() -> str:
-    """Through the writer, as all that is stored."""
+    """Through the writer, as all that is stored. On a full disk a small row may still find a place
+    where others have just found none."""
     node = await nodes.current()
     await node.writer.submit(Probe(node.id))
-    return ""
+    recent = node.loop.time() - node.writer.refused_at < RECENT_SECONDS
+    return node.writer.refused_for if recent else ""
 
 
 async def _channel_layer() -> str:

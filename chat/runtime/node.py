@@ -24,6 +24,7 @@ from chat.protocol.errors import CloseCode, ProtocolError
 from chat.runtime.background import BackgroundTasks, Make
 from chat.runtime.connection import BAR, Connections
 from chat.runtime.metadata import READ_AGAIN, Metadata
+from chat.runtime.order import FOLLOW, FOLLOWS, Order
 from chat.runtime.recurring import (
     check_heads,
     repeat,
@@ -51,7 +52,7 @@ class Node:
     def __init__(self) -> None:
         self.id = ids.new_id(int(time.time() * 1000))
         self.loop = asyncio.get_running_loop()
-        self.draining = False  # lets nobody in any more
+        self.draining = False
         self.failed = False  # a background task failed too often: `serve` ends this process
         self.background = BackgroundTasks(self._fail)
         self._broker = _broker(self.id)
@@ -70,6 +71,7 @@ class Node:
         self.metadata = Metadata(
             self.connections, self._broker, self.writer, self.member_throttle, self.outlast
         )
+        self.order = Order(self.connections, self._broker)
         self.lease = Lease(self.id, self.writer, settings.NODE_LEASE_SECONDS * LEASE_SHARE)
         self.reaper = Reaper(self.lease, self.writer, self.member_throttle)
         self._outlasting: set[asyncio.Task[None]] = set()
@@ -91,8 +93,15 @@ class Node:
             BAR: self.connections.bar_here,
             READ_AGAIN: self.metadata.read_again,
             OUTBOX_FILLED: self._look_into_outbox,
+            FOLLOW: self.order.follow,
+            FOLLOWS: self.order.follows,
         }
-        await self._broker.start(self.hub, self._check_heads.set, handlers)
+        await self._broker.start(self.hub, self._check_heads.set, handlers, self.background.start)
+
+    @property
+    def ending(self) -> bool:
+        """Whether it lets nobody in any more."""
+        return self.draining or self.failed
 
     async def drain(self) -> None:
         """Closes every connection, and lets no more in."""

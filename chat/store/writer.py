@@ -12,10 +12,11 @@ import threading
 import time
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
+from math import inf
 from typing import Final, cast
 
 import psycopg
-from django.db import Error, close_old_connections, connection
+from django.db import Error, OperationalError, close_old_connections, connection
 from django.db.transaction import atomic, on_commit
 from psycopg.errors import InvalidParameterValue, LockNotAvailable
 
@@ -23,6 +24,7 @@ from chat.fanout.announcements import Announcement
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.store import outbox
 from chat.store.databases import (
+    OUTCOME_UNKNOWN,
     UNAVAILABLE,
     DatabaseUnavailable,
     StatementTimeout,
@@ -84,6 +86,7 @@ class Writer:
         self._queue: queue.SimpleQueue[Pending | None] = queue.SimpleQueue()  # None ends it
         self._bytes = 0  # of what is not settled yet
         self._stopping = False
+        self.refused_at, self.refused_for = -inf, ""  # by the loop's clock; the database's reason
         self._set_aside = SetAside(
             lambda operations: commit(
                 operations, self._set_aside.refuse_others, self._announce_taken
@@ -213,6 +216,8 @@ class Writer:
                     if not isinstance(outcome, ProtocolError):
                         for item in operation.announced:
                             self._announce(item)
+                    elif why := reason(outcome):
+                        self.refused_at, self.refused_for = self._loop.time(), why
                 finally:
                     on_done(outcome)
             except Exception:  # the outermost edge
@@ -286,7 +291,9 @@ def commit(
         about = None if isinstance(error, Error) else error
         name = type(operations[0]).__name__
         log.error("%s was not committed: %s", name, error, exc_info=about)
-        return [ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, UNAVAILABLE)]
+        refusal = ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, UNAVAILABLE)
+        refusal.__cause__ = error
+        return [refusal]
     # From here on nothing is retried: it is committed.
     if taken.entries:
         announce(taken.announced)
@@ -519,11 +526,11 @@ def write[Result](operation: Operation[Result], announce: Announce) -> Result:
 
     `announce` is called after the outermost commit. Raises the ProtocolError with which it was
     refused: SERVICE_UNAVAILABLE where the database did not take it (SQLite: within 5 s, while
-    others write). The caller's transaction can go on.
+    others write), or did not answer a COMMIT. The caller's transaction can go on.
     """
-    outcome: object = LATER
+    nested, outcome = connection.in_atomic_block, LATER
     while outcome is LATER:
-        taken = outbox.Taken()
+        taken, applied = outbox.Taken(), False
         try:
             with atomic():
                 with connection.wrap_database_errors:
@@ -533,10 +540,13 @@ def write[Result](operation: Operation[Result], announce: Announce) -> Result:
                 if adopted.reports:
                     on_commit(partial(committed.send_robust, Report, reports=adopted.reports))
                 on_commit(partial(announce, [*taken.announced, *operation.announced]), robust=True)
+                applied = True
         except Error as error:
             if not connection.in_atomic_block:
                 close_old_connections()
-            raise DatabaseUnavailable from error
+            # A COMMIT that was lost on its way looks like one whose answer was.
+            unknown = applied and not nested and isinstance(error, OperationalError)
+            raise DatabaseUnavailable(OUTCOME_UNKNOWN if unknown else UNAVAILABLE) from error
     if isinstance(outcome, ProtocolError):
         raise outcome
     return cast("Result", outcome)

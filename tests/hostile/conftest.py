@@ -67,6 +67,12 @@ def attacked_uvicorn(unlimited: Server) -> Iterator[Server]:
         yield server
 
 
+@pytest.fixture
+def attacked_postgres(unlimited_postgres: Server) -> Iterator[Server]:
+    with unharmed(unlimited_postgres) as server:
+        yield server
+
+
 @contextmanager
 def unharmed(server: Server) -> Iterator[Server]:
     """Afterwards the server still answers, and what it logged meanwhile holds no traceback."""
