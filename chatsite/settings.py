@@ -76,7 +76,7 @@ def _database(url: str) -> dict[str, Any]:
     engine = ENGINES[url.partition(":")[0]]
     if url.startswith("sqlite:") and config["NAME"] != ":memory:":
         config["NAME"] = str(BASE_DIR / config["NAME"])  # the same, wherever a command is run
-    return config | engine(config.get("OPTIONS", {}), configured.NODE_LEASE_SECONDS)
+    return config | engine(config.get("OPTIONS", {}))
 
 
 ENV_FILE_PROBLEM: str = read_env_file()

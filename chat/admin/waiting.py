@@ -1,6 +1,7 @@
 """What waits: schedules for their time, backend events for their delivery to the webhook, or parked
 after a day of failed attempts. Moderators may cancel the ones and deliver the others again."""
 
+import contextlib
 from typing import Final
 
 from django import forms
@@ -13,8 +14,7 @@ from django.utils.timezone import now
 
 from chat.models import BackendEvent, Schedule
 from chat.protocol.publication import FOR_EVER
-from chat.store.operations.schedules import Work, decode
-from chat.store.operations.storage import SetStorage
+from chat.store.operations.work import Message, Storage, UnreadableWork, read, text
 
 from . import render
 from .base import ChannelRowAdmin, Column, ReadOnlyAdmin, row_action
@@ -55,17 +55,19 @@ class ScheduleAdmin(ChannelRowAdmin[Schedule]):
 
     def describe(self, row: Schedule) -> str:
         """Without what it would have said."""
-        work = decode(row.work)
-        sender = render.sender_name(work.uid, work.meta is None)
-        return f"{row.due_at:%Y-%m-%d %H:%M:%S} {_kind(work)} by {sender} in {row.channel.name}"
+        work = _work(row)
+        sender = f" by {render.sender_name(work.uid, work.by_server)}" if work else ""
+        return f"{row.due_at:%Y-%m-%d %H:%M:%S} {_kind(work)}{sender} in {row.channel.name}"
 
     # --- columns ----------------------------------------------------------------------------
 
     due = Column[Schedule]("due (UTC)", lambda row: render.timestamp(row.due_at))
-    what = Column[Schedule]("what", lambda row: _kind(decode(row.work)))
-    excerpt = Column[Schedule]("data", lambda row: render.excerpt(_data(decode(row.work))))
-    content = Column[Schedule]("data", lambda row: render.json(_data(decode(row.work))))
-    umd = Column[Schedule]("metadata (umd)", lambda row: render.json(decode(row.work).umd))
+    what = Column[Schedule]("what", lambda row: _kind(_work(row)))
+    excerpt = Column[Schedule]("data", lambda row: render.excerpt(_data(row)))
+    content = Column[Schedule]("data", lambda row: render.json(_data(row)))
+    umd = Column[Schedule](
+        "metadata (umd)", lambda row: render.json(text(work.umd) if (work := _work(row)) else "")
+    )
     created = Column[Schedule]("scheduled (UTC)", lambda row: render.timestamp(row.created_at))
 
     def left(self, row: Schedule) -> str:
@@ -73,24 +75,34 @@ class ScheduleAdmin(ChannelRowAdmin[Schedule]):
 
     @admin.display(description="uid")
     def sender(self, row: Schedule) -> str:
-        work = decode(row.work)
-        return render.sender(work.uid, work.meta is None)
+        work = _work(row)
+        return render.sender(work.uid, work.by_server) if work else render.EMPTY
 
     @admin.display(description="stored for")
     def retention(self, row: Schedule) -> str:
-        store = decode(row.work).store
-        return RETENTIONS.get(store, f"{store:,} s")
+        work = _work(row)
+        return RETENTIONS.get(work.store, f"{work.store:,} s") if work else render.EMPTY
 
 
-def _kind(work: Work) -> str:
-    if isinstance(work, SetStorage):
-        return f"storage entry {work.key}"
-    return f"message {work.event}"
+def _work(row: Schedule) -> Message | Storage | None:
+    """None: it cannot be read."""
+    with contextlib.suppress(UnreadableWork):
+        work = read(row.work)
+        if isinstance(work, Message | Storage):
+            return work
+    return None
 
 
-def _data(work: Work) -> str:
-    """As JSON; a write that clears a storage entry has none."""
-    return "null" if work.data is None else work.data.decode()
+def _kind(work: Message | Storage | None) -> str:
+    if work is None:
+        return "cannot be read"
+    return f"storage entry {work.key}" if isinstance(work, Storage) else f"message {work.event}"
+
+
+def _data(row: Schedule) -> str:
+    """As JSON: null where it clears a storage entry, the whole row where it cannot be read."""
+    work = _work(row)
+    return text(work.data) if work else row.work
 
 
 # --- backend events -----------------------------------------------------------------------------

@@ -7,12 +7,12 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import batched
 from math import inf
-from typing import Final, LiteralString
+from typing import Final
 
 import psycopg
 from django.db import connection as database
@@ -23,8 +23,8 @@ from chat.conf import settings
 from chat.fanout.member_throttle import NOBODY, Members, MemberThrottle, too_often
 from chat.models import Connection, Node
 from chat.protocol.errors import ErrorCode, ProtocolError
+from chat.store.databases import SERVER_SESSION, DatabaseUnavailable, limit_statements
 from chat.store.databases import Connection as PostgresConnection
-from chat.store.databases import DatabaseUnavailable, limit_statements
 from chat.store.operations.connections import CloseConnection, HoldBack, Unsubscribe
 from chat.store.reads import read
 from chat.store.transaction import Operation, Transaction, marks
@@ -36,8 +36,12 @@ log = logging.getLogger("chat.reaper")
 VERSION: Final = "0.1.0"
 HOST: Final = socket.gethostname()
 STATEMENT_SHARE: Final = 1 / 5  # of a lease: how long its renewal may take
+# In one message: nobody can be stopped while the row is locked, which would keep others from taking
+# it over. PostgreSQL gives up before we do: who only gave up here would still wait for its lock.
 RENEW: Final = (
-    "UPDATE chat_node SET lease_until = clock_timestamp() + make_interval(secs => %s) WHERE id = %s"
+    "SET LOCAL statement_timeout = %s;"
+    " UPDATE chat_node SET lease_until = clock_timestamp() + make_interval(secs => %s)"
+    " WHERE id = %s"
 )
 LEASE_SHARE: Final = 2 / 3  # of NODE_LEASE_SECONDS (design.md section 4, "Nodes")
 LOOK_SECONDS: Final = 0.1
@@ -64,7 +68,7 @@ END_BLOCKERS: Final = """
     JOIN pg_stat_activity holder ON holder.pid = blocking
     WHERE waiting.datname = current_database() AND waiting.wait_event_type = 'Lock'
     AND holder.usename = current_user AND holder.wait_event = 'ClientRead'
-    AND holder.application_name = current_setting('application_name')
+    AND holder.application_name = %s
     AND holder.state_change < clock_timestamp() - make_interval(secs => %s)
 """
 
@@ -109,7 +113,7 @@ class Lease:
             if database.vendor == "sqlite":
                 found = await self.writer.submit(RenewLease(self.node_id, self.seconds))
             else:
-                found = await self._own.execute(RENEW, self.seconds, self.node_id)
+                found = await self._own.renew(self.node_id, self.seconds)
         finally:
             self.note(renewed=found)
         return found
@@ -132,25 +136,26 @@ class Lease:
 
 
 class OwnConnection:
-    """One to PostgreSQL outside of the pool, with a thread; `seconds` is how long a statement may
-    take."""
+    """One to PostgreSQL outside of the pool, with a thread."""
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._thread = ThreadPoolExecutor(1, "lease", limit_statements, (seconds,))
+    def __init__(self, statement_seconds: float) -> None:
+        self._limit_ms = round(statement_seconds * 900)
+        self._thread = ThreadPoolExecutor(1, "lease", limit_statements, (statement_seconds,))
         self._connection: PostgresConnection | None = None
 
-    async def execute(self, sql: LiteralString, *parameters: object) -> bool:
-        """Whether it changed a row; raises SERVICE_UNAVAILABLE."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, self._execute, sql, parameters)
+    async def renew(self, node_id: str, seconds: float) -> bool:
+        """Whether the row was there; raises SERVICE_UNAVAILABLE."""
+        values = self._limit_ms, seconds, node_id
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._renew, values)
 
     def close(self) -> None:
         self._thread.submit(self._close)
 
-    def _execute(self, sql: LiteralString, parameters: Sequence[object]) -> bool:
+    def _renew(self, values: tuple[int, float, str]) -> bool:
         try:
-            return bool(self._open().execute(sql, parameters).rowcount)
+            cursor = psycopg.ClientCursor(self._open()).execute(RENEW, values)
+            cursor.nextset()
+            return bool(cursor.rowcount)
         except psycopg.Error as error:
             self._close()
             raise DatabaseUnavailable from error
@@ -163,17 +168,9 @@ class OwnConnection:
             except psycopg.Error:
                 self._close()
         if self._connection is None:
-            self._connection = self._connect()
+            parameters = database.get_connection_params() | {"autocommit": True}
+            self._connection = PostgresConnection.connect(**parameters)
         return self._connection
-
-    def _connect(self) -> PostgresConnection:
-        """PostgreSQL ends a statement a little before it is given up here: it would go on waiting
-        for its locks."""
-        own = database.get_connection_params()
-        limit = f"-c statement_timeout={self._seconds * 900:.0f}"
-        own |= {"autocommit": True, "options": f"{own.get('options', '')} {limit}"}
-        connection: PostgresConnection = PostgresConnection.connect(**own)
-        return connection
 
     def _close(self) -> None:
         if self._connection is not None:
@@ -423,7 +420,7 @@ def end_blockers(seconds: float) -> int:
 
     On PostgreSQL alone."""
     with database.cursor() as cursor:
-        cursor.execute(END_BLOCKERS, [seconds])
+        cursor.execute(END_BLOCKERS, [SERVER_SESSION, seconds])
         return len(cursor.fetchall())
 
 

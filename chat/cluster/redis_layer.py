@@ -85,7 +85,10 @@ class Shard(RedisSingleShardConnection):
         pipeline = self._redis.pipeline(transaction=False)
         for name, payload in messages:
             pipeline.publish(name, payload)
-        await pipeline.execute()
+        try:
+            await pipeline.execute()
+        except RuntimeError as error:  # uvloop's, where the connection is closed meanwhile
+            raise ConnectionError(str(error)) from error
 
     async def subscribe(self, channel: str) -> None:
         """Returns when Redis has confirmed it; how long to wait is the caller's decision."""

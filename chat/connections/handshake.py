@@ -95,7 +95,7 @@ async def _opened(node: nodes.Node, scope: Scope, address: str) -> Opened:
 
 
 def _check_room(node: nodes.Node, scope: Scope, address: str) -> None:
-    if node.draining or node.failed:
+    if node.ending:
         raise Refusal(503, ErrorCode.SERVICE_UNAVAILABLE, "The server is restarting; try again.")
     origin, allowed = _header(scope, b"origin"), settings.ALLOWED_ORIGINS
     if origin and "*" not in allowed and origin not in allowed:  # programs send none

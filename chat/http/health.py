@@ -48,7 +48,7 @@ async def readyz(request: HttpRequest) -> JsonResponse:
     other processes cannot be reached (each serves its own clients, and finds what others store) or
     a background task does not run."""
     node = nodes.running()
-    if node is not None and node.draining:
+    if node is not None and node.ending:
         problems = Problems(["The server is shutting down."], [])
     else:
         problems = await asyncio.shield(_look())

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 
 from channels.layers import get_channel_layer
+from django.db import connection
 
 from chat.cluster.leases import LEASE_SHARE, Lease, Reaper, RemoveNode, alive, marked
 from chat.conf import settings
@@ -23,7 +24,13 @@ from chat.protocol.errors import CloseCode, ProtocolError
 from chat.runtime.background import BackgroundTasks, Make
 from chat.runtime.connection import BAR, Connections
 from chat.runtime.metadata import READ_AGAIN, Metadata
-from chat.runtime.recurring import check_heads, repeat, report_expiries, run_schedules
+from chat.runtime.recurring import (
+    check_heads,
+    repeat,
+    report_expiries,
+    run_schedules,
+    take_from_outbox,
+)
 from chat.store.changes_after import changes_after
 from chat.store.reads import close_pool, read
 from chat.store.writer import Writer
@@ -34,6 +41,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("chat.runtime.node")
 
 CHECK_SECONDS: Final = 1.0
+OUTBOX_FILLED: Final = "outbox filled"  # a notification, with the id of the node that looks first
+OTHERS_LOOK_SECONDS: Final = 0.1
 
 
 class Node:
@@ -42,13 +51,17 @@ class Node:
     def __init__(self) -> None:
         self.id = ids.new_id(int(time.time() * 1000))
         self.loop = asyncio.get_running_loop()
-        self.draining = False  # lets nobody in any more
+        self.draining = False
         self.failed = False  # a background task failed too often: `serve` ends this process
         self.background = BackgroundTasks(self._fail)
         self._broker = _broker(self.id)
         self.hub = Hub(lambda *gap: read(changes_after, *gap), self._broker)
         self._check_heads = asyncio.Event()  # something may have been committed elsewhere
-        self.writer = Writer(self.loop, self.hub.announce, self._check_heads.set)
+        self.outbox_filled = asyncio.Event()
+        self.writer = Writer(
+            *(self.loop, self.hub.announce, self._check_heads.set),
+            lambda error: self.background.note_failure("writer"),
+        )
         self.flusher = Flusher(self.loop)
         self.member_throttle = MemberThrottle(self.hub.is_behind)
         self.connections = Connections(
@@ -74,8 +87,17 @@ class Node:
             raise
         work = self._recurring_work().items()
         self._recurring = [self.background.start(name, make) for name, make in work]
-        handlers: Handlers = {BAR: self.connections.bar_here, READ_AGAIN: self.metadata.read_again}
-        await self._broker.start(self.hub, self._check_heads.set, handlers)
+        handlers: Handlers = {
+            BAR: self.connections.bar_here,
+            READ_AGAIN: self.metadata.read_again,
+            OUTBOX_FILLED: self._look_into_outbox,
+        }
+        await self._broker.start(self.hub, self._check_heads.set, handlers, self.background.start)
+
+    @property
+    def ending(self) -> bool:
+        """Whether it lets nobody in any more."""
+        return self.draining or self.failed
 
     async def drain(self) -> None:
         """Closes every connection, and lets no more in."""
@@ -159,12 +181,18 @@ class Node:
                 repeat, "Reporting expiries", partial(report_expiries, writer)
             ),
         }
+        if connection.vendor == "postgresql":
+            work["outbox"] = partial(take_from_outbox, writer, self.outbox_filled)
         if settings.WEBHOOK_URL:
             from chat.webhooks import Webhook  # its client takes a third of a second
 
             webhook = Webhook(writer, settings.WEBHOOK_URL, settings.WEBHOOK_SECRET)
             work["webhook"] = webhook.run
         return work
+
+    def _look_into_outbox(self, first: str) -> None:
+        """At once where this is the first to look; else when that one should be done."""
+        self.loop.call_later(OTHERS_LOOK_SECONDS * (first != self.id), self.outbox_filled.set)
 
     async def _check_connections(self) -> float:
         self.connections.check(self.loop.time())

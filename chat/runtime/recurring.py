@@ -17,6 +17,7 @@ from chat.models import Channel, Schedule, StorageEntry
 from chat.protocol.errors import ProtocolError
 from chat.store.operations.schedules import RunSchedule
 from chat.store.operations.storage import ReportExpiries
+from chat.store.outbox import TakeEntries, waiting_channels
 from chat.store.reads import read
 from chat.store.reports import listening, scheduled
 from chat.store.writer import MAX_BATCH, Writer
@@ -29,6 +30,8 @@ EXPIRY_SECONDS: Final = 1.0
 EXPIRIES_AT_ONCE: Final = 200
 CHECK_SECONDS: Final = 2.0
 CONNECTED_CHECK_SECONDS: Final = 25.0  # finds what the broker loses at the tail of a channel
+OUTBOX_SECONDS: Final = 1.0
+CHANNELS_AT_ONCE: Final = 100
 MAX_NAMES: Final = 10_000  # in one query; databases take some 32 thousand parameters
 
 
@@ -77,6 +80,29 @@ async def check_heads(hub: Hub) -> float | None:
 def heads(channels: Sequence[str]) -> list[tuple[str, int]]:
     """The channels that hold something durable, each with its number."""
     return list(Channel.objects.filter(name__in=channels).values_list("name", "number"))
+
+
+# --- what callers' transactions wrote ----------------------------------------------------------
+
+
+async def take_from_outbox(writer: Writer, filled: asyncio.Event) -> None:
+    """Does what waits in the outbox: at once when `filled` is set, else within OUTBOX_SECONDS. A
+    channel that somebody else has locked holds up no other."""
+    taking: set[str] = set()
+
+    def done(channel: str, outcome: ProtocolError | None) -> None:
+        taking.discard(channel)
+        if outcome is None:  # more may have come meanwhile
+            filled.set()
+
+    async def look() -> float:
+        channels = await read(waiting_channels, frozenset(taking), CHANNELS_AT_ONCE - len(taking))
+        for channel in channels:
+            taking.add(channel)
+            writer.put(TakeEntries(channel), partial(done, channel))
+        return OUTBOX_SECONDS
+
+    await repeat("Looking into the outbox", look, sooner=filled)
 
 
 # --- what was scheduled -------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from chat.fanout.announcements import Change
 from chat.protocol.events import Event
 from chat.protocol.publication import Source, parse
 from chat.protocol.session import MAX_REMEMBERED, Session
-from chat.store.operations.schedules import AddSchedule
+from chat.store.operations.work import AddSchedule
 from tokens.claims import parse_claims
 
 SOURCE = Source("server.http", address="192.0.2.1")

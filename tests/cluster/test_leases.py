@@ -13,6 +13,7 @@ from django.db import connection
 from chat.cluster.leases import Lease, RegisterNode, end_blockers, other_server_problems
 from chat.models import Node
 from chat.protocol.errors import ProtocolError
+from chat.store.databases import SERVER_SESSION
 from chat.store.writer import Writer
 from tests.support.databases import in_thread
 from tests.support.written import do, node, store
@@ -22,15 +23,11 @@ WAITS = "SELECT count(*) FROM pg_stat_activity WHERE pid = %s AND wait_event_typ
 
 
 @pytest.mark.usefixtures("postgres_default")
-@pytest.mark.parametrize(("name", "ended"), [("own", 1), ("chatsite purge_expired", 0)])
+@pytest.mark.parametrize(("name", "ended"), [(SERVER_SESSION, 1), ("chatsite serve", 0)])
 def test_servers_alone_lose_what_they_hold(
     postgres_database: str, channel: str, name: str, ended: int
 ) -> None:
     do(store(channel))
-    with connection.cursor() as cursor:
-        cursor.execute("SHOW application_name")
-        own = cursor.fetchone()[0]
-    name = own if name == "own" else name
     with (
         ThreadPoolExecutor(1) as beside,
         closing(psycopg.connect(postgres_database, application_name=name)) as holder,

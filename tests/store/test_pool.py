@@ -1,12 +1,13 @@
 """PostgreSQL was away: the pool finds it again soon, however long that was."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
 import pytest
 from django.db import connection
 
-from chat.store.databases import Connection
+from chat.store.databases import SERVER_SESSION, Connection, limit_statements
 
 WAIT_SECONDS = 30.0
 FAILURES = 30  # of two that try side by side: for 3 s
@@ -53,3 +54,20 @@ def test_whoever_finds_one_that_is_broken_meets_no_other(pool: Any) -> None:
     assert found.info.backend_pid not in pids
     pool.putconn(found)
     assert pool.get_stats()["connections_lost"] == 1
+
+
+def settings_of_session() -> list[str]:
+    names = "application_name", "lock_timeout", "idle_in_transaction_session_timeout"
+    with connection.cursor() as cursor:
+        values = [cursor.execute(f"SHOW {name}").fetchone()[0] for name in names]
+    connection.close()
+    return values
+
+
+def test_the_limits_of_a_thread_of_the_servers_stay_its_own() -> None:
+    """One after another they get the same connection; a view's transaction may take its time."""
+    with ThreadPoolExecutor(1, initializer=limit_statements, initargs=(5.0, 0.05)) as writer:
+        before = settings_of_session()
+        assert writer.submit(settings_of_session).result() == [SERVER_SESSION, "50ms", "5s"]
+        assert settings_of_session() == before
+        assert before[1:] == ["0", "0"]

@@ -8,24 +8,17 @@ import pytest
 
 from chat.models import Channel, Message, Schedule, StorageEntry
 from chat.protocol.errors import ErrorCode, ProtocolError
-from chat.protocol.publication import Source
 from chat.runtime import recurring
 from chat.store.operations.messages import PublishMessage
-from chat.store.operations.schedules import (
-    AddSchedule,
-    CancelSchedule,
-    RunSchedule,
-    Work,
-    decode,
-    encode,
-)
+from chat.store.operations.schedules import RunSchedule
 from chat.store.operations.storage import SetStorage
+from chat.store.operations.work import AddSchedule, CancelSchedule
 from chat.store.writer import Writer, commit
 from tests.support.databases import in_thread
 from tests.support.written import META, do, store
 
 
-def later(work: Work, seconds: float = 3600) -> str:
+def later(work: PublishMessage | SetStorage, seconds: float = 3600) -> str:
     """The id of a schedule for a moment that lies so far ahead."""
     (id,) = do(AddSchedule(datetime.now(UTC) + timedelta(seconds=seconds), work))
     found: str = id
@@ -44,20 +37,6 @@ def write(channel: str, data: bytes | None, key: str = "k") -> SetStorage:
 def all_due(database: str) -> None:
     """Nothing else waits in the database."""
     Schedule.objects.all().delete()
-
-
-@pytest.mark.parametrize(
-    "work",
-    [
-        PublishMessage("c", "chat", ' {"a":"é"}'.encode(), "jim", "[1]", META, -1, "id", True),
-        PublishMessage("c", "chat", b"null", None, "null", None, 0),
-        PublishMessage("c", "chat", b"1e400", "", "null", META, 60, source=Source("server.http")),
-        SetStorage("c", "k", b"[18446744073709551616]", "jim", "null", META, 60),
-        SetStorage("c", "k", None, None, "null", None),
-    ],
-)
-def test_a_row_holds_all_of_it(work: Work) -> None:
-    assert decode(encode(work)) == work
 
 
 def test_it_is_done_once(database: str, channel: str) -> None:

@@ -12,7 +12,7 @@ from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.publication import FOR_EVER, Source
 from chat.store import reports
 from chat.store.reports import Time
-from chat.store.transaction import ChannelOperation, Head, Transaction, marks
+from chat.store.transaction import OPERATION_BYTES, ChannelOperation, Head, Transaction, marks
 
 # Different reactions of one uid to one message, removed ones too, since their marks stay: each
 # change reads them all, and a page of history is never cut short.
@@ -48,6 +48,10 @@ class PublishMessage(ChannelOperation[str]):
     echo: bool = False
     source: Source | None = None
     id: str = ""
+
+    @property
+    def size(self) -> int:
+        return OPERATION_BYTES + len(self.data)
 
     def apply(self, transaction: Transaction) -> str:
         head = transaction.heads[self.channel]
