@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from functools import partial
@@ -192,7 +193,10 @@ async def report_expiries(writer: Writer) -> float:
     rows = StorageEntry.objects.filter(reports_expiry=True, expires_at__lte=Now())
     first = rows.order_by("expires_at").values_list("id", "channel__name")[:EXPIRIES_AT_ONCE]
     found = await read(list, first) if listening() else []
-    if found:
-        ids, channels = zip(*found, strict=True)
-        await writer.submit(ReportExpiries(ids, tuple(set(channels))))
+    entries: dict[str, list[int]] = defaultdict(list)
+    for id, channel in found:
+        entries[channel].append(id)
+    # Each alone: another may be locked by somebody else.
+    reports = (ReportExpiries(ids, (channel,)) for channel, ids in entries.items())
+    await asyncio.gather(*map(writer.submit, reports))
     return 0.0 if len(found) == EXPIRIES_AT_ONCE else EXPIRY_SECONDS
