@@ -6,7 +6,6 @@ import re
 import select
 import shutil
 import signal
-import socket
 import stat
 import subprocess
 import time
@@ -97,19 +96,6 @@ def test_a_wrong_port_gets_one_sentence(tmp_path: Path, port: str) -> None:
     assert said_by_us(outcome) == [
         f"CommandError: The port must be a number from 0 to 65535, not {port!r}."
     ]
-
-
-def test_it_ends_with_its_terminal(tmp_path: Path) -> None:
-    port = free_port()
-    terminal = Terminal(tmp_path, port)
-    terminal.read_until("Ctrl-C ends the server.")
-    os.close(terminal.fd)
-    terminal.process.wait(LIMIT_SECONDS)
-    deadline = time.monotonic() + LIMIT_SECONDS
-    with pytest.raises(ConnectionRefusedError):
-        while time.monotonic() < deadline:  # else SIGHUP had it start again
-            socket.create_connection(("127.0.0.1", port)).close()
-            time.sleep(0.1)
 
 
 def test_ctrl_c_ends_it_cleanly(tmp_path: Path) -> None:
