@@ -135,15 +135,22 @@ def test_it_ends_with_its_terminal(tmp_path: Path) -> None:
     """The same signal then."""
     terminal, other = os.openpty()
     command = [sys.executable, "manage.py", "serve", "--migrate", "--port", str(free_port())]
-    program = subprocess.Popen(
-        ["setsid", "--ctty", *command],
-        cwd=ROOT,
-        env=server_environment(tmp_path),
-        **dict.fromkeys(("stdin", "stdout", "stderr"), other),
-    )
+    log = tmp_path / "log"
+    with log.open("wb") as written:
+        program = subprocess.Popen(
+            ["setsid", "--ctty", *command],
+            cwd=ROOT,
+            env=server_environment(tmp_path),
+            stdin=other,
+            stdout=written,
+            stderr=written,
+        )
     os.close(other)
-    said = b""
-    while b"Ctrl-C ends the server." not in said:
-        said += os.read(terminal, 4096)
-    os.close(terminal)
-    program.wait(LIMIT_SECONDS)
+    try:
+        while b"Ctrl-C ends the server." not in log.read_bytes():
+            assert program.poll() is None
+            time.sleep(0.05)
+        os.close(terminal)
+        assert program.wait(LIMIT_SECONDS) == 0
+    finally:
+        program.kill()
