@@ -5,11 +5,12 @@ of that transaction, and announced only if it commits: on SQLite it is written t
 PostgreSQL a server writes it after the commit (`chat/store/outbox.py`).
 
 Every function raises ProtocolError, with a `code` of protocol.md section 17 and a `message` in
-words; where it does, nothing is done.
+words; where it does, nothing is done, unless the message is OUTCOME_UNKNOWN.
 """
 
 import asyncio
 import secrets
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -34,11 +35,12 @@ from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.publication import Publication, Receipt, Source, parse
 from chat.runtime import node as nodes
 from chat.store import outbox, writer
-from chat.store.databases import DatabaseUnavailable
+from chat.store.databases import OUTCOME_UNKNOWN, UNAVAILABLE, DatabaseUnavailable
 from chat.store.operations.work import CancelSchedule
 from chat.store.transaction import Operation
 
 __all__ = [
+    "OUTCOME_UNKNOWN",
     "ChannelInfo",
     "ErrorCode",
     "ProtocolError",
@@ -57,7 +59,7 @@ __all__ = [
 ]
 
 SOURCE: Final = Source("server.python")
-TIMEOUT_SECONDS: Final = 10.0  # for this process's own server, which refuses sooner where it can
+TIMEOUT_SECONDS: Final = 30.0  # for this process's own server, which refuses sooner where it can
 HOLDS_UP: Final = "This would hold up the event loop: await apublish and the like."
 NOT_STORED: Final = (
     "A message that is not stored can be published only in a process that serves, or with"
@@ -256,11 +258,19 @@ def _write[Result](operation: Operation[Result]) -> Result:
     node = nodes.of_process()
     if node is None or connection.in_atomic_block:
         return writer.write(operation, _announce_all)
-    committing = asyncio.run_coroutine_threadsafe(node.writer.submit(operation), node.loop)
+    begun = threading.Lock()  # by the event loop; taken here, it is never begun
+
+    async def submit() -> Result:
+        if not begun.acquire(blocking=False):
+            raise DatabaseUnavailable
+        return await node.writer.submit(operation)
+
+    committing = asyncio.run_coroutine_threadsafe(submit(), node.loop)
     try:
         return committing.result(TIMEOUT_SECONDS)
     except TimeoutError:
-        raise DatabaseUnavailable from None
+        withdrawn = begun.acquire(blocking=False)
+        raise DatabaseUnavailable(UNAVAILABLE if withdrawn else OUTCOME_UNKNOWN) from None
 
 
 def _announce_all(announcements: Sequence[Announcement]) -> None:

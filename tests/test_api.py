@@ -4,11 +4,14 @@ import asyncio
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
+import psycopg
 import pytest
 from django.core.exceptions import SynchronousOnlyOperation
 from django.db import connection, transaction
@@ -18,6 +21,7 @@ from chat import api
 from chat.fanout.hub import Subscriber
 from chat.models import Channel, Message, Schedule, StorageEntry
 from chat.runtime import node as nodes
+from chat.store.databases import Connection, DatabaseUnavailable
 from chat.store.outbox import TakeEntries
 from tests.support.client import eventually
 from tests.support.databases import in_thread
@@ -270,6 +274,27 @@ def test_a_database_that_stays_locked_is_told_within_its_patience(
     assert stored(channel) == ["1"]
 
 
+def test_a_commit_without_an_answer_is_not_called_undone(
+    postgres_default: None, channel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = Connection.commit
+
+    def lose_answer(driver: Connection) -> None:
+        commit(driver)
+        monkeypatch.undo()
+        driver.close()
+        raise psycopg.OperationalError("lost")
+
+    connection.ensure_connection()
+    monkeypatch.setattr(Connection, "commit", lose_answer)
+    publish = partial(api.publish, channel, "chat", 1, store=-1, deduplication_id="once")
+    with pytest.raises(api.ProtocolError) as refused:
+        publish()
+    assert refused.value.message == api.OUTCOME_UNKNOWN
+    publish()
+    assert stored(channel) == ["1"]
+
+
 # --- beside the server of this process ----------------------------------------------------------
 
 
@@ -356,3 +381,36 @@ def test_what_is_rolled_back_is_not_announced(listener: Listener, channel: str) 
         api.publish(channel, "chat", 2)
     api.publish(channel, "chat", 3, store=-1)
     assert listener.heard(1) == ["3"]
+
+
+def test_what_the_event_loop_does_not_get_to_is_not_done(
+    listener: Listener, channel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api, "TIMEOUT_SECONDS", 0.1)
+    goes_on = threading.Event()
+    listener.node.loop.call_soon_threadsafe(goes_on.wait)
+    with pytest.raises(api.ProtocolError) as refused:
+        api.publish(channel, "chat", 1, store=-1)
+    assert refused.value.message == DatabaseUnavailable().message
+    goes_on.set()
+    monkeypatch.undo()
+    api.publish(channel, "chat", 2, store=-1)
+    assert stored(channel) == ["2"]
+
+
+def test_what_waits_for_the_database_is_not_called_undone(
+    listener: Listener, channel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api.publish(channel, "chat", 1, store=-1)
+    monkeypatch.setattr(api, "TIMEOUT_SECONDS", 0.1)
+    with transaction.atomic():
+        Channel.objects.select_for_update().get(name=channel)
+
+        def publish() -> None:
+            with pytest.raises(api.ProtocolError) as refused:
+                api.publish(channel, "chat", 2, store=-1)
+            assert refused.value.message == api.OUTCOME_UNKNOWN
+
+        with ThreadPoolExecutor() as threads:
+            threads.submit(publish).result()
+    assert listener.heard(2) == ["1", "2"]

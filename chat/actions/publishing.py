@@ -19,7 +19,7 @@ from chat.protocol import commands, events, ids, schedule
 from chat.protocol.commands import MESSAGE_ID
 from chat.protocol.errors import ProtocolError
 from chat.protocol.publication import Publication, Receipt, Source
-from chat.protocol.session import MAX_REMEMBERED, NO_NUMBERS, Route, Session
+from chat.protocol.session import Route, Session
 from chat.store import outbox
 from chat.store.operations.deduplication import PublishOnce
 from chat.store.operations.messages import PublishMessage, SetReaction
@@ -104,9 +104,7 @@ def store(
 def remember(session: Session, change: Change | None) -> None:
     """Ephemeral messages that the session publishes from now on stay behind its `change` (P4)."""
     if change is not None:
-        if session.last_numbers is NO_NUMBERS or len(session.last_numbers) >= MAX_REMEMBERED:
-            session.last_numbers = {}
-        session.last_numbers[change.channel] = change.number
+        session.follow(change.channel, change.number)
 
 
 def _message(session: Session, route: Route, data: bytes) -> PublishMessage:

@@ -146,6 +146,8 @@ class Announcer:
             group, entries, size = self._queue.popleft()
             self._bytes -= size
             by_group.setdefault(group, []).extend(entries)
+        if EVERYBODY in by_group:  # behind what was announced before (runtime/order.py)
+            by_group[EVERYBODY] = by_group.pop(EVERYBODY)
         return [(group, message(entries, self._node_id)) for group, entries in by_group.items()]
 
 

@@ -173,11 +173,11 @@ class Broadcast:
         if batch is not None and batch.open and exclude == self._excluded:
             batch.frames.append(frames)
             return
-        batch = next(iter(queues.values())).flusher.batch(frames)
-        self._batch, self._excluded = batch, exclude
-        for connection_id, queue in queues.items():
-            if connection_id != exclude:
-                queue.push_batch(batch)
+        audience = queues.copy()
+        if exclude is not None:
+            del audience[exclude]
+        flusher = next(iter(queues.values())).flusher
+        self._batch, self._excluded = flusher.batch(frames, audience.values()), exclude
 
     def _close_batch(self) -> None:
         if self._batch is not None:

@@ -23,6 +23,7 @@ log = logging.getLogger("chat.http.health")
 
 PROBE_SECONDS: Final = 2  # for each part to answer
 LOOK_SECONDS: Final = 1  # between two looks, whoever asks
+RECENT_SECONDS: Final = 5  # since a write was refused for what the database lacks
 
 View = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
 
@@ -113,10 +114,12 @@ async def _probe(part: str, probe: Awaitable[str]) -> str:
 
 
 async def _write() -> str:
-    """Through the writer, as all that is stored."""
+    """Through the writer, as all that is stored. On a full disk a small row may still find a place
+    where others have just found none."""
     node = await nodes.current()
     await node.writer.submit(Probe(node.id))
-    return ""
+    recent = node.loop.time() - node.writer.refused_at < RECENT_SECONDS
+    return node.writer.refused_for if recent else ""
 
 
 async def _channel_layer() -> str:

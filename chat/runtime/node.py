@@ -24,6 +24,7 @@ from chat.protocol.errors import CloseCode, ProtocolError
 from chat.runtime.background import BackgroundTasks, Make
 from chat.runtime.connection import BAR, Connections
 from chat.runtime.metadata import READ_AGAIN, Metadata
+from chat.runtime.order import FOLLOW, FOLLOWS, Order
 from chat.runtime.recurring import (
     check_heads,
     repeat,
@@ -70,6 +71,7 @@ class Node:
         self.metadata = Metadata(
             self.connections, self._broker, self.writer, self.member_throttle, self.outlast
         )
+        self.order = Order(self.connections, self._broker)
         self.lease = Lease(self.id, self.writer, settings.NODE_LEASE_SECONDS * LEASE_SHARE)
         self.reaper = Reaper(self.lease, self.writer, self.member_throttle)
         self._outlasting: set[asyncio.Task[None]] = set()
@@ -91,6 +93,8 @@ class Node:
             BAR: self.connections.bar_here,
             READ_AGAIN: self.metadata.read_again,
             OUTBOX_FILLED: self._look_into_outbox,
+            FOLLOW: self.order.follow,
+            FOLLOWS: self.order.follows,
         }
         await self._broker.start(self.hub, self._check_heads.set, handlers, self.background.start)
 

@@ -41,6 +41,10 @@ REASONS: Final[dict[object, str]] = {  # by SQLSTATE; by the primary code of SQL
     sqlite3.SQLITE_FULL: FULL,
     sqlite3.SQLITE_IOERR: "The file of the database cannot be read or written.",
 }
+OUTCOME_UNKNOWN: Final = (
+    "The database did not answer, and may have taken this or not: to try again does it twice,"
+    " unless both tries have the same deduplication_id."
+)
 
 Options = dict[str, object]
 

@@ -21,6 +21,8 @@ from chat.store.transaction import Operation
 WAIT_SECONDS: Final = 5.0
 LOCK_SECONDS: Final = 0.25  # in the queue for one lock; then the next one has its turn
 STOP_SECONDS: Final = 1.0
+MAX_BYTES: Final = 16 * 1024 * 1024  # then others would be refused who need no such row
+AT_ONCE: Final = 500
 MAX_REMEMBERED: Final = 1000  # names of which nothing is here
 
 type OnDone[Result] = Callable[[Result | ProtocolError], object]  # on the event loop
@@ -74,6 +76,7 @@ class SetAside:
         self._commit, self._find_busy = commit, find_busy
         self._settle, self._on_crash = settle, on_crash
         self._waiting: list[Waiting] = []
+        self._bytes = 0
         self._tried: list[Waiting] = []
         # How many wait with each key; 0: its lock was not to be had the last time.
         self._busy: dict[str, int] = {}
@@ -113,6 +116,10 @@ class SetAside:
         return [pending for pending, _ in done], [outcome for _, outcome in done]
 
     def _add(self, pending: Pending, names: Collection[str]) -> None:
+        if self._bytes > MAX_BYTES:
+            self._settle([pending], [DatabaseUnavailable()])
+            return
+        self._bytes += pending[0].size
         keys = {*names, caller_of(pending[0])} - {""} or set(pending[0].locks())
         until = time.monotonic() + WAIT_SECONDS
         self._waiting.append(Waiting(pending, frozenset(names), set(), until))
@@ -203,6 +210,7 @@ class SetAside:
         self._settle([each.pending for each in done], list(done.values()))
         with self._changed:
             self._waiting = [each for each in self._waiting if each not in done]
+            self._bytes -= sum(each.pending[0].size for each in done)
             for key in (key for each in done for key in each.keys):
                 self._busy[key] -= 1
                 if not self._busy[key] and not busy:
@@ -228,7 +236,7 @@ def _heads(waiting: Iterable[Waiting]) -> list[Waiting]:
 
 
 def _in_order(waiting: Iterable[Waiting], wanted: Callable[[Waiting], bool]) -> list[Waiting]:
-    """Those wanted, but for what comes behind one that is not."""
+    """The first of those wanted, but for what comes behind one that is not."""
     passed: set[str] = set()
     taken: list[Waiting] = []
     for each in waiting:
@@ -236,4 +244,4 @@ def _in_order(waiting: Iterable[Waiting], wanted: Callable[[Waiting], bool]) -> 
             taken.append(each)
         else:
             passed |= each.keys
-    return taken
+    return taken[:AT_ONCE]

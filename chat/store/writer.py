@@ -12,10 +12,11 @@ import threading
 import time
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
+from math import inf
 from typing import Final, cast
 
 import psycopg
-from django.db import Error, close_old_connections, connection
+from django.db import Error, OperationalError, close_old_connections, connection
 from django.db.transaction import atomic, on_commit
 from psycopg.errors import InvalidParameterValue, LockNotAvailable
 
@@ -23,6 +24,7 @@ from chat.fanout.announcements import Announcement
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.store import outbox
 from chat.store.databases import (
+    OUTCOME_UNKNOWN,
     UNAVAILABLE,
     DatabaseUnavailable,
     StatementTimeout,
@@ -84,6 +86,7 @@ class Writer:
         self._queue: queue.SimpleQueue[Pending | None] = queue.SimpleQueue()  # None ends it
         self._bytes = 0  # of what is not settled yet
         self._stopping = False
+        self.refused_at, self.refused_for = -inf, ""  # by the loop's clock; the database's reason
         self._set_aside = SetAside(
             lambda operations: commit(
                 operations, self._set_aside.refuse_others, self._announce_taken
@@ -151,8 +154,7 @@ class Writer:
             settled = zip(done, outcomes, strict=True)
             return [pending for pending, outcome in settled if outcome is LATER]
         except Exception as error:  # the outermost edge
-            self._refuse(batch)
-            self._refuse_backlog()
+            self._refuse(batch + self._take(sys.maxsize))
             self._crashed(error)
             time.sleep(RESTART_SECONDS)
             return []
@@ -214,6 +216,8 @@ class Writer:
                     if not isinstance(outcome, ProtocolError):
                         for item in operation.announced:
                             self._announce(item)
+                    elif why := reason(outcome):
+                        self.refused_at, self.refused_for = self._loop.time(), why
                 finally:
                     on_done(outcome)
             except Exception:  # the outermost edge
@@ -283,16 +287,22 @@ def commit(
             return _take_each(len(taken.entries), operations, on_outage, announce)
         if taken.entries and outbox.park_failed(taken.entries[0], error):
             return [LATER]
-        # Of the database's errors the traceback says nothing more.
-        about = None if isinstance(error, Error) else error
-        name = type(operations[0]).__name__
-        log.error("%s was not committed: %s", name, error, exc_info=about)
-        return [ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, UNAVAILABLE)]
+        return [_refusal(operations[0], error)]
     # From here on nothing is retried: it is committed.
     if taken.entries:
         announce(taken.announced)
     _notify(transaction)
     return outcomes
+
+
+def _refusal(operation: Operation[object], error: Exception) -> ProtocolError:
+    # Of the database's errors the traceback says nothing more.
+    about = None if isinstance(error, Error) else error
+    name = type(operation).__name__
+    log.error("%s was not committed: %s", name, error, exc_info=about)
+    refusal = ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, UNAVAILABLE)
+    refusal.__cause__ = error
+    return refusal
 
 
 def _notify(transaction: Transaction) -> None:
@@ -449,13 +459,14 @@ def _apply(
 
 
 def _late(operations: Sequence[Operation[object]], behind: set[str]) -> set[int]:
-    """Those that must wait, by `id()`: they lock one of these channels, or one of an operation
-    before them that waits."""
+    """Those that must wait, by `id()`: they are on one of these channels, or come from one caller
+    behind one that is."""
     late: set[int] = set()
+    callers: set[str] = set()
     for operation in operations:
-        names = operation.locks()
-        if not behind.isdisjoint(names):
-            behind.update(names)
+        caller = caller_of(operation)
+        if caller in callers or not behind.isdisjoint(operation.locks()):
+            callers |= {caller} - {""}
             late.add(id(operation))
     return late
 
@@ -519,11 +530,11 @@ def write[Result](operation: Operation[Result], announce: Announce) -> Result:
 
     `announce` is called after the outermost commit. Raises the ProtocolError with which it was
     refused: SERVICE_UNAVAILABLE where the database did not take it (SQLite: within 5 s, while
-    others write). The caller's transaction can go on.
+    others write), or did not answer a COMMIT. The caller's transaction can go on.
     """
-    outcome: object = LATER
+    nested, outcome = connection.in_atomic_block, LATER
     while outcome is LATER:
-        taken = outbox.Taken()
+        taken, applied = outbox.Taken(), False
         try:
             with atomic():
                 with connection.wrap_database_errors:
@@ -533,10 +544,13 @@ def write[Result](operation: Operation[Result], announce: Announce) -> Result:
                 if adopted.reports:
                     on_commit(partial(committed.send_robust, Report, reports=adopted.reports))
                 on_commit(partial(announce, [*taken.announced, *operation.announced]), robust=True)
+                applied = True
         except Error as error:
             if not connection.in_atomic_block:
                 close_old_connections()
-            raise DatabaseUnavailable from error
+            # A COMMIT that was lost on its way looks like one whose answer was.
+            unknown = applied and not nested and isinstance(error, OperationalError)
+            raise DatabaseUnavailable(OUTCOME_UNKNOWN if unknown else UNAVAILABLE) from error
     if isinstance(outcome, ProtocolError):
         raise outcome
     return cast("Result", outcome)

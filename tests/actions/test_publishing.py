@@ -72,6 +72,14 @@ def test_the_last_change_of_a_channel_is_remembered() -> None:
     assert session.last_numbers == {"c": 5, "d": 7}
 
 
+def test_what_is_caused_in_another_way_is_remembered_too() -> None:
+    session = open_session()
+    assert caused(session.seen_from(SOURCE), "c", 4) == 4
+    assert caused(session, "d", 7) == 7
+    assert caused(session.seen_from(SOURCE), "c", 3) == 4  # told late, by another process
+    assert session.last_numbers == {"d": 7, "c": 4}
+
+
 def test_what_is_remembered_is_bounded_and_never_the_newest_forgotten() -> None:
     session = open_session()
     for number in range(3 * MAX_REMEMBERED):

@@ -61,10 +61,14 @@ on_both = pytest.mark.parametrize("database", ["sqlite", "postgres"], indirect=T
 @pytest.fixture
 def rows(database: str) -> str:
     """The database, empty; what a test puts there goes with it."""
+    clear()
+    return database
+
+
+def clear() -> None:
     with transaction.atomic():
         for model in TABLES:
             model.objects.all().delete()
-    return database
 
 
 def staff(name: str, *codenames: str) -> Client:

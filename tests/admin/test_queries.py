@@ -1,6 +1,6 @@
 """No page asks the database more than eight times, whatever it shows; none counts the table."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -11,16 +11,26 @@ from django.test.utils import CaptureQueriesContext
 from chat.admin import paging
 from chat.models import Member, Schedule, StorageEntry
 from tests.admin import stored
-from tests.admin.conftest import VIEWED
+from tests.admin.conftest import VIEWED, clear
 from tests.admin.reading import list_url, page_url, tick
 
 MOST = 8  # those for the session, the user and the rights among them
 
 
-@pytest.fixture
-def shown(rows: str) -> dict[str, Any]:
+@pytest.fixture(scope="module")
+def shown(database: str) -> dict[str, Any]:
+    """Stored once: no test here minds what another adds."""
+    clear()
     with transaction.atomic():
         return store()
+
+
+@pytest.fixture
+def rows(database: str, shown: dict[str, Any]) -> Iterator[str]:
+    """A test's own users are gone with it."""
+    with transaction.atomic():
+        yield database
+        transaction.set_rollback(True)
 
 
 def store() -> dict[str, Any]:

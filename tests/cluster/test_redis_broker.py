@@ -250,6 +250,19 @@ async def test_nodes_tell_each_other(redis: Program) -> None:
     assert told == [("id", ["c"], None)]
 
 
+async def test_what_others_are_told_comes_behind_what_was_announced_before(redis: Program) -> None:
+    told: list[Any] = []
+    one, other = Process("one", redis), Process("other", redis)
+    other._handlers["told"] = lambda number: told.append((number, len(other.got)))
+    async with running(one, other):
+        await other.join("c")
+        one.broker.notify("told", 1)
+        one.broker.announce(change(1))
+        one.broker.notify("told", 2)
+        await other.until(lambda: len(told) == 2)
+    assert told[1] == (2, 1)
+
+
 async def test_what_cannot_be_read_is_passed_over(redis: Program) -> None:
     one, other = Process("one", redis), Process("other", redis)
     async with running(one, other):

@@ -110,8 +110,8 @@ FRAMES: dict[str, Frame] = {
 
 
 @pytest.fixture
-async def jim(attacked_serve: Server, channel: str) -> AsyncIterator[Client]:
-    async with subscriber(attacked_serve, channel) as client:
+async def jim(attacked_postgres: Server, channel: str) -> AsyncIterator[Client]:
+    async with subscriber(attacked_postgres, channel) as client:
         yield client
 
 

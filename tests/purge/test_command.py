@@ -7,12 +7,12 @@ import re
 import signal
 import sqlite3
 import subprocess
-import sys
 import termios
 import time
 from contextlib import closing
 from pathlib import Path
 from select import select
+from tempfile import TemporaryFile
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -22,6 +22,7 @@ from chat.models import Message
 from chat.purge import KINDS, purge
 from tests.purge import rows
 from tests.purge.rows import DAY, NOTHING, SECOND, ago, survivors
+from tests.support import forked
 from tests.support.servers import ROOT, free_port, manage, server_environment
 
 LIMIT_SECONDS = 20
@@ -94,23 +95,23 @@ def test_a_terminal_is_shown_a_bar_that_goes_away(environment: dict[str, str]) -
     rows.messages(rows.channel(), [ago(DAY)] * 600, reactions=0)
     ours, theirs = os.openpty()
     termios.tcsetwinsize(theirs, (24, 80))
-    command = [sys.executable, "manage.py", "purge_expired", "--batch-size", "2"]
-    with open(ours, "rb", buffering=0) as screen, open(theirs, "wb", buffering=0) as terminal:
-        outcome = subprocess.run(
-            command,
-            cwd=ROOT,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=terminal,
-            timeout=LIMIT_SECONDS,
-            check=True,
-        )
+    command = ["manage.py", "purge_expired", "--batch-size", "2"]
+    with (
+        open(ours, "rb", buffering=0) as screen,
+        open(theirs, "wb", buffering=0) as terminal,
+        TemporaryFile() as nothing,
+        TemporaryFile() as output,
+    ):
+        standard = (nothing, output, terminal)
+        process = forked.start(command, cwd=ROOT, env=environment, standard=standard)
+        assert process.wait(LIMIT_SECONDS) == 0
         shown = b""
         while select([screen], [], [], 0)[0]:
             shown += screen.read(1 << 16)
+        output.seek(0)
+        assert output.read().startswith(b"Removed in ")
     assert re.search(rb" \d+%\|.+\| \d+/600 \[\d+:\d+<\d+:\d+, +[\d.]+ rows/s\]", shown)
     assert re.search(rb"\r +\r$", shown)
-    assert outcome.stdout.startswith(b"Removed in ")
 
 
 # --- when it stops ------------------------------------------------------------------------------
@@ -146,22 +147,17 @@ def test_whatever_interrupts_it_leaves_whole_transactions(
 ) -> None:
     total = 3000
     rows.messages(rows.channel(), [ago(DAY)] * total, reactions=2)
-    command = [sys.executable, "manage.py", "purge_expired", "--batch-size", "1"]
-    with subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    command = ["manage.py", "purge_expired", "--batch-size", "1"]
+    with TemporaryFile() as nothing, TemporaryFile() as output, TemporaryFile() as errors:
+        standard = (nothing, output, errors)
+        process = forked.start(command, cwd=ROOT, env=environment, standard=standard)
         deadline = time.monotonic() + LIMIT_SECONDS
         while Message.objects.count() > total - 3 and time.monotonic() < deadline:
             with pytest.raises(subprocess.TimeoutExpired):
                 process.wait(0.01)
         process.send_signal(number)
-        stdout, stderr = process.communicate(timeout=LIMIT_SECONDS)
-    assert process.returncode == (-number if number == signal.SIGKILL else 0)
+        assert process.wait(LIMIT_SECONDS) == (-number if number == signal.SIGKILL else 0)
+        stdout, stderr = (file.seek(0) or file.read().decode() for file in (output, errors))
     assert re.fullmatch(said, stdout)
     assert stderr == ""
     left = survivors()

@@ -15,9 +15,20 @@ Parameters = tuple[Any, ...]
 HOUR = timedelta(hours=1)
 
 
+EXPLAINED: dict[str, list[str]] = {}
+
+
 @pytest.fixture
-def statements(url: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The plan of each statement that looks for rows, behind the statement itself."""
+def statements(url: str) -> list[str]:
+    """The plan of each statement that looks for rows, behind the statement itself: asked for once
+    in each database."""
+    if url not in EXPLAINED:
+        with pytest.MonkeyPatch.context() as patch:
+            EXPLAINED[url] = explained(patch)
+    return EXPLAINED[url]
+
+
+def explained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     sent: dict[str, Parameters] = {}
     execute = Database.execute
 

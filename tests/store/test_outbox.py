@@ -12,7 +12,8 @@ from chat import api
 from chat.models import Message, OutboxEntry, Reaction, Schedule, StorageEntry
 from chat.store import outbox
 from chat.store.outbox import MAX_TAKEN, TakeEntries
-from chat.store.writer import LATER, Writer, commit
+from chat.store.set_aside import LATER
+from chat.store.writer import Writer, commit
 from tests.support.configuring import Setter
 from tests.support.databases import in_thread
 from tests.support.written import do, store
@@ -145,9 +146,9 @@ def test_an_entry_that_fails_alone_is_parked_and_blocks_nothing(
     publish_many(channel, 2)
     OutboxEntry.objects.create(channel=channel, work=work.replace("#", channel))
     publish_many(channel, 2)
-    outcomes: list[object] = [LATER, LATER]
-    while LATER in outcomes:
-        outcomes = commit([store(channel, "5"), store(f"{channel}-other")])
+    outcomes = commit([store(channel, "5"), store(f"{channel}-other")])
+    if outcomes[0] is LATER:
+        outcomes[:1] = commit([store(channel, "5")])
     assert not any(isinstance(outcome, Exception) for outcome in outcomes)
     assert stored(channel) == ['"1"', '"2"', '"1"', '"2"', "5"]
     [found] = problems(channel)

@@ -161,14 +161,15 @@ async def test_a_channel_that_is_free_again_waits_for_no_other_lock(
     names = [f"{channel}-{at}" for at in range(20)]
     await asyncio.gather(*(writing.submit(store(name)) for name in names))
     with (
-        holding(postgres_database, OTHER_ROWS, names[7], f"{channel}%"),
-        holding(postgres_database, ROW, names[7]) as one,
+        holding(postgres_database, OTHER_ROWS, names[-1], f"{channel}%"),
+        holding(postgres_database, ROW, names[-1]) as one,
     ):
         waiting = {name: writing.submit(store(name)) for name in names}
         await asyncio.sleep(0.3)
         one.rollback()
-        await waiting[names[7]]
-        assert [name for name in names if waiting[name].done()] == [names[7]]
+        async with asyncio.timeout(2):  # each lock's turn in the queue would take longer
+            await waiting[names[-1]]
+        assert [name for name in names if waiting[name].done()] == [names[-1]]
     await asyncio.gather(*waiting.values())
 
 
@@ -185,3 +186,17 @@ async def test_two_writers_that_want_the_same_channels_refuse_nobody(
     await other.writer.stop()
     numbers = sorted(number for _, number in writing.announced + other.announced)
     assert numbers == sorted(list(range(1, 81)) * 3)
+
+
+async def test_what_waits_for_a_lock_is_bounded_in_bytes_and_refused_alone(
+    writing: Writing, postgres_database: str, channel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(set_aside, "MAX_BYTES", 5000)
+    await writing.submit(store(channel))
+    with holding(postgres_database, ROW, channel):
+        waiting = [writing.submit(store(channel, "1" * 900)) for _ in range(9)]
+        refused_at_once, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_EXCEPTION)
+        assert await writing.submit(store(f"{channel}-other"))
+        assert waiting[0] not in refused_at_once
+    outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    assert list(map(refused, outcomes)) == [False] * 3 + [True] * 6

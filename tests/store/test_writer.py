@@ -4,6 +4,7 @@ import asyncio
 import logging
 import sqlite3
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -255,6 +256,8 @@ async def test_a_file_that_somebody_else_holds_is_waited_for(
         other.execute("BEGIN IMMEDIATE")
         waiting = asyncio.ensure_future(writer.submit(store(channel)))
         await asyncio.sleep(0.05)
+        stopped_at = time.monotonic()
+    assert time.monotonic() - stopped_at < 5
     with pytest.raises(ProtocolError):
         await waiting
     other.close()

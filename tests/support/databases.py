@@ -11,12 +11,11 @@ from django.db import connection, connections
 from django.db.utils import ConnectionHandler
 
 from chatsite import settings as site
-from tests.support.servers import manage, server_environment
+from tests.support import servers
 
 
 def migrated(url: str, directory: Path) -> str:
-    outcome = manage(server_environment(directory, DATABASE_URL=url), "migrate", "--no-input")
-    assert outcome.returncode == 0, outcome.stderr
+    servers.migrate(url, directory)
     return url
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import importlib
 import json
 import os
@@ -141,6 +142,7 @@ def _wait_for_orders(descriptor: int) -> None:
         importlib.import_module(name)
     early = {"websockets", "twisted.internet.reactor", "chat", "chatsite", "tokens"}
     assert not early & set(sys.modules), early & set(sys.modules)
+    gc.freeze()  # no collection of a child goes through all that is imported here
     running: set[int] = set()
     with socket.socket(fileno=descriptor) as orders:
         while (order := _receive(orders)) is not None:

@@ -257,7 +257,7 @@ def start_server(
     The caller stops it, or uses it in a `with` statement. StartError where it does not come up.
     """
     environment = server_environment(directory, **env)
-    _migrate(environment["DATABASE_URL"], directory)
+    migrate(environment["DATABASE_URL"], directory)
     for attempt in range(3):
         chosen = port or free_port()
         command = [part.format(port=chosen) for part in ASGI_SERVERS[kind]]
@@ -421,7 +421,7 @@ def _pongs(port: int) -> bool:
         return False
 
 
-def _migrate(database_url: str, directory: Path) -> None:
+def migrate(database_url: str, directory: Path) -> None:
     """Brings the database up to date; a new SQLite file is a copy of one that already is."""
     scheme, _, path = database_url.partition(":///")
     if scheme != "sqlite":
