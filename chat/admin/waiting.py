@@ -35,7 +35,7 @@ class ParkableAdmin[M: Schedule | OutboxEntry](ReadOnlyAdmin[M]):
         """Parked ones; the others are done anyway."""
         parked = list(rows.exclude(parked_at=None).select_for_update(of=("self",)))
         ids = [row.pk for row in parked]
-        self.model._default_manager.filter(pk__in=ids).update(parked_at=None, problem="")
+        rows.filter(pk__in=ids).update(parked_at=None, problem="")
         self.log(request, parked, CHANGE, "Tried again.")
         tried = f"{self.counted(parked)} will be tried within seconds."
         self.message_user(request, tried, messages.SUCCESS)

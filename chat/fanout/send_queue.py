@@ -93,7 +93,6 @@ class Batch:
     """
 
     frames: list[bytes]
-    queues: "Collection[SendQueue]"
     open: bool = True
     _joined: bytes | None = None
 
@@ -107,7 +106,7 @@ class Batch:
     def clear(self) -> None:
         """Everyone has it."""
         self.open = False
-        self.frames, self.queues, self._joined = [], (), None
+        self.frames, self._joined = [], None
 
 
 @dataclass(slots=True, eq=False)
@@ -120,12 +119,13 @@ class Flusher:
     _queues: "list[SendQueue]" = field(init=False, default_factory=list)
     _batches: list[Batch] = field(init=False, default_factory=list)
     _alone: Batch | None = field(init=False, default=None)  # the turn has nothing else so far
+    _audience: "Collection[SendQueue]" = field(init=False, default=())  # its queues
     _scheduled: bool = field(init=False, default=False)
 
     def batch(self, frame: bytes, queues: "Collection[SendQueue]") -> Batch:
         """Pushes a batch to several queues; while it is alone, none of them has to know."""
         self._schedule()
-        batch = Batch([frame], queues)
+        batch = Batch([frame])
         self._batches.append(batch)
         if self._alone is not None:
             self.settle()
@@ -133,14 +133,15 @@ class Flusher:
             for queue in queues:
                 queue.push_batch(batch)
         else:
-            self._alone = batch
+            self._alone, self._audience = batch, queues
         return batch
 
     def settle(self) -> None:
         """Pushes the batch that is alone, before anything else comes."""
         batch, self._alone = self._alone, None
+        audience, self._audience = self._audience, ()
         if batch is not None:
-            for queue in batch.queues:
+            for queue in audience:
                 queue.push_batch(batch)
 
     def now(self) -> float:
@@ -174,9 +175,9 @@ class Flusher:
         self._scheduled = False
         now, alone, self._alone = self._loop.time(), self._alone, None
         data = b"" if alone is None else alone.joined()
-        queues, self._queues = self._queues, []
-        batches, self._batches = self._batches, []
-        for queue in queues if alone is None else alone.queues:
+        queues, self._queues = self._queues if alone is None else self._audience, []
+        batches, self._batches, self._audience = self._batches, [], ()
+        for queue in queues:
             try:
                 if alone is None:
                     queue.flush(now)

@@ -287,18 +287,22 @@ def commit(
             return _take_each(len(taken.entries), operations, on_outage, announce)
         if taken.entries and outbox.park_failed(taken.entries[0], error):
             return [LATER]
-        # Of the database's errors the traceback says nothing more.
-        about = None if isinstance(error, Error) else error
-        name = type(operations[0]).__name__
-        log.error("%s was not committed: %s", name, error, exc_info=about)
-        refusal = ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, UNAVAILABLE)
-        refusal.__cause__ = error
-        return [refusal]
+        return [_refusal(operations[0], error)]
     # From here on nothing is retried: it is committed.
     if taken.entries:
         announce(taken.announced)
     _notify(transaction)
     return outcomes
+
+
+def _refusal(operation: Operation[object], error: Exception) -> ProtocolError:
+    # Of the database's errors the traceback says nothing more.
+    about = None if isinstance(error, Error) else error
+    name = type(operation).__name__
+    log.error("%s was not committed: %s", name, error, exc_info=about)
+    refusal = ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, UNAVAILABLE)
+    refusal.__cause__ = error
+    return refusal
 
 
 def _notify(transaction: Transaction) -> None:

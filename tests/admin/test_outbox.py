@@ -1,5 +1,7 @@
 """What callers' transactions wrote and no server has done yet, or could not do."""
 
+from collections.abc import Iterator
+
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.test import Client
@@ -16,7 +18,7 @@ PARKED = {"parked_at": stored.NOW, "problem": "Such a message is not there."}
 
 
 @pytest.fixture(autouse=True)
-def entries(rows: str) -> list[int]:
+def entries(rows: str) -> Iterator[list[int]]:
     """The ids of one that waits and two that are parked."""
     OutboxEntry.objects.all().delete()
     works = store("chat-a", '"hello"'), react("chat-b", "0" * 26), CancelSchedule("1" * 26)
@@ -26,7 +28,8 @@ def entries(rows: str) -> list[int]:
             ("chat-a", "chat-b", "chat-b"), works, ({}, PARKED, PARKED), strict=True
         )
     ]
-    return [row.pk for row in rows]
+    yield [row.pk for row in rows]
+    OutboxEntry.objects.all().delete()
 
 
 @pytest.fixture
@@ -45,7 +48,7 @@ def test_a_list_says_how_many_wait_and_why_others_are_parked(viewer: Client) -> 
     assert [(row["of"], row["what"], row["state"], row["problem"]) for row in page.rows] == [
         ("chat-b", f"cancellation of {'1' * 26}", "parked", PARKED["problem"]),
         ("chat-b", "reaction 👍", "parked", PARKED["problem"]),
-        ("chat-a", "message chat", "waiting for a server", ""),
+        ("chat-a", "message chat", "waiting for a server", "–"),
     ]
     assert [
         Page(viewer, list_url("outboxentry", **asked)).column("of")

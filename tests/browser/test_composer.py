@@ -2,7 +2,6 @@
 
 import re
 
-import pytest
 from playwright.async_api import expect
 
 from tests.browser.chat import Chat
@@ -55,12 +54,10 @@ async def test_enter_that_ends_a_composition_does_not_send(chat: Chat) -> None:
     await chat.pam.shows("日本")
 
 
-@pytest.mark.parametrize("fields", [{"isComposing": True}, {"keyCode": 229}])
-async def test_a_key_of_an_input_method_does_not_send(
-    chat: Chat, fields: dict[str, object]
-) -> None:
+async def test_a_key_of_an_input_method_does_not_send(chat: Chat) -> None:
     await chat.jim.composer.fill("not yet")
-    await chat.jim.composer.dispatch_event("keydown", {"key": "Enter", **fields})
+    for fields in ({"isComposing": True}, {"keyCode": 229}):
+        await chat.jim.composer.dispatch_event("keydown", {"key": "Enter", **fields})
     await expect(chat.jim.composer).to_have_value("not yet")
     await chat.jim.composer.press("Enter")
     await chat.pam.shows("not yet")

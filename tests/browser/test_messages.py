@@ -1,6 +1,5 @@
 """What is written in one window stands in both: text, sides, times, runs."""
 
-import pytest
 from playwright.async_api import Page, expect
 
 from tests.browser.chat import Chat, Window
@@ -70,23 +69,24 @@ async def test_sender_and_time_are_shown_once_a_run(chat: Chat) -> None:
     await expect(chat.pam.log.locator(".sender")).to_have_text(["Jim", "Jim", "Pam"])
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "<img src=x onerror=alert(1)><b>bold</b>",
-        "</p><script>alert(1)</script>",
-        "{{ 1 + 1 }} &amp; &lt;",
-        "👩‍👩‍👧‍👦 🏳️‍🌈 ❤️",
-        "שלום עולם",
-        "line one\n  line two",
-    ],
-)
-async def test_text_stays_text(chat: Chat, text: str) -> None:
-    await chat.jim.say(text)
+TEXTS = [
+    "<img src=x onerror=alert(1)><b>bold</b>",
+    "</p><script>alert(1)</script>",
+    "{{ 1 + 1 }} &amp; &lt;",
+    "👩‍👩‍👧‍👦 🏳️‍🌈 ❤️",
+    "שלום עולם",
+    "line one\n  line two",
+]
+
+
+async def test_text_stays_text(chat: Chat) -> None:
+    for count, text in enumerate(TEXTS, 1):
+        await chat.jim.say(text)
+        for window in (chat.pam, chat.jim):
+            await expect(window.bubbles).to_have_count(count)
     for window in (chat.pam, chat.jim):
-        await expect(window.bubbles).to_have_count(1)
-        assert await window.bubbles.evaluate("(bubble) => bubble.textContent") == text
-        assert await window.bubbles.evaluate("(bubble) => bubble.children.length") == 0
+        shown = "(all) => all.map(({ textContent, children }) => [textContent, children.length])"
+        assert await window.bubbles.evaluate_all(shown) == [[text, 0] for text in TEXTS]
 
 
 async def test_right_to_left_text_runs_right_to_left(chat: Chat) -> None:
@@ -106,13 +106,14 @@ async def test_right_to_left_text_keeps_its_bubble_in_the_shape_of_its_side(chat
             await expect(bubble).to_have_css(f"border-{edge}-{other}-radius", "20px")
 
 
-@pytest.mark.parametrize("text", ["w" * 400, "https://example.org/" + "a/b-c_d" * 60, "😀" * 300])
-async def test_long_words_wrap(chat: Chat, text: str) -> None:
-    await chat.jim.say(text)
-    for window in (chat.jim, chat.pam):
-        await expect(window.bubbles).to_have_count(1)
-        assert await overflow(window) == 0
-    assert await page_overflow(chat.page) == 0
+async def test_long_words_wrap(chat: Chat) -> None:
+    words = ["w" * 400, "https://example.org/" + "a/b-c_d" * 60, "😀" * 300]
+    for count, word in enumerate(words, 1):
+        await chat.jim.say(word)
+        for window in (chat.jim, chat.pam):
+            await expect(window.bubbles).to_have_count(count)
+            assert await overflow(window) == 0
+        assert await page_overflow(chat.page) == 0
 
 
 async def overflow(window: Window) -> int:

@@ -2,7 +2,6 @@
 
 import json
 
-import pytest
 import pytest_asyncio
 from playwright.async_api import Locator, WebSocketRoute, expect
 
@@ -25,13 +24,13 @@ async def test_there_are_four(told: Chat) -> None:
     await expect(told.jim.picker.get_by_role("button")).to_have_text(REACTIONS)
 
 
-@pytest.mark.parametrize("reaction", REACTIONS)
-async def test_a_reaction_shows_in_both_windows(told: Chat, reaction: str) -> None:
-    await told.jim.react("hello", reaction)
-    for window, pressed in ((told.pam, "false"), (told.jim, "true")):
-        await expect(window.chips("hello")).to_have_text([reaction])
-        await expect(window.chips("hello")).to_have_attribute("aria-pressed", pressed)
-        await expect(window.chips("hello")).to_have_attribute("title", "Jim")
+async def test_a_reaction_shows_in_both_windows(told: Chat) -> None:
+    for reaction in REACTIONS:  # each replaces the one before
+        await told.jim.react("hello", reaction)
+        for window, pressed in ((told.pam, "false"), (told.jim, "true")):
+            await expect(window.chips("hello")).to_have_text([reaction])
+            await expect(window.chips("hello")).to_have_attribute("aria-pressed", pressed)
+            await expect(window.chips("hello")).to_have_attribute("title", "Jim")
 
 
 async def test_who_reacted_is_told_and_counted_from_two_up(told: Chat) -> None:

@@ -29,7 +29,7 @@ def password() -> str:
     return secrets.token_urlsafe(16)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chat_server(tmp_path_factory: pytest.TempPathFactory, password: str) -> Iterator[Server]:
     directory = tmp_path_factory.mktemp("admin")
     with start_server("uvicorn", directory, DJANGO_SUPERUSER_PASSWORD=password) as server:

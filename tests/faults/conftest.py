@@ -150,7 +150,7 @@ def _linked(server: Server) -> bool:
     return answer.status_code == 200 and answer.json() == {"status": "ok"}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def _site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     directory = tmp_path_factory.mktemp("faults")
     with ExitStack() as stack:

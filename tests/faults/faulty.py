@@ -1,9 +1,10 @@
-"""Settings of a server whose background tasks fail when it is told so: all that run, on SIGUSR1;
-from SIGUSR2 on, for ever."""
+"""Settings of a server whose background tasks fail when it is told so: all that run, and the writer
+at its next batch, on SIGUSR1; from SIGUSR2 on, the tasks fail for ever."""
 
 import asyncio
 import contextlib
 import signal
+import threading
 from functools import partial
 from typing import Any
 
@@ -20,17 +21,27 @@ class Faulty(AppConfig):
 
     def ready(self) -> None:
         from chat.runtime import background
+        from chat.store.set_aside import SetAside
 
-        start, told = background.BackgroundTasks.start, asyncio.Event()
+        start, divert = background.BackgroundTasks.start, SetAside.divert
+        told, writer = asyncio.Event(), threading.Event()
         background.RETRY_SECONDS = 0.1
 
         def started(self: Any, name: str, make: Any) -> Any:
             loop = asyncio.get_running_loop()
-            loop.add_signal_handler(signal.SIGUSR1, lambda: (told.set(), told.clear()))
+            loop.add_signal_handler(
+                signal.SIGUSR1, lambda: (told.set(), told.clear(), writer.set())
+            )
             loop.add_signal_handler(signal.SIGUSR2, told.set)
             return start(self, name, partial(fail, name, make, told))
 
-        background.BackgroundTasks.start = started
+        def diverted(self: Any, batch: Any) -> Any:
+            if writer.is_set():
+                writer.clear()
+                raise ArithmeticError("as it was told to")
+            return divert(self, batch)
+
+        background.BackgroundTasks.start, SetAside.divert = started, diverted
 
 
 async def fail(name: str, make: Any, told: asyncio.Event) -> None:

@@ -15,7 +15,7 @@ def channel() -> str:
     return f"test-{secrets.token_hex(8)}"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def unlimited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """`manage.py serve` without the limit on how fast a client may send."""
     directory = tmp_path_factory.mktemp("unlimited")
@@ -23,14 +23,14 @@ def unlimited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def unlimited_daphne(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     directory = tmp_path_factory.mktemp("unlimited-daphne")
     with start_server("daphne", directory, CLIENT_FRAMES_PER_SECOND="0") as server:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def unlimited_postgres(
     postgres: Postgres, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:

@@ -18,6 +18,7 @@ from tests.support.servers import (
     Postgres,
     Program,
     Server,
+    free_port,
     redis_url,
     start_postgres,
     start_redis,
@@ -107,6 +108,18 @@ def test_without_redis_it_works_on_and_says_so(parts: Parts, leaning: Server) ->
     redis = parts["channel layer"]
     redis.start(lambda: True)
     until_ready(leaning)
+    said = leaning.log.read_text()
+    assert said.count("The connection to Redis was lost") == 1
+    assert "Traceback" not in said
+
+
+def test_a_redis_url_that_does_not_work_is_a_line_in_the_log(tmp_path: Path) -> None:
+    redis = f"redis://127.0.0.1:{free_port()}"
+    with start_server("uvicorn", tmp_path, REDIS_URL=redis) as server:
+        until_says(server, lambda said: said[:2] == (200, "degraded"))
+        said = server.log.read_text()
+    assert said.count("REDIS_URL does not work") == 1
+    assert "Traceback" not in said
 
 
 def test_parts_that_are_gone_are_named_without_their_addresses(

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from tests.support.client import Client
 from tests.support.connecting import connect
 from tests.support.databases import default_database
 from tests.support.grants import CHAT
-from tests.support.servers import ROOT, Server, start_server
+from tests.support.servers import Server, manage, start_server
 
 EXPIRED = 1000
 BEFORE = 25  # live messages that are there already
@@ -69,15 +68,6 @@ async def talk(jim: Client, pam: Client, until: asyncio.Task[Any]) -> list[str]:
     return published
 
 
-async def purge_beside(server: Server) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        *(sys.executable, "manage.py", "purge_expired", "--json"),
-        cwd=ROOT,
-        env=server.env,
-        stdout=asyncio.subprocess.PIPE,
-    )
-
-
 async def test_neither_notices_the_other(server: Server) -> None:
     rights = {"subscribe": True, "historyStart": 0, "messages": CHAT}
     async with (
@@ -88,10 +78,11 @@ async def test_neither_notices_the_other(server: Server) -> None:
             await client.subscribe(CHANNEL)
         before = await jim.whole_history(CHANNEL)
         assert len(before) == BEFORE
-        purge = await purge_beside(server)
-        ended = asyncio.create_task(purge.communicate())
+        purging = asyncio.to_thread(manage, server.env, "purge_expired", "--json")
+        ended = asyncio.create_task(purging)
         published = await asyncio.wait_for(talk(jim, pam, ended), LIMIT_SECONDS)
-        report = json.loads((await ended)[0])
+        purge = await ended
+        report = json.loads(purge.stdout)
         after = await jim.whole_history(CHANNEL)
 
     assert purge.returncode == 0

@@ -47,22 +47,22 @@ async def test_who_is_there(every_server: Server, channel: str) -> None:
         assert (await api.channel(presence)).json["members"] == [{"uid": "pam", "umd": None}]
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("a/b", "a//b", "/a", "a/", "/", ".", "..", "../publish", "a/storage", "storage"),
-        *("%", "%2F", "%41", "a?b", "a=b&c", "é", "e\u0301", "😀", "a:b;c", "a+b", "\\", '"', "<>"),
-        "n" * 256,
-    ],
-)
-async def test_a_name_may_hold_nearly_anything(every_server: Server, name: str) -> None:
+NAMES = [
+    *("a/b", "a//b", "/a", "a/", "/", ".", "..", "../publish", "a/storage", "storage"),
+    *("%", "%2F", "%41", "a?b", "a=b&c", "é", "e\u0301", "😀", "a:b;c", "a+b", "\\", '"', "<>"),
+    "n" * 256,
+]
+
+
+async def test_a_name_may_hold_nearly_anything(every_server: Server) -> None:
     """Percent-encoded it is never taken for anything else."""
     async with backend(every_server) as api:
-        answered = await api.channel(name)
-        assert answered.json == {"name": name, "subscriptionsCount": 0}
-        await api.published(name, SET, key="k", data=name)
-        listed = await api.channel(name, "/storage")
-        assert [item["data"] for item in listed.json["items"]] == [name]
+        for name in NAMES:
+            answered = await api.channel(name)
+            assert answered.json == {"name": name, "subscriptionsCount": 0}
+            await api.published(name, SET, key="k", data=name)
+            listed = await api.channel(name, "/storage")
+            assert [item["data"] for item in listed.json["items"]] == [name]
 
 
 async def test_a_slash_need_not_be_encoded(every_server: Server) -> None:

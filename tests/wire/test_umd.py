@@ -207,9 +207,8 @@ async def test_nobody_learns_of_the_connections_own(server: Server, channel: str
         await jim.nothing()
 
 
-@DOORS
 async def test_what_would_overfill_a_presence_channel_changes_nothing(
-    every_server: Server, channel: str, door: str
+    every_server: Server, channel: str
 ) -> None:
     """With umdPropagate neither the connection nor its other subscriptions change."""
     full, calm = f"presence.{channel}", f"presence.{channel}-calm"
@@ -227,13 +226,11 @@ async def test_what_would_overfill_a_presence_channel_changes_nothing(
         jwt = umd_token(
             every_server, umd=large, umdUpdate=True, umdPropagate=True, **allowing(full)
         )
+        code = "PRESENCE_CHANNEL_CAPACITY_REACHED"
         for meant in (full, None):
-            if door == "socket":
-                await ask(jim, jwt, meant)
-                code = "PRESENCE_CHANNEL_CAPACITY_REACHED"
-                await jim.error(code, "hotsock.umdUpdate", meant or full)
-            else:
-                await refused(jim, door, "PRESENCE_CHANNEL_CAPACITY_REACHED", jwt, meant)
+            await ask(jim, jwt, meant)
+            await jim.error(code, "hotsock.umdUpdate", meant or full)
+            await refused(jim, "http", code, jwt, meant)
         for name in (channel, calm):
             assert await shown(jim, name) == "old"
         await jim.unsubscribe(calm)
