@@ -6,6 +6,7 @@ What comes for a channel that is busy waits behind what is here, and so does wha
 caller of whom something is here. Other channels that an operation here touches wait for nothing.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -23,7 +24,10 @@ LOCK_SECONDS: Final = 0.25  # in the queue for one lock; then the next one has i
 STOP_SECONDS: Final = 1.0
 MAX_BYTES: Final = 16 * 1024 * 1024  # then others would be refused who need no such row
 AT_ONCE: Final = 500
+MAX_NAMED: Final = 10
 MAX_REMEMBERED: Final = 1000  # names of which nothing is here
+
+log = logging.getLogger("chat.writer")
 
 type OnDone[Result] = Callable[[Result | ProtocolError], object]  # on the event loop
 Pending = tuple[Operation[Any], OnDone[Any]]
@@ -174,7 +178,12 @@ class SetAside:
             free = {each for each in others if each.names.isdisjoint(busy)}
             self._try(_in_order(list(self._waiting), free.__contains__))
         now = time.monotonic()
-        self._refuse([each for each in self._waiting if each.until <= now])
+        if old := [each for each in self._waiting if each.until <= now]:
+            found = sorted({name for each in old for name in each.names})[:MAX_NAMED]
+            log.warning(
+                "Refused %d operations: their rows are locked; of channels %s", len(old), found
+            )
+            self._refuse(old)
 
     def _try(self, waiting: list[Waiting]) -> None:
         self._tried = waiting

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -10,9 +11,13 @@ import pytest
 
 from chat.cluster.leases import RenewLease
 from chat.fanout.announcements import Change
+from chat.models import Schedule
 from chat.protocol.errors import ErrorCode, ProtocolError
+from chat.runtime import recurring
 from chat.store import set_aside
+from chat.store.operations.work import AddSchedule
 from chat.store.writer import Writer
+from tests.support.databases import in_thread
 from tests.support.written import node, opening, store, subscribing
 
 pytestmark = pytest.mark.usefixtures("postgres_default")
@@ -200,3 +205,21 @@ async def test_what_waits_for_a_lock_is_bounded_in_bytes_and_refused_alone(
         assert waiting[0] not in refused_at_once
     outcomes = await asyncio.gather(*waiting, return_exceptions=True)
     assert list(map(refused, outcomes)) == [False] * 3 + [True] * 6
+
+
+async def test_what_is_scheduled_on_a_locked_channel_holds_up_no_other(
+    writing: Writing, postgres_database: str, channel: str
+) -> None:
+    names, soon = [f"{channel}-{at}" for at in range(3)], datetime.now(UTC) + timedelta(seconds=60)
+    for name in names:
+        await writing.submit(AddSchedule(soon, store(name)))
+    await in_thread(lambda: Schedule.objects.update(due_at=datetime.now(UTC)))
+    late: set[str] = set()
+    with holding(postgres_database, ROW, names[0]):
+        for _ in range(2):  # the second look passes over what waits
+            await recurring.run_due(writing.writer, late)
+        assert sorted(name for name, _ in writing.announced) == names[1:]
+        assert late == {names[0]}
+    while late:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    assert writing.announced[-1] == (names[0], 1)
