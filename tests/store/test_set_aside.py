@@ -18,7 +18,7 @@ from chat.store import set_aside
 from chat.store.operations.work import AddSchedule
 from chat.store.writer import Writer
 from tests.support.databases import in_thread
-from tests.support.written import node, opening, store, subscribing
+from tests.support.written import node, opening, react, store, subscribing
 
 pytestmark = pytest.mark.usefixtures("postgres_default")
 
@@ -141,6 +141,20 @@ async def test_a_row_that_no_channel_is_holds_up_no_others(
         assert not waiting.done()
         [outcome] = await asyncio.gather(waiting, return_exceptions=True)
         assert refused(outcome)
+
+
+@pytest.mark.usefixtures("short")
+async def test_one_that_needs_another_row_too_is_refused_alone(
+    writing: Writing, postgres_database: str, channel: str
+) -> None:
+    message = await writing.submit(store(channel))
+    with holding(postgres_database, "SELECT 1 FROM chat_message WHERE id = %s FOR UPDATE", message):
+        with holding(postgres_database, ROW, channel):
+            operations = store(channel), react(channel, message), store(channel)
+            waiting = [writing.submit(each) for each in operations]
+            await asyncio.wait(waiting, timeout=0.2)
+        outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+        assert list(map(refused, outcomes)) == [False, True, False]
 
 
 @pytest.mark.usefixtures("short")
