@@ -142,7 +142,7 @@ class Writer:
         try:
             if not (batch := batch or self._wait_for_first()):
                 return None
-            batch = batch + self._take(MAX_BATCH - len(batch))
+            batch = batch + self._take(MAX_BATCH - 1)
             batch = self._set_aside.divert(batch)
             operations = [operation for operation, _ in batch]
             hooks = self._refuse_backlog, self._announce_taken
