@@ -10,7 +10,6 @@ import psycopg
 from tests.faults import checks
 from tests.faults.conftest import ALONE, SCALE, Fault, Site
 from tests.faults.recording import Connection, Publisher, until, whole_history
-from tests.support.stored import rows
 
 SECONDS = 20.0 * SCALE if ALONE else 7.0
 REFUSED_SECONDS = 5.0
@@ -73,37 +72,6 @@ async def test_busy_channel(site: Site, fault: Fault, channel: str) -> None:
         fault.none("acknowledged messages missing", checks.missing(writer.acknowledged, history))
     await until(lambda: len(reader.ids(channel)) >= len(history), "the reader has all")
     fault.none_of(checks.connection_problems(reader.ids(channel), history))
-    for each in everybody:
-        each.close()
-
-
-async def test_busy_table(site: Site, fault: Fault, channel: str) -> None:
-    """A migration holds the whole table: nobody can publish then, but nobody is closed either, and
-    no process is taken for dead."""
-    writers = [
-        await Publisher.open(each, f"w{each.port}", f"{channel}-{each.port}", 3)
-        for each in site.servers
-    ]
-    nodes = rows(site.one, "SELECT id FROM chat_node ORDER BY id")
-    with psycopg.connect(site.one.env["DATABASE_URL"]) as holder:
-        holder.execute("LOCK TABLE chat_channel")
-        held_at = time.monotonic()
-        running = [asyncio.create_task(each.publish_for_ever()) for each in writers]
-        await until(lambda: all(each.refused for each in writers), "they are refused")
-        fault.measure("seconds until all were refused", time.monotonic() - held_at)
-        ephemeral = await Connection.open(site.one, "ephemeral")
-        for each in (ephemeral, *(writer.connection for writer in writers)):
-            assert each.open_
-        fault.measure("seconds until a pong", await ephemeral.pinged())
-        await asyncio.sleep(held_at + SECONDS - time.monotonic())
-        holder.rollback()
-    await until(lambda: all(len(each.acknowledged) > 20 for each in writers), "it is free")
-    for task in running:
-        task.cancel()
-    await asyncio.gather(*running, return_exceptions=True)
-    everybody = [ephemeral, *(each.connection for each in writers)]
-    fault.none("connections closed", [each.uid for each in everybody if not each.open_])
-    assert rows(site.one, "SELECT id FROM chat_node ORDER BY id") == nodes
     for each in everybody:
         each.close()
 
