@@ -443,7 +443,8 @@ def _apply(
     first = taken.take(transaction) if transaction.waiting else []
     late = _late(operations, taken.behind) if taken.behind else set()
     load_all(transaction, [*first, *(each for each in operations if id(each) not in late)])
-    taken.perform(transaction)
+    if first:
+        taken.perform(transaction)
     outcomes: list[object] = []
     for operation in operations:
         try:
