@@ -16,7 +16,7 @@ from tests.support import forked
 from tests.support.servers import ROOT, Server
 from tests.support.stored import rows
 
-KILLS = 2
+KILLS = 1
 PROCESSES = 3
 EACH = 60  # transactions, and as many messages outside of them, of each process and kill
 SECONDS = 20.0 * SCALE if ALONE else 3.0
