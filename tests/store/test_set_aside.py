@@ -1,7 +1,7 @@
 """Rows that somebody else holds locked: what needs them waits alone (P7)."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,7 +14,7 @@ from chat.fanout.announcements import Change
 from chat.models import Schedule
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.runtime import recurring
-from chat.store import set_aside
+from chat.store import set_aside, writer
 from chat.store.operations.work import AddSchedule
 from chat.store.writer import Writer
 from tests.support.databases import in_thread
@@ -141,6 +141,29 @@ async def test_a_row_that_no_channel_is_holds_up_no_others(
         assert not waiting.done()
         [outcome] = await asyncio.gather(waiting, return_exceptions=True)
         assert refused(outcome)
+
+
+async def test_a_lock_that_was_short_puts_nobody_in_single_file(
+    writing: Writing, postgres_database: str, channel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who held it is gone when the writer looks."""
+    tries: list[int] = []
+
+    def find_busy(names: Collection[str]) -> set[str]:
+        one.rollback()
+        return set()
+
+    def commit(operations: Sequence[Any]) -> list[object]:
+        tries.append(len(operations))
+        return writer.commit(operations)
+
+    await writing.submit(store(channel))
+    monkeypatch.setattr(writer, "find_busy", find_busy)
+    monkeypatch.setattr(writing.writer._set_aside, "_commit", commit)
+    with holding(postgres_database, ROW, channel) as one:
+        names = [channel, *(f"{channel}-{at}" for at in range(499))]
+        await asyncio.gather(*(writing.submit(store(name)) for name in names))
+    assert len(tries) < 10
 
 
 @pytest.mark.usefixtures("short")
