@@ -109,6 +109,16 @@ async def test_the_writer_keeps_order_and_lets_other_channels_pass(channel: str)
     assert await in_thread(lambda: stored(channel)[2 * MAX_TAKEN :]) == ["null"] * MAX_BATCH
 
 
+def test_nothing_overtakes_what_waits_behind_entries_where_a_batch_fails(channel: str) -> None:
+    """On that channel or of the same caller."""
+    publish_many(channel, MAX_TAKEN + 1)
+    bad, *writes = (store(f"{channel}{at}") for at in ("-bad", "", "", "-of-the-same", "-other"))
+    bad.event = "e" * 1000
+    writes[0].origin = writes[2].origin = "connection"
+    outcomes = commit([bad, *writes])
+    assert [outcome is LATER for outcome in outcomes] == [False, True, True, True, False]
+
+
 def test_what_the_writer_refuses_is_parked(channel: str, caplog: Any) -> None:
     arn = api.publish(channel, "chat", at="at(2999-01-01T00:00:00)").schedule_arn or ""
     with transaction.atomic():
