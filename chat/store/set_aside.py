@@ -109,7 +109,8 @@ class SetAside:
     def keep(
         self, batch: list[Pending], outcomes: list[object]
     ) -> tuple[list[Pending], list[object]]:
-        """Keeps those whose outcome is Busy, and gives the others."""
+        """Keeps those whose outcome is Busy, beside them those that are LATER, for one caller's may
+        be both; gives the others."""
         if Busy not in map(type, outcomes):
             return batch, outcomes
         done: list[tuple[Pending, object]] = []
@@ -117,6 +118,8 @@ class SetAside:
             for pending, outcome in zip(batch, outcomes, strict=True):
                 if isinstance(outcome, Busy):
                     self._add(pending, outcome.names)
+                elif outcome is LATER:
+                    self._add(pending, ())
                 else:
                     done.append((pending, outcome))
         return [pending for pending, _ in done], [outcome for _, outcome in done]

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 
 from chat import api
 from chat.models import Message, OutboxEntry, Reaction, Schedule, StorageEntry
@@ -16,7 +16,7 @@ from chat.store.set_aside import LATER
 from chat.store.writer import MAX_BATCH, Writer, commit
 from tests.support.configuring import Setter
 from tests.support.databases import in_thread
-from tests.support.written import do, store
+from tests.support.written import do, publish_many, store
 
 pytestmark = pytest.mark.usefixtures("postgres_default")
 
@@ -30,18 +30,6 @@ def problems(channel: str) -> list[str]:
     entries = OutboxEntry.objects.filter(channel=channel)
     assert not entries.filter(parked_at=None).exists()
     return list(entries.values_list("problem", flat=True))
-
-
-def publish_many(channel: str, count: int, size: int = 1) -> None:
-    """As one transaction that publishes the numbers from 1 up, in strings of that size."""
-    text = '"version":1,"kind":"message","event":"chat","store":-1,"uid":null'
-    work = f'{{{text},"channel":"{channel}","data":"#"}}'
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO chat_outboxentry (channel, work) SELECT %s, replace(%s, '#',"
-            " lpad(n::text, greatest(%s, length(n::text)), '0')) FROM generate_series(1, %s) AS n",
-            [channel, work, size, count],
-        )
 
 
 async def test_it_locks_nothing_and_is_done_after_the_commit(channel: str) -> None:

@@ -16,9 +16,10 @@ from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.runtime import recurring
 from chat.store import set_aside, writer
 from chat.store.operations.work import AddSchedule
+from chat.store.outbox import MAX_TAKEN
 from chat.store.writer import Writer
 from tests.support.databases import in_thread
-from tests.support.written import node, opening, react, store, subscribing
+from tests.support.written import node, opening, publish_many, react, store, subscribing
 
 pytestmark = pytest.mark.usefixtures("postgres_default")
 
@@ -116,6 +117,21 @@ async def test_messages_of_one_connection_keep_their_order_across_channels(
         await writing.submit(store(other))
         assert done.empty()
     assert [await done.get() for _ in range(3)] == [0, 1, 2]
+
+
+async def test_so_they_do_where_the_first_waits_behind_outbox_entries(
+    writing: Writing, postgres_database: str, channel: str
+) -> None:
+    other, done = f"{channel}-other", asyncio.Queue[str]()
+    await writing.submit(store(other))
+    await in_thread(lambda: publish_many(channel, 2 * MAX_TAKEN + 1))
+    with holding(postgres_database, ROW, other):
+        for name in (channel, other):
+            message = store(name)
+            message.origin = "connection"
+            writing.writer.put(message, lambda outcome, name=name: done.put_nowait(name))
+        assert await done.get() == channel
+    assert await done.get() == other
 
 
 @pytest.mark.usefixtures("short")
