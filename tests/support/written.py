@@ -79,7 +79,7 @@ def subscribing(connection_id: str, channel: str, **changes: Any) -> Subscribe:
 
 
 def publish_many(channel: str, count: int, size: int = 1) -> None:
-    """In the outbox, as one transaction that publishes the numbers from 1 up, in strings of that size."""
+    """As one transaction that publishes the numbers from 1 up, in strings of that size."""
     text = '"version":1,"kind":"message","event":"chat","store":-1,"uid":null'
     work = f'{{{text},"channel":"{channel}","data":"#"}}'
     with connection.cursor() as cursor:
