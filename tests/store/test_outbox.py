@@ -81,20 +81,29 @@ def test_a_taking_is_bounded_in_bytes(channel: str) -> None:
     assert len(stored(channel)) == 4
 
 
+@pytest.mark.parametrize("size", [1, 2**20])
+def test_a_long_backlog_holds_up_no_other_channel(channel: str, size: int) -> None:
+    other = f"{channel}-other"
+    publish_many(channel, MAX_TAKEN + 1 if size == 1 else 6, size)
+    publish_many(other, 1)
+    assert commit([TakeEntries(channel), store(other, "2")])[0] is LATER
+    assert stored(other) == ['"1"', "2"]
+
+
 async def test_the_writer_keeps_order_and_lets_other_channels_pass(channel: str) -> None:
     order: list[str] = []
     writer = Writer(asyncio.get_running_loop(), lambda item: order.append(item.channel))
     other = f"{channel}-other"
-    await in_thread(lambda: publish_many(channel, 2 * MAX_TAKEN))
+    await in_thread(lambda: publish_many(channel, 2 * MAX_TAKEN + 1))
     names = [channel] * MAX_BATCH + [other]
     writes = [asyncio.ensure_future(writer.submit(store(name))) for name in names]
     await asyncio.sleep(0)
     writer.start()
     await asyncio.gather(*writes)
     await writer.stop()
-    assert len(order) == 2 * MAX_TAKEN + MAX_BATCH + 1
+    assert len(order) == 2 * MAX_TAKEN + MAX_BATCH + 2
     assert order.index(other) <= 2 * MAX_TAKEN
-    assert await in_thread(lambda: stored(channel)[2 * MAX_TAKEN :]) == ["null"] * MAX_BATCH
+    assert await in_thread(lambda: stored(channel)[2 * MAX_TAKEN + 1 :]) == ["null"] * MAX_BATCH
 
 
 def test_nothing_overtakes_what_waits_behind_entries_where_a_batch_fails(channel: str) -> None:
