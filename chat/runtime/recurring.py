@@ -38,7 +38,8 @@ EXPIRIES_AT_ONCE: Final = 200
 CHECK_SECONDS: Final = 2.0
 CONNECTED_CHECK_SECONDS: Final = 25.0  # finds what the broker loses at the tail of a channel
 OUTBOX_SECONDS: Final = 1.0
-CHANNELS_AT_ONCE: Final = 100
+CHANNELS_AT_ONCE: Final = 100  # of the outbox, in one look
+MAX_TAKING: Final = 10_000  # channels: each of a writer's wait, those that are locked for 5 s
 MAX_NAMES: Final = 10_000  # in one query; databases take some 32 thousand parameters
 
 
@@ -103,11 +104,12 @@ async def take_from_outbox(writer: Writer, filled: asyncio.Event) -> None:
             filled.set()
 
     async def look() -> float:
-        channels = await read(waiting_channels, frozenset(taking), CHANNELS_AT_ONCE - len(taking))
+        most = min(CHANNELS_AT_ONCE, MAX_TAKING - len(taking))
+        channels = await read(waiting_channels, frozenset(taking), most)
         for channel in channels:
-            taking.add(channel)
             writer.put(TakeEntries(channel), partial(done, channel))
-        return OUTBOX_SECONDS
+            taking.add(channel)
+        return OUTBOX_SECONDS if len(channels) < CHANNELS_AT_ONCE else OUTBOX_SECONDS / 20
 
     await repeat("Looking into the outbox", look, sooner=filled)
 

@@ -348,14 +348,19 @@ def _commit_each(
     operations: Sequence[Operation[object]], on_outage: OnOutage, announce: Announce
 ) -> list[object]:
     """Until the database is unavailable, each would wait anew, or one is Busy, which the others may
-    come behind."""
+    come behind. What comes behind one that is LATER is so, too."""
     outcomes: list[object] = []
-    for operation in operations:
+    late: set[int] = set()
+    for at, operation in enumerate(operations):
         last = outcomes[-1] if outcomes else None
         if isinstance(last, DatabaseUnavailable):
             outcomes.append(type(last)())
+        elif id(operation) in late:
+            outcomes.append(LATER)
         else:
             outcomes += commit([operation], on_outage, announce)
+            if outcomes[-1] is LATER:
+                late |= _late(operations[at:], set(operation.locks()))
     return outcomes
 
 

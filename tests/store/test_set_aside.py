@@ -1,7 +1,7 @@
 """Rows that somebody else holds locked: what needs them waits alone (P7)."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,11 +14,12 @@ from chat.fanout.announcements import Change
 from chat.models import Schedule
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.runtime import recurring
-from chat.store import set_aside
+from chat.store import set_aside, writer
 from chat.store.operations.work import AddSchedule
+from chat.store.outbox import MAX_TAKEN
 from chat.store.writer import Writer
 from tests.support.databases import in_thread
-from tests.support.written import node, opening, react, store, subscribing
+from tests.support.written import node, opening, publish_many, react, store, subscribing
 
 pytestmark = pytest.mark.usefixtures("postgres_default")
 
@@ -118,6 +119,21 @@ async def test_messages_of_one_connection_keep_their_order_across_channels(
     assert [await done.get() for _ in range(3)] == [0, 1, 2]
 
 
+async def test_so_they_do_where_the_first_waits_behind_outbox_entries(
+    writing: Writing, postgres_database: str, channel: str
+) -> None:
+    other, done = f"{channel}-other", asyncio.Queue[str]()
+    await writing.submit(store(other))
+    await in_thread(lambda: publish_many(channel, 2 * MAX_TAKEN + 1))
+    with holding(postgres_database, ROW, other):
+        for name in (channel, other):
+            message = store(name)
+            message.origin = "connection"
+            writing.writer.put(message, lambda outcome, name=name: done.put_nowait(name))
+        assert await done.get() == channel
+    assert await done.get() == other
+
+
 @pytest.mark.usefixtures("short")
 @pytest.mark.parametrize(
     "locked",
@@ -141,6 +157,29 @@ async def test_a_row_that_no_channel_is_holds_up_no_others(
         assert not waiting.done()
         [outcome] = await asyncio.gather(waiting, return_exceptions=True)
         assert refused(outcome)
+
+
+async def test_a_lock_that_was_short_puts_nobody_in_single_file(
+    writing: Writing, postgres_database: str, channel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who held it is gone when the writer looks."""
+    tries: list[int] = []
+
+    def find_busy(names: Collection[str]) -> set[str]:
+        one.rollback()
+        return set()
+
+    def commit(operations: Sequence[Any]) -> list[object]:
+        tries.append(len(operations))
+        return writer.commit(operations)
+
+    await writing.submit(store(channel))
+    monkeypatch.setattr(writer, "find_busy", find_busy)
+    monkeypatch.setattr(writing.writer._set_aside, "_commit", commit)
+    with holding(postgres_database, ROW, channel) as one:
+        names = [channel, *(f"{channel}-{at}" for at in range(499))]
+        await asyncio.gather(*(writing.submit(store(name)) for name in names))
+    assert len(tries) < 10
 
 
 @pytest.mark.usefixtures("short")
