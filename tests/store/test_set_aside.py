@@ -21,6 +21,7 @@ from chat.store.outbox import MAX_TAKEN
 from chat.store.transaction import Transaction
 from chat.store.writer import Writer
 from tests.support.databases import in_thread
+from tests.support.waiting import until
 from tests.support.written import node, opening, publish_many, react, store, subscribing
 
 pytestmark = pytest.mark.usefixtures("postgres_default")
@@ -182,6 +183,25 @@ async def test_a_lock_that_was_short_puts_nobody_in_single_file(
         names = [channel, *(f"{channel}-{at}" for at in range(499))]
         await asyncio.gather(*(writing.submit(store(name)) for name in names))
     assert len(tries) < 10
+
+
+async def test_an_exception_between_two_waits_ends_nothing(
+    writing: Writing, postgres_database: str, channel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await writing.submit(store(channel))
+    with monkeypatch.context() as broken:
+        broken.setattr(set_aside, "connection", None)  # which is closed while nothing waits
+        with holding(postgres_database, ROW, channel):
+            waiting = writing.submit(store(channel))
+            await asyncio.sleep(0.1)
+        await waiting
+        await until(lambda: writing.crashes, "the exception")
+    with holding(postgres_database, ROW, channel):
+        waiting = writing.submit(store(channel))
+        await asyncio.sleep(0.1)
+    async with asyncio.timeout(10):
+        await waiting
+    writing.crashes.clear()
 
 
 @pytest.mark.usefixtures("short")
