@@ -52,7 +52,7 @@ TAKE: Final = (
     " AS oldest) AS sized WHERE before < ? ORDER BY place, id LIMIT ?)"
     " RETURNING id, channel, work, created_at, octet_length(work)"
 )
-STILL_WAITING: Final = f"SELECT name FROM unnest(?::text[]) AS locked (name) WHERE {OUTBOX_WAITS}"  # noqa: S608
+STILL_WAITING: Final = "SELECT name FROM unnest(?::text[]) AS locked (name) WHERE {}"
 PARK: Final = (
     "INSERT INTO chat_outboxentry (id, channel, work, created_at, parked_at, problem)"
     " VALUES (?, ?, ?, ?, clock_timestamp(), ?)"
@@ -155,7 +155,9 @@ class Taken:
         )
         self.entries = [Entry(*row[:4]) for row in sorted(rows)]
         if len(rows) >= share or sum(row[4] for row in rows) >= MAX_TAKEN_BYTES:
-            waiting: list[tuple[str]] = transaction.select(STILL_WAITING, [channels])
+            waiting: list[tuple[str]] = transaction.select(
+                STILL_WAITING.format(OUTBOX_WAITS), [channels]
+            )
             self.behind = {name for (name,) in waiting}
         for entry in self.entries:
             self._read(transaction, entry)

@@ -153,14 +153,22 @@ class SetAside:
     def _run(self) -> None:
         limit_statements(lock_seconds=LOCK_SECONDS)
         try:
-            while waiting := self._wait():
-                try:
-                    self._try_in_turn(waiting)
-                except Exception as error:  # the outermost edge
-                    self._refuse(self._waiting)
-                    self._on_crash(error)
+            while self._step():
+                pass
         finally:
             connection.close()
+
+    def _step(self) -> bool:
+        """Whether it goes on."""
+        try:
+            if waiting := self._wait():
+                self._try_in_turn(waiting)
+            return bool(waiting)
+        except Exception as error:  # the outermost edge
+            self._refuse(self._waiting)
+            self._on_crash(error)
+            time.sleep(LOCK_SECONDS)
+            return True
 
     def _wait(self) -> list[Waiting]:
         """What waits; nothing: the end."""

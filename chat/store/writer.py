@@ -10,7 +10,7 @@ import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from math import inf
 from typing import Final, cast
@@ -552,12 +552,26 @@ def write[Result](operation: Operation[Result], announce: Announce) -> Result:
                     on_commit(partial(committed.send_robust, Report, reports=adopted.reports))
                 on_commit(partial(announce, [*taken.announced, *operation.announced]), robust=True)
                 applied = True
-        except Error as error:
-            if not connection.in_atomic_block:
-                close_old_connections()
+        except Exception as error:
             # A COMMIT that was lost on its way looks like one whose answer was.
             unknown = applied and not nested and isinstance(error, OperationalError)
+            if taken.entries and not (nested or applied):
+                outcome = _take_alone(operation.locks(), announce)
+                continue
+            if not isinstance(error, Error):
+                raise
+            if not connection.in_atomic_block:
+                close_old_connections()
             raise DatabaseUnavailable(OUTCOME_UNKNOWN if unknown else UNAVAILABLE) from error
     if isinstance(outcome, ProtocolError):
         raise outcome
     return cast("Result", outcome)
+
+
+def _take_alone(channels: Iterable[str], announce: Announce) -> object:
+    """Does what waits in the outbox for these channels, and parks what fails. Gives LATER, or the
+    refusal."""
+    taking = [outbox.TakeEntries(channel) for channel in channels]
+    tell = lambda items: on_commit(partial(announce, items), robust=True)  # noqa: E731
+    outcomes = commit(taking, lambda: False, tell)
+    return next((each for each in outcomes if isinstance(each, ProtocolError)), LATER)

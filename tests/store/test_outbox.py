@@ -21,6 +21,13 @@ from tests.support.written import do, publish_many, store
 pytestmark = pytest.mark.usefixtures("postgres_default")
 
 
+MESSAGE = (
+    '{"version":1,"kind":"message","channel":"%s","event":"%s","data":1,"store":-1,"uid":null}'
+)
+TOO_LONG = MESSAGE % ("#", "e" * 1000)
+WITHOUT_HEAD = MESSAGE % ("#-other", "chat")  # of a channel that is not the entry's
+
+
 def stored(channel: str) -> list[str]:
     return list(Message.objects.of(channel).order_by("number").values_list("data", flat=True))
 
@@ -139,11 +146,7 @@ def test_what_the_writer_refuses_is_parked(channel: str, caplog: Any) -> None:
     [
         ('{"version":7}', "This cannot be read: unknown version 7."),
         ("{", "This cannot be read: "),
-        (
-            '{"version":1,"kind":"message","channel":"#","event":"%s","data":1,"store":-1,'
-            '"uid":null}' % ("e" * 1000),
-            "DataError: value too long",
-        ),
+        (TOO_LONG, "DataError: value too long"),
     ],
     ids=range(3),
 )
@@ -160,6 +163,16 @@ def test_an_entry_that_fails_alone_is_parked_and_blocks_nothing(
     assert stored(channel) == ['"1"', '"2"', '"1"', '"2"', "5"]
     [found] = problems(channel)
     assert found.startswith(problem)
+
+
+@pytest.mark.parametrize("work", [TOO_LONG, WITHOUT_HEAD])
+def test_a_process_without_a_server_parks_what_fails_too(channel: str, work: str) -> None:
+    publish_many(channel, 1)
+    OutboxEntry.objects.create(channel=channel, work=work.replace("#", channel))
+    publish_many(channel, 1)
+    api.publish(channel, "chat", 2, store=-1)
+    assert stored(channel) == ['"1"', '"1"', "2"]
+    assert len(problems(channel)) == 1
 
 
 def test_deduplication_is_decided_in_one_order(channel: str) -> None:

@@ -11,14 +11,17 @@ import pytest
 
 from chat.cluster.leases import RenewLease
 from chat.fanout.announcements import Change
-from chat.models import Schedule
+from chat.models import Schedule, StorageEntry
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.runtime import recurring
 from chat.store import set_aside, writer
+from chat.store.operations.storage import SetStorage
 from chat.store.operations.work import AddSchedule
 from chat.store.outbox import MAX_TAKEN
+from chat.store.transaction import Transaction
 from chat.store.writer import Writer
 from tests.support.databases import in_thread
+from tests.support.waiting import until
 from tests.support.written import node, opening, publish_many, react, store, subscribing
 
 pytestmark = pytest.mark.usefixtures("postgres_default")
@@ -182,6 +185,25 @@ async def test_a_lock_that_was_short_puts_nobody_in_single_file(
     assert len(tries) < 10
 
 
+async def test_an_exception_between_two_waits_ends_nothing(
+    writing: Writing, postgres_database: str, channel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await writing.submit(store(channel))
+    with monkeypatch.context() as broken:
+        broken.setattr(set_aside, "connection", None)  # which is closed while nothing waits
+        with holding(postgres_database, ROW, channel):
+            waiting = writing.submit(store(channel))
+            await asyncio.sleep(0.1)
+        await waiting
+        await until(lambda: writing.crashes, "the exception")
+    with holding(postgres_database, ROW, channel):
+        waiting = writing.submit(store(channel))
+        await asyncio.sleep(0.1)
+    async with asyncio.timeout(10):
+        await waiting
+    writing.crashes.clear()
+
+
 @pytest.mark.usefixtures("short")
 async def test_one_that_needs_another_row_too_is_refused_alone(
     writing: Writing, postgres_database: str, channel: str
@@ -279,3 +301,25 @@ async def test_what_is_scheduled_on_a_locked_channel_holds_up_no_other(
     while late:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
     assert writing.announced[-1] == (names[0], 1)
+
+
+async def test_what_expires_on_a_locked_channel_holds_up_no_other(
+    writing: Writing, postgres_database: str, channel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recurring, "listening", lambda: True)
+    monkeypatch.setattr(Transaction, "reporting", True)
+    await in_thread(StorageEntry.objects.all().delete)
+    names = [channel, f"{channel}-other"]
+    for name in names:
+        await writing.submit(SetStorage(name, "key", b"1", None, "null", None, 60))
+    left = StorageEntry.objects.filter(reports_expiry=True).values_list("channel__name", flat=True)
+    expired = {"reports_expiry": True, "expires_at": datetime.now(UTC)}
+    await in_thread(lambda: StorageEntry.objects.update(**expired))
+    late: set[str] = set()
+    with holding(postgres_database, ROW, channel):
+        await recurring.report_expiries(writing.writer, late)
+        assert late == {channel}
+        assert await in_thread(lambda: list(left)) == [channel]
+    while late:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    assert not await in_thread(left.all().exists)
