@@ -28,6 +28,7 @@ from chat.store.databases import (
     UNAVAILABLE,
     DatabaseUnavailable,
     StatementTimeout,
+    begin,
     limit_statements,
     reason,
 )
@@ -338,9 +339,13 @@ def find_busy(names: Collection[str]) -> set[str] | None:
     """Which of these channels others hold locked. None where that cannot be said: the whole table
     is locked, or the database is away."""
     try:
-        found: list[tuple[str]] = Transaction(_cursor()).select(BUSY, [list(names), list(names)])
+        transaction = Transaction(_cursor())
+        transaction.execute(begin())
+        found: list[tuple[str]] = transaction.select(BUSY, [list(names), list(names)])
     except (psycopg.Error, DatabaseUnavailable):
         return None
+    finally:
+        _roll_back()
     return {name for (name,) in found}
 
 
@@ -415,7 +420,7 @@ def _begin(names: set[str], goes_on: GoesOn, *, reconnect: bool = True) -> Trans
     transaction = Transaction(_cursor())
     try:
         if transaction.postgresql:
-            transaction.execute("BEGIN")
+            transaction.execute(begin())
         else:
             _begin_immediate(transaction, goes_on)
         transaction.lock(names, restart=transaction.postgresql)
