@@ -56,6 +56,7 @@ class BrokerStatus(Enum):
     SINGLE_PROCESS = "single process"
     CONNECTED = "connected"
     DISCONNECTED = "disconnected"
+    POLLING = "polling"  # others hear this process, which finds only what they store
 
 
 class Broker(Protocol):

@@ -47,6 +47,12 @@ OUTCOME_UNKNOWN: Final = (
 )
 
 Options = dict[str, object]
+# A network that drops everything is noticed after 6 s, not after the kernel's 15 minutes.
+NETWORK: Final[dict[str, int]] = {
+    "connect_timeout": 2,
+    **{"keepalives_idle": 2, "keepalives_interval": 2, "keepalives_count": 2},
+    "tcp_user_timeout": 6000,
+}
 
 _thread = threading.local()
 
@@ -124,7 +130,6 @@ def _postgresql(options: Options) -> Options:
     # just before the database is back would wait in vain otherwise.
     # The cost of a page is a solid-state disk's: with the default of 4, PostgreSQL reads and sorts
     # a whole channel for a page of history (10,000 messages: 48 ms instead of 0.1).
-    # A network that drops everything is noticed after 6 s, not after the kernel's 15 minutes.
     options |= {
         "pool": {
             **{"min_size": 1, "max_size": 10},
@@ -132,10 +137,8 @@ def _postgresql(options: Options) -> Options:
             "reconnect_failed": ConnectionPool.check,  # begins to connect where nothing is open
             **{"connection_class": Connection, "check": check},
         },
-        "connect_timeout": 2,
         "options": f"{options.get('options', '')} -c random_page_cost=1.1".strip(),
-        **{"keepalives_idle": 2, "keepalives_interval": 2, "keepalives_count": 2},
-        "tcp_user_timeout": 6000,
+        **NETWORK,
     }
     return {"OPTIONS": options, "CONN_HEALTH_CHECKS": True}
 

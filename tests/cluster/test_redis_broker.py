@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from chat.cluster import redis_broker
+from chat.cluster import messages, redis_broker
 from chat.cluster.redis_broker import RedisBroker
 from chat.cluster.redis_layer import RedisLayer
 from chat.fanout.announcements import Announcement, Change, Ephemeral
@@ -216,7 +216,7 @@ async def test_who_joins_hears_all_though_joining_or_leaving_failed(
 ) -> None:
     """None: it was cancelled, since the connection began anew."""
     monkeypatch.setattr(redis_broker, "RETRY_SECONDS", 0.05)
-    monkeypatch.setattr(redis_broker, "SEND_SECONDS", 0.2)
+    monkeypatch.setattr(messages, "SEND_SECONDS", 0.2)
     one, other = Process("one", redis), Process("other", redis)
     async with running(one, other):
         if change_of == "group_discard":
@@ -281,7 +281,7 @@ async def test_a_newer_version_makes_it_look_into_the_database(
         await other.join("c")
         await other.until(lambda: other.checks > 0)
         before = other.checks
-        newer = redis_broker.message([["odd"]], "newer") | {"v": redis_broker.VERSION + 1}
+        newer = messages.message([["odd"]], "newer") | {"v": messages.VERSION + 1}
         await one.broker._layer.group_send_many([(redis_broker.group_of("c"), newer)])
         await other.until(lambda: other.checks > before)
     assert other.got == []
@@ -330,8 +330,8 @@ async def test_what_was_announced_leaves_before_it_stops(redis: Program) -> None
 async def test_a_link_that_goes_deaf_begins_anew(
     redis: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redis_broker, "PROBE_SECONDS", 0.2)
-    monkeypatch.setattr(redis_broker, "SEND_SECONDS", 0.2)
+    monkeypatch.setattr(messages, "PROBE_SECONDS", 0.2)
+    monkeypatch.setattr(messages, "SEND_SECONDS", 0.2)
     one = Process("one", redis)
     async with running(one):
         before = one.checks
@@ -343,8 +343,8 @@ async def test_a_link_that_goes_deaf_begins_anew(
 async def test_what_waits_is_bounded_in_bytes(
     redis: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redis_broker, "MAX_QUEUED_BYTES", 10 * change(1).size)
-    monkeypatch.setattr(redis_broker, "MAX_SENT_BYTES", 1)
+    monkeypatch.setattr(messages, "MAX_QUEUED_BYTES", 10 * change(1).size)
+    monkeypatch.setattr(messages, "MAX_SENT_BYTES", 1)
     one, other = Process("one", redis), Process("other", redis)
     async with running(one, other):
         await other.join("c")
