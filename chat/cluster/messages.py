@@ -180,7 +180,8 @@ class Announcer:
                     await self._send(self._messages())
             except Exception as error:
                 if not self.has_lost:
-                    log.warning("Nothing can be sent to other processes: %r", error)
+                    why = str(error) or repr(error)
+                    log.warning("Nothing can be sent to other processes: %s", why)
                 self.has_lost = True
                 self._queue.clear()  # ephemeral messages would come late
                 self._bytes = 0

@@ -52,7 +52,7 @@ class BackgroundTasks:
         pause = RETRY_SECONDS * 2 ** (recent - 1) if recent < MAX_FAILURES else inf
         self._next[name] = now + pause
         if pause == inf:
-            log.critical("The %s failed %d times: this process ends", name, MAX_FAILURES)
+            log.critical("The %s failed %d times: this process is to end", name, MAX_FAILURES)
             if not self._failed:
                 self._failed = True
                 self._on_failure()

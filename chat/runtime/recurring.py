@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import timedelta
 from functools import partial
 from itertools import batched
@@ -29,6 +29,7 @@ from chat.store.writer import MAX_BATCH, Writer
 log = logging.getLogger("chat.recurring")
 
 RETRY_SECONDS: Final = 1.0
+LATE_SECONDS: Final = 0.25
 LOOK_SECONDS: Final = 0.75  # so late, at most, is what another process schedules just before
 # Of the database, or of one that another release has migrated; not of the work.
 RETRIED: Final = (OperationalError, InterfaceError, ProgrammingError)
@@ -132,35 +133,53 @@ async def run_schedules(writer: Writer) -> None:
 
     scheduled.connect(wake)
     try:
-        await repeat("Running schedules", partial(run_due, writer), sooner=sooner)
+        await repeat("Running schedules", partial(run_due, writer, set()), sooner=sooner)
     finally:
         scheduled.disconnect(wake)
 
 
-async def run_due(writer: Writer) -> float:
+async def run_due(writer: Writer, late: set[str]) -> float:
     """Does what is due, the longest due first, up to MAX_BATCH at once, and parks what cannot be
     done. Returns the seconds until there is more to do, as far as is known: LOOK_SECONDS at most.
+    Passes over channels that are `late`, and adds those where it takes longer than LATE_SECONDS.
 
     Raises SERVICE_UNAVAILABLE where the database did not take all of them.
     """
-    due, unreadable, pause = await read(_look)
+    due, unreadable, pause = await read(_look, frozenset(late))
     for id, problem in unreadable:
         await _park(writer, id, problem)
-    runs = (writer.submit(run) for run in due)
-    outcomes = await asyncio.gather(*runs, return_exceptions=True)
-    for run, outcome in zip(due, outcomes, strict=True):
-        if isinstance(outcome, BaseException):
-            cause = None if isinstance(outcome, DatabaseUnavailable) else outcome.__cause__
-            if cause is None or isinstance(cause, RETRIED):
-                raise outcome
-            await _park(writer, run.id, f"{type(cause).__name__}: {cause}")
+    runs = {asyncio.create_task(_run(writer, run)): run.locks()[0] for run in due}
+    done, waiting = await asyncio.wait(runs, timeout=LATE_SECONDS) if runs else (set(), set())
+    for task in waiting:  # somebody else has locked its channel, maybe
+        late.add(runs[task])
+        task.add_done_callback(partial(_done_late, late, runs[task]))
+    for task in done:
+        task.result()
     return pause
 
 
-def _look() -> tuple[list[RunSchedule], list[tuple[str, str]], float]:
+async def _run(writer: Writer, run: RunSchedule) -> None:
+    try:
+        await writer.submit(run)
+    except ProtocolError as error:
+        cause = None if isinstance(error, DatabaseUnavailable) else error.__cause__
+        if cause is None or isinstance(cause, RETRIED):
+            raise
+        await _park(writer, run.id, f"{type(cause).__name__}: {cause}")
+
+
+def _done_late(late: set[str], channel: str, task: "asyncio.Task[None]") -> None:
+    """The next look finds what was refused."""
+    late.discard(channel)
+    if not task.cancelled() and isinstance(error := task.exception(), ProtocolError):
+        log.warning("What is scheduled on %s waits: %s", channel, error.message)
+
+
+def _look(late: Collection[str]) -> tuple[list[RunSchedule], list[tuple[str, str]], float]:
     """What is due; what of it cannot be read, with the reasons; the seconds until there is more."""
     soon = Q(parked_at=None, due_at__lte=Now() + timedelta(seconds=LOOK_SECONDS))
     rows = Schedule.objects.filter(soon).order_by("due_at", "created_at", "id")
+    rows = rows.exclude(channel__name__in=late) if late else rows
     rows = rows.annotate(now=Now(), due=Case(When(due_at__lte=Now(), then="work")))
     found = list(rows.values_list("id", "due_at", "now", "due")[:MAX_BATCH])
     due: list[RunSchedule] = []

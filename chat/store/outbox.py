@@ -149,16 +149,21 @@ class Taken:
         self.entries = [Entry(*row[:4]) for row in sorted(rows)]
         if len(rows) >= self.most or sum(row[4] for row in rows) >= MAX_TAKEN_BYTES:
             self.behind = set(transaction.waiting)
-        latest = transaction.now - timedelta(seconds=EPHEMERAL_SECONDS)
         for entry in self.entries:
-            try:
-                operation = decode(entry.work)
-            except UnreadableWork as error:
-                _park(transaction, entry, f"This cannot be read: {error}.")
-            else:
-                if entry.created_at >= latest or not _is_ephemeral(operation):
-                    entry.operation = operation
+            self._read(transaction, entry)
         return [entry.operation for entry in self.entries if entry.operation is not None]
+
+    def _read(self, transaction: Transaction, entry: Entry) -> None:
+        try:
+            operation = decode(entry.work)
+        except UnreadableWork as error:
+            _park(transaction, entry, f"This cannot be read: {error}.")
+            return
+        age = transaction.now - entry.created_at
+        if _is_ephemeral(operation) and age > timedelta(seconds=EPHEMERAL_SECONDS):
+            log.warning("An ephemeral message for %s is dropped: %s old", entry.channel, age)
+        else:
+            entry.operation = operation
 
     def perform(self, transaction: Transaction) -> None:
         """Does it; parks what is refused."""

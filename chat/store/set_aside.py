@@ -6,10 +6,11 @@ What comes for a channel that is busy waits behind what is here, and so does wha
 caller of whom something is here. Other channels that an operation here touches wait for nothing.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from django.db import connection
@@ -23,7 +24,11 @@ LOCK_SECONDS: Final = 0.25  # in the queue for one lock; then the next one has i
 STOP_SECONDS: Final = 1.0
 MAX_BYTES: Final = 16 * 1024 * 1024  # then others would be refused who need no such row
 AT_ONCE: Final = 500
+MAX_NAMED: Final = 10
+LOCKED: Final = "Somebody else holds this locked; try again."
 MAX_REMEMBERED: Final = 1000  # names of which nothing is here
+
+log = logging.getLogger("chat.writer")
 
 type OnDone[Result] = Callable[[Result | ProtocolError], object]  # on the event loop
 Pending = tuple[Operation[Any], OnDone[Any]]
@@ -38,16 +43,16 @@ class Busy(DatabaseUnavailable):
     """Somebody else holds the rows of these channels locked; of none: any other row."""
 
     def __init__(self, names: Collection[str] = ()) -> None:
-        super().__init__()
+        super().__init__(LOCKED)
         self.names = frozenset(names)
 
 
 @dataclass(slots=True, eq=False)
 class Waiting:
     pending: Pending
-    names: frozenset[str]  # the channels it waits for; none: it is not known what
-    keys: set[str]  # what comes with one of these comes behind it
     until: float
+    names: frozenset[str] = frozenset()  # the channels it waits for; none: it is not known what
+    keys: set[str] = field(default_factory=set)  # what comes with one of these comes behind it
     tries: int = 0
 
     def waits_as(self, other: "Waiting") -> bool:
@@ -117,13 +122,12 @@ class SetAside:
 
     def _add(self, pending: Pending, names: Collection[str]) -> None:
         if self._bytes > MAX_BYTES:
-            self._settle([pending], [DatabaseUnavailable()])
+            self._settle([pending], [Busy()])
             return
         self._bytes += pending[0].size
-        keys = {*names, caller_of(pending[0])} - {""} or set(pending[0].locks())
-        until = time.monotonic() + WAIT_SECONDS
-        self._waiting.append(Waiting(pending, frozenset(names), set(), until))
-        self._remember(self._waiting[-1], keys)
+        waiting = Waiting(pending, time.monotonic() + WAIT_SECONDS)
+        self._hold(waiting, names)
+        self._waiting.append(waiting)
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="set aside", daemon=True)
             self._thread.start()
@@ -174,7 +178,13 @@ class SetAside:
             free = {each for each in others if each.names.isdisjoint(busy)}
             self._try(_in_order(list(self._waiting), free.__contains__))
         now = time.monotonic()
-        self._refuse([each for each in self._waiting if each.until <= now])
+        if old := [each for each in self._waiting if each.until <= now]:
+            found = sorted({name for each in old for name in each.names})[:MAX_NAMED]
+            log.warning(
+                "Refused %d operations: their rows are locked; of channels %s", len(old), found
+            )
+            self._refuse(old, Busy)
+        self._tried = []
 
     def _try(self, waiting: list[Waiting]) -> None:
         self._tried = waiting
@@ -184,8 +194,7 @@ class SetAside:
             for each, outcome in zip(waiting, outcomes, strict=True):
                 if isinstance(outcome, Busy):
                     each.tries += 1
-                    each.names = outcome.names or each.names
-                    self._remember(each, outcome.names)
+                    self._hold(each, outcome.names)
                 elif outcome is not LATER:
                     done[each] = outcome
         self._finish(done)
@@ -199,29 +208,39 @@ class SetAside:
         self._refuse([each for each in self._waiting if each not in tried])
         return not self._stopping
 
-    def _refuse(self, waiting: Iterable[Waiting]) -> None:
-        self._finish({each: DatabaseUnavailable() for each in waiting}, busy=True)
+    def _refuse(
+        self, waiting: Iterable[Waiting], refusal: type[DatabaseUnavailable] = DatabaseUnavailable
+    ) -> None:
+        self._finish({each: refusal() for each in waiting}, busy=True)
 
     def _finish(self, done: dict[Waiting, object], *, busy: bool = False) -> None:
-        """Only then does the writer take what comes with these keys, unless they are still `busy`:
-        so it is announced later."""
+        """Only then does the writer take what comes with these keys, so it is announced later. What
+        they waited for is remembered where it is still `busy`."""
         if not done:
             return
         self._settle([each.pending for each in done], list(done.values()))
         with self._changed:
             self._waiting = [each for each in self._waiting if each not in done]
             self._bytes -= sum(each.pending[0].size for each in done)
-            for key in (key for each in done for key in each.keys):
-                self._busy[key] -= 1
-                if not self._busy[key] and not busy:
-                    del self._busy[key]
+            for each in done:
+                kept = each.names or (each.keys if each.tries else ()) if busy else ()
+                self._release(each.keys, kept)
             if len(self._busy) > MAX_REMEMBERED:
                 self._busy = {key: count for key, count in self._busy.items() if count}
 
-    def _remember(self, waiting: Waiting, keys: Collection[str]) -> None:
-        for key in set(keys) - waiting.keys:
-            waiting.keys.add(key)
+    def _hold(self, waiting: Waiting, names: Collection[str]) -> None:
+        """It waits for these channels; for none: it is tried alone."""
+        keys = {*names, caller_of(waiting.pending[0])} - {""}
+        for key in keys - waiting.keys:
             self._busy[key] = self._busy.get(key, 0) + 1
+        self._release(waiting.keys - keys)
+        waiting.names, waiting.keys = frozenset(names), keys
+
+    def _release(self, keys: Iterable[str], kept: Collection[str] = ()) -> None:
+        for key in keys:
+            self._busy[key] -= 1
+            if not self._busy[key] and key not in kept:
+                del self._busy[key]
 
 
 def _heads(waiting: Iterable[Waiting]) -> list[Waiting]:

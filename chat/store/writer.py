@@ -142,7 +142,8 @@ class Writer:
         try:
             if not (batch := batch or self._wait_for_first()):
                 return None
-            batch = self._set_aside.divert(batch + self._take(MAX_BATCH - len(batch)))
+            batch = batch + self._take(MAX_BATCH - 1)
+            batch = self._set_aside.divert(batch)
             operations = [operation for operation, _ in batch]
             hooks = self._refuse_backlog, self._announce_taken
             outcomes = commit(operations, *hooks, goes_on=self._goes_on) if batch else []
@@ -442,7 +443,8 @@ def _apply(
     first = taken.take(transaction) if transaction.waiting else []
     late = _late(operations, taken.behind) if taken.behind else set()
     load_all(transaction, [*first, *(each for each in operations if id(each) not in late)])
-    taken.perform(transaction)
+    if first:
+        taken.perform(transaction)
     outcomes: list[object] = []
     for operation in operations:
         try:

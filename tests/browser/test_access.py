@@ -16,12 +16,20 @@ SERIOUS = {"serious", "critical"}
 COLOURS = ["color-contrast", "link-in-text-block"]
 
 
+async def show_in(page: Page, scheme: Literal["light", "dark"]) -> None:
+    """Returns once it is shown so: the browser is told before it has drawn."""
+    await page.emulate_media(color_scheme=scheme)
+    drawn = """scheme => matchMedia(`(prefers-color-scheme: ${scheme})`).matches
+        && !document.getAnimations().some((each) => each instanceof CSSTransition)"""
+    await page.wait_for_function(drawn, arg=scheme)
+
+
 async def serious_findings(page: Page) -> list[str]:
     """In the light; of colours, in the dark, too."""
     found = [await Axe().run(page)]
-    await page.emulate_media(color_scheme="dark")
+    await show_in(page, "dark")
     found.append(await Axe().run(page, options={"runOnly": COLOURS}))
-    await page.emulate_media(color_scheme="light")
+    await show_in(page, "light")
     return [
         f"{finding['id']}: {node['html']} {node['failureSummary']}"
         for finding in chain.from_iterable(each.response["violations"] for each in found)
@@ -67,7 +75,7 @@ async def test_no_serious_finding_in_what_fails(open_chat: Open) -> None:
 async def test_the_dark_scheme_is_dark(chat: Chat) -> None:
     schemes: list[tuple[Literal["light", "dark"], bool]] = [("light", False), ("dark", True)]
     for scheme, is_dark in schemes:
-        await chat.page.emulate_media(color_scheme=scheme)
+        await show_in(chat.page, scheme)
         color = await chat.page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert (sum(map(int, re.findall(r"\d+", color)[:3])) < 200) is is_dark
 

@@ -31,6 +31,8 @@ async def test_busy_channel(site: Site, fault: Fault, channel: str) -> None:
     ]
     for writer in (*waiting, *others):
         await writer.publish(3)
+    await asyncio.gather(*(each.publish(fault.times(40), PAUSE_SECONDS) for each in others))
+    fault.measure("p99 on other channels before, seconds", p99(others))
     with psycopg.connect(site.one.env["DATABASE_URL"]) as holder:
         holder.execute(LOCK, [channel])
         held_at = time.monotonic()
@@ -40,7 +42,7 @@ async def test_busy_channel(site: Site, fault: Fault, channel: str) -> None:
         running += [asyncio.create_task(each.publish_for_ever()) for each in waiting]
         await asyncio.sleep(SECONDS)
         assert [len(writer.acknowledged) for writer in waiting] == [3, 3]
-        latencies = [latency for writer in others for latency in writer.latencies]
+        meanwhile, worst = sum(len(each.latencies) for each in others), p99(others)
         holder.rollback()
     await until(lambda: all(len(w.acknowledged) > 20 for w in waiting), "the channel is free")
     for task in running:
@@ -48,9 +50,9 @@ async def test_busy_channel(site: Site, fault: Fault, channel: str) -> None:
     await asyncio.gather(*running, return_exceptions=True)
     await until(lambda: not any(each.waiting for each in (*waiting, *others)), "all is answered")
 
-    fault.count("messages on other channels meanwhile", len(latencies))
+    fault.count("messages on other channels meanwhile", meanwhile)
     fault.count("messages refused on the busy channel", sum(each.refused for each in waiting))
-    fault.measure("p99 on other channels, seconds", quantiles(latencies, n=100)[-1])
+    fault.measure("p99 on other channels, seconds", worst)
     for writer in waiting:
         errors = [each.at for each in writer.connection.frames if each.event == "hotsock.error"]
         assert len(errors) >= 3
@@ -60,7 +62,7 @@ async def test_busy_channel(site: Site, fault: Fault, channel: str) -> None:
             each.value[1] for each in reader.heard(channel) if each.sender == writer.connection.uid
         ]
         fault.none("messages out of order", [*sent] if sent != sorted(sent) else [])
-    assert quantiles(latencies, n=100)[-1] < 1.0
+    assert worst < 1.0
     fault.none("refused on other channels", [each for each in others if each.refused])
     everybody = [reader, *(each.connection for each in (*waiting, *others))]
     fault.none("connections closed", [each.uid for each in everybody if not each.open_])
@@ -72,3 +74,8 @@ async def test_busy_channel(site: Site, fault: Fault, channel: str) -> None:
     fault.none_of(checks.connection_problems(reader.ids(channel), history))
     for each in everybody:
         each.close()
+
+
+def p99(writers: list[Publisher]) -> float:
+    latencies = [latency for writer in writers for latency in writer.latencies]
+    return quantiles(latencies, n=100)[-1]

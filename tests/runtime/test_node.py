@@ -227,6 +227,21 @@ async def test_draining_closes_all_one_after_another(monkeypatch: pytest.MonkeyP
     assert [[message["code"] for message in sent] for sent in closed] == [[1012]] * 5
 
 
+async def test_work_that_fails_is_logged_though_nobody_waits_for_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def work() -> None:
+        raise ZeroDivisionError
+
+    caller = asyncio.ensure_future(nodes.Node().outlast(work()))
+    caller.cancel()
+    await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}), return_exceptions=True)
+    await asyncio.sleep(0)
+    assert [record.exc_info[0] for record in caplog.records if record.exc_info] == [
+        ZeroDivisionError
+    ]
+
+
 async def test_work_outlasts_a_caller_that_is_cancelled() -> None:
     node, done, go = nodes.Node(), [], asyncio.Event()
 

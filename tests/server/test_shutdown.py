@@ -1,8 +1,11 @@
 """How `manage.py serve` ends: in order when asked once, at once when asked again."""
 
 import asyncio
+import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
@@ -13,7 +16,14 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from tests.support.servers import Server, start_server, token
+from tests.support.servers import (
+    ROOT,
+    Server,
+    free_port,
+    server_environment,
+    start_server,
+    token,
+)
 
 LIMIT_SECONDS = 15
 
@@ -119,3 +129,28 @@ async def test_on_sighup_it_starts_again_and_its_address_stays(ending: Server) -
         await connected(ending, stack, 1)
     assert await asyncio.to_thread(ending.stop) == 0
     assert "Traceback" not in ending.log.read_text()
+
+
+def test_it_ends_with_its_terminal(tmp_path: Path) -> None:
+    """The same signal then."""
+    terminal, other = os.openpty()
+    command = [sys.executable, "manage.py", "serve", "--migrate", "--port", str(free_port())]
+    log = tmp_path / "log"
+    with log.open("wb") as written:
+        program = subprocess.Popen(
+            ["setsid", "--ctty", *command],
+            cwd=ROOT,
+            env=server_environment(tmp_path),
+            stdin=other,
+            stdout=written,
+            stderr=written,
+        )
+    os.close(other)
+    try:
+        while b"Ctrl-C ends the server." not in log.read_bytes():
+            assert program.poll() is None
+            time.sleep(0.05)
+        os.close(terminal)
+        assert program.wait(LIMIT_SECONDS) == 0
+    finally:
+        program.kill()

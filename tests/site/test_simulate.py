@@ -1,10 +1,28 @@
 """`python -m benchmarks --simulate`: where docs/scaling.md has its tables from."""
 
 import copy
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from benchmarks import points, queueing, simulate
+from benchmarks import fit, points, queueing, simulate
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _once() -> Iterator[None]:
+    """Each point is simulated once."""
+    simulated = queueing.closed_loop
+    results: dict[tuple[str, str], queueing.Result] = {}
+
+    def closed_loop(point: points.Point, units: dict[str, Any]) -> queueing.Result:
+        asked = repr(point), repr(units)
+        return results.get(asked) or results.setdefault(asked, simulated(point, units))
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (fit, simulate):
+            patch.setattr(module, "closed_loop", closed_loop)
+        yield
 
 
 def test_it_reproduces_what_was_measured_before_it_goes_beyond(

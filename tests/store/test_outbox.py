@@ -13,7 +13,7 @@ from chat.models import Message, OutboxEntry, Reaction, Schedule, StorageEntry
 from chat.store import outbox
 from chat.store.outbox import MAX_TAKEN, TakeEntries
 from chat.store.set_aside import LATER
-from chat.store.writer import Writer, commit
+from chat.store.writer import MAX_BATCH, Writer, commit
 from tests.support.configuring import Setter
 from tests.support.databases import in_thread
 from tests.support.written import do, store
@@ -98,15 +98,15 @@ async def test_the_writer_keeps_order_and_lets_other_channels_pass(channel: str)
     writer = Writer(asyncio.get_running_loop(), lambda item: order.append(item.channel))
     other = f"{channel}-other"
     await in_thread(lambda: publish_many(channel, 2 * MAX_TAKEN))
-    writes = [asyncio.ensure_future(writer.submit(store(name))) for name in (channel, other)]
+    names = [channel] * MAX_BATCH + [other]
+    writes = [asyncio.ensure_future(writer.submit(store(name))) for name in names]
     await asyncio.sleep(0)
     writer.start()
     await asyncio.gather(*writes)
     await writer.stop()
-    assert len(order) == 2 * MAX_TAKEN + 2
-    assert order[-1] == channel
-    assert order.index(other) < MAX_TAKEN + 2
-    assert (await in_thread(lambda: stored(channel)))[-1] == "null"
+    assert len(order) == 2 * MAX_TAKEN + MAX_BATCH + 1
+    assert order.index(other) <= 2 * MAX_TAKEN
+    assert await in_thread(lambda: stored(channel)[2 * MAX_TAKEN :]) == ["null"] * MAX_BATCH
 
 
 def test_what_the_writer_refuses_is_parked(channel: str, caplog: Any) -> None:
@@ -164,6 +164,18 @@ def test_deduplication_is_decided_in_one_order(channel: str) -> None:
     receipt = publish("outside")
     assert stored(channel) == ['"inside"']
     assert (receipt.pending, receipt.id) == (False, Message.objects.of(channel).get().id)
+
+
+def test_what_is_stored_later_comes_behind_an_ephemeral_message(channel: str) -> None:
+    """Wherever the two are taken from the outbox, and announced."""
+    announced: list[Any] = []
+    with transaction.atomic():
+        api.publish(channel, "chat", 1)
+    commit([TakeEntries(channel)], announce=announced.extend)
+    later = store(channel)
+    do(later)
+    assert later.change is not None
+    assert [each.number for each in announced] == [later.change.previous]
 
 
 def test_an_ephemeral_message_is_dropped_when_it_is_old(channel: str) -> None:

@@ -137,7 +137,7 @@ async def test_what_is_due_is_done_in_the_order_of_scheduling(
 
     await in_thread(fill)
     async with started() as (writer, announced):
-        looks = [(await recurring.run_due(writer), len(announced)) for _ in range(3)]
+        looks = [(await recurring.run_due(writer, set()), len(announced)) for _ in range(3)]
         assert looks == [(0, 3), (recurring.LOOK_SECONDS, 5), (recurring.LOOK_SECONDS, 5)]
     rows = Message.objects.filter(channel__name=channel).order_by("number")
     assert await in_thread(lambda: [row.data for row in rows]) == ["99", "0", "1", "2", "3"]
@@ -164,7 +164,7 @@ async def test_what_cannot_be_done_is_parked_once_and_holds_up_nothing_else(
     ids = await in_thread(fill)
     async with started() as (writer, announced):
         for _ in range(2):
-            await recurring.run_due(writer)
+            await recurring.run_due(writer, set())
         assert len(announced) == 1
         problems = await in_thread(lambda: dict(Schedule.objects.values_list("id", "problem")))
         assert problems == {
@@ -176,14 +176,14 @@ async def test_what_cannot_be_done_is_parked_once_and_holds_up_nothing_else(
         monkeypatch.undo()
         tried_again = {"parked_at": None, "problem": ""}
         await in_thread(lambda: Schedule.objects.filter(id=ids["failing"]).update(**tried_again))
-        await recurring.run_due(writer)
+        await recurring.run_due(writer, set())
         assert len(announced) == 2
     assert await in_thread(Schedule.objects.count) == 1
 
 
 async def test_while_nothing_is_due_nothing_is_written(all_due: None, channel: str) -> None:
     await in_thread(lambda: later(store(channel)))
-    pause = await recurring.run_due(None)  # type: ignore[arg-type]
+    pause = await recurring.run_due(None, set())  # type: ignore[arg-type]
     assert pause == recurring.LOOK_SECONDS
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -10,10 +11,14 @@ import pytest
 
 from chat.cluster.leases import RenewLease
 from chat.fanout.announcements import Change
+from chat.models import Schedule
 from chat.protocol.errors import ErrorCode, ProtocolError
+from chat.runtime import recurring
 from chat.store import set_aside
+from chat.store.operations.work import AddSchedule
 from chat.store.writer import Writer
-from tests.support.written import node, opening, store, subscribing
+from tests.support.databases import in_thread
+from tests.support.written import node, opening, react, store, subscribing
 
 pytestmark = pytest.mark.usefixtures("postgres_default")
 
@@ -139,6 +144,20 @@ async def test_a_row_that_no_channel_is_holds_up_no_others(
 
 
 @pytest.mark.usefixtures("short")
+async def test_one_that_needs_another_row_too_is_refused_alone(
+    writing: Writing, postgres_database: str, channel: str
+) -> None:
+    message = await writing.submit(store(channel))
+    with holding(postgres_database, "SELECT 1 FROM chat_message WHERE id = %s FOR UPDATE", message):
+        with holding(postgres_database, ROW, channel):
+            operations = store(channel), react(channel, message), store(channel)
+            waiting = [writing.submit(each) for each in operations]
+            await asyncio.wait(waiting, timeout=0.2)
+        outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+        assert list(map(refused, outcomes)) == [False, True, False]
+
+
+@pytest.mark.usefixtures("short")
 @pytest.mark.parametrize("table", ["chat_channel", "chat_message"])
 async def test_while_a_whole_table_is_locked_connections_and_leases_go_on(
     writing: Writing, postgres_database: str, channel: str, table: str
@@ -200,3 +219,24 @@ async def test_what_waits_for_a_lock_is_bounded_in_bytes_and_refused_alone(
         assert waiting[0] not in refused_at_once
     outcomes = await asyncio.gather(*waiting, return_exceptions=True)
     assert list(map(refused, outcomes)) == [False] * 3 + [True] * 6
+
+
+async def test_what_is_scheduled_on_a_locked_channel_holds_up_no_other(
+    writing: Writing, postgres_database: str, channel: str
+) -> None:
+    names, soon = [f"{channel}-{at}" for at in range(3)], datetime.now(UTC) + timedelta(seconds=60)
+    await in_thread(Schedule.objects.all().delete)
+    for name in names:
+        await writing.submit(AddSchedule(soon, store(name)))
+    await in_thread(lambda: Schedule.objects.update(due_at=datetime.now(UTC)))
+    late: set[str] = set()
+    with holding(postgres_database, ROW, names[0]):
+        for _ in range(2):  # the second look passes over what waits
+            await recurring.run_due(writing.writer, late)
+        while len(writing.announced) < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        assert sorted(name for name, _ in writing.announced) == names[1:]
+        assert names[0] in late
+    while late:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    assert writing.announced[-1] == (names[0], 1)

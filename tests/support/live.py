@@ -42,16 +42,17 @@ class Recorder:
     def resume_frames(self) -> None: ...
 
 
-class Immediately(Flusher):
+class Immediately(SendQueue):
     """Writes each frame as it is pushed."""
 
-    def add(self, queue: SendQueue) -> None:
-        queue.flush(self.now())
+    def push_frame(self, frame: bytes) -> None:
+        super().push_frame(frame)
+        self.flush(self.flusher.now())
 
 
 def recording() -> tuple[SendQueue, list[dict[str, Any]]]:
     recorder = Recorder()
-    return SendQueue(recorder, Immediately(asyncio.get_running_loop())), recorder.sent
+    return Immediately(recorder, Flusher(asyncio.get_running_loop())), recorder.sent
 
 
 def live(send_queue: SendQueue | None = None, **changes: Any) -> LiveConnection:

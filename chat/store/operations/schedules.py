@@ -27,6 +27,10 @@ class RunSchedule(Operation[None]):
     def locks(self) -> tuple[str, ...]:
         return self.work.locks()
 
+    @property
+    def size(self) -> int:
+        return self.work.size
+
     @classmethod
     def load(cls, transaction: Transaction, operations: Sequence[Self]) -> None:
         rows: list[tuple[str]] = transaction.select(
