@@ -197,8 +197,8 @@ class Session:
 
 
 SUCCESSES: Final = (psycopg.pq.ExecStatus.TUPLES_OK, psycopg.pq.ExecStatus.COMMAND_OK)
-# What PgBouncer refuses, and what is for sessions of Django's own.
-OF_DJANGO: Final = {"options", "pool", "cursor_factory", "context", "prepare_threshold"}
+# What is for sessions of Django's own.
+OF_DJANGO: Final = {"pool", "cursor_factory", "context", "prepare_threshold"}
 
 
 # --- the broker ---------------------------------------------------------------------------------
@@ -296,6 +296,8 @@ class PostgresqlBroker:
         the other one finds in the database once it has the answer."""
         self._greeted += 1
         self._alone = False
+        self._answers.add(node_id)  # it may have begun to listen after this one's hello
+        self._news.set()
         self._announcer.put(EVERYBODY, [[HERE, node_id, self._node_id]])
 
     def _is_here(self, asked: str, node_id: str) -> None:

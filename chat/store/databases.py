@@ -23,12 +23,17 @@ READ_LOCK_SECONDS: Final = 4.0  # less: who only gave up here would still wait i
 SERVER_SESSION: Final = "chat server"  # the application_name of the server's own sessions
 # A process that is stopped within a transaction keeps its channels locked: it has a third of its
 # lease.
+# The cost of a page is a solid-state disk's: with the default of 4, PostgreSQL reads and sorts a
+# whole channel for a page of history (10,000 messages: 48 ms instead of 0.1). Not among the
+# parameters of the connection, for PgBouncer refuses those.
+PAGE_COST: Final = "SET random_page_cost = 1.1"
 LIMITED: Final = (
-    f"SET application_name = '{SERVER_SESSION}'; SET lock_timeout = {{}};"
+    f"{PAGE_COST}; SET application_name = '{SERVER_SESSION}'; SET lock_timeout = {{}};"
     " SET idle_in_transaction_session_timeout = {}"
 )
 UNLIMITED: Final = (
-    "RESET application_name; RESET lock_timeout; RESET idle_in_transaction_session_timeout"
+    f"{PAGE_COST}; RESET application_name; RESET lock_timeout;"
+    " RESET idle_in_transaction_session_timeout"
 )
 POOL_RETRY_SECONDS: Final = 0.2
 UNAVAILABLE: Final = "The database did not take this; try again."
@@ -93,7 +98,7 @@ def limit_statements(
 class Connection(psycopg.Connection[tuple[object, ...]]):
     """psycopg's, with the timeout: every wait for an answer goes through `wait`."""
 
-    session = UNLIMITED  # how it was set up last
+    session = ""  # how it was set up last
 
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         limit: float | None = getattr(_thread, "timeout", None)
@@ -128,8 +133,6 @@ def _postgresql(options: Options) -> Options:
     # broken connection. Left alone it retries after 1 s, then after twice as long each time; here
     # it gives up after POOL_RETRY_SECONDS and begins anew at once, for ever: a caller that came
     # just before the database is back would wait in vain otherwise.
-    # The cost of a page is a solid-state disk's: with the default of 4, PostgreSQL reads and sorts
-    # a whole channel for a page of history (10,000 messages: 48 ms instead of 0.1).
     options |= {
         "pool": {
             **{"min_size": 1, "max_size": 10},
@@ -137,7 +140,6 @@ def _postgresql(options: Options) -> Options:
             "reconnect_failed": ConnectionPool.check,  # begins to connect where nothing is open
             **{"connection_class": Connection, "check": check},
         },
-        "options": f"{options.get('options', '')} -c random_page_cost=1.1".strip(),
         **NETWORK,
     }
     return {"OPTIONS": options, "CONN_HEALTH_CHECKS": True}
