@@ -34,7 +34,7 @@ test: setup ## Lint, then all tests: JavaScript, wire, browser (brings Redis, Po
 
 test-faults: setup ## Break things for real: FAULT=name SCALE=10 SEED=n (all; 1; drawn), tests/faults
 	@bin/setup services
-	FAULT_SCALE=$(or $(SCALE),1) FAULT_SEED=$(SEED) $(BIN)/pytest \
+	BROKER=$(or $(BROKER),redis) FAULT_SCALE=$(or $(SCALE),1) FAULT_SEED=$(SEED) $(BIN)/pytest \
 		$(if $(FAULT),tests/faults/test_$(FAULT).py,tests/faults); \
 		status=$$?; $(BIN)/python -m tests.faults.results; exit $$status
 

@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from importlib import import_module
+from types import ModuleType
 from typing import Any, Final, TypedDict, Unpack
 
 import msgspec
@@ -26,6 +28,7 @@ from msgspec import structs
 
 from chat.actions import publishing, queries
 from chat.actions.storage import SET_STORAGE
+from chat.cluster import postgresql_broker
 from chat.cluster.leases import alive
 from chat.conf import settings
 from chat.fanout.announcements import Announcement
@@ -62,8 +65,8 @@ SOURCE: Final = Source("server.python")
 TIMEOUT_SECONDS: Final = 30.0  # for this process's own server, which refuses sooner where it can
 HOLDS_UP: Final = "This would hold up the event loop: await apublish and the like."
 NOT_STORED: Final = (
-    "A message that is not stored can be published only in a process that serves, or with"
-    " REDIS_URL set; give it a store, such as -1."
+    "On SQLite, a message that is not stored can be published only in a process that serves; give"
+    " it a store, such as -1."
 )
 
 _encoder = DjangoJSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"))
@@ -232,7 +235,7 @@ def _publish(publication: Publication) -> Receipt:
     if outbox.takes_part():
         outbox.add(operation.receipt.channel, operation, _wake)
         return structs.replace(operation.receipt, pending=True)
-    reachable = nodes.of_process() is not None or settings.REDIS_URL
+    reachable = nodes.of_process() is not None or _broker() is not None
     if publishing.is_ephemeral(operation) and not reachable:
         raise ProtocolError(ErrorCode.INVALID_REQUEST, NOT_STORED)
     receipt = publishing.without_commit(operation)
@@ -273,16 +276,21 @@ def _write[Result](operation: Operation[Result]) -> Result:
         raise DatabaseUnavailable(UNAVAILABLE if withdrawn else OUTCOME_UNKNOWN) from None
 
 
+def _broker() -> ModuleType | None:
+    """What reaches the servers from a process that serves nobody."""
+    if settings.REDIS_URL:
+        return import_module("chat.cluster.redis_broker")  # with Redis' client
+    return postgresql_broker if connection.vendor == "postgresql" else None
+
+
 def _announce_all(announcements: Sequence[Announcement]) -> None:
-    """To all subscribers; without Redis, other processes find by themselves what is stored."""
+    """To all subscribers; on SQLite, other processes find by themselves what is stored."""
     node = nodes.of_process()
     if node is not None:
         for item in announcements:
             node.loop.call_soon_threadsafe(node.hub.announce, item)
-    elif settings.REDIS_URL and announcements:
-        from chat.cluster.redis_broker import announce_from_outside  # with Redis' client
-
-        announce_from_outside(announcements)
+    elif announcements and (broker := _broker()) is not None:
+        broker.announce_from_outside(announcements)
 
 
 def _wake() -> None:
@@ -290,7 +298,5 @@ def _wake() -> None:
     node = nodes.of_process()
     if node is not None:
         node.loop.call_soon_threadsafe(node.outbox_filled.set)
-    elif settings.REDIS_URL and (servers := list(alive())):
-        from chat.cluster.redis_broker import notify_from_outside  # with Redis' client
-
-        notify_from_outside(nodes.OUTBOX_FILLED, secrets.choice(servers))
+    elif (broker := _broker()) is not None and (servers := list(alive())):
+        broker.notify_from_outside(nodes.OUTBOX_FILLED, secrets.choice(servers))

@@ -102,9 +102,8 @@ def workers_problems(workers: int) -> list[str]:
     """What several processes need to keep every promise."""
     if workers < 1:
         return ["--workers must be 1 or more."]
-    shared = settings.REDIS_URL and connection.vendor == "postgresql"
-    needs = "More than one worker needs REDIS_URL, and PostgreSQL in DATABASE_URL."
-    return _unmet({needs: workers == 1 or shared})
+    needs = "More than one worker needs PostgreSQL in DATABASE_URL."
+    return _unmet({needs: workers == 1 or connection.vendor == "postgresql"})
 
 
 def _unmet(requirements: Mapping[str, object]) -> list[str]:

@@ -18,6 +18,7 @@ def _address(*schemes: str) -> Meta:
 
 THIS_MACHINE: Final = "127.0.0.1,::1"
 RedisAddress = Annotated[str, _address("redis", "rediss", "unix")]
+PostgresqlAddress = Annotated[str, _address("postgres", "postgresql")]
 HttpAddress = Annotated[str, _address("http", "https")]
 
 
@@ -48,7 +49,11 @@ class ChatSettings:
     """How many writes of callers' transactions may wait for a server, on PostgreSQL, from 1 up."""
 
     REDIS_URL: RedisAddress = ""
-    """The Redis that carries announcements between processes; "": there is one process."""
+    """The Redis that carries announcements between processes; "": PostgreSQL does, where the
+    database is one."""
+    BROKER_URL: PostgresqlAddress = ""
+    """The same PostgreSQL, for announcements, where a pooler is between it and the database's
+    address; "": that address."""
     WEBHOOK_URL: HttpAddress = ""
     """Where backend events are sent; "": none are written."""
     WEBHOOK_SECRET: Text = ""

@@ -20,6 +20,7 @@ from django.db.models import ManyToOneRel, Model
 from psycopg.errors import DeadlockDetected, LockNotAvailable
 
 from chat.models import Channel
+from chat.store.databases import PAGE_COST
 
 MAX_BATCH: Final = 10_000
 WINDOW: Final = 10_000
@@ -40,7 +41,7 @@ SESSION: Final = {
         "PRAGMA wal_autocheckpoint=0",
     ),
     # Less than `deadlock_timeout`: where the admin deletes the same rows, the admin wins.
-    "postgresql": ("SET synchronous_commit=off", "SET lock_timeout='500ms'"),
+    "postgresql": (PAGE_COST, "SET synchronous_commit=off", "SET lock_timeout='500ms'"),
 }
 
 type Key = str | int

@@ -1,4 +1,5 @@
-"""Two processes that Redis links: who publishes is with one, who listens with the other."""
+"""Two processes that Redis links, or PostgreSQL alone: who publishes is with one, who listens with
+the other."""
 
 import contextlib
 import re
@@ -44,8 +45,12 @@ class Linked:
 
 
 @contextlib.contextmanager
-def ours(directory: Path, redis: Program, disk: Database) -> Iterator[Linked]:
-    env: dict[str, Any] = {"DATABASE_URL": disk.url("ours"), "REDIS_URL": redis_url(redis)}
+def ours(
+    directory: Path, redis: Program, disk: Database, *, through_redis: bool = True
+) -> Iterator[Linked]:
+    """Redis does nothing where they are not linked through it."""
+    env: dict[str, Any] = {"DATABASE_URL": disk.url("ours" if through_redis else "alone")}
+    env |= {"REDIS_URL": redis_url(redis)} if through_redis else {}
     with Ours().start(directory, **env) as one:
         server = one.keep["server"]
         assert isinstance(server, Server)  # noqa: S101
@@ -79,6 +84,8 @@ class Across(Scenario):
         "alone": "ours, one process",
         "tutorial": "the Channels tutorial's chat on channels_redis",
         "paced": f"ours, {PACED_RATE} messages a second",
+        "postgresql": "ours, two processes on PostgreSQL alone",
+        "postgresql-paced": f"the same, {PACED_RATE} messages a second",
     }
 
     @property
@@ -107,6 +114,12 @@ class Across(Scenario):
                 ).figures()
             else:
                 sides["paced"] = partial(_paced, linked, options)
+            own = directory / "postgresql"
+            own.mkdir()
+            linked = stack.enter_context(ours(own, redis, disk, through_redis=False))
+            sides["postgresql"] = partial(_across, talk, Ours(), linked, options)
+            if not self.alone:
+                sides["postgresql-paced"] = partial(_paced, linked, options)
             if Tutorial.name in chosen:
                 peers = stack.enter_context(tutorial(directory, redis))
                 sides["tutorial"] = partial(_across, talk, Tutorial(), peers, options)

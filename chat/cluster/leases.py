@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import batched
@@ -190,6 +190,7 @@ class Reaper:
     lease: Lease
     writer: Writer
     member_throttle: MemberThrottle
+    on_taken: Callable[[], object]  # a process is gone, which may not have announced its last
     backlog: Ended = field(default_factory=dict, init=False)
     # Of connections by id: those who are to leave in a while, with them or before they end.
     leaving: dict[str, dict[str, str]] = field(default_factory=dict, init=False)
@@ -301,6 +302,7 @@ class Reaper:
         others = Node.objects.filter(lease_until__lte=Now()).exclude(id=self.lease.node_id)
         if self.lease.judges and await read(others.exists):
             self.backlog.update(await self.writer.submit(TakeOver(self.lease.node_id)))
+            self.on_taken()
 
 
 # --- what is written ----------------------------------------------------------------------------
@@ -437,13 +439,13 @@ def alive() -> dict[str, Node]:
 
 
 def other_server_problems() -> list[str]:
-    """Empty, or a sentence that names another server of this database: without Redis, clients of
-    the one would not receive in time what those of the other publish.
+    """Empty, or a sentence that names another server of this SQLite file: clients of the one would
+    not receive what those of the other publish, unless it is stored.
 
     Only a renewed lease proves that the other is alive: a crash leaves a row, too. So this waits
     where there is one, until it is renewed or has run out.
     """
-    if settings.REDIS_URL:
+    if settings.REDIS_URL or database.vendor == "postgresql":
         return []
     try:
         if before := alive():
@@ -458,9 +460,8 @@ def other_server_problems() -> list[str]:
             for id, row in before.items():
                 if now[id].lease_until > row.lease_until:
                     return [
-                        f"{row} serves from this database already, and without REDIS_URL the"
-                        " clients of the two would not reach each other: stop it, or set REDIS_URL"
-                        " for both."
+                        f"{row} serves from this database already: stop it. Two servers need"
+                        " PostgreSQL in DATABASE_URL."
                     ]
         return []
     finally:

@@ -26,6 +26,7 @@ log = logging.getLogger("chat.hub")
 ReadChanges = Callable[[str, int], Awaitable[tuple[list[Change], int]]]
 
 REPAIR_AFTER_SECONDS: Final = 0.05
+OWN_REPAIR_AFTER_SECONDS: Final = 0.01  # what this process itself has just committed comes sooner
 # Where the broker works, hardly anything is lost; 1 to 8 % arrives before its predecessor, by less
 # than 5 ms, by more under load, and a repair would overtake the ephemeral messages behind it (P4).
 CONNECTED_REPAIR_AFTER_SECONDS: Final = 0.25
@@ -56,6 +57,7 @@ class BrokerStatus(Enum):
     SINGLE_PROCESS = "single process"
     CONNECTED = "connected"
     DISCONNECTED = "disconnected"
+    POLLING = "polling"  # others hear this process, which finds only what they store
 
 
 class Broker(Protocol):
@@ -196,7 +198,7 @@ class Feed:
     channel: str
     _all_waiting: Waiting
     _read_changes: ReadChanges
-    _is_connected: Callable[[], bool]  # whether a broker may still bring what is missing
+    _patience: Callable[[], float]  # seconds in which a broker may still bring what is missing
     subscribers: dict[str, Subscriber] = field(default_factory=dict)
     _broadcast: Broadcast = field(default_factory=Broadcast)  # to those released
     _holding: list[Subscriber] = field(default_factory=list)  # the others
@@ -370,9 +372,7 @@ class Feed:
             return
         last = self._last
         if not self._read_on:
-            await asyncio.sleep(
-                CONNECTED_REPAIR_AFTER_SECONDS if self._is_connected() else REPAIR_AFTER_SECONDS
-            )
+            await asyncio.sleep(self._patience())
         if self._behind and self._last == last:  # else another gap, which began later
             await self._read_missing()
 
@@ -418,7 +418,7 @@ class Hub:
         """Registers it. Until `release` it holds back what it is to get."""
         feed = self._feeds.get(channel)
         if feed is None:
-            reads = self._waiting, self._read_changes, self._is_connected
+            reads = self._waiting, self._read_changes, self._patience
             feed = self._feeds[channel] = Feed(channel, *reads)
         feed.add(subscriber)
 
@@ -443,8 +443,13 @@ class Hub:
         """Those with subscribers in this process."""
         return list(self._feeds)
 
-    def _is_connected(self) -> bool:
-        return self.broker.status is BrokerStatus.CONNECTED
+    def _patience(self) -> float:
+        match self.broker.status:
+            case BrokerStatus.SINGLE_PROCESS:
+                return OWN_REPAIR_AFTER_SECONDS
+            case BrokerStatus.CONNECTED:
+                return CONNECTED_REPAIR_AFTER_SECONDS
+        return REPAIR_AFTER_SECONDS
 
     # --- announcing -------------------------------------------------------------------------
 

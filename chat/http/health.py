@@ -25,6 +25,11 @@ PROBE_SECONDS: Final = 2  # for each part to answer
 LOOK_SECONDS: Final = 1  # between two looks, whoever asks
 RECENT_SECONDS: Final = 5  # since a write was refused for what the database lacks
 
+UNHEARD: Final[dict[BrokerStatus | None, str]] = {
+    BrokerStatus.DISCONNECTED: "Other processes are not heard yet.",
+    BrokerStatus.POLLING: "LISTEN brings nothing: set BROKER_URL to PostgreSQL's own address.",
+}
+
 View = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
 
 
@@ -130,4 +135,4 @@ async def _channel_layer() -> str:
     await layer.group_send("readyz", {"type": "probe"})
     node = nodes.running()
     status = node.hub.broker.status if node is not None else None
-    return "Other processes are not heard yet." if status is BrokerStatus.DISCONNECTED else ""
+    return UNHEARD.get(status, "")

@@ -15,6 +15,8 @@ from channels.layers import get_channel_layer
 from django.db import connection
 
 from chat.cluster.leases import LEASE_SHARE, Lease, Reaper, RemoveNode, alive, marked
+from chat.cluster.messages import CHECK
+from chat.cluster.postgresql_broker import PostgresqlBroker
 from chat.conf import settings
 from chat.fanout.hub import Broker, BrokerStatus, Handlers, Hub, MemoryBroker
 from chat.fanout.member_throttle import MemberThrottle
@@ -73,7 +75,7 @@ class Node:
         )
         self.order = Order(self.connections, self._broker)
         self.lease = Lease(self.id, self.writer, settings.NODE_LEASE_SECONDS * LEASE_SHARE)
-        self.reaper = Reaper(self.lease, self.writer, self.member_throttle)
+        self.reaper = Reaper(self.lease, self.writer, self.member_throttle, self._check_everywhere)
         self._outlasting: set[asyncio.Task[None]] = set()
         self._recurring: list[asyncio.Task[None]] = []
 
@@ -194,6 +196,10 @@ class Node:
             work["webhook"] = webhook.run
         return work
 
+    def _check_everywhere(self) -> None:
+        self._check_heads.set()
+        self._broker.notify(CHECK)
+
     def _look_into_outbox(self, first: str) -> None:
         """At once where this is the first to look; else when that one should be done."""
         self.loop.call_later(OTHERS_LOOK_SECONDS * (first != self.id), self.outbox_filled.set)
@@ -225,11 +231,11 @@ class Node:
 
 
 def _broker(node_id: str) -> Broker:
-    if not settings.REDIS_URL:
-        return MemoryBroker()
-    from chat.cluster.redis_broker import RedisBroker  # with Redis' client: a third of a second
+    if settings.REDIS_URL:
+        from chat.cluster.redis_broker import RedisBroker  # with Redis' client: a third of a second
 
-    return RedisBroker(node_id, cast("RedisLayer", get_channel_layer()))
+        return RedisBroker(node_id, cast("RedisLayer", get_channel_layer()))
+    return PostgresqlBroker(node_id) if connection.vendor == "postgresql" else MemoryBroker()
 
 
 _nodes: dict[asyncio.AbstractEventLoop, Node] = {}  # those that have started

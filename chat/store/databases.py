@@ -29,6 +29,10 @@ BEGIN: Final = (
     f"BEGIN; SET LOCAL application_name = '{SERVER_SESSION}'; SET LOCAL lock_timeout = {{}};"
     " SET LOCAL idle_in_transaction_session_timeout = {}"
 )
+# The cost of a page is a solid-state disk's: with the default of 4, PostgreSQL reads and sorts a
+# whole channel for a page of history (10,000 messages: 48 ms instead of 0.1). Not among the
+# parameters of the connection, for PgBouncer refuses those.
+PAGE_COST: Final = "SET random_page_cost = 1.1"
 POOL_RETRY_SECONDS: Final = 0.2
 UNAVAILABLE: Final = "The database did not take this; try again."
 READ_ONLY: Final = "The database is read-only."
@@ -46,6 +50,12 @@ OUTCOME_UNKNOWN: Final = (
 )
 
 Options = dict[str, object]
+# A network that drops everything is noticed after 6 s, not after the kernel's 15 minutes.
+NETWORK: Final[dict[str, int]] = {
+    "connect_timeout": 2,
+    **{"keepalives_idle": 2, "keepalives_interval": 2, "keepalives_count": 2},
+    "tcp_user_timeout": 6000,
+}
 
 _thread = threading.local()
 
@@ -92,6 +102,8 @@ def begin() -> str:
 class Connection(psycopg.Connection[tuple[object, ...]]):
     """psycopg's, with the timeout: every wait for an answer goes through `wait`."""
 
+    is_set_up = False
+
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         limit: float | None = getattr(_thread, "timeout", None)
         if timeout is not None or limit is None:
@@ -112,10 +124,16 @@ class Connection(psycopg.Connection[tuple[object, ...]]):
 
 
 def check(connection: Connection) -> None:
-    """As the pool's own check. Where one connection is broken, most likely all are: the pool
-    replaces them at once, else each would make its next user wait."""
+    """As the pool's own check; of a new connection, it sets the session up. Where one connection is
+    broken, most likely all are: the pool replaces them at once, else each would make its next user
+    wait."""
     try:
-        ConnectionPool.check_connection(connection)
+        if connection.is_set_up:
+            ConnectionPool.check_connection(connection)
+        else:
+            connection.execute(PAGE_COST)
+            connection.commit()
+            connection.is_set_up = True
     except psycopg.Error:
         cast("ConnectionPool[Connection]", connection._pool).drain()
         raise
@@ -126,9 +144,6 @@ def _postgresql(options: Options) -> Options:
     # broken connection. Left alone it retries after 1 s, then after twice as long each time; here
     # it gives up after POOL_RETRY_SECONDS and begins anew at once, for ever: a caller that came
     # just before the database is back would wait in vain otherwise.
-    # The cost of a page is a solid-state disk's: with the default of 4, PostgreSQL reads and sorts
-    # a whole channel for a page of history (10,000 messages: 48 ms instead of 0.1).
-    # A network that drops everything is noticed after 6 s, not after the kernel's 15 minutes.
     options |= {
         "pool": {
             **{"min_size": 1, "max_size": 10},
@@ -136,10 +151,7 @@ def _postgresql(options: Options) -> Options:
             "reconnect_failed": ConnectionPool.check,  # begins to connect where nothing is open
             **{"connection_class": Connection, "check": check},
         },
-        "connect_timeout": 2,
-        "options": f"{options.get('options', '')} -c random_page_cost=1.1".strip(),
-        **{"keepalives_idle": 2, "keepalives_interval": 2, "keepalives_count": 2},
-        "tcp_user_timeout": 6000,
+        **NETWORK,
     }
     return {"OPTIONS": options, "CONN_HEALTH_CHECKS": True}
 

@@ -95,7 +95,7 @@ async def test_who_holds_its_row_delays_it_only_so_long(postgres_database: str) 
 
 
 def test_whoever_starts_says_for_whose_lease_it_waits(
-    database: str, caplog: pytest.LogCaptureFixture
+    sqlite: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     """One that was killed has a lease, too, until it runs out."""
     Node.objects.all().delete()

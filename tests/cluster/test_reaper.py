@@ -51,7 +51,8 @@ class Process:
         self.id = new_id()
         self.announced = announced
         self.lease = Lease(self.id, writer, LEASE)
-        self.reaper = Reaper(self.lease, writer, MemberThrottle(lambda channel: False))
+        throttle = MemberThrottle(lambda channel: False)
+        self.reaper = Reaper(self.lease, writer, throttle, lambda: None)
 
 
 @pytest.fixture

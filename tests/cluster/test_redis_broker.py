@@ -1,26 +1,20 @@
 """The link between processes, two of them in one, over a Redis of the test's own."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from chat.cluster import redis_broker
+from chat.cluster import messages, redis_broker
 from chat.cluster.redis_broker import RedisBroker
 from chat.cluster.redis_layer import RedisLayer
-from chat.fanout.announcements import Announcement, Change, Ephemeral
-from chat.fanout.hub import BrokerStatus, Hub
+from chat.fanout.announcements import Change, Ephemeral
 from chat.protocol.events import encoded
 from chat.runtime import background
-from chat.runtime.background import BackgroundTasks
+from tests.cluster.end import EVENT, End, change, running, shown
 from tests.support.servers import Program, redis_url, start_redis
-
-LIMIT_SECONDS = 15
-EVENT = encoded(b'{"event":"chat","data":"\xe2\x9d\xa4"}')
 
 
 @pytest.fixture
@@ -31,71 +25,9 @@ def redis(tmp_path: Path) -> Iterator[Program]:
         program.stop()
 
 
-class Process:
-    """One end: what it was told, and how often it looked at the heads of its channels. It stands
-    in for the hub, too."""
-
+class Process(End[RedisBroker]):
     def __init__(self, name: str, redis: Program, **handlers: Any) -> None:
-        self.got: list[Announcement] = []
-        self.checks = 0
-        self.listened: set[str] = set()
-        self.has_subscribers = self.listened.__contains__
-        self.channels = lambda: list(self.listened)
-        self._news = asyncio.Event()
-        self._handlers = handlers
-        self.broker = RedisBroker(name, RedisLayer(hosts=[redis_url(redis)]))
-
-    async def start(self) -> None:
-        start = BackgroundTasks(lambda: None).start
-        await self.broker.start(cast("Hub", self), self._check, self._handlers, start)
-
-    @property
-    def connected(self) -> bool:
-        return self.broker.status is BrokerStatus.CONNECTED
-
-    def deliver(self, item: Announcement) -> None:
-        self.got.append(item)
-        self._news.set()
-
-    def _check(self) -> None:
-        self.checks += 1
-        self._news.set()
-
-    async def join(self, channel: str) -> None:
-        self.listened.add(channel)
-        await self.broker.subscribe(channel)
-
-    async def until(self, condition: Any) -> None:
-        async with asyncio.timeout(LIMIT_SECONDS):
-            while not condition():
-                self._news.clear()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._news.wait(), 0.05)
-
-
-@asynccontextmanager
-async def running(*processes: Process) -> AsyncIterator[None]:
-    try:
-        for process in processes:
-            await process.start()
-            assert process.connected
-        for process in processes:
-            await process.until(lambda process=process: process.connected)
-        yield
-    finally:
-        for process in processes:
-            await process.broker.stop()
-
-
-def change(number: int, channel: str = "c", **more: Any) -> Change:
-    return Change(channel, number - 1, number, EVENT, **more)
-
-
-def shown(item: Announcement) -> tuple[Any, ...]:
-    where, sender = (item.channel, item.previous), (item.origin, item.echo)
-    if isinstance(item, Change):
-        return *where, item.number, item.event.payload, *sender, item.key
-    return *where, *item.frames, *sender
+        super().__init__(RedisBroker(name, RedisLayer(hosts=[redis_url(redis)])), **handlers)
 
 
 async def test_what_is_announced_reaches_those_who_joined_as_it_was(redis: Program) -> None:
@@ -216,7 +148,7 @@ async def test_who_joins_hears_all_though_joining_or_leaving_failed(
 ) -> None:
     """None: it was cancelled, since the connection began anew."""
     monkeypatch.setattr(redis_broker, "RETRY_SECONDS", 0.05)
-    monkeypatch.setattr(redis_broker, "SEND_SECONDS", 0.2)
+    monkeypatch.setattr(messages, "SEND_SECONDS", 0.2)
     one, other = Process("one", redis), Process("other", redis)
     async with running(one, other):
         if change_of == "group_discard":
@@ -281,7 +213,7 @@ async def test_a_newer_version_makes_it_look_into_the_database(
         await other.join("c")
         await other.until(lambda: other.checks > 0)
         before = other.checks
-        newer = redis_broker.message([["odd"]], "newer") | {"v": redis_broker.VERSION + 1}
+        newer = messages.message([["odd"]], "newer") | {"v": messages.VERSION + 1}
         await one.broker._layer.group_send_many([(redis_broker.group_of("c"), newer)])
         await other.until(lambda: other.checks > before)
     assert other.got == []
@@ -330,8 +262,8 @@ async def test_what_was_announced_leaves_before_it_stops(redis: Program) -> None
 async def test_a_link_that_goes_deaf_begins_anew(
     redis: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redis_broker, "PROBE_SECONDS", 0.2)
-    monkeypatch.setattr(redis_broker, "SEND_SECONDS", 0.2)
+    monkeypatch.setattr(messages, "PROBE_SECONDS", 0.2)
+    monkeypatch.setattr(messages, "SEND_SECONDS", 0.2)
     one = Process("one", redis)
     async with running(one):
         before = one.checks
@@ -343,8 +275,8 @@ async def test_a_link_that_goes_deaf_begins_anew(
 async def test_what_waits_is_bounded_in_bytes(
     redis: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redis_broker, "MAX_QUEUED_BYTES", 10 * change(1).size)
-    monkeypatch.setattr(redis_broker, "MAX_SENT_BYTES", 1)
+    monkeypatch.setattr(messages, "MAX_QUEUED_BYTES", 10 * change(1).size)
+    monkeypatch.setattr(messages, "MAX_SENT_BYTES", 1)
     one, other = Process("one", redis), Process("other", redis)
     async with running(one, other):
         await other.join("c")

@@ -22,6 +22,7 @@ from chat.protocol.events import encoded, payloads
 @pytest.fixture(autouse=True)
 def _repair_at_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hub, "OWN_REPAIR_AFTER_SECONDS", 0)
         patch.setattr(hub, "REPAIR_AFTER_SECONDS", 0)
         patch.setattr(hub, "RETRY_AFTER_SECONDS", 0)
         yield

@@ -34,6 +34,8 @@ from tests.support.servers import (
 )
 
 ALONE = "FAULT_SCALE" in os.environ  # `make test-faults`: no other tests run beside
+REDIS = os.environ.get("BROKER", "redis") == "redis"  # what carries announcements
+needs_redis = pytest.mark.skipif(not REDIS, reason="BROKER=postgresql")
 SCALE = float(os.environ.get("FAULT_SCALE", "1"))
 OUTCOME = pytest.StashKey[str]()
 
@@ -107,13 +109,19 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 
 @dataclass
 class Site:
-    """Two servers on one PostgreSQL and one Redis, all its own. `other` reaches Redis by `link`."""
+    """Two servers on one PostgreSQL and one Redis, all its own. `other` reaches the broker, Redis
+    or with BROKER=postgresql that PostgreSQL, by `link`."""
 
     postgres: Postgres
     redis: Program
     link: Proxy
     one: Server
     other: Server
+
+    @property
+    def broker(self) -> dict[str, str]:
+        """What another server of the site needs to be heard."""
+        return {"REDIS_URL": redis_url(self.redis)} if REDIS else {}
 
     @property
     def servers(self) -> tuple[Server, Server]:
@@ -156,12 +164,17 @@ def _site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with ExitStack() as stack:
         postgres = stack.enter_context(start_postgres(directory))
         redis = stack.enter_context(start_redis(directory))
-        link = stack.enter_context(Proxy(redis.port).running())
+        link = stack.enter_context(Proxy(redis.port if REDIS else postgres.port).running())
         env = {**production(directory), "CLIENT_FRAMES_PER_SECOND": "0"}
-        env |= {"DATABASE_URL": postgres.database(), "REDIS_URL": redis_url(redis)}
+        env |= {"DATABASE_URL": postgres.database()}
+        env |= {"REDIS_URL": redis_url(redis)} if REDIS else {}
         port = lasting_port()
         one = stack.enter_context(start_server("uvicorn", directory, port=port, **env))
-        env |= {"REDIS_URL": f"redis://127.0.0.1:{link.port}/0", **keys_of(one)}
+        through = f"127.0.0.1:{link.port}"
+        name = env["DATABASE_URL"].rpartition("/")[2]
+        linked = {"BROKER_URL": f"postgres://postgres@{through}/{name}"}
+        env |= {"REDIS_URL": f"redis://{through}/0"} if REDIS else linked
+        env |= keys_of(one)
         port = lasting_port()
         other = stack.enter_context(start_server("uvicorn", directory, port=port, **env))
         yield Site(postgres, redis, link, one, other)

@@ -13,7 +13,7 @@ import pytest
 from tests.faults import checks
 from tests.faults.conftest import Fault, Site
 from tests.faults.recording import PATIENCE_SECONDS, Connection, Publisher, until, whole_history
-from tests.support.servers import Server, keys_of, redis_url, start_server
+from tests.support.servers import Server, keys_of, start_server
 from tests.support.webhook_receiver import Receiver
 
 FAULTY = {"DJANGO_SETTINGS_MODULE": "tests.faults.faulty"}
@@ -28,7 +28,7 @@ def backend() -> Iterator[Receiver]:
 
 @pytest.fixture
 def pair(site: Site, backend: Receiver, tmp_path: Path) -> Iterator[tuple[Server, Server]]:
-    env = {"DATABASE_URL": site.postgres.database(), "REDIS_URL": redis_url(site.redis)}
+    env = {"DATABASE_URL": site.postgres.database(), **site.broker}
     env |= {**backend.environment, **FAULTY, "CLIENT_FRAMES_PER_SECOND": "0"}
     with (
         start_server("uvicorn", tmp_path, **env) as one,
@@ -83,7 +83,7 @@ async def one_failure(
 async def test_for_ever(site: Site, fault: Fault, channel: str, kind: str, tmp_path: Path) -> None:
     """The process closes its connections and ends with an exit code that says so; where there are
     several workers another takes its place."""
-    env = {"DATABASE_URL": site.postgres.database(), "REDIS_URL": redis_url(site.redis), **FAULTY}
+    env = {"DATABASE_URL": site.postgres.database(), **site.broker, **FAULTY}
     with start_server(kind, tmp_path, **env) as server:
         clients = [await Connection.open(server, f"c{number}") for number in range(8)]
         pid = workers(server)[0] if kind == "workers" else server.pid

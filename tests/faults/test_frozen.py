@@ -15,7 +15,7 @@ from psycopg.errors import AdminShutdown
 from tests.faults import checks
 from tests.faults.conftest import Fault, Site
 from tests.faults.recording import Follower, Frame, Publisher, until, whole_history
-from tests.support.servers import Server, keys_of, redis_url, start_server
+from tests.support.servers import Server, keys_of, start_server
 from tests.support.stored import rows
 
 TIMES = 1
@@ -34,7 +34,7 @@ OTHERS_WAIT = """
 def pair(site: Site, tmp_path: Path) -> Iterator[tuple[Server, Server]]:
     """On a database of their own, with a short lease."""
     env = {
-        **{"DATABASE_URL": site.postgres.database(), "REDIS_URL": redis_url(site.redis)},
+        **{"DATABASE_URL": site.postgres.database(), **site.broker},
         **{"NODE_LEASE_SECONDS": str(LEASE_SECONDS), "CLIENT_FRAMES_PER_SECOND": "0"},
     }
     with (

@@ -16,7 +16,7 @@ from tests.faults.conftest import Fault, Site
 from tests.faults.recording import Connection, Follower, history, until
 from tests.faults.retrying import RetryingPublisher
 from tests.support.calls import http_client
-from tests.support.servers import Server, keys_of, redis_url, start_server
+from tests.support.servers import Server, keys_of, start_server
 
 RESTARTS = 1
 FOLLOWERS = 20
@@ -136,7 +136,7 @@ async def test_servers(site: Site, fault: Fault, channel: str) -> None:
 @pytest.fixture
 def workers(site: Site, tmp_path: Path) -> Iterator[Server]:
     """Two behind one socket, on the site's PostgreSQL and Redis."""
-    env = {"DATABASE_URL": site.one.env["DATABASE_URL"], "REDIS_URL": redis_url(site.redis)}
+    env = {"DATABASE_URL": site.one.env["DATABASE_URL"], **site.broker}
     env |= {"CLIENT_FRAMES_PER_SECOND": "0", **keys_of(site.one)}
     with start_server("workers", tmp_path, **env) as server:
         yield server

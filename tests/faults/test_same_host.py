@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tests.faults.conftest import Fault, Site
 from tests.faults.recording import Connection, until
-from tests.support.servers import Server, keys_of, redis_url, start_server
+from tests.support.servers import Server, keys_of, start_server
 from tests.support.stored import rows
 
 CONTAINED = {"DJANGO_SETTINGS_MODULE": "tests.faults.contained"}
@@ -13,7 +13,7 @@ NODES = "SELECT host, pid, lease_until FROM chat_node ORDER BY id"
 
 async def test_same_host(site: Site, fault: Fault, channel: str, tmp_path: Path) -> None:
     """The second one starts, again and again, and takes nothing over from the first."""
-    env = {"DATABASE_URL": site.postgres.database(), "REDIS_URL": redis_url(site.redis)}
+    env = {"DATABASE_URL": site.postgres.database(), **site.broker}
     env |= CONTAINED
     presence = f"presence.{channel}"
     with start_server("uvicorn", tmp_path, **env) as one:

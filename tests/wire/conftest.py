@@ -17,13 +17,15 @@ def postgres_server(
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="session", params=["redis", "postgresql"])
 def processes(
-    postgres: Postgres, redis_url: str, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, postgres: Postgres, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Server, Server]]:
-    """Two of one site: on one PostgreSQL, linked through Redis."""
+    """Two of one site: on one PostgreSQL, linked through it or Redis."""
     directory = tmp_path_factory.mktemp("processes")
-    env = {"DATABASE_URL": postgres.database(), "REDIS_URL": redis_url}
+    env = {"DATABASE_URL": postgres.database()}
+    if request.param == "redis":
+        env["REDIS_URL"] = request.getfixturevalue("redis_url")
     with (
         start_server("uvicorn", directory, **env) as one,
         start_server("uvicorn", directory, **env, **keys_of(one)) as other,

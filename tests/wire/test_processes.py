@@ -8,9 +8,10 @@ from typing import Any
 from urllib.parse import urlencode
 
 import msgpack
+import pytest
 from redis.asyncio import Redis
 
-from chat.cluster.redis_broker import EPHEMERAL
+from chat.cluster.messages import EPHEMERAL
 from tests.support.calls import Answer, answer, compact, http_client
 from tests.support.client import Client, eventually
 from tests.support.connecting import Refused, connect, open_client, subscribed
@@ -127,6 +128,7 @@ async def test_credentials_and_subscriptions_work_in_every_process(
         assert info.json == {"channel": channel, "subscriptionsCount": 1}
 
 
+@pytest.mark.parametrize("processes", ["redis"], indirect=True)
 async def test_what_is_sent_after_a_call_to_another_process_stays_behind_it(
     processes: Two, redis_url: str, channel: str
 ) -> None:

@@ -37,7 +37,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         add = parser.add_argument
-        processes = "processes (default: 1); more need PostgreSQL and Redis"
+        processes = "processes (default: 1); more need PostgreSQL"
         add("--host", default="127.0.0.1", help="address (default: 127.0.0.1)")
         add("--port", default="8000", help="port (default: 8000)")
         add("--migrate", action="store_true", help="migrate the database first")

@@ -1,0 +1,219 @@
+"""What brokers send between processes: messages of entries, which are lists of a kind and its
+fields (design.md section 4, "Between processes").
+
+In a rolling exchange with a server of commit 6a94d71 each reads what the other sends through Redis.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, TypedDict, cast
+
+from chat.fanout.announcements import BYTES_OF_ANNOUNCEMENT, Announcement, Change, Ephemeral
+from chat.fanout.hub import Handlers, Hub
+from chat.protocol.events import Event, encoded, payloads
+
+log = logging.getLogger("chat.broker")
+
+VERSION: Final = 1  # raised when processes of the version before could not read it
+EVERYBODY: Final = "everybody"  # the group of all processes
+
+# Kinds of entries; these literals are on the wire.
+CHANGE: Final = "change"
+EPHEMERAL: Final = "passing"
+CHECK: Final = "check"  # look for what may have been lost
+PROBE: Final = "probe"  # of a process to itself
+
+MAX_QUEUED_BYTES: Final = 16 * 1024 * 1024  # what comes on top is dropped
+MAX_SENT_BYTES: Final = 1024 * 1024  # in one round trip, beside its last announcement
+SEND_SECONDS: Final = 2.0
+RETRY_SECONDS: Final = 0.5
+PROBE_SECONDS: Final = 5.0
+MISSED_PROBES: Final = 2
+FLUSH_SECONDS: Final = 1.0
+
+Entry = list[object]
+Message = TypedDict("Message", {"type": str, "v": int, "from": str, "entries": list[Entry]})
+
+
+def message(entries: list[Entry], sender: str = "") -> Message:
+    """`sender` is a node's id, "" for a process that serves nobody; the layer asks for a type."""
+    return {"type": "chat", "v": VERSION, "from": sender, "entries": entries}
+
+
+def encode(item: Announcement, form: Callable[[bytes], object] = bytes) -> list[Entry]:
+    """An entry for a change, or for each ephemeral message, their payloads in this form."""
+    where, sender = (item.channel, item.previous), (item.origin, item.echo)
+    if isinstance(item, Change):
+        return [[CHANGE, *where, form(item.event.payload), *sender, item.number, item.key]]
+    return [
+        [EPHEMERAL, *where, form(payload), *sender]
+        for frame in item.frames
+        for _, payload in payloads(frame)
+    ]
+
+
+async def first_of(*awaited: Awaitable[object]) -> None:
+    """Until one of them ends, whose exception it raises; the others are cancelled."""
+    tasks = [asyncio.ensure_future(each) for each in awaited]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+# --- what comes in ------------------------------------------------------------------------------
+
+
+@dataclass(slots=True, eq=False)
+class Inbox:
+    """Gives what other processes announce to the hub, what they notify of to the handler of its
+    kind. `check` is called where something may have been lost."""
+
+    node_id: str
+    hub: Hub
+    check: Callable[[], object]
+    handlers: Handlers
+    returned: int = 0  # messages of this process that came back to it
+
+    def __post_init__(self) -> None:
+        own: Handlers = {
+            CHANGE: self._deliver_change,
+            EPHEMERAL: self._deliver_ephemeral,
+            CHECK: self.check,
+        }
+        self.handlers = {**self.handlers, **own}
+
+    def take(self, message: Message) -> None:
+        if message["from"] == self.node_id:
+            self.returned += 1
+        elif message["v"] > VERSION:  # of a newer process: what it changed is in the database
+            self.check()
+        else:
+            for entry in message["entries"]:
+                self._take(entry)
+
+    def _take(self, entry: Entry) -> None:
+        try:
+            kind, *fields = entry
+            handler = self.handlers.get(cast("str", kind))
+            if handler is not None:
+                handler(*fields)
+            else:  # such as "ask umd" of a server of commit 6a94d71, which then goes on by itself
+                log.info("An entry of the kind %r, of another version, was ignored", kind)
+        except Exception:  # the outermost edge: the next one is read all the same
+            log.exception("An entry of another process could not be read")
+
+    def _deliver_change(
+        self,
+        channel: str,
+        previous: int,
+        payload: bytes | str,
+        origin: str | None,
+        echo: bool,
+        number: int,
+        key: str | None,
+    ) -> None:
+        event = _event(payload)
+        self.hub.deliver(Change(channel, previous, number, event, origin, echo, key))
+
+    def _deliver_ephemeral(
+        self, channel: str, previous: int, payload: bytes | str, origin: str | None, echo: bool
+    ) -> None:
+        self.hub.deliver(Ephemeral(channel, previous, [_event(payload).frame], origin, echo))
+
+
+def _event(payload: bytes | str) -> Event:
+    return encoded(payload if isinstance(payload, bytes) else payload.encode())
+
+
+# --- the queue of messages that go out ----------------------------------------------------------
+
+
+class Announcer:
+    """A process's queue to the others, sent in order by one task; nobody waits for it.
+
+    What it cannot send, the others find in the database, by the numbers of their channels: it asks
+    them to check as soon as it can send again. `send` takes messages with their groups;
+    `failures` are what it raises where it cannot send.
+    """
+
+    def __init__(
+        self,
+        node_id: str,
+        send: Callable[[Sequence[tuple[str, Message]]], Awaitable[None]],
+        failures: tuple[type[Exception], ...],
+    ) -> None:
+        self._node_id = node_id
+        self._send = send
+        self._failures = failures
+        self._queue: deque[tuple[str, list[Entry], int]] = deque()
+        self._bytes = 0
+        self._queued = asyncio.Event()
+        self._dropped = False  # since the others were last asked to check
+        self.has_lost = False  # the same, or it could not be sent
+        self.all_sent = asyncio.Event()
+        self.all_sent.set()
+
+    def put(self, group: str, entries: list[Entry], size: int = BYTES_OF_ANNOUNCEMENT) -> None:
+        """`size` is about their bytes of memory."""
+        if self._bytes + size <= MAX_QUEUED_BYTES:
+            self._queue.append((group, entries, size))
+            self._bytes += size
+        else:
+            self.has_lost = self._dropped = True
+        self._queued.set()
+        self.all_sent.clear()
+
+    async def run(self) -> None:
+        """Sends what is queued, MAX_SENT_BYTES in a round trip; meanwhile more is queued."""
+        while True:
+            await self._queued.wait()
+            self._dropped = False
+            try:
+                async with asyncio.timeout(SEND_SECONDS):
+                    await self._send(self._messages())
+            except Exception as error:
+                if not self.has_lost:
+                    why = str(error) or repr(error)
+                    log.warning("Nothing can be sent to other processes: %s", why)
+                self.has_lost = True
+                self._queue.clear()  # ephemeral messages would come late
+                self._bytes = 0
+                if not isinstance(error, self._failures):
+                    raise
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            if self.has_lost and not self._dropped:
+                self.has_lost = False
+                log.warning("Other processes receive announcements again")
+            if not (self._queue or self.has_lost):
+                self._queued.clear()
+                self.all_sent.set()
+
+    def _messages(self) -> list[tuple[str, Message]]:
+        by_group: dict[str, list[Entry]] = {EVERYBODY: [[CHECK]]} if self.has_lost else {}
+        left = self._bytes - MAX_SENT_BYTES
+        while self._queue and self._bytes > left:
+            group, entries, size = self._queue.popleft()
+            self._bytes -= size
+            by_group.setdefault(group, []).extend(entries)
+        if EVERYBODY in by_group:  # behind what was announced before (runtime/order.py)
+            by_group[EVERYBODY] = by_group.pop(EVERYBODY)
+        return [(group, message(entries, self._node_id)) for group, entries in by_group.items()]
+
+    async def probe(self, group: str, inbox: Inbox) -> None:
+        """A link can go deaf while it looks alive: what this process sends itself in `group` must
+        come back. Raises ConnectionError once it does not."""
+        missed = 0
+        while missed < MISSED_PROBES:
+            returned = inbox.returned
+            self.put(group, [[PROBE]])
+            await asyncio.sleep(PROBE_SECONDS)
+            missed = missed + 1 if inbox.returned == returned else 0
+        raise ConnectionError("what this process sends itself does not come back")

@@ -1,0 +1,441 @@
+"""The broker through PostgreSQL alone: what happens in one process is sent to all others with
+NOTIFY (design.md section 4, "Between processes").
+
+Two sessions of a process, both on its event loop and in autocommit: one only listens, one only
+sends, never in a transaction that writes. Every process hears everything. A process that knows it
+is alone sends nothing.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from hashlib import blake2b
+from itertools import pairwise
+from typing import Final
+
+import psycopg
+from django.conf import settings as django_settings
+from django.db import Error
+from django.db import connection as database
+from msgspec import json
+from psycopg.conninfo import make_conninfo
+
+from chat.cluster.messages import (
+    EVERYBODY,
+    FLUSH_SECONDS,
+    PROBE,
+    RETRY_SECONDS,
+    Announcer,
+    Entry,
+    Inbox,
+    Message,
+    encode,
+    first_of,
+    message,
+)
+from chat.conf import settings
+from chat.fanout.announcements import Announcement
+from chat.fanout.hub import BrokerStatus, Handlers, Hub, StartTask
+from chat.protocol.errors import ProtocolError
+from chat.store.databases import NETWORK
+from chat.store.reads import read
+
+log = logging.getLogger("chat.broker")
+
+# A piece a row. Without synchronous_commit, which nobody needs here, no disk is waited for.
+NOTIFY: Final = (
+    "SELECT pg_notify({}, piece) FROM set_config('synchronous_commit', 'off', true),"
+    " unnest(string_to_array({}, E'\\n')) AS piece"
+)
+PIECE_BYTES: Final = 7_900  # of the 7,999 that a notification may have; its head is shorter
+LISTENER: Final = "chat listener"  # begins the application_name of sessions that listen
+# The others who listen. Who stands still lets PostgreSQL's queue grow (8 GB, then every NOTIFY
+# fails): such a session is ended.
+OTHERS: Final = """
+    SELECT count(*), count(CASE WHEN pg_notification_queue_usage() > %s
+        AND wait_event = 'ClientWrite' AND usename = current_user
+        THEN nullif(pg_terminate_backend(pid), false) END)
+    FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name LIKE %s
+    AND application_name <> %s
+"""
+QUEUE_USAGE: Final = 0.01
+UNREAD_MS: Final = 10_000  # a session whose client takes nothing is ended by its kernel
+
+# Kinds of entries, as they are on the wire.
+HELLO: Final = "hello"  # with the node's id: it listens from now on
+HERE: Final = "here"  # with two: the other one's, who is told, and the own
+
+MEET_SECONDS: Final = 2.0
+LOOK_SECONDS: Final = 5.0
+POLL_SECONDS: Final = 0.25  # where nothing is heard
+SILENT_RETRY_SECONDS: Final = 30.0
+SILENT: Final = (
+    "LISTEN brings nothing, as behind a pooler in transaction mode: other processes are heard by"
+    " reading the database, and not what is not stored; set BROKER_URL to PostgreSQL's own address."
+)
+FAILURES: Final = (psycopg.Error, OSError, TimeoutError)
+
+
+@cache
+def notified() -> str:
+    """What notifications are for: two sites in one database hear themselves only, and nobody who
+    does not know a site's key hears it."""
+    key = django_settings.SECRET_KEY.encode()
+    return f"chat_{blake2b(key, digest_size=8).hexdigest()}"
+
+
+# --- messages in pieces -------------------------------------------------------------------------
+
+
+def pieces(sent: Message) -> Iterator[str]:
+    """A message as notifications: each says whose it is, which piece of how many it is, and so
+    differs from the others, since of equal ones in a transaction one arrives."""
+    text = json.encode([sent["v"], sent["entries"]])
+    cuts = [0]
+    while (at := cuts[-1] + PIECE_BYTES) < len(text):
+        while text[at] & 0xC0 == 0x80:  # within a character
+            at -= 1
+        cuts.append(at)
+    cuts.append(len(text))
+    for number, (start, end) in enumerate(pairwise(cuts), 1):
+        yield f"{sent['from']} {number}/{len(cuts) - 1} {text[start:end].decode()}"
+
+
+class Joiner:
+    """Pieces become messages again: those of one come in one transaction, without others between
+    them."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+
+    def add(self, piece: bytes) -> Message | None:
+        sender, place, text = piece.split(b" ", 2)
+        number, _, count = place.partition(b"/")
+        if number == b"1":
+            self._pieces.clear()
+        self._pieces.append(text)
+        if number != count:
+            return None
+        version, entries = json.decode(b"".join(self._pieces))
+        self._pieces.clear()
+        return {"type": "", "v": version, "from": sender.decode(), "entries": entries}
+
+
+# --- a session ----------------------------------------------------------------------------------
+
+
+class Session:
+    """One of PostgreSQL's. `lost` is done when it has ended, with the reason."""
+
+    def __init__(
+        self, connection: psycopg.AsyncConnection, on_notify: Callable[[bytes], object]
+    ) -> None:
+        self._connection = connection  # psycopg's, which closes it where we do not
+        self._libpq = connection.pgconn
+        self._socket = self._libpq.socket
+        self._on_notify = on_notify
+        self._loop = asyncio.get_running_loop()
+        self._answer: asyncio.Future[None] | None = None
+        self.lost: asyncio.Future[None] = self._loop.create_future()
+        self.lost.add_done_callback(lambda lost: lost.cancelled() or lost.exception())
+        self._loop.add_reader(self._socket, self._read)
+
+    @classmethod
+    async def open(
+        cls, name: str, on_notify: Callable[[bytes], object] = lambda _: None
+    ) -> "Session":
+        django = {} if settings.BROKER_URL else database.get_connection_params()
+        address = {key: django[key] for key in django if key not in OF_DJANGO}
+        address |= {**NETWORK, "application_name": name}
+        conninfo = make_conninfo(settings.BROKER_URL, **address)
+        connect = psycopg.AsyncConnection.connect
+        return cls(await connect(conninfo, autocommit=True), on_notify)
+
+    async def execute(self, sql: str, *values: str) -> None:
+        """One statement at a time."""
+        self._answer = self._loop.create_future()
+        self._libpq.send_query_params(sql.encode(), [value.encode() for value in values])
+        while self._libpq.flush():
+            writable = self._loop.create_future()
+            self._loop.add_writer(self._socket, writable.set_result, None)
+            try:
+                await writable
+            finally:
+                self._loop.remove_writer(self._socket)
+        await self._answer
+
+    def close(self) -> None:
+        self._loop.remove_reader(self._socket)
+        self._libpq.finish()
+        if not self.lost.done():
+            self.lost.cancel()
+
+    def _read(self) -> None:
+        try:
+            self._libpq.consume_input()
+            while (notify := self._libpq.notifies()) is not None:
+                self._on_notify(notify.extra)
+            while self._answer is not None and not self._libpq.is_busy():
+                self._take_result(self._answer)
+        except Exception as error:  # the outermost edge: who waits for it raises it
+            self._loop.remove_reader(self._socket)
+            for waiting in (self._answer, self.lost):
+                if waiting is not None and not waiting.done():
+                    waiting.set_exception(error)
+
+    def _take_result(self, answer: "asyncio.Future[None]") -> None:
+        result = self._libpq.get_result()
+        if result is None:
+            self._answer = None
+            if not answer.done():
+                answer.set_result(None)
+        elif result.status not in SUCCESSES and not answer.done():
+            answer.set_exception(psycopg.OperationalError(result.get_error_message()))
+
+
+SUCCESSES: Final = (psycopg.pq.ExecStatus.TUPLES_OK, psycopg.pq.ExecStatus.COMMAND_OK)
+# What is for sessions of Django's own.
+OF_DJANGO: Final = {"pool", "cursor_factory", "context", "prepare_threshold"}
+
+
+# --- the broker ---------------------------------------------------------------------------------
+
+
+class PostgresqlBroker:
+    """Keeps its sessions up from `start` to `stop`; nobody but `start` waits for them."""
+
+    _inbox: Inbox
+    _tasks: Sequence[asyncio.Task[None]] = ()
+
+    def __init__(self, node_id: str) -> None:
+        self._node_id = node_id
+        self._name = f"{LISTENER} {node_id}"
+        self._own = f"{node_id} ".encode()  # what this process sends begins with it
+        self._announcer = Announcer(node_id, self._send, FAILURES)
+        self._sender: Session | None = None
+        self._joiner = Joiner()
+        self._hears = False  # at this moment
+        self._alone = False  # and knows it
+        self._greeted = 0  # times that another process has said hello
+        self._answers: set[str] = set()  # the nodes that have answered ours
+        self._news = asyncio.Event()
+        self._silent = asyncio.Event()  # LISTEN brings nothing, and the log says so
+        self._connected = asyncio.Event()  # once
+        self._away = False  # it could not be connected, and the log says so
+
+    @property
+    def status(self) -> BrokerStatus:
+        if self._silent.is_set():
+            return BrokerStatus.POLLING
+        connected = self._hears and not self._announcer.has_lost
+        return BrokerStatus.CONNECTED if connected else BrokerStatus.DISCONNECTED
+
+    # --- what goes out ----------------------------------------------------------------------
+
+    def announce(self, announcement: Announcement) -> None:
+        if not self._alone:
+            entries = encode(announcement, bytes.decode)
+            self._announcer.put(EVERYBODY, entries, announcement.size)
+
+    def notify(self, kind: str, *fields: object) -> None:
+        """Calls the handler of this kind in every other process; never waits."""
+        if not self._alone:
+            self._announcer.put(EVERYBODY, [[kind, *fields]])
+
+    async def _send(self, messages: Sequence[tuple[str, Message]]) -> None:
+        if self._sender is None or self._sender.lost.done():
+            self._sender = await Session.open("chat sender")
+        try:
+            for _, sent in messages:
+                await self._sender.execute(
+                    NOTIFY.format("$1", "$2"), notified(), "\n".join(pieces(sent))
+                )
+        except BaseException:
+            self._sender.close()
+            raise
+
+    # --- what comes in ----------------------------------------------------------------------
+
+    def _receive(self, piece: bytes) -> None:
+        try:
+            if piece.startswith(self._own):
+                self._inbox.returned += 1
+                self._news.set()
+            elif (received := self._joiner.add(piece)) is not None:
+                self._inbox.take(received)
+        except Exception:  # the outermost edge: anybody may NOTIFY
+            log.exception("A message of another process could not be read")
+            self._inbox.check()
+
+    async def subscribe(self, channel: str) -> None:
+        """Every process hears all channels; while this one hears nothing, heads are checked."""
+
+    def unsubscribe(self, channel: str) -> None: ...
+
+    # --- who else is there ------------------------------------------------------------------
+
+    async def _meet(self) -> bool:
+        """Says hello, and returns when all others have answered, or have not in MEET_SECONDS; False
+        where it does not hear itself."""
+        returned = self._inbox.returned
+        self._answers.clear()
+        self._announcer.put(EVERYBODY, [[HELLO, self._node_id]])
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(MEET_SECONDS):
+                others = await self._look_around()
+                while self._inbox.returned == returned or len(self._answers) < others:
+                    self._news.clear()
+                    await self._news.wait()
+        return self._inbox.returned > returned
+
+    def _greet(self, node_id: str) -> None:
+        """Another process listens from now on. What this one kept for itself while it was alone,
+        the other one finds in the database once it has the answer."""
+        self._greeted += 1
+        self._alone = False
+        self._answers.add(node_id)  # it may have begun to listen after this one's hello
+        self._news.set()
+        self._announcer.put(EVERYBODY, [[HERE, node_id, self._node_id]])
+
+    def _is_here(self, asked: str, node_id: str) -> None:
+        if asked == self._node_id:
+            self._answers.add(node_id)
+            self._news.set()
+            self._inbox.check()
+
+    async def _look_around(self) -> int:
+        """How many others listen, as far as that can be known."""
+        greeted = self._greeted
+        try:
+            others, ended = await read(other_listeners, self._name)
+        except ProtocolError:
+            return 0
+        if ended:
+            log.error("%d sessions were ended that did not take what they listened for", ended)
+        self._alone = others == 0 and greeted == self._greeted
+        return others
+
+    # --- life -------------------------------------------------------------------------------
+
+    async def start(
+        self,
+        hub: Hub,
+        check: Callable[[], object],
+        handlers: Handlers,
+        start_task: StartTask,
+    ) -> None:
+        """Returns when it is connected for the first time, or cannot be: whoever subscribes before
+        would miss what others announce."""
+        own: Handlers = {HELLO: self._greet, HERE: self._is_here, PROBE: lambda: None}
+        self._inbox = Inbox(self._node_id, hub, check, {**handlers, **own})
+        self._tasks = [
+            start_task("announcer", self._announcer.run),
+            start_task("link to other processes", self._run),
+            start_task("polling of heads", self._poll),
+        ]
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._connected.wait(), 2 * MEET_SECONDS)
+
+    async def stop(self) -> None:
+        """Disconnects once what was announced has been sent."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._announcer.all_sent.wait(), FLUSH_SECONDS)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._sender is not None:
+            self._sender.close()
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self._listen()
+            except FAILURES as error:
+                if self._hears:
+                    log.warning("The connection through PostgreSQL begins anew: %s", error)
+                elif not self._away:
+                    self._away = True
+                    log.warning("Other processes are not heard: %s", str(error) or "no answer")
+            finally:
+                self._hears = self._alone = False
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def _listen(self) -> None:
+        """One session that listens, from its beginning to its end."""
+        async with asyncio.timeout(MEET_SECONDS):
+            session = await Session.open(self._name, self._receive)
+        try:
+            async with asyncio.timeout(MEET_SECONDS):
+                await session.execute(f"SET tcp_user_timeout = {UNREAD_MS}")
+                await session.execute(f'LISTEN "{notified()}"')
+            await first_of(self._attend(session), session.lost)
+        finally:
+            session.close()
+
+    async def _attend(self, session: Session) -> None:
+        if not await self._meet():
+            if self._announcer.has_lost:
+                raise ConnectionError("nothing can be sent")
+            await self._be_silent(session)
+            return
+        log.info("Connected to the other processes through PostgreSQL")
+        self._hears, self._away = True, False
+        self._silent.clear()
+        self._connected.set()
+        self._inbox.check()
+        await first_of(self._announcer.probe(EVERYBODY, self._inbox), self._keep_looking())
+
+    async def _keep_looking(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            await self._look_around()
+
+    async def _be_silent(self, session: Session) -> None:
+        if not self._silent.is_set():
+            log.warning(SILENT)
+        self._silent.set()
+        self._connected.set()
+        await session.execute("UNLISTEN *")  # of a pooler's session, which others use, too
+        await asyncio.sleep(SILENT_RETRY_SECONDS)
+
+    async def _poll(self) -> None:
+        while True:
+            await self._silent.wait()
+            self._inbox.check()
+            await asyncio.sleep(POLL_SECONDS)
+
+
+def other_listeners(name: str) -> tuple[int, int]:
+    """How many sessions listen beside the one of this name, and how many of them were ended, since
+    they stand still while PostgreSQL's queue fills."""
+    with database.cursor() as cursor:
+        cursor.execute(OTHERS, [QUEUE_USAGE, f"{LISTENER} %", name])
+        [(others, ended)] = cursor.fetchall()
+        return others, ended
+
+
+# --- from a process that serves nobody ----------------------------------------------------------
+
+
+def announce_from_outside(announcements: Sequence[Announcement]) -> None:
+    """From a task or a command to the servers, after its commit. Where this fails, they find by
+    themselves what is stored."""
+    _send_from_outside([entry for item in announcements for entry in encode(item, bytes.decode)])
+
+
+def notify_from_outside(kind: str, *fields: object) -> None:
+    """Calls the handler of this kind in every server, as announce_from_outside."""
+    _send_from_outside([[kind, *fields]])
+
+
+def _send_from_outside(entries: list[Entry]) -> None:
+    try:
+        if database.get_autocommit():  # else it would be sent with what its caller writes next
+            with database.cursor() as cursor:
+                values = [notified(), "\n".join(pieces(message(entries)))]
+                cursor.execute(NOTIFY.format("%s", "%s"), values)
+    except Error as error:
+        log.warning("Servers were not notified of what was published: %r", error)
