@@ -64,7 +64,7 @@ lint-code: setup
 
 lint-site: setup
 	DATABASE_URL=sqlite://:memory: $(MANAGE) makemigrations --check --dry-run
-	DEBUG=false ALLOWED_HOSTS=chat.example.org $(MANAGE) check --deploy --fail-level WARNING
+	DEBUG=false DATABASE_URL=sqlite://:memory: ALLOWED_HOSTS=chat.example.org $(MANAGE) check --deploy --fail-level WARNING
 
 test-scripts: setup
 	$(NODE) --test 'tests/js/**/*.test.js'

@@ -1,11 +1,17 @@
 """Publishing from Python: from a Django view, a task or a shell, in any process (docs/python.md).
 
-What is published is checked as if it had come over HTTP. Inside of `transaction.atomic` it is
-written in that transaction, and announced only if it commits. Every function raises ProtocolError,
-with a `code` of protocol.md section 17 and a `message` in words; where it does, nothing is done.
+What is published is checked as if it had come over HTTP. Inside of `transaction.atomic` it is part
+of that transaction, and announced only if it commits: on SQLite it is written there at once, on
+PostgreSQL a server writes it after the commit (`chat/store/outbox.py`).
+
+Every function raises ProtocolError, with a `code` of protocol.md section 17 and a `message` in
+words; where it does, nothing is done, unless the message is OUTCOME_UNKNOWN.
 """
 
 import asyncio
+import secrets
+import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -16,20 +22,25 @@ from asgiref.sync import sync_to_async
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import Error, connection, transaction
 from django.utils.asyncio import async_unsafe
+from msgspec import structs
 
 from chat.actions import publishing, queries
 from chat.actions.storage import SET_STORAGE
+from chat.cluster.leases import alive
 from chat.conf import settings
+from chat.fanout.announcements import Announcement
+from chat.models import Schedule
 from chat.protocol import commands, frames
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.publication import Publication, Receipt, Source, parse
 from chat.runtime import node as nodes
-from chat.store import writer
-from chat.store.databases import DatabaseUnavailable
-from chat.store.operations.schedules import CancelSchedule
+from chat.store import outbox, writer
+from chat.store.databases import OUTCOME_UNKNOWN, UNAVAILABLE, DatabaseUnavailable
+from chat.store.operations.work import CancelSchedule
 from chat.store.transaction import Operation
 
 __all__ = [
+    "OUTCOME_UNKNOWN",
     "ChannelInfo",
     "ErrorCode",
     "ProtocolError",
@@ -48,7 +59,7 @@ __all__ = [
 ]
 
 SOURCE: Final = Source("server.python")
-TIMEOUT_SECONDS: Final = 10.0  # for this process's own server, which refuses sooner where it can
+TIMEOUT_SECONDS: Final = 30.0  # for this process's own server, which refuses sooner where it can
 HOLDS_UP: Final = "This would hold up the event loop: await apublish and the like."
 NOT_STORED: Final = (
     "A message that is not stored can be published only in a process that serves, or with"
@@ -82,7 +93,7 @@ class ChannelInfo:
 
 def publish(channel: str, event: str, data: object = None, **options: Unpack[Options]) -> Receipt:
     """Publishes a message, by default one that is not stored; the receipt has its `id` or, with
-    `at`, the `schedule_arn`."""
+    `at`, the `schedule_arn`, unless it is `pending`: in a transaction on PostgreSQL."""
     return _publish(_publication(channel, event, _json(data), **options))
 
 
@@ -124,14 +135,25 @@ async def areact(
 
 
 @async_unsafe(HOLDS_UP)
-def cancel_schedule(schedule_arn: str) -> bool:
-    """Whether there was such a schedule, which will not be done now."""
+def cancel_schedule(schedule_arn: str) -> bool | None:
+    """Whether there was such a schedule, which will not be done now. None, in a transaction on
+    PostgreSQL: there is one, and it is cancelled after the commit unless it is done before."""
     if not commands.MESSAGE_ID.fullmatch(schedule_arn):
         return False
-    return _write(CancelSchedule(schedule_arn))
+    operation = CancelSchedule(schedule_arn)
+    if not outbox.takes_part():
+        return _write(operation)
+    try:
+        schedule = Schedule.objects.select_related("channel").filter(id=schedule_arn).first()
+    except Error as error:
+        raise DatabaseUnavailable from error
+    if schedule is None:
+        return False
+    outbox.add(schedule.channel.name, operation, _wake)
+    return None
 
 
-async def acancel_schedule(schedule_arn: str) -> bool:
+async def acancel_schedule(schedule_arn: str) -> bool | None:
     return await sync_to_async(cancel_schedule)(schedule_arn)
 
 
@@ -207,6 +229,9 @@ def _json(value: object) -> str:
 @async_unsafe(HOLDS_UP)
 def _publish(publication: Publication) -> Receipt:
     operation = publishing.operation_of(publication, SOURCE)
+    if outbox.takes_part():
+        outbox.add(operation.receipt.channel, operation, _wake)
+        return structs.replace(operation.receipt, pending=True)
     reachable = nodes.of_process() is not None or settings.REDIS_URL
     if publishing.is_ephemeral(operation) and not reachable:
         raise ProtocolError(ErrorCode.INVALID_REQUEST, NOT_STORED)
@@ -214,9 +239,9 @@ def _publish(publication: Publication) -> Receipt:
     if receipt is None:
         receipt = _write(operation)
     elif connection.in_atomic_block:
-        transaction.on_commit(partial(_announce, operation))
+        transaction.on_commit(partial(_announce_all, operation.announced))
     else:
-        _announce(operation)
+        _announce_all(operation.announced)
     return receipt
 
 
@@ -232,21 +257,40 @@ def _write[Result](operation: Operation[Result]) -> Result:
     one: two writers of one process would wait for each other's locks."""
     node = nodes.of_process()
     if node is None or connection.in_atomic_block:
-        return writer.write(operation, _announce)
-    committing = asyncio.run_coroutine_threadsafe(node.writer.submit(operation), node.loop)
+        return writer.write(operation, _announce_all)
+    begun = threading.Lock()  # by the event loop; taken here, it is never begun
+
+    async def submit() -> Result:
+        if not begun.acquire(blocking=False):
+            raise DatabaseUnavailable
+        return await node.writer.submit(operation)
+
+    committing = asyncio.run_coroutine_threadsafe(submit(), node.loop)
     try:
         return committing.result(TIMEOUT_SECONDS)
     except TimeoutError:
-        raise DatabaseUnavailable from None
+        withdrawn = begun.acquire(blocking=False)
+        raise DatabaseUnavailable(UNAVAILABLE if withdrawn else OUTCOME_UNKNOWN) from None
 
 
-def _announce(operation: Operation[object]) -> None:
+def _announce_all(announcements: Sequence[Announcement]) -> None:
     """To all subscribers; without Redis, other processes find by themselves what is stored."""
     node = nodes.of_process()
     if node is not None:
-        for item in operation.announced:
+        for item in announcements:
             node.loop.call_soon_threadsafe(node.hub.announce, item)
-    elif settings.REDIS_URL and operation.announced:
+    elif settings.REDIS_URL and announcements:
         from chat.cluster.redis_broker import announce_from_outside  # with Redis' client
 
-        announce_from_outside(operation.announced)
+        announce_from_outside(announcements)
+
+
+def _wake() -> None:
+    """Lets a server take what was just committed. Where none hears of it, each looks by itself."""
+    node = nodes.of_process()
+    if node is not None:
+        node.loop.call_soon_threadsafe(node.outbox_filled.set)
+    elif settings.REDIS_URL and (servers := list(alive())):
+        from chat.cluster.redis_broker import notify_from_outside  # with Redis' client
+
+        notify_from_outside(nodes.OUTBOX_FILLED, secrets.choice(servers))

@@ -1,3 +1,5 @@
+import atexit
+
 from django.apps import AppConfig
 
 
@@ -7,3 +9,6 @@ class ChatConfig(AppConfig):
 
     def ready(self) -> None:
         from chat import checks  # noqa: F401  # registers them
+        from chat.store.reads import close_pool
+
+        atexit.register(close_pool)

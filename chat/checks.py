@@ -54,7 +54,9 @@ def environment_problems() -> list[str]:
         "ASGI_APPLICATION must name the project's ASGI application, such as"
         " mysite.asgi.application."
     )
-    return [*settings.PROBLEMS, *conf.problems(), *_unmet({needs: named})]
+    redis = "REDIS_URL must have a port that is a number."
+    met = {needs: named, redis: _has_valid_port(settings.REDIS_URL)}
+    return [*settings.PROBLEMS, *conf.problems(), *_unmet(met)]
 
 
 def webhook_problems() -> list[str]:
@@ -111,8 +113,12 @@ def _unmet(requirements: Mapping[str, object]) -> list[str]:
 
 
 def _has_host(url: str) -> bool:
+    return _has_valid_port(url) and bool(urlsplit(url).hostname)
+
+
+def _has_valid_port(url: str) -> bool:
     try:
-        return bool(urlsplit(url).hostname and urlsplit(url).port != 0)
+        return urlsplit(url).port != 0
     except ValueError:
         return False
 

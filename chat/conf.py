@@ -44,6 +44,8 @@ class ChatSettings:
     CONNECTIONS_PER_ADDRESS: FromZero = 0
     """How many connections one address, or /64 of IPv6, may have in all processes; 0: any
     number."""
+    OUTBOX_MAX: FromOne = 100_000
+    """How many writes of callers' transactions may wait for a server, on PostgreSQL, from 1 up."""
 
     REDIS_URL: RedisAddress = ""
     """The Redis that carries announcements between processes; "": there is one process."""

@@ -2,11 +2,21 @@
 
 import logging
 import re
+import threading
 from math import inf
 from typing import Final
 
+log = logging.getLogger("chat.logs")
+
 # A query string (tokens and connection secrets travel in it), or a JWT on its own.
 SECRETS: Final = re.compile(r"\?[^\s\"'<>]*=[^\s\"'<>]*|eyJ[\w-]{5,}\.[\w-]+\.[\w-]*")
+
+SUM_SECONDS: Final = 60
+STRANGERS: Final = (  # loggers whose warnings anybody can cause
+    *("django.security.", "django.request", "uvicorn.error"),
+    *("chat.actions.connections", "chat.connections.handshake", "chat.runtime.connection"),
+    "chat.server.admission",
+)
 
 
 class RedactingFormatter(logging.Formatter):
@@ -34,11 +44,41 @@ class ThrottleFilter(logging.Filter):
 
 
 class StrangersFilter(logging.Filter):
-    """What any stranger can send (a Host that is not allowed) is no error of ours: a line of
-    Django's about it is a warning, without a traceback."""
+    """What any stranger can cause: the first line of a kind is written at once, those that follow
+    within SUM_SECONDS are counted, and one line says how many. They are no errors of ours: Django's
+    about a Host that is not allowed is a warning, without a traceback."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._counts: dict[str, int] = {}  # beyond the first
+        self._lock = threading.Lock()
 
     def filter(self, record: logging.LogRecord) -> bool:
         if record.name.startswith("django.security."):
             record.levelno, record.levelname = logging.WARNING, "WARNING"
             record.exc_info = None
-        return True
+        if record.levelno != logging.WARNING or not record.name.startswith(STRANGERS):
+            return True
+        kind = _kind(record)
+        with self._lock:
+            if not self._counts:
+                timer = threading.Timer(SUM_SECONDS, self.sum_up)
+                timer.daemon = True
+                timer.start()
+            count = self._counts[kind] = self._counts.get(kind, -1) + 1
+        return not count
+
+    def sum_up(self) -> None:
+        with self._lock:
+            counts, self._counts = self._counts, {}
+        more = [f"{count:,} x {kind}" for kind, count in counts.items() if count]
+        if more:
+            total = sum(counts.values())
+            log.warning("%d more warnings in the last minute: %s", total, "; ".join(more))
+
+
+def _kind(record: logging.LogRecord) -> str:
+    """Without what a stranger has sent: so there are few."""
+    if record.name.startswith("django."):  # what was sent is in its messages
+        return f"{record.name} {getattr(record, 'status_code', '')}".strip()
+    return re.sub(r"%\w", "…", str(record.msg))

@@ -175,6 +175,7 @@ class Webhook:
         limits = httpx.Limits(max_connections=STREAMS, max_keepalive_connections=STREAMS)
         # Each request has one timeout for all of it; the library's are for each of its steps.
         client = httpx.AsyncClient(timeout=None, trust_env=False, limits=limits)  # noqa: S113
+        self._busy.clear()
         committed.connect(self._on_reports)
         try:
             async with client as http, asyncio.TaskGroup() as tasks:

@@ -11,8 +11,12 @@ import django
 django.setup(set_prefix=False)  # what follows imports models
 
 from channels.routing import ProtocolTypeRouter  # noqa: E402
+from django.db import connection  # noqa: E402
 
 from chat.http.fast_path import Handler  # noqa: E402
 from chat.routing import lifespan, websocket  # noqa: E402
+
+if connection.vendor == "unknown":
+    connection.ensure_connection()  # which says that none is named
 
 application = ProtocolTypeRouter({"http": Handler(), "websocket": websocket, "lifespan": lifespan})

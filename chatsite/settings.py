@@ -1,14 +1,17 @@
-"""The site's settings: the only reader of the environment and of `.env`.
+"""The site's settings: the only reader of the environment and of the file that ENV_FILE names
+(default: `.env`, where there is one).
 
 Importing this module writes nothing and never raises: what is malformed has its default, and the
 system checks (`chat/checks.py`, `tokens/checks.py`) name what is missing or malformed, in words.
 """
 
 import os
+from contextlib import suppress
 from dataclasses import fields
 from hashlib import blake2b
+from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import environ
 from django.utils.csp import CSP
@@ -19,12 +22,7 @@ from tokens.conf import Flag, TokenSettings, parse, read
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 PROBLEMS: list[str] = []  # without values, which may be secrets
-
-if (BASE_DIR / ".env").exists():
-    try:
-        environ.Env.read_env(BASE_DIR / ".env")
-    except UnicodeDecodeError:
-        PROBLEMS.append(".env must be UTF-8 text.")
+NO_DATABASE: Final = "chatsite.no_database"
 
 
 def text(name: str) -> str:
@@ -44,22 +42,45 @@ def flag(name: str, default: bool) -> bool:
         return default
 
 
+def read_env_file() -> str:
+    """Into the environment, whose own variables count. Whoever names a file wants it read: gives a
+    sentence where it cannot be, or ""."""
+    named = text("ENV_FILE")
+    path = Path(named or BASE_DIR / ".env")
+    try:
+        environ.Env.read_env(StringIO(path.read_text(encoding="utf-8")))
+    except UnicodeDecodeError:
+        return f"{path} must be UTF-8 text: it is read into the environment."
+    except OSError as error:
+        away = isinstance(error, FileNotFoundError) and not named
+        return "" if away else f"{path} cannot be read into the environment: {error.strerror}."
+    return ""
+
+
 def database() -> dict[str, Any]:
     """DATABASE_URL as Django wants it, with what the server needs of each engine."""
-    beside = f"sqlite:///{BASE_DIR / 'db.sqlite3'}"
-    try:
-        return _database(text("DATABASE_URL") or beside)
-    except (KeyError, ValueError):
-        schemes = "sqlite:///, postgres:// or postgresql://"
-        PROBLEMS.append(f"DATABASE_URL must be an address that begins with {schemes}.")
-        return _database(beside)
+    beside = f"sqlite:///{BASE_DIR / 'db.sqlite3'}" if DEBUG else ""
+    form = "an address that begins with sqlite:///, postgres:// or postgresql://"
+    problem = f"DATABASE_URL must be {form}."
+    if url := text("DATABASE_URL") or beside:
+        with suppress(KeyError, ValueError):
+            return _database(url)
+    else:
+        problem = f"DATABASE_URL is missing: it must be {form} (see --env-file)."
+    PROBLEMS.append(problem)
+    return {"ENGINE": NO_DATABASE, "NAME": ENV_FILE_PROBLEM or problem}
 
 
 def _database(url: str) -> dict[str, Any]:
     config: dict[str, Any] = environ.Env.db_url_config(url)
     engine = ENGINES[url.partition(":")[0]]
-    return config | engine(config.get("OPTIONS", {}), configured.NODE_LEASE_SECONDS)
+    if url.startswith("sqlite:") and config["NAME"] != ":memory:":
+        config["NAME"] = str(BASE_DIR / config["NAME"])  # the same, wherever a command is run
+    return config | engine(config.get("OPTIONS", {}))
 
+
+ENV_FILE_PROBLEM: str = read_env_file()
+PROBLEMS += filter(None, [ENV_FILE_PROBLEM])
 
 # --- the apps: each of their settings is the variable of that name --------------------------
 DEBUG: bool = flag("DEBUG", False)
@@ -177,7 +198,7 @@ LOGGING = {
         "console": {
             "class": "logging.StreamHandler",
             "formatter": "plain",
-            "filters": ["strangers"],
+            "filters": [] if DEBUG else ["strangers"],
         }
     },
     "root": {"handlers": ["console"], "level": "INFO"},
@@ -191,6 +212,8 @@ LOGGING = {
         "websockets": {"level": "WARNING"},
         # A line for each attempt to connect while PostgreSQL is away: five a second and connection.
         "psycopg.pool": {"level": "WARNING", "filters": ["throttle"]},
+        # A line for each batch while the database takes nothing.
+        "chat.writer": {"filters": ["throttle"]},
     },
 }
 

@@ -4,11 +4,14 @@ import asyncio
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
+import psycopg
 import pytest
 from django.core.exceptions import SynchronousOnlyOperation
 from django.db import connection, transaction
@@ -18,9 +21,12 @@ from chat import api
 from chat.fanout.hub import Subscriber
 from chat.models import Channel, Message, Schedule, StorageEntry
 from chat.runtime import node as nodes
+from chat.store.databases import Connection, DatabaseUnavailable
+from chat.store.outbox import TakeEntries
 from tests.support.client import eventually
 from tests.support.databases import in_thread
 from tests.support.live import recording
+from tests.support.written import do
 
 
 def stored(channel: str) -> list[str]:
@@ -209,8 +215,9 @@ def test_what_is_rolled_back_is_not_stored(database: str, channel: str) -> None:
         api.publish(channel, "chat", 1, store=-1)
         api.set_storage(channel, "k", 1)
         api.publish(channel, "chat", at="at(2999-01-01T00:00:00)")
-        assert stored(channel) == ["1"]  # the caller sees what it did
-    assert not Channel.objects.filter(name=channel).exists()
+    assert do(TakeEntries(channel)) == [None]
+    assert stored(channel) == []
+    assert Channel.objects.get(name=channel).number == 0
 
 
 def test_a_part_can_be_rolled_back(database: str, channel: str) -> None:
@@ -219,11 +226,12 @@ def test_a_part_can_be_rolled_back(database: str, channel: str) -> None:
         with rolled_back():
             api.publish(channel, "chat", 2, store=-1)
         api.publish(channel, "chat", 3, store=-1)
+    do(TakeEntries(channel))
     assert stored(channel) == ["1", "3"]
     assert Channel.objects.get(name=channel).number == 2
 
 
-def test_after_a_refusal_the_callers_transaction_goes_on(database: str, channel: str) -> None:
+def test_after_a_refusal_the_callers_transaction_goes_on(sqlite: None, channel: str) -> None:
     with transaction.atomic():
         assert code(lambda: api.react(channel, "0" * 26, "👍", "robot")) == "MESSAGE_NOT_FOUND"
         api.publish(channel, "chat", 1, store=-1)
@@ -234,8 +242,10 @@ def test_a_repeat_within_one_transaction(database: str, channel: str) -> None:
     with transaction.atomic():
         first = api.publish(channel, "chat", 1, store=-1, deduplication_id="x")
         assert api.publish(channel, "chat", 2, store=-1, deduplication_id="x") == first
-    assert api.publish(channel, "chat", 3, store=-1, deduplication_id="x") == first
-    assert stored(channel) == ["1"]
+        assert first.pending is (database == "postgres")
+    later = api.publish(channel, "chat", 3, store=-1, deduplication_id="x")
+    [only] = Message.objects.of(channel)
+    assert (only.data, later.id, first.id or only.id) == ("1", only.id, only.id)
 
 
 def test_a_database_that_stays_locked_is_told_within_its_patience(
@@ -261,6 +271,27 @@ def test_a_database_that_stays_locked_is_told_within_its_patience(
         holder.join()
         connection.close()
     api.publish(channel, "chat", 1, store=-1)
+    assert stored(channel) == ["1"]
+
+
+def test_a_commit_without_an_answer_is_not_called_undone(
+    postgres_default: None, channel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = Connection.commit
+
+    def lose_answer(driver: Connection) -> None:
+        commit(driver)
+        monkeypatch.undo()
+        driver.close()
+        raise psycopg.OperationalError("lost")
+
+    connection.ensure_connection()
+    monkeypatch.setattr(Connection, "commit", lose_answer)
+    publish = partial(api.publish, channel, "chat", 1, store=-1, deduplication_id="once")
+    with pytest.raises(api.ProtocolError) as refused:
+        publish()
+    assert refused.value.message == api.OUTCOME_UNKNOWN
+    publish()
     assert stored(channel) == ["1"]
 
 
@@ -335,9 +366,51 @@ def test_it_is_announced_with_the_callers_commit(listener: Listener, channel: st
     assert listener.heard(3) == ["1", "2", "3"]
 
 
+def test_what_follows_a_transaction_does_not_overtake_it(listener: Listener, channel: str) -> None:
+    for number in range(5):
+        with transaction.atomic():
+            api.publish(channel, "chat", 3 * number, store=-1)
+        api.publish(channel, "chat", 3 * number + 1)
+        api.publish(channel, "chat", 3 * number + 2, store=-1)
+    assert listener.heard(15) == [str(number) for number in range(15)]
+
+
 def test_what_is_rolled_back_is_not_announced(listener: Listener, channel: str) -> None:
     with rolled_back():
         api.publish(channel, "chat", 1, store=-1)
         api.publish(channel, "chat", 2)
     api.publish(channel, "chat", 3, store=-1)
     assert listener.heard(1) == ["3"]
+
+
+def test_what_the_event_loop_does_not_get_to_is_not_done(
+    listener: Listener, channel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api, "TIMEOUT_SECONDS", 0.1)
+    goes_on = threading.Event()
+    listener.node.loop.call_soon_threadsafe(goes_on.wait)
+    with pytest.raises(api.ProtocolError) as refused:
+        api.publish(channel, "chat", 1, store=-1)
+    assert refused.value.message == DatabaseUnavailable().message
+    goes_on.set()
+    monkeypatch.undo()
+    api.publish(channel, "chat", 2, store=-1)
+    assert stored(channel) == ["2"]
+
+
+def test_what_waits_for_the_database_is_not_called_undone(
+    listener: Listener, channel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api.publish(channel, "chat", 1, store=-1)
+    monkeypatch.setattr(api, "TIMEOUT_SECONDS", 0.1)
+    with transaction.atomic():
+        Channel.objects.select_for_update().get(name=channel)
+
+        def publish() -> None:
+            with pytest.raises(api.ProtocolError) as refused:
+                api.publish(channel, "chat", 2, store=-1)
+            assert refused.value.message == api.OUTCOME_UNKNOWN
+
+        with ThreadPoolExecutor() as threads:
+            threads.submit(publish).result()
+    assert listener.heard(2) == ["1", "2"]

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -44,6 +45,15 @@ PURE = [
 ]
 
 READS_ENVIRONMENT = {"chatsite.settings", "chatsite.asgi", "chat.__init__", "manage"}
+WALL_CLOCK = r"\b(time\.time|datetime\.(utc)?now|timezone\.now|timezone import now)\b"
+READS_WALL_CLOCK = {
+    "tokens.api",  # to issue tokens
+    "chat.actions.connections",  # tokens expire by the clock of the host that verifies them
+    *("chat.actions.publishing", "chat.runtime.node", "chat.store.reports"),  # ids, which no order
+    *("chat.store.transaction", "chat.purge"),  # SQLite's clock
+    "chat.webhooks",  # the signature's
+    "chat.admin.messages",  # the name of an export
+}
 FUNCTION_LINES = 40
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -111,6 +121,13 @@ def test_only_the_settings_read_the_environment(module: str) -> None:
         ast.unparse(node) for node in ast.walk(tree(module)) if isinstance(node, ast.Attribute)
     }
     assert not attributes & {"os.environ", "os.getenv", "os.environb"}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_time_of_this_host_is_compared_with_another_s(module: str) -> None:
+    """Rows have the database's times, and are compared with its clock."""
+    code = ast.unparse(tree(module))
+    assert module in READS_WALL_CLOCK or not re.search(WALL_CLOCK, code)
 
 
 @pytest.mark.parametrize("module", sorted(set(MODULES) - {"manage"}))

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from chat.logs import RedactingFormatter, ThrottleFilter
+from chat.logs import RedactingFormatter, StrangersFilter, ThrottleFilter
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjF9.c2lnbmF0dXJl"
 
@@ -50,3 +50,29 @@ def test_what_is_said_again_and_again_is_written_once_a_second() -> None:
     ]
     assert written("gone: %s", 11.3)
     assert written("away: %s", 1)  # the clock was set back
+
+
+def test_what_strangers_cause_is_written_once_and_then_counted(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    strangers = StrangersFilter()
+
+    def written(name: str, message: str, *arguments: object, **fields: object) -> bool:
+        record = logging.LogRecord(name, logging.WARNING, "p", 1, message, arguments, None)
+        vars(record).update(fields)
+        return bool(strangers.filter(record))
+
+    def refused() -> bool:
+        return written("chat.connections.handshake", "A token from %s was refused", "192.0.2.1")
+
+    assert [refused() for _ in range(301)] == [True, *[False] * 300]
+    assert written("django.security.DisallowedHost", "Invalid: 'evil'", status_code=400)
+    assert not written("django.security.DisallowedHost", "Invalid: 'worse'", status_code=400)
+    assert all(written("chat.writer", "The database is away") for _ in range(2))
+    strangers.sum_up()
+    [line] = caplog.messages
+    assert line == (
+        "301 more warnings in the last minute: 300 x A token from … was refused;"
+        " 1 x django.security.DisallowedHost 400"
+    )
+    assert refused()

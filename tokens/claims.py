@@ -62,7 +62,7 @@ class Entry:
     storage: tuple["Entry", ...] = ()
 
 
-@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Claims:
     """Valid claims. Times are unix seconds; `heartbeat_timeout` is in seconds.
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from sys import getsizeof
 from typing import Literal
-from weakref import WeakKeyDictionary
+from weakref import WeakValueDictionary
 
 from tokens.claims import Claims, Entry
 from tokens.patterns import Kind
@@ -71,6 +71,7 @@ class Grants:
     """
 
     __slots__ = (
+        "__weakref__",
         "_aliases",
         "_auto_channels",
         "_channels",
@@ -178,17 +179,16 @@ class Grants:
             self._remembered = taken
 
 
-# By connect claims, then by subscribe claims or else connect claims again. Weak keys: the grants
-# of a large token take half a megabyte, and must not outlive its claims.
-_shared: WeakKeyDictionary[Claims, WeakKeyDictionary[Claims, Grants]] = WeakKeyDictionary()
+# Those in use, by the claims of connect and subscribe token: what one remembers goes with the last
+# connection that uses it.
+_shared: WeakValueDictionary[tuple[Claims, Claims | None], Grants] = WeakValueDictionary()
 
 
 def grants(connect: Claims, subscribe: Claims | None = None) -> Grants:
     """The same `Grants` for the same claims: connections with the same token share them."""
-    of_connect = _shared.setdefault(connect, WeakKeyDictionary())
-    found = of_connect.get(subscribe or connect)
+    found = _shared.get((connect, subscribe))
     if found is None:
-        found = of_connect[subscribe or connect] = Grants(connect, subscribe)
+        found = _shared[connect, subscribe] = Grants(connect, subscribe)
     return found
 
 

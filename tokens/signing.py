@@ -25,7 +25,7 @@ from tokens.names import MAX_HEADER_BYTES, MAX_TOKEN_BYTES
 # A cache of claims holds at most so many, and so many bytes of memory in all. Those of open
 # connections are in memory anyway.
 MAX_CACHED_TOKENS = 1000
-MAX_CACHED_BYTES = 20 * 1024 * 1024
+MAX_CACHED_BYTES = 8 * 1024 * 1024
 
 # In Base64url.
 _MAX_HEADER_LENGTH = -(-MAX_HEADER_BYTES * 8 // 6)

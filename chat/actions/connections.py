@@ -89,7 +89,7 @@ def verified(token: str, scope: str) -> Claims:
     try:
         return verify(token, scope=scope, now=time.time())
     except TokenError as error:
-        log.info("A %s token was refused: %s", scope, error)
+        log.warning("A %s token was refused: %s", scope, error)
         code, name = LATER_TOKENS[scope]
         raise ProtocolError(code, f"{name} was refused: {error}.") from None
 

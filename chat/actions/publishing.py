@@ -19,11 +19,12 @@ from chat.protocol import commands, events, ids, schedule
 from chat.protocol.commands import MESSAGE_ID
 from chat.protocol.errors import ProtocolError
 from chat.protocol.publication import Publication, Receipt, Source
-from chat.protocol.session import MAX_REMEMBERED, NO_NUMBERS, Route, Session
+from chat.protocol.session import Route, Session
+from chat.store import outbox
 from chat.store.operations.deduplication import PublishOnce
 from chat.store.operations.messages import PublishMessage, SetReaction
-from chat.store.operations.schedules import AddSchedule, CancelSchedule
 from chat.store.operations.storage import SetStorage
+from chat.store.operations.work import AddSchedule, CancelSchedule
 from chat.store.reports import listening
 from chat.store.transaction import Operation
 from chat.store.writer import Writer
@@ -103,9 +104,7 @@ def store(
 def remember(session: Session, change: Change | None) -> None:
     """Ephemeral messages that the session publishes from now on stay behind its `change` (P4)."""
     if change is not None:
-        if session.last_numbers is NO_NUMBERS or len(session.last_numbers) >= MAX_REMEMBERED:
-            session.last_numbers = {}
-        session.last_numbers[change.channel] = change.number
+        session.follow(change.channel, change.number)
 
 
 def _message(session: Session, route: Route, data: bytes) -> PublishMessage:
@@ -183,6 +182,8 @@ def without_commit(operation: PublishOnce) -> Receipt | None:
     """The receipt of what needs no commit, and can be announced; None: it must be committed."""
     what = operation.what
     if not isinstance(what, PublishMessage) or what.store or operation.key or what.source:
+        return None
+    if outbox.follows(what.channel):
         return None
     id = what.announce(int(time.time() * 1000))
     operation.announced = what.announced

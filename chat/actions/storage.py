@@ -12,7 +12,7 @@ from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.publication import Receipt
 from chat.protocol.session import Session, Subscription
 from chat.store.operations import storage
-from chat.store.operations.schedules import AddSchedule
+from chat.store.operations.work import AddSchedule
 from chat.store.reads import read
 from chat.store.writer import Writer
 

@@ -6,6 +6,7 @@ such as `secret_hash__startswith`. This one refuses what its form has no field f
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar, Final, Protocol, cast
 
 from django.contrib import admin
@@ -18,7 +19,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Model, QuerySet
-from django.db.models.functions import Left
+from django.db.models.functions import Left, Now
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.urls import reverse
 from django.utils.text import capfirst
@@ -77,6 +78,11 @@ class Column[R]:
         return self.render(row)
 
 
+def now(row: Model) -> datetime:
+    """The database's time when the row was read: its times are the database's."""
+    return cast(datetime, vars(row)["now"])
+
+
 class KeysetChangeList(ChangeList):
     """One page of a list, which knows its neighbours instead of their numbers."""
 
@@ -131,6 +137,10 @@ class ReadOnlyAdmin[M: Model](ModelAdmin[M]):
 
     class Media:
         css = {"all": ("chat/admin/admin.css",)}  # noqa: RUF012
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[M]:
+        """The rows with the database's time, see `now`."""
+        return cast(QuerySet[M], super().get_queryset(request).annotate(now=Now()))
 
     def columns_of(self, rows: QuerySet[M]) -> QuerySet[M]:
         """The rows with what a list shows of them and no more."""
@@ -227,9 +237,10 @@ class ContentAdmin[M: Message | StorageEntry](ChannelRowAdmin[M]):
     sender = Column[M]("uid", lambda row: render.sender(row.uid, row.by_server))
     excerpt = Column[HasBeginning]("data", lambda row: render.excerpt(row.beginning))
     content = Column[M]("data", lambda row: render.json(row.data))
-    expiry = Column[M]("expires", lambda row: render.remaining(row.expires_at))
+    expiry = Column[M]("expires", lambda row: render.remaining(row.expires_at, now(row)))
     expiry_time = Column[M](
-        "expires", lambda row: render.expiry(row.expires_at) if row.data else "cleared"
+        "expires",
+        lambda row: render.expiry(row.expires_at, now(row)) if row.data else "cleared",
     )
 
     # --- deleting ---------------------------------------------------------------------------

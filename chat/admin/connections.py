@@ -12,14 +12,13 @@ from django.contrib.admin.models import CHANGE
 from django.db.models import OuterRef, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
-from django.utils.timezone import now
 
 from chat.models import Connection, Node, Subscription
 from tokens.claims import TokenError, parse_claims
 from tokens.explain import explain
 
 from . import render
-from .base import ChannelRowAdmin, Column, ReadOnlyAdmin, row_action
+from .base import ChannelRowAdmin, Column, ReadOnlyAdmin, now, row_action
 from .paging import Filters, IndexScan, Scans, with_counts
 
 SUBSCRIPTIONS: Final = 100  # that a connection's page lists
@@ -97,7 +96,7 @@ class ConnectionAdmin(ReadOnlyAdmin[Connection]):
     def state(self, row: Connection) -> str:
         if row.revoked:
             return "being closed"
-        return "open" if row.expires_at > now() else "at its end"
+        return "open" if row.expires_at > now(row) else "at its end"
 
     def subscriptions(self, row: Connection) -> str:
         found = row.subscriptions.select_related("channel")[: SUBSCRIPTIONS + 1]
@@ -190,5 +189,5 @@ class NodeAdmin(ReadOnlyAdmin[Node]):
 
     @admin.display(description="lease until (UTC)")
     def lease(self, row: Node) -> str:
-        state = "holds" if row.lease_until > now() else "ran out"
+        state = "holds" if row.lease_until > now(row) else "ran out"
         return format_html("{} ({})", render.timestamp(row.lease_until), state)

@@ -13,7 +13,6 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.timezone import now
 from ulid import ULID
 
 EMPTY: Final = "\N{EN DASH}"
@@ -46,20 +45,20 @@ def time_of(id: str) -> datetime:
     return ULID.from_str(id).datetime
 
 
-def remaining(until: datetime | None) -> str:
+def remaining(until: datetime | None, now: datetime) -> str:
     """The time left, such as "in 5 h"; "never" where there is no end, "expired" after it."""
     if until is None:
         return "never"
-    seconds = (until - now()).total_seconds()
+    seconds = (until - now).total_seconds()
     if seconds <= 0:
         return "expired"
     size, unit = next((unit for unit in UNITS if seconds >= unit[0]), UNITS[-1])
     return f"in {max(round(seconds / size), 1)} {unit}"
 
 
-def expiry(until: datetime | None) -> str:
+def expiry(until: datetime | None, now: datetime) -> str:
     """The time left and, where there is an end, when that is."""
-    left = remaining(until)
+    left = remaining(until, now)
     return left if until is None else format_html("{} ({})", left, timestamp(until))
 
 

@@ -8,18 +8,23 @@ import os
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import batched
 from math import inf
 from typing import Final
 
+import psycopg
 from django.db import connection as database
 from django.db.models.functions import Now
+from psycopg_pool import ConnectionPool
 
 from chat.conf import settings
 from chat.fanout.member_throttle import NOBODY, Members, MemberThrottle, too_often
 from chat.models import Connection, Node
 from chat.protocol.errors import ErrorCode, ProtocolError
+from chat.store.databases import SERVER_SESSION, DatabaseUnavailable, limit_statements
+from chat.store.databases import Connection as PostgresConnection
 from chat.store.operations.connections import CloseConnection, HoldBack, Unsubscribe
 from chat.store.reads import read
 from chat.store.transaction import Operation, Transaction, marks
@@ -30,6 +35,14 @@ log = logging.getLogger("chat.reaper")
 
 VERSION: Final = "0.1.0"
 HOST: Final = socket.gethostname()
+STATEMENT_SHARE: Final = 1 / 5  # of a lease: how long its renewal may take
+# In one message: nobody can be stopped while the row is locked, which would keep others from taking
+# it over. PostgreSQL gives up before we do: who only gave up here would still wait for its lock.
+RENEW: Final = (
+    "SET LOCAL statement_timeout = %s;"
+    " UPDATE chat_node SET lease_until = clock_timestamp() + make_interval(secs => %s)"
+    " WHERE id = %s"
+)
 LEASE_SHARE: Final = 2 / 3  # of NODE_LEASE_SECONDS (design.md section 4, "Nodes")
 LOOK_SECONDS: Final = 0.1
 REAP_SECONDS: Final = 1.0
@@ -55,7 +68,7 @@ END_BLOCKERS: Final = """
     JOIN pg_stat_activity holder ON holder.pid = blocking
     WHERE waiting.datname = current_database() AND waiting.wait_event_type = 'Lock'
     AND holder.usename = current_user AND holder.wait_event = 'ClientRead'
-    AND holder.application_name = current_setting('application_name')
+    AND holder.application_name = %s
     AND holder.state_change < clock_timestamp() - make_interval(secs => %s)
 """
 
@@ -65,7 +78,8 @@ Ended = dict[str, tuple[str, ...]]
 
 @dataclass(slots=True, eq=False)
 class Lease:
-    """This process's, by which others know that it is alive.
+    """This process's, by which others know that it is alive: it is known by its node's id alone,
+    for containers share host names and process numbers.
 
     While the database is away every lease runs out: a process whose own one did takes nobody for
     dead until one full lease after it has renewed it (design.md section 4, "Nodes").
@@ -76,24 +90,37 @@ class Lease:
     seconds: float
     renewed_at: float = field(default=-inf, init=False)  # by the loop's clock
     held_since: float = field(default=inf, init=False)
+    _own: "OwnConnection" = field(init=False)
 
-    async def register(self) -> Ended:
-        """Writes the node's row, and takes over from nodes of this machine whose process is gone;
-        raises SERVICE_UNAVAILABLE."""
-        dead = await read(gone_from_here)
-        operation = RegisterNode(self.node_id, HOST, os.getpid(), self.seconds, dead)
-        ended = await self.writer.submit(operation)
+    def __post_init__(self) -> None:
+        self._own = OwnConnection(self.seconds * STATEMENT_SHARE)
+
+    async def register(self) -> None:
+        """Writes the node's row; raises SERVICE_UNAVAILABLE."""
+        await self.writer.submit(RegisterNode(self.node_id, HOST, os.getpid(), self.seconds))
         self.note(renewed=True)
-        return ended
+        if database.vendor == "sqlite":  # `serve` has waited for the leases of all others
+            self.held_since = -inf
 
     async def renew(self) -> bool:
-        """Returns whether the row was there; raises SERVICE_UNAVAILABLE."""
+        """Returns whether the row was there; raises SERVICE_UNAVAILABLE.
+
+        On PostgreSQL it waits for nothing else, whatever is queued or locked. SQLite has one writer
+        at a time, and starves a second one.
+        """
         found: bool = False
         try:
-            found = await self.writer.submit(RenewLease(self.node_id, self.seconds))
+            if database.vendor == "sqlite":
+                found = await self.writer.submit(RenewLease(self.node_id, self.seconds))
+            else:
+                found = await self._own.renew(self.node_id, self.seconds)
         finally:
             self.note(renewed=found)
         return found
+
+    def end(self) -> None:
+        """It is not renewed any more."""
+        self._own.close()
 
     def note(self, *, renewed: bool) -> None:
         now = asyncio.get_running_loop().time()
@@ -106,6 +133,49 @@ class Lease:
         """Whether this process may take others for dead: it was not away itself."""
         now = asyncio.get_running_loop().time()
         return now - self.renewed_at < self.seconds <= now - self.held_since
+
+
+class OwnConnection:
+    """One to PostgreSQL outside of the pool, with a thread."""
+
+    def __init__(self, statement_seconds: float) -> None:
+        self._limit_ms = round(statement_seconds * 900)
+        self._thread = ThreadPoolExecutor(1, "lease", limit_statements, (statement_seconds,))
+        self._connection: PostgresConnection | None = None
+
+    async def renew(self, node_id: str, seconds: float) -> bool:
+        """Whether the row was there; raises SERVICE_UNAVAILABLE."""
+        values = self._limit_ms, seconds, node_id
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._renew, values)
+
+    def close(self) -> None:
+        self._thread.submit(self._close)
+
+    def _renew(self, values: tuple[int, float, str]) -> bool:
+        try:
+            cursor = psycopg.ClientCursor(self._open()).execute(RENEW, values)
+            cursor.nextset()
+            return bool(cursor.rowcount)
+        except psycopg.Error as error:
+            self._close()
+            raise DatabaseUnavailable from error
+
+    def _open(self) -> PostgresConnection:
+        """One that was lost is replaced."""
+        if self._connection is not None:
+            try:
+                ConnectionPool.check_connection(self._connection)
+            except psycopg.Error:
+                self._close()
+        if self._connection is None:
+            parameters = database.get_connection_params() | {"autocommit": True}
+            self._connection = PostgresConnection.connect(**parameters)
+        return self._connection
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
 
 @dataclass(slots=True, eq=False)
@@ -233,25 +303,21 @@ class Reaper:
 
 
 @dataclass(slots=True)
-class RegisterNode(Operation[Ended]):
-    """Writes a node's row, and takes over from `dead`: nodes whose process is known to be gone."""
+class RegisterNode(Operation[None]):
+    """Writes a node's row. `host` and `pid` are for people to read."""
 
     id: str
     host: str
     pid: int
     lease_seconds: float
-    dead: tuple[str, ...] = ()
 
-    def apply(self, transaction: Transaction) -> Ended:
+    def apply(self, transaction: Transaction) -> None:
         now, until = transaction.moment(transaction.now), transaction.after(self.lease_seconds)
         transaction.execute(
             "INSERT INTO chat_node (id, host, pid, version, started_at, lease_until)"
             " VALUES (?, ?, ?, ?, ?, ?)",
             (self.id, self.host, self.pid, VERSION, now, until),
         )
-        if not self.dead:
-            return {}
-        return _take_over(transaction, self.id, f"id IN ({marks(self.dead)})", *self.dead)
 
 
 @dataclass(slots=True)
@@ -263,7 +329,11 @@ class TakeOver(Operation[Ended]):
 
     def apply(self, transaction: Transaction) -> Ended:
         now = transaction.moment(transaction.now)
-        return _take_over(transaction, self.node_id, "lease_until <= ?", now)
+        sql = "SELECT id FROM chat_node WHERE id <> ? AND lease_until <= ?"
+        if transaction.postgresql:
+            sql += " FOR UPDATE SKIP LOCKED"  # another process takes those over at this moment
+        gone: list[tuple[str]] = transaction.select(sql, [self.node_id, now])
+        return _take_over(transaction, self.node_id, [id for (id,) in gone]) if gone else {}
 
 
 @dataclass(slots=True)
@@ -305,16 +375,9 @@ class RemoveNode(Operation[None]):
             transaction.execute(sql, (self.id,))
 
 
-def _take_over(transaction: Transaction, node_id: str, which: str, *parameters: object) -> Ended:
-    """The connections of the other nodes `which` become `node_id`'s; those whose end is not
+def _take_over(transaction: Transaction, node_id: str, gone: list[str]) -> Ended:
+    """The connections of the nodes that are `gone` become `node_id`'s; those whose end is not
     announced are removed at once, and so are the nodes."""
-    sql = f"SELECT id FROM chat_node WHERE id <> ? AND {which}"  # noqa: S608
-    if transaction.postgresql:
-        sql += " FOR UPDATE SKIP LOCKED"  # another process takes those over at this moment
-    nodes: list[tuple[str]] = transaction.select(sql, [node_id, *parameters])
-    if not nodes:
-        return {}
-    gone = [id for (id,) in nodes]
     rows: list[tuple[str]] = transaction.select(
         f"UPDATE chat_connection SET node_id = ? WHERE node_id IN ({marks(gone)}) RETURNING id",  # noqa: S608
         [node_id, *gone],
@@ -357,31 +420,16 @@ def end_blockers(seconds: float) -> int:
 
     On PostgreSQL alone."""
     with database.cursor() as cursor:
-        cursor.execute(END_BLOCKERS, [seconds])
+        cursor.execute(END_BLOCKERS, [SERVER_SESSION, seconds])
         return len(cursor.fetchall())
-
-
-def gone_from_here() -> tuple[str, ...]:
-    """Nodes of this machine whose process is gone: no need to wait for their lease."""
-    rows = Node.objects.filter(host=HOST).values_list("id", "pid")
-    return tuple(id for id, pid in rows if pid == os.getpid() or not _runs(pid))
-
-
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except OSError as error:  # PermissionError: another user's
-        return not isinstance(error, ProcessLookupError)
-    return True
 
 
 # --- other servers, where there may be none -----------------------------------------------------
 
 
 def alive() -> dict[str, Node]:
-    """Nodes whose lease lasts, but for those known to be gone, by id."""
-    rows = Node.objects.filter(lease_until__gt=Now()).exclude(id__in=gone_from_here())
-    return {row.id: row for row in rows}
+    """Nodes whose lease lasts, by id."""
+    return {row.id: row for row in Node.objects.filter(lease_until__gt=Now())}
 
 
 def other_server_problems() -> list[str]:
@@ -394,7 +442,11 @@ def other_server_problems() -> list[str]:
     if settings.REDIS_URL:
         return []
     try:
-        before = alive()
+        if before := alive():
+            held_by, most = ", ".join(map(str, before.values())), settings.NODE_LEASE_SECONDS
+            log.warning(
+                "Waiting, up to %g s, until the lease of %s ends, or is renewed", most, held_by
+            )
         while before:
             time.sleep(LOOK_SECONDS)
             now = alive()

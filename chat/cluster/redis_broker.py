@@ -20,8 +20,13 @@ from channels.layers import get_channel_layer
 from redis.exceptions import RedisError
 
 from chat.cluster.redis_layer import RedisLayer
-from chat.fanout.announcements import Announcement, Change, Ephemeral
-from chat.fanout.hub import BrokerStatus, Handlers, Hub
+from chat.fanout.announcements import (
+    BYTES_OF_ANNOUNCEMENT,
+    Announcement,
+    Change,
+    Ephemeral,
+)
+from chat.fanout.hub import BrokerStatus, Handlers, Hub, StartTask
 from chat.protocol.events import encoded, payloads
 
 log = logging.getLogger("chat.broker")
@@ -35,7 +40,8 @@ EPHEMERAL: Final = "passing"
 CHECK: Final = "check"  # look for what may have been lost
 PROBE: Final = "probe"  # of a process to itself
 
-MAX_QUEUED: Final = 10_000  # announcements; what comes on top is dropped
+MAX_QUEUED_BYTES: Final = 16 * 1024 * 1024  # what comes on top is dropped
+MAX_SENT_BYTES: Final = 1024 * 1024  # in one round trip, beside its last announcement
 SEND_SECONDS: Final = 2.0
 RETRY_SECONDS: Final = 0.5
 JOIN_SECONDS: Final = 2.0
@@ -90,47 +96,58 @@ class Announcer:
     ) -> None:
         self._node_id = node_id
         self._send = send
-        self._queue: deque[tuple[str, list[Entry]]] = deque()
+        self._queue: deque[tuple[str, list[Entry], int]] = deque()
+        self._bytes = 0
         self._queued = asyncio.Event()
-        self.has_lost = False  # since the others were last asked to check
+        self._dropped = False  # since the others were last asked to check
+        self.has_lost = False  # the same, or it could not be sent
         self.all_sent = asyncio.Event()
         self.all_sent.set()
 
-    def put(self, group: str, entries: list[Entry]) -> None:
-        if len(self._queue) < MAX_QUEUED:
-            self._queue.append((group, entries))
+    def put(self, group: str, entries: list[Entry], size: int = BYTES_OF_ANNOUNCEMENT) -> None:
+        """`size` is about their bytes of memory."""
+        if self._bytes + size <= MAX_QUEUED_BYTES:
+            self._queue.append((group, entries, size))
+            self._bytes += size
         else:
-            self.has_lost = True
+            self.has_lost = self._dropped = True
         self._queued.set()
         self.all_sent.clear()
 
     async def run(self) -> None:
-        """Sends all that is queued in one round trip; meanwhile more is queued."""
+        """Sends what is queued, MAX_SENT_BYTES in a round trip; meanwhile more is queued."""
         while True:
             await self._queued.wait()
-            self._queued.clear()
+            self._dropped = False
             try:
                 async with asyncio.timeout(SEND_SECONDS):
                     await self._send(self._messages())
-            except FAILURES as error:
+            except Exception as error:
                 if not self.has_lost:
                     log.warning("Nothing can be sent to other processes: %r", error)
                 self.has_lost = True
-                self._queued.set()
+                self._queue.clear()  # ephemeral messages would come late
+                self._bytes = 0
+                if not isinstance(error, FAILURES):
+                    raise
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
-            if self.has_lost:
-                self.has_lost = len(self._queue) >= MAX_QUEUED  # more may have been dropped
-                if not self.has_lost:
-                    log.warning("Other processes receive announcements again")
-            if not self._queue:
+            if self.has_lost and not self._dropped:
+                self.has_lost = False
+                log.warning("Other processes receive announcements again")
+            if not (self._queue or self.has_lost):
+                self._queued.clear()
                 self.all_sent.set()
 
     def _messages(self) -> list[tuple[str, Message]]:
         by_group: dict[str, list[Entry]] = {EVERYBODY: [[CHECK]]} if self.has_lost else {}
-        while self._queue:
-            group, entries = self._queue.popleft()
+        left = self._bytes - MAX_SENT_BYTES
+        while self._queue and self._bytes > left:
+            group, entries, size = self._queue.popleft()
+            self._bytes -= size
             by_group.setdefault(group, []).extend(entries)
+        if EVERYBODY in by_group:  # behind what was announced before (runtime/order.py)
+            by_group[EVERYBODY] = by_group.pop(EVERYBODY)
         return [(group, message(entries, self._node_id)) for group, entries in by_group.items()]
 
 
@@ -144,7 +161,7 @@ class RedisBroker:
     _hub: Hub
     _check: Callable[[], object]
     _handlers: Handlers
-    _running: asyncio.Task[None]
+    _tasks: Sequence[asyncio.Task[None]] = ()
 
     def __init__(self, node_id: str, layer: RedisLayer) -> None:
         self._node_id = node_id
@@ -158,6 +175,7 @@ class RedisBroker:
         self._returned = 0  # messages of this process that came back to it
         self._lost = asyncio.Event()
         self._connected = asyncio.Event()  # once
+        self._away = False  # it could not be connected, and the log says so
 
     @property
     def status(self) -> BrokerStatus:
@@ -167,7 +185,8 @@ class RedisBroker:
     # --- what goes out ----------------------------------------------------------------------
 
     def announce(self, announcement: Announcement) -> None:
-        self._announcer.put(group_of(announcement.channel), encode(announcement))
+        entries = encode(announcement)
+        self._announcer.put(group_of(announcement.channel), entries, announcement.size)
 
     def notify(self, kind: str, *fields: object) -> None:
         """Calls the handler of this kind in every other process; never waits."""
@@ -235,8 +254,12 @@ class RedisBroker:
             self._change(channel, self._regroup(self._layer.group_discard, channel, self._own))
 
     def _change(self, channel: str, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        def end(task: asyncio.Task[None]) -> None:
+            if self._changing.get(channel) is task:  # else it is being left since it was joined
+                del self._changing[channel]
+
         task = self._changing[channel] = asyncio.create_task(work)
-        task.add_done_callback(lambda _: self._changing.pop(channel, None))
+        task.add_done_callback(end)
         return task
 
     async def _join(self, channel: str, own: str) -> None:
@@ -251,14 +274,23 @@ class RedisBroker:
         try:
             async with asyncio.timeout(JOIN_SECONDS):
                 await change(group_of(channel), own)
-        except (*FAILURES, RuntimeError) as error:
-            log.warning("A channel could not be joined or left in Redis: %r", error)
+        except Exception as error:  # the outermost edge
+            unforeseen = not isinstance(error, FAILURES)
+            log.warning(
+                "A channel could not be joined or left in Redis: %r", error, exc_info=unforeseen
+            )
             self._own = None
             self._lost.set()
 
     # --- life -------------------------------------------------------------------------------
 
-    async def start(self, hub: Hub, check: Callable[[], object], handlers: Handlers) -> None:
+    async def start(
+        self,
+        hub: Hub,
+        check: Callable[[], object],
+        handlers: Handlers,
+        start_task: StartTask,
+    ) -> None:
         """Returns when it is connected for the first time, or cannot be: whoever subscribes before
         would miss what others announce. Delivers to `hub` from then on; calls `check` where an
         announcement may have been lost, `handlers` for what others notify this process of."""
@@ -269,7 +301,10 @@ class RedisBroker:
             EPHEMERAL: self._deliver_ephemeral,
             CHECK: check,
         }
-        self._running = asyncio.create_task(self._run())
+        self._tasks = [
+            start_task("announcer", self._announcer.run),
+            start_task("link to other processes", self._run),
+        ]
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._connected.wait(), JOIN_SECONDS)
 
@@ -277,18 +312,15 @@ class RedisBroker:
         """Disconnects once what was announced has been sent."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._announcer.all_sent.wait(), FLUSH_SECONDS)
-        self._running.cancel()
-        await asyncio.gather(self._running, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._layer.close()
 
     async def _run(self) -> None:
-        sending = asyncio.create_task(self._announcer.run())
-        try:
-            while True:
-                await self._session()
-                await asyncio.sleep(RETRY_SECONDS)
-        finally:
-            sending.cancel()
-            await self._layer.close()
+        while True:
+            await self._session()
+            await asyncio.sleep(RETRY_SECONDS)
 
     async def _session(self) -> None:
         """One connection, from its beginning to its end."""
@@ -298,12 +330,17 @@ class RedisBroker:
             own = self._own = await self._connect()
             await self._join_all()
             log.info("Connected to the other processes through Redis")
+            self._away = False
             self._connected.set()
             self._check()
             await self._until_lost(own)
         except FAILURES as error:
             if own is not None:
                 log.warning("The connection through Redis begins anew: %s", error)
+            elif not self._away:
+                self._away = True
+                why = str(error) or "no answer"
+                log.warning("REDIS_URL does not work, other processes are not reached: %s", why)
         finally:
             self._own = None
             self._subscribed.clear()
@@ -360,7 +397,15 @@ def announce_from_outside(announcements: Sequence[Announcement]) -> None:
 
     Not on an event loop: it waits, SEND_SECONDS at most.
     """
-    sent = [(group_of(item.channel), message(encode(item))) for item in announcements]
+    _send_from_outside([(group_of(item.channel), message(encode(item))) for item in announcements])
+
+
+def notify_from_outside(kind: str, *fields: object) -> None:
+    """Calls the handler of this kind in every server, as announce_from_outside."""
+    _send_from_outside([(EVERYBODY, message([[kind, *fields]]))])
+
+
+def _send_from_outside(sent: Sequence[tuple[str, Message]]) -> None:
     try:
         async_to_sync(_send_once)(sent)
     except FAILURES as error:

@@ -85,7 +85,10 @@ class Shard(RedisSingleShardConnection):
         pipeline = self._redis.pipeline(transaction=False)
         for name, payload in messages:
             pipeline.publish(name, payload)
-        await pipeline.execute()
+        try:
+            await pipeline.execute()
+        except RuntimeError as error:  # uvloop's, where the connection is closed meanwhile
+            raise ConnectionError(str(error)) from error
 
     async def subscribe(self, channel: str) -> None:
         """Returns when Redis has confirmed it; how long to wait is the caller's decision."""
@@ -105,14 +108,18 @@ class Shard(RedisSingleShardConnection):
 
     async def _do_receiving(self) -> None:
         """As the base's, but it sees confirmations, and waits for a message without polling."""
+        lost = False
         while True:
             try:
                 if self._pubsub.subscribed:
                     self._receive_message(await self._pubsub.get_message(timeout=None))
+                    lost = False
                 else:
                     await asyncio.sleep(RETRY_SECONDS)
             except Exception as error:
-                log.warning("The connection to Redis was lost: %s", error)
+                if not lost:
+                    log.warning("The connection to Redis was lost: %s", error)
+                lost = True
                 await asyncio.sleep(RETRY_SECONDS)
 
     def _receive_message(self, message: dict[str, Any] | None) -> None:

@@ -139,7 +139,7 @@ class FrameLoop:
         """Handles frames up to the one of which the rest must be awaited before the next; gives
         that rest."""
         flusher = self._node.flusher
-        flusher.hold()
+        flusher.held = True
         try:
             while True:
                 try:

@@ -71,8 +71,7 @@ async def open(scope: Scope) -> tuple[nodes.Node, Opened]:
         raise Refusal from None
     except ProtocolError as error:
         status = STATUS.get(error.code)
-        if status != 429:  # such clients may come back in a loop
-            log.warning("A connection from %s was refused: %s", address, error.message)
+        log.warning("A connection from %s was refused: %s", address, error.message)
         raise (Refusal(status, error.code, error.message) if status else Refusal()) from None
 
 
@@ -96,7 +95,7 @@ async def _opened(node: nodes.Node, scope: Scope, address: str) -> Opened:
 
 
 def _check_room(node: nodes.Node, scope: Scope, address: str) -> None:
-    if node.draining:
+    if node.ending:
         raise Refusal(503, ErrorCode.SERVICE_UNAVAILABLE, "The server is restarting; try again.")
     origin, allowed = _header(scope, b"origin"), settings.ALLOWED_ORIGINS
     if origin and "*" not in allowed and origin not in allowed:  # programs send none

@@ -2,9 +2,13 @@
 ephemeral messages. `previous` is the number that must have been delivered before. Shapes only.
 """
 
+from typing import Final
+
 from msgspec import Struct
 
 from chat.protocol.events import Event
+
+BYTES_OF_ANNOUNCEMENT: Final = 500  # beside its frames
 
 
 class Change(Struct, frozen=True, gc=False):
@@ -23,6 +27,11 @@ class Change(Struct, frozen=True, gc=False):
     echo: bool = False
     key: str | None = None
 
+    @property
+    def size(self) -> int:
+        """About the bytes of memory that it takes while it waits."""
+        return BYTES_OF_ANNOUNCEMENT + len(self.event.frame)
+
 
 class Ephemeral(Struct, frozen=True, gc=False):
     """Messages of one sender that are not stored, as ready WebSocket frames: who gets one gets all.
@@ -36,6 +45,11 @@ class Ephemeral(Struct, frozen=True, gc=False):
     frames: list[bytes]
     origin: str | None = None
     echo: bool = False
+
+    @property
+    def size(self) -> int:
+        """About the bytes of memory that they take while they wait."""
+        return BYTES_OF_ANNOUNCEMENT * len(self.frames) + sum(map(len, self.frames))
 
 
 Announcement = Change | Ephemeral

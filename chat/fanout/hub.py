@@ -10,14 +10,14 @@ import asyncio
 import heapq
 import itertools
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, Protocol
 
 from chat.fanout.announcements import Announcement, Change, Ephemeral
-from chat.fanout.send_queue import Batch, SendQueue
-from chat.protocol.errors import ProtocolError
+from chat.fanout.send_queue import MAX_UNSENT_BYTES, Batch, SendQueue
+from chat.protocol.errors import CloseCode, ProtocolError
 
 log = logging.getLogger("chat.hub")
 
@@ -32,9 +32,10 @@ CONNECTED_REPAIR_AFTER_SECONDS: Final = 0.25
 RETRY_AFTER_SECONDS: Final = 1.0
 UNKNOWN: Final = -1  # no subscriber has read the channel's head yet
 MAX_UNBATCHED: Final = 3  # subscribers; for so few a shared batch costs more than it saves
-# Ephemeral announcements beyond so many are dropped (P4: at most once): while the database is away,
-# what they wait for does not come, and they would grow without bound (P6).
-MAX_WAITING: Final = 1000
+# What may wait for the database or a predecessor, in a channel and in all of a process (P6). What
+# is more is dropped: changes are read again, ephemeral messages are lost (P4: at most once).
+MAX_WAITING_BYTES: Final = 1024 * 1024
+MAX_ALL_WAITING_BYTES: Final = 16 * 1024 * 1024
 # What waited goes on in pieces, each when all have taken most of the one before, or after a while:
 # 2 MB/s at least, which leaves a reader of 4 MB/s time for the rest.
 PIECE_BYTES: Final = 512 * 1024
@@ -43,6 +44,9 @@ PIECE_POLL_SECONDS: Final = 0.01
 
 Handlers = Mapping[str, Callable[..., object]]
 """What is called for a notification of each kind, with its fields."""
+
+StartTask = Callable[[str, Callable[[], Coroutine[object, object, None]]], asyncio.Task[None]]
+"""Starts a background task of this name, and starts it again where it fails."""
 
 
 # --- the broker ---------------------------------------------------------------------------------
@@ -74,7 +78,13 @@ class Broker(Protocol):
     def notify(self, kind: str, *fields: object) -> None:
         """Calls the handlers of this kind in the other processes. Never waits."""
 
-    async def start(self, hub: "Hub", check: Callable[[], object], handlers: Handlers) -> None:
+    async def start(
+        self,
+        hub: "Hub",
+        check: Callable[[], object],
+        handlers: Handlers,
+        start_task: StartTask,
+    ) -> None:
         """From now on what others announce goes to `hub`; `check` is called where some was lost."""
 
     async def stop(self) -> None: ...
@@ -89,7 +99,13 @@ class MemoryBroker:
     async def subscribe(self, channel: str) -> None: ...
     def unsubscribe(self, channel: str) -> None: ...
     def notify(self, kind: str, *fields: object) -> None: ...
-    async def start(self, hub: "Hub", check: Callable[[], object], handlers: Handlers) -> None: ...
+    async def start(
+        self,
+        hub: "Hub",
+        check: Callable[[], object],
+        handlers: Handlers,
+        start_task: StartTask,
+    ) -> None: ...
     async def stop(self) -> None: ...
 
 
@@ -105,16 +121,22 @@ class Subscriber:
     observes: Callable[[str], bool] = frozenset[str]().__contains__  # which storage keys
     head: int | None = None  # the channel's number when it subscribed, once it is known
     held: list[Announcement] | None = None
+    held_bytes: int = 0
 
     def hold(self, announcement: Announcement) -> None:
-        if self.held is None:
-            self.held = [announcement]
-        elif _is_kept(announcement, len(self.held)):
+        """As much as could be sent at once; for a change beyond that, its client is to come back
+        and catch up (P3)."""
+        size = announcement.size
+        if self.held_bytes + size <= MAX_UNSENT_BYTES:
+            self.held_bytes += size
+            self.held = self.held or []
             self.held.append(announcement)
+        elif isinstance(announcement, Change):
+            self.send_queue.close(CloseCode.TRY_AGAIN_LATER)
 
     def send_held(self) -> None:
         """What was held back above its head."""
-        held, self.held = self.held, None
+        held, self.held, self.held_bytes = self.held, None, 0
         for announcement in held or ():
             is_new = isinstance(announcement, Ephemeral) or announcement.number > (self.head or 0)
             if is_new and (announcement.echo or announcement.origin != self.connection_id):
@@ -151,11 +173,11 @@ class Broadcast:
         if batch is not None and batch.open and exclude == self._excluded:
             batch.frames.append(frames)
             return
-        batch = next(iter(queues.values())).flusher.batch(frames)
-        self._batch, self._excluded = batch, exclude
-        for connection_id, queue in queues.items():
-            if connection_id != exclude:
-                queue.push_batch(batch)
+        audience = queues.copy()
+        if exclude is not None:
+            del audience[exclude]
+        flusher = next(iter(queues.values())).flusher
+        self._batch, self._excluded = flusher.batch(frames, audience.values()), exclude
 
     def _close_batch(self) -> None:
         if self._batch is not None:
@@ -163,20 +185,30 @@ class Broadcast:
 
 
 @dataclass(slots=True, eq=False)
+class Waiting:
+    """How much waits in all feeds of a process."""
+
+    bytes: int = 0
+
+
+@dataclass(slots=True, eq=False)
 class Feed:
     channel: str
+    _all_waiting: Waiting
     _read_changes: ReadChanges
     _is_connected: Callable[[], bool]  # whether a broker may still bring what is missing
     subscribers: dict[str, Subscriber] = field(default_factory=dict)
     _broadcast: Broadcast = field(default_factory=Broadcast)  # to those released
     _holding: list[Subscriber] = field(default_factory=list)  # the others
     _last: int = UNKNOWN  # the number last delivered
-    _head: int = UNKNOWN  # the channel's number as it was last read
+    _head: int = UNKNOWN  # the channel's number as far as it is known
     # A heap: by what must come before; ephemeral messages before the change that follows the same,
     # since their sender may have caused it afterwards (P4); then as they arrived.
     _waiting: list[tuple[int, bool, int, Announcement]] = field(default_factory=list)
+    _waiting_bytes: int = 0
     _arrivals: Iterator[int] = field(default_factory=itertools.count)
     _repair: asyncio.Task[None] | None = None
+    _read_on: bool = False  # the last read brought a part of what it was asked for
 
     # --- subscribers ------------------------------------------------------------------------
 
@@ -212,6 +244,7 @@ class Feed:
                 self._broadcast.add(subscriber.connection_id, subscriber.send_queue)
 
     def close(self) -> None:
+        self._all_waiting.bytes -= self._waiting_bytes
         if self._repair is not None:
             self._repair.cancel()
 
@@ -222,7 +255,7 @@ class Feed:
         goes_on = self._goes_on if self._waiting else False  # in pieces, by itself
         if announcement.previous <= self._last and not goes_on:
             self._deliver(announcement)
-        elif _is_kept(announcement, len(self._waiting)):
+        else:
             self._wait(announcement)
         if self._waiting and not goes_on:
             self._deliver_waiting()
@@ -258,9 +291,26 @@ class Feed:
             self._release_held()
 
     def _wait(self, announcement: Announcement) -> None:
+        """Where there is room for it; a change for which there is none is read."""
+        if isinstance(announcement, Change):
+            self._head = max(self._head, announcement.number)
+        room = min(
+            MAX_WAITING_BYTES - self._waiting_bytes, MAX_ALL_WAITING_BYTES - self._all_waiting.bytes
+        )
+        if announcement.size <= room:
+            self._keep(announcement)
+        elif self._last != UNKNOWN:
+            self._repair_where_behind()
+
+    def _keep(self, announcement: Announcement) -> None:
         is_change = isinstance(announcement, Change)
         place = (announcement.previous, is_change, next(self._arrivals), announcement)
         heapq.heappush(self._waiting, place)
+        self._count(announcement.size)
+
+    def _count(self, size: int) -> None:
+        self._waiting_bytes += size
+        self._all_waiting.bytes += size
 
     def _deliver_waiting(self, known: int = UNKNOWN) -> None:
         """Delivers a piece of what need not wait. Up to `known` nothing else will come: what is
@@ -272,7 +322,8 @@ class Feed:
             if size >= PIECE_BYTES:
                 break
             announcement = heapq.heappop(self._waiting)[-1]
-            size += len(_frames(announcement))
+            size += announcement.size
+            self._count(-announcement.size)
             self._deliver(announcement)
         else:
             self._last = max(self._last, known)
@@ -299,18 +350,31 @@ class Feed:
         """Reads what is missing, until nothing waits for a predecessor any more."""
         try:
             while self._behind:
-                if self._goes_on:
-                    await self._until_taken()
-                    self._deliver_waiting()
-                    continue
-                last = self._last
-                await asyncio.sleep(
-                    CONNECTED_REPAIR_AFTER_SECONDS if self._is_connected() else REPAIR_AFTER_SECONDS
-                )
-                if self._behind and self._last == last:  # else another gap, which began later
-                    await self._read_missing()
+                try:
+                    await self._catch_up()
+                except Exception as error:  # the outermost edge: try again
+                    if isinstance(error, ProtocolError):  # the database is away
+                        log.warning("A gap in a channel could not be read yet: %s", error.message)
+                    else:
+                        log.exception("A gap in a channel could not be closed yet")
+                    await asyncio.sleep(RETRY_AFTER_SECONDS)
         finally:
-            self._repair = None
+            self._repair, self._read_on = None, False
+
+    async def _catch_up(self) -> None:
+        """Delivers a piece of what need not wait; else reads, where what is missing has not come
+        in time."""
+        if self._goes_on:
+            await self._until_taken()
+            self._deliver_waiting()
+            return
+        last = self._last
+        if not self._read_on:
+            await asyncio.sleep(
+                CONNECTED_REPAIR_AFTER_SECONDS if self._is_connected() else REPAIR_AFTER_SECONDS
+            )
+        if self._behind and self._last == last:  # else another gap, which began later
+            await self._read_missing()
 
     async def _until_taken(self) -> None:
         now = asyncio.get_running_loop().time
@@ -322,16 +386,12 @@ class Feed:
                 return
 
     async def _read_missing(self) -> None:
-        last = self._last
-        try:
-            missing, known = await self._read_changes(self.channel, last)
-        except ProtocolError as error:  # the database is away: try again
-            log.warning("A gap in a channel could not be read yet: %s", error.message)
-            await asyncio.sleep(RETRY_AFTER_SECONDS)
-            return
+        last, head = self._last, self._head
+        missing, known = await self._read_changes(self.channel, last)
         for change in missing:
-            self._wait(change)
+            self._keep(change)
         self._deliver_waiting(known)
+        self._read_on = last < known < head
         if self._last == last:  # nothing is there any more: not to be asked for again and again
             self._head = last
 
@@ -342,11 +402,6 @@ def _frames(announcement: Announcement) -> bytes:
     return b"".join(announcement.frames)  # of one it is that one itself
 
 
-def _is_kept(announcement: Announcement, waiting: int) -> bool:
-    """Whether it is kept beside so many that wait for the database already."""
-    return waiting < MAX_WAITING or isinstance(announcement, Change)
-
-
 # --- all channels -------------------------------------------------------------------------------
 
 
@@ -354,6 +409,7 @@ class Hub:
     def __init__(self, read_changes: ReadChanges, broker: Broker) -> None:
         self._read_changes = read_changes
         self._feeds: dict[str, Feed] = {}
+        self._waiting = Waiting()
         self.broker = broker
 
     # --- subscribing ------------------------------------------------------------------------
@@ -362,7 +418,8 @@ class Hub:
         """Registers it. Until `release` it holds back what it is to get."""
         feed = self._feeds.get(channel)
         if feed is None:
-            feed = self._feeds[channel] = Feed(channel, self._read_changes, self._is_connected)
+            reads = self._waiting, self._read_changes, self._is_connected
+            feed = self._feeds[channel] = Feed(channel, *reads)
         feed.add(subscriber)
 
     def release(self, channel: str, subscriber: Subscriber, head: int) -> None:

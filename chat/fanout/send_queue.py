@@ -8,7 +8,7 @@ once; what many get at once is joined once for all of them (docs/decisions/0003-
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -114,51 +114,75 @@ class Flusher:
     """The send queues that have something to write in this turn of the event loop."""
 
     _loop: asyncio.AbstractEventLoop
+    # Until `release`, which comes in this call of the event loop's.
+    held: bool = field(init=False, default=False)
     _queues: "list[SendQueue]" = field(init=False, default_factory=list)
     _batches: list[Batch] = field(init=False, default_factory=list)
+    _alone: Batch | None = field(init=False, default=None)  # the turn has nothing else so far
+    _audience: "Collection[SendQueue]" = field(init=False, default=())  # its queues
     _scheduled: bool = field(init=False, default=False)
-    _held: bool = field(init=False, default=False)
 
-    def batch(self, frame: bytes) -> Batch:
-        """A batch of this turn, to be pushed to several queues at once."""
+    def batch(self, frame: bytes, queues: "Collection[SendQueue]") -> Batch:
+        """Pushes a batch to several queues; while it is alone, none of them has to know."""
         self._schedule()
         batch = Batch([frame])
         self._batches.append(batch)
+        if self._alone is not None:
+            self.settle()
+        if self._queues:
+            for queue in queues:
+                queue.push_batch(batch)
+        else:
+            self._alone, self._audience = batch, queues
         return batch
+
+    def settle(self) -> None:
+        """Pushes the batch that is alone, before anything else comes."""
+        batch, self._alone = self._alone, None
+        audience, self._audience = self._audience, ()
+        if batch is not None:
+            for queue in audience:
+                queue.push_batch(batch)
 
     def now(self) -> float:
         return self._loop.time()
 
     def add(self, queue: "SendQueue") -> None:
-        self._schedule()
+        """Before the first frame of this turn is pushed to it."""
+        if self._alone is not None:
+            self.settle()
+        if not self.held:
+            self._schedule()
         self._queues.append(queue)
-
-    def hold(self) -> None:
-        """Until `release`, which comes in this call of the event loop's."""
-        self._held = True
 
     def release(self) -> None:
         """A few queues are flushed now: another turn of the event loop would take longer. More
         wait for what else this turn brings."""
-        self._held = False
+        self.held = False
         if self._batches or len(self._queues) > MAX_WRITTEN_AT_ONCE:
             self._schedule()
         elif self._queues and not self._scheduled:
             self._flush()
 
     def _schedule(self) -> None:
-        if not (self._scheduled or self._held):
+        if not (self._scheduled or self.held):
             self._scheduled = True
             self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
+        if self._alone is not None and len(self._alone.joined()) > PORTION_BYTES:
+            self.settle()
         self._scheduled = False
-        queues, self._queues = self._queues, []
-        batches, self._batches = self._batches, []
-        now = self.now()
+        now, alone, self._alone = self._loop.time(), self._alone, None
+        data = b"" if alone is None else alone.joined()
+        queues, self._queues = self._queues if alone is None else self._audience, []
+        batches, self._batches, self._audience = self._batches, [], ()
         for queue in queues:
             try:
-                queue.flush(now)
+                if alone is None:
+                    queue.flush(now)
+                else:
+                    queue.write(data, now)
             except Exception:  # the outermost edge: the other queues come next
                 log.exception("Frames could not be written to a connection")
                 queue.abandon()
@@ -228,12 +252,12 @@ class SendQueue:
 
     def push_frame(self, frame: bytes) -> None:
         if not self.closing:
-            if self._batch is not None:
-                self._seal(self._batch)
-            self._parts.append(frame)
             if not self._queued:
                 self._queued = True
                 self.flusher.add(self)
+            if self._batch is not None:
+                self._seal(self._batch)
+            self._parts.append(frame)
 
     def push_batch(self, batch: Batch) -> None:
         """The batch's frames, and those that it gets while nothing else is pushed."""
@@ -264,6 +288,8 @@ class SendQueue:
     def flush(self, now: float) -> None:
         """Writes what was pushed in this turn, as far as the transport takes it."""
         self._queued = False
+        if not self._parts:
+            self.flusher.settle()
         parts = self._parts
         if not parts:
             return
@@ -271,15 +297,30 @@ class SendQueue:
             self._seal(self._batch)
         if not self._paused:
             self.sent_at = now
-            data = _joined(parts[0]) if len(parts) == 1 else b"".join(map(_joined, parts))
+            data = parts[0] if len(parts) == 1 else b"".join(map(_joined, parts))
+            if isinstance(data, Batch):
+                data = data.joined()
             if len(data) <= PORTION_BYTES:
                 parts.clear()
-                self._write(data)
+                self._written += len(data)
+                self._transport.write(data)
                 return
         self._keep(now)
         self._write_kept()
         if not self.closing and self._is_too_much(now):
             self._drop()
+
+    def write(self, data: bytes, now: float) -> None:
+        """Writes all that it gets in this turn, at most PORTION_BYTES."""
+        if self.closing:
+            return
+        if self._paused:
+            self._parts.append(data)
+            self.flush(now)
+        else:
+            self.sent_at = now
+            self._written += len(data)
+            self._transport.write(data)
 
     def pause(self) -> None:
         """The transport is full."""
@@ -298,10 +339,6 @@ class SendQueue:
             if self._room is not None:
                 self._room.set()
             self._send_close()
-
-    def _write(self, data: bytes) -> None:
-        self._written += len(data)
-        self._transport.write(data)
 
     def _keep(self, now: float) -> None:
         """All that was pushed; a batch's frames as they are, for they are others', too."""
@@ -326,7 +363,8 @@ class SendQueue:
                 portion.append(backlog.frames.popleft())
                 size += len(portion[-1])
             backlog.size -= size
-            self._write(b"".join(portion))
+            self._written += size
+            self._transport.write(b"".join(portion))
             if not backlog.frames:
                 self._backlog = backlog = None
             elif self._unsent <= MAX_LASTING_BYTES:
@@ -350,6 +388,7 @@ class SendQueue:
         """Ends the connection once what was pushed before has been sent."""
         if self.closing:
             return
+        self.flusher.settle()
         self.close_code, self.closing = code, True
         self.flush(self.flusher.now())
         if not self._paused:

@@ -74,6 +74,9 @@ async def client_operation(request: Call, operation: str) -> HttpResponse:
     node.connections.spend(connection_id, units)
     source = source_of(request, "client.http", connection_id)
     response = await perform(node, session.seen_from(source), body)
+    if operation in CHANGES:
+        channel = session.real_name(channel or "")
+        await node.order.behind(connection_id, channel, session.last_numbers.get(channel, 0))
     node.connections.owe(connection_id, len(response.content))
     return response
 
@@ -276,5 +279,6 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "publishMessage": _publish_message,
     "umdUpdate": reading(UmdBody, _update_umd),
 }
+CHANGES: Final = {"channelStorageSet", "publishMessage"}
 # Their answers may be large: 100 messages or entries of 32 KiB, or the reactions to a message.
 PAGES: Final = {"channelStorageList", "listMessages", "listReactions"}

@@ -66,6 +66,7 @@ def read_session(
         for each in _subscriptions(row, session, channel):
             claims = recall(each.claims, "subscribe") if each.claims else None
             session.resume(each.channel.name, claims, each.head_id, each.umd)
+            session.follow(each.channel.name, each.channel.number)  # its own are not known here
     except TokenError:  # an older process accepted what is refused by now
         raise _invalid_connection() from None
     return session, row.node_id

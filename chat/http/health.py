@@ -6,24 +6,24 @@ Its middleware is the first: probes come from inside, without TLS and by no ALLO
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from typing import Final, NamedTuple
 
 from channels.layers import get_channel_layer
-from django.db import connection
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from django.utils.decorators import async_only_middleware
 from django.views.decorators.http import require_safe
 
 from chat.fanout.hub import BrokerStatus
+from chat.protocol.errors import ProtocolError
 from chat.runtime import node as nodes
+from chat.store.databases import reason
+from chat.store.operations.probe import Probe
 
 log = logging.getLogger("chat.http.health")
 
 PROBE_SECONDS: Final = 2  # for each part to answer
-
-# One thread of its own: a database that hangs holds up no other work.
-_thread = ThreadPoolExecutor(1, "readyz")
+LOOK_SECONDS: Final = 1  # between two looks, whoever asks
+RECENT_SECONDS: Final = 5  # since a write was refused for what the database lacks
 
 View = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
 
@@ -45,48 +45,89 @@ async def healthz(request: HttpRequest) -> JsonResponse:
 @require_safe
 async def readyz(request: HttpRequest) -> JsonResponse:
     """503 with a sentence for each part that is missing and needed; else 200, `degraded` where the
-    other processes cannot be reached: each serves its own clients, and finds what others store."""
+    other processes cannot be reached (each serves its own clients, and finds what others store) or
+    a background task does not run."""
     node = nodes.running()
-    database, broker = await asyncio.gather(
-        _probe("database", asyncio.get_running_loop().run_in_executor(_thread, _database)),
-        _probe("channel layer", _channel_layer(node)),
-    )
-    draining = "The server is shutting down." if node is not None and node.draining else ""
-    if problems := [problem for problem in (database, draining) if problem]:
-        return JsonResponse({"status": "unavailable", "problems": problems}, status=503)
-    if broker:
-        return JsonResponse({"status": "degraded", "problems": [broker]})
+    if node is not None and node.ending:
+        problems = Problems(["The server is shutting down."], [])
+    else:
+        problems = await asyncio.shield(_look())
+    if problems.unavailable:
+        answer = {"status": "unavailable", "problems": problems.unavailable}
+        return JsonResponse(answer, status=503)
+    if problems.degraded:
+        return JsonResponse({"status": "degraded", "problems": problems.degraded})
     return JsonResponse({"status": "ok"})
 
 
 VIEWS: Final[dict[str, View]] = {"/healthz": healthz, "/readyz": readyz}
 
 
+class Problems(NamedTuple):
+    unavailable: list[str]
+    degraded: list[str]
+
+
+_looking: "asyncio.Task[Problems] | None" = None  # the last look
+_begun = 0.0  # by its loop's clock
+_said: set[str] = set()  # of the problems that the log has named, those that last
+
+
+def _look() -> "asyncio.Task[Problems]":
+    """One for all who ask within LOOK_SECONDS, or while it lasts."""
+    global _looking, _begun
+    loop = asyncio.get_running_loop()
+    look, old = _looking, loop.time() - _begun >= LOOK_SECONDS
+    if look is None or look.get_loop() is not loop or (old and look.done()):
+        look = _looking = loop.create_task(_find_problems())
+        _begun = loop.time()
+    return look
+
+
+async def _find_problems() -> Problems:
+    database, broker = await asyncio.gather(
+        _probe("database", _write()), _probe("channel layer", _channel_layer())
+    )
+    _said.intersection_update({database, broker})
+    node = nodes.running()
+    background = node.background.problems() if node is not None else []
+    return Problems([*filter(None, [database])], [*filter(None, [broker]), *background])
+
+
 async def _probe(part: str, probe: Awaitable[str]) -> str:
-    """What is wrong, or "". The log has the reason: an address may be in it."""
+    """What is wrong, or "". The log says it once, with the cause: an address may be in it."""
     try:
         return await asyncio.wait_for(probe, PROBE_SECONDS)
-    except TimeoutError:
-        return f"The {part} did not answer within {PROBE_SECONDS} s."
-    except Exception:  # drivers raise whatever they like
-        log.warning("The %s does not answer", part, exc_info=True)
-        return f"The {part} does not answer."
+    except TimeoutError as error:
+        cause: BaseException | None = error
+        problem = f"The {part} did not answer within {PROBE_SECONDS} s."
+    except ProtocolError as error:
+        cause = error.__cause__
+        problem = reason(cause) or f"The {part} does not answer."
+    except Exception as error:  # drivers raise whatever they like
+        cause = error
+        problem = f"The {part} does not answer."
+    if problem not in _said:
+        _said.add(problem)
+        log.warning("Not ready: %s (%s)", problem, str(cause) or type(cause).__name__)
+    return problem
 
 
-def _database() -> str:
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-        return ""
-    finally:
-        connection.close()
+async def _write() -> str:
+    """Through the writer, as all that is stored. On a full disk a small row may still find a place
+    where others have just found none."""
+    node = await nodes.current()
+    await node.writer.submit(Probe(node.id))
+    recent = node.loop.time() - node.writer.refused_at < RECENT_SECONDS
+    return node.writer.refused_for if recent else ""
 
 
-async def _channel_layer(node: nodes.Node | None) -> str:
+async def _channel_layer() -> str:
     layer = get_channel_layer()
     if layer is None:
         return "There is no channel layer."
     # A group without members: Redis must answer, and nothing is left behind.
     await layer.group_send("readyz", {"type": "probe"})
+    node = nodes.running()
     status = node.hub.broker.status if node is not None else None
     return "Other processes are not heard yet." if status is BrokerStatus.DISCONNECTED else ""

@@ -4,6 +4,7 @@ from .backend_events import BackendEvent
 from .channels import Channel, Deduplication, Member, Schedule, StorageEntry
 from .connections import Connection, Node, Subscription
 from .messages import Message, Reaction
+from .outbox import OutboxEntry
 
 __all__ = [
     "BackendEvent",
@@ -13,6 +14,7 @@ __all__ = [
     "Member",
     "Message",
     "Node",
+    "OutboxEntry",
     "Reaction",
     "Schedule",
     "StorageEntry",

@@ -127,16 +127,26 @@ class StorageEntry(models.Model):
 
 
 class Schedule(models.Model):
-    """A message or a storage write that is due later. The row is deleted once it is done."""
+    """A message or a storage write that is due later. The row is deleted once it is done; parked,
+    it stays until somebody tries it again or cancels it."""
 
     id = CodePointField(max_length=26, primary_key=True)
     channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="schedules")
     due_at = models.DateTimeField(db_index=True)
     work = models.TextField(help_text="What is to be done, as JSON.")
     created_at = models.DateTimeField()
+    parked_at = models.DateTimeField(null=True, help_text="It could not be done, and waits.")
+    problem = models.TextField(blank=True, db_default="", help_text="Why it could not be done.")
 
     class Meta:
         ordering = ("due_at", "id")
+        indexes = (
+            models.Index(
+                fields=("due_at",),
+                name="chat_schedule_waiting",
+                condition=Q(parked_at__isnull=True),
+            ),
+        )
 
     def __str__(self) -> str:
         return self.id

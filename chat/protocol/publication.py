@@ -63,12 +63,13 @@ class Publication(Struct, frozen=True, gc=False):
 
 class Receipt(Struct, frozen=True, gc=False, rename="camel", omit_defaults=True):
     """What whoever publishes is told: `id` of a message, `schedule_arn` where it is to be done
-    later."""
+    later. `pending`: not done yet, and neither is known; never so over HTTP."""
 
     channel: str
     event: str
     id: str | None = None
     schedule_arn: str | None = None
+    pending: bool = False
 
 
 _body_decoder = msgspec.json.Decoder(Body)

@@ -108,6 +108,8 @@ class Session(Sender):
 
     def seen_from(self, source: Source) -> "Session":
         """The same, with the same subscriptions, where its client asks in another way."""
+        if self.last_numbers is NO_NUMBERS:
+            self.last_numbers = {}  # which both have then
         other = copy(self)
         other.source = source
         other.routes = NO_ROUTES  # the ones of a copy would have its metadata, as it is now
@@ -214,6 +216,17 @@ class Session(Sender):
         self.add(subscription)
 
     # --- publishing -------------------------------------------------------------------------
+
+    def follow(self, channel: str, number: int) -> None:
+        """Its ephemeral messages from now on stay behind this change (promise P4)."""
+        numbers = self.last_numbers
+        if number <= numbers.get(channel, 0):
+            return
+        if numbers is NO_NUMBERS:
+            numbers = self.last_numbers = {}
+        elif len(numbers) >= MAX_REMEMBERED and channel not in numbers:
+            del numbers[next(iter(numbers))]
+        numbers[channel] = number
 
     def route(self, name: str, event: str) -> Route:
         """By valid names; raises where the event may not be published."""

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 
 from channels.layers import get_channel_layer
+from django.db import connection
 
 from chat.cluster.leases import LEASE_SHARE, Lease, Reaper, RemoveNode, alive, marked
 from chat.conf import settings
@@ -20,9 +21,17 @@ from chat.fanout.member_throttle import MemberThrottle
 from chat.fanout.send_queue import Flusher
 from chat.protocol import ids
 from chat.protocol.errors import CloseCode, ProtocolError
+from chat.runtime.background import BackgroundTasks, Make
 from chat.runtime.connection import BAR, Connections
 from chat.runtime.metadata import READ_AGAIN, Metadata
-from chat.runtime.recurring import check_heads, repeat, report_expiries, run_schedules
+from chat.runtime.order import FOLLOW, FOLLOWS, Order
+from chat.runtime.recurring import (
+    check_heads,
+    repeat,
+    report_expiries,
+    run_schedules,
+    take_from_outbox,
+)
 from chat.store.changes_after import changes_after
 from chat.store.reads import close_pool, read
 from chat.store.writer import Writer
@@ -33,6 +42,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("chat.runtime.node")
 
 CHECK_SECONDS: Final = 1.0
+OUTBOX_FILLED: Final = "outbox filled"  # a notification, with the id of the node that looks first
+OTHERS_LOOK_SECONDS: Final = 0.1
 
 
 class Node:
@@ -41,11 +52,17 @@ class Node:
     def __init__(self) -> None:
         self.id = ids.new_id(int(time.time() * 1000))
         self.loop = asyncio.get_running_loop()
-        self.draining = False  # lets nobody in any more
+        self.draining = False
+        self.failed = False  # a background task failed too often: `serve` ends this process
+        self.background = BackgroundTasks(self._fail)
         self._broker = _broker(self.id)
         self.hub = Hub(lambda *gap: read(changes_after, *gap), self._broker)
         self._check_heads = asyncio.Event()  # something may have been committed elsewhere
-        self.writer = Writer(self.loop, self.hub.announce, self._check_heads.set)
+        self.outbox_filled = asyncio.Event()
+        self.writer = Writer(
+            *(self.loop, self.hub.announce, self._check_heads.set),
+            lambda error: self.background.note_failure("writer"),
+        )
         self.flusher = Flusher(self.loop)
         self.member_throttle = MemberThrottle(self.hub.is_behind)
         self.connections = Connections(
@@ -54,6 +71,7 @@ class Node:
         self.metadata = Metadata(
             self.connections, self._broker, self.writer, self.member_throttle, self.outlast
         )
+        self.order = Order(self.connections, self._broker)
         self.lease = Lease(self.id, self.writer, settings.NODE_LEASE_SECONDS * LEASE_SHARE)
         self.reaper = Reaper(self.lease, self.writer, self.member_throttle)
         self._outlasting: set[asyncio.Task[None]] = set()
@@ -70,9 +88,20 @@ class Node:
             await self.writer.stop()  # another node will try, with a thread of its own
             raise
         work = self._recurring_work().items()
-        self._recurring = [self.loop.create_task(each, name=name) for name, each in work]
-        handlers: Handlers = {BAR: self.connections.bar_here, READ_AGAIN: self.metadata.read_again}
-        await self._broker.start(self.hub, self._check_heads.set, handlers)
+        self._recurring = [self.background.start(name, make) for name, make in work]
+        handlers: Handlers = {
+            BAR: self.connections.bar_here,
+            READ_AGAIN: self.metadata.read_again,
+            OUTBOX_FILLED: self._look_into_outbox,
+            FOLLOW: self.order.follow,
+            FOLLOWS: self.order.follows,
+        }
+        await self._broker.start(self.hub, self._check_heads.set, handlers, self.background.start)
+
+    @property
+    def ending(self) -> bool:
+        """Whether it lets nobody in any more."""
+        return self.draining or self.failed
 
     async def drain(self) -> None:
         """Closes every connection, and lets no more in."""
@@ -84,7 +113,9 @@ class Node:
         self.draining = True
         for task in self._recurring:
             task.cancel()
-        await asyncio.gather(*self._recurring, return_exceptions=True)  # some finish a step
+        if self._recurring:
+            await asyncio.wait(self._recurring)  # some finish a step
+        self.lease.end()
         if self._outlasting:
             await asyncio.wait(self._outlasting)
         with contextlib.suppress(ProtocolError):  # its lease runs out, and others remove it
@@ -94,65 +125,97 @@ class Node:
         await self._broker.stop()
         close_pool()
 
+    def _fail(self) -> None:
+        self.failed = True
+
     async def _register(self) -> None:
         if self._broker.status is BrokerStatus.SINGLE_PROCESS:
             for other in (await read(alive)).values():
                 log.warning(
-                    "%s serves from this database, too: what is published there arrives here"
+                    "%s may serve from this database, too: what is published there arrives here"
                     " late, and only where it is stored",
                     other,
                 )
-        ended = await self.lease.register()
-        self.reaper.backlog.update(ended)
+        await self.lease.register()
 
     def outlast(self, work: Coroutine[None, None, None]) -> Awaitable[None]:
         """Begins `work`, and lets it finish also where who waits for it is cancelled: an abrupt
         close cancels (design.md section 4, "Clean-up")."""
         task = asyncio.create_task(work)
         self._outlasting.add(task)
-        task.add_done_callback(self._outlasting.discard)
+        task.add_done_callback(self._end_outlasting)
         return asyncio.shield(task)
+
+    def _end_outlasting(self, task: asyncio.Task[None]) -> None:
+        self._outlasting.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("Work that was to be finished failed", exc_info=error)
 
     # --- what recurs ------------------------------------------------------------------------
 
-    def _recurring_work(self) -> dict[str, Coroutine[None, None, None]]:
+    def _recurring_work(self) -> dict[str, Make]:
         """What runs beside the connections until the node stops."""
-        beat = settings.NODE_LEASE_SECONDS / 5
-        work = {
-            "connections": repeat("Checking connections", self._check_connections),
-            # Beside that: a database that hangs holds up the lease, and not who is closed.
-            "lease": repeat(
-                "Renewing the lease", self._renew_lease, first_after=beat, retry_seconds=beat
+        writer, beat = self.writer, settings.NODE_LEASE_SECONDS / 5
+        work: dict[str, Make] = {
+            "check of connections": partial(
+                repeat, "Checking connections", self._check_connections
             ),
-            "head check": repeat(
-                "Checking heads", partial(check_heads, self.hub), sooner=self._check_heads
+            # Each beside the others: what a database holds up that hangs waits alone.
+            "lease": partial(
+                repeat,
+                "Renewing the lease",
+                self._renew_lease,
+                first_after=beat,
+                retry_seconds=beat / 2,
             ),
-            "reaper": repeat("Looking for what has ended", self.reaper.reap),
-            "removal": repeat("Removing what has ended", self.reaper.remove),
-            "schedules": run_schedules(self.writer),
-            "storage expiry": repeat("Reporting expiries", partial(report_expiries, self.writer)),
+            "reading of marks": partial(
+                repeat,
+                "Reading what other processes changed",
+                self._read_marks,
+                first_after=beat,
+                retry_seconds=beat,
+            ),
+            "head check": partial(
+                repeat, "Checking heads", partial(check_heads, self.hub), sooner=self._check_heads
+            ),
+            "reaper": partial(repeat, "Looking for what has ended", self.reaper.reap),
+            "removal": partial(repeat, "Removing what has ended", self.reaper.remove),
+            "scheduler": partial(run_schedules, writer),
+            "storage expiry": partial(
+                repeat, "Reporting expiries", partial(report_expiries, writer)
+            ),
         }
+        if connection.vendor == "postgresql":
+            work["outbox"] = partial(take_from_outbox, writer, self.outbox_filled)
         if settings.WEBHOOK_URL:
             from chat.webhooks import Webhook  # its client takes a third of a second
 
-            webhook = Webhook(self.writer, settings.WEBHOOK_URL, settings.WEBHOOK_SECRET)
-            work["webhook"] = webhook.run()
+            webhook = Webhook(writer, settings.WEBHOOK_URL, settings.WEBHOOK_SECRET)
+            work["webhook"] = webhook.run
         return work
+
+    def _look_into_outbox(self, first: str) -> None:
+        """At once where this is the first to look; else when that one should be done."""
+        self.loop.call_later(OTHERS_LOOK_SECONDS * (first != self.id), self.outbox_filled.set)
 
     async def _check_connections(self) -> float:
         self.connections.check(self.loop.time())
         return CHECK_SECONDS
 
     async def _renew_lease(self) -> float:
-        """And closes what somebody revoked, and reads what somebody changed, in other processes."""
+        """Where others found it expired, since this process was stopped or cut off, they have
+        removed all it held: its clients come back to a row that is there (design.md section 4,
+        "Nodes")."""
         if not await self.lease.renew():
-            # Others found its lease expired, since it was stopped or cut off, and removed all it
-            # held: its clients come back to a row that is there (design.md section 4, "Nodes").
             log.error(
                 "This process was taken for dead: it registers again and closes its connections"
             )
             await self._register()
-            await self.connections.close_all()
+            self.outlast(self.connections.close_all())
+        return settings.NODE_LEASE_SECONDS / 5
+
+    async def _read_marks(self) -> float:
+        """Closes what somebody revoked, and reads what somebody changed, in other processes."""
         revoked, stale = await read(marked, self.id)
         for id in revoked:
             self.connections.close(id, CloseCode.REVOKED)

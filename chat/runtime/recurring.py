@@ -3,20 +3,25 @@
 import asyncio
 import contextlib
 import logging
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from functools import partial
 from itertools import batched
 from typing import Final
 
-from django.db import connection
+from django.db import InterfaceError, OperationalError, ProgrammingError, connection
+from django.db.models import Case, Q, When
 from django.db.models.functions import Now
 
 from chat.fanout.hub import BrokerStatus, Hub
 from chat.models import Channel, Schedule, StorageEntry
 from chat.protocol.errors import ProtocolError
-from chat.store.operations.schedules import RunSchedule
+from chat.store.databases import DatabaseUnavailable
+from chat.store.operations.schedules import ParkSchedule, RunSchedule
 from chat.store.operations.storage import ReportExpiries
+from chat.store.operations.work import UnreadableWork, decode
+from chat.store.outbox import TakeEntries, waiting_channels
 from chat.store.reads import read
 from chat.store.reports import listening, scheduled
 from chat.store.writer import MAX_BATCH, Writer
@@ -25,10 +30,14 @@ log = logging.getLogger("chat.recurring")
 
 RETRY_SECONDS: Final = 1.0
 LOOK_SECONDS: Final = 0.75  # so late, at most, is what another process schedules just before
+# Of the database, or of one that another release has migrated; not of the work.
+RETRIED: Final = (OperationalError, InterfaceError, ProgrammingError)
 EXPIRY_SECONDS: Final = 1.0
 EXPIRIES_AT_ONCE: Final = 200
 CHECK_SECONDS: Final = 2.0
 CONNECTED_CHECK_SECONDS: Final = 25.0  # finds what the broker loses at the tail of a channel
+OUTBOX_SECONDS: Final = 1.0
+CHANNELS_AT_ONCE: Final = 100
 MAX_NAMES: Final = 10_000  # in one query; databases take some 32 thousand parameters
 
 
@@ -79,6 +88,29 @@ def heads(channels: Sequence[str]) -> list[tuple[str, int]]:
     return list(Channel.objects.filter(name__in=channels).values_list("name", "number"))
 
 
+# --- what callers' transactions wrote ----------------------------------------------------------
+
+
+async def take_from_outbox(writer: Writer, filled: asyncio.Event) -> None:
+    """Does what waits in the outbox: at once when `filled` is set, else within OUTBOX_SECONDS. A
+    channel that somebody else has locked holds up no other."""
+    taking: set[str] = set()
+
+    def done(channel: str, outcome: ProtocolError | None) -> None:
+        taking.discard(channel)
+        if outcome is None:  # more may have come meanwhile
+            filled.set()
+
+    async def look() -> float:
+        channels = await read(waiting_channels, frozenset(taking), CHANNELS_AT_ONCE - len(taking))
+        for channel in channels:
+            taking.add(channel)
+            writer.put(TakeEntries(channel), partial(done, channel))
+        return OUTBOX_SECONDS
+
+    await repeat("Looking into the outbox", look, sooner=filled)
+
+
 # --- what was scheduled -------------------------------------------------------------------------
 
 
@@ -106,21 +138,46 @@ async def run_schedules(writer: Writer) -> None:
 
 
 async def run_due(writer: Writer) -> float:
-    """Does what is due, the longest due first, up to MAX_BATCH at once. Returns the seconds until
-    there is more to do, as far as is known: LOOK_SECONDS at most.
+    """Does what is due, the longest due first, up to MAX_BATCH at once, and parks what cannot be
+    done. Returns the seconds until there is more to do, as far as is known: LOOK_SECONDS at most.
 
     Raises SERVICE_UNAVAILABLE where the database did not take all of them.
     """
-    due = Schedule.objects.filter(due_at__lte=Now() + timedelta(seconds=LOOK_SECONDS))
-    ordered = due.annotate(now=Now()).order_by("due_at", "created_at", "id")
-    found = ordered.values_list("id", "channel__name", "due_at", "now")[:MAX_BATCH]
-    rows = await read(list, found)
-    soon = [(id, channel, (at - now).total_seconds()) for id, channel, at, now in rows]
-    runs = [writer.submit(RunSchedule(channel, id)) for id, channel, left in soon if left <= 0]
-    await asyncio.gather(*runs)
-    if len(runs) == MAX_BATCH:
-        return 0.0
-    return min((left for _, _, left in soon if left > 0), default=LOOK_SECONDS)
+    due, unreadable, pause = await read(_look)
+    for id, problem in unreadable:
+        await _park(writer, id, problem)
+    runs = (writer.submit(run) for run in due)
+    outcomes = await asyncio.gather(*runs, return_exceptions=True)
+    for run, outcome in zip(due, outcomes, strict=True):
+        if isinstance(outcome, BaseException):
+            cause = None if isinstance(outcome, DatabaseUnavailable) else outcome.__cause__
+            if cause is None or isinstance(cause, RETRIED):
+                raise outcome
+            await _park(writer, run.id, f"{type(cause).__name__}: {cause}")
+    return pause
+
+
+def _look() -> tuple[list[RunSchedule], list[tuple[str, str]], float]:
+    """What is due; what of it cannot be read, with the reasons; the seconds until there is more."""
+    soon = Q(parked_at=None, due_at__lte=Now() + timedelta(seconds=LOOK_SECONDS))
+    rows = Schedule.objects.filter(soon).order_by("due_at", "created_at", "id")
+    rows = rows.annotate(now=Now(), due=Case(When(due_at__lte=Now(), then="work")))
+    found = list(rows.values_list("id", "due_at", "now", "due")[:MAX_BATCH])
+    due: list[RunSchedule] = []
+    unreadable: list[tuple[str, str]] = []
+    for id, at, now, work in found:
+        if work is None:
+            return due, unreadable, (at - now).total_seconds()
+        try:
+            due.append(RunSchedule(id, decode(work)))
+        except UnreadableWork as error:
+            unreadable.append((id, str(error)))
+    return due, unreadable, 0.0 if len(found) == MAX_BATCH else LOOK_SECONDS
+
+
+async def _park(writer: Writer, id: str, problem: str) -> None:
+    if await writer.submit(ParkSchedule(id, problem)):
+        log.error("Schedule %s cannot be done and is parked: %s", id, problem)
 
 
 # --- storage entries that expire ----------------------------------------------------------------
@@ -136,7 +193,10 @@ async def report_expiries(writer: Writer) -> float:
     rows = StorageEntry.objects.filter(reports_expiry=True, expires_at__lte=Now())
     first = rows.order_by("expires_at").values_list("id", "channel__name")[:EXPIRIES_AT_ONCE]
     found = await read(list, first) if listening() else []
-    if found:
-        ids, channels = zip(*found, strict=True)
-        await writer.submit(ReportExpiries(ids, tuple(set(channels))))
+    entries: dict[str, list[int]] = defaultdict(list)
+    for id, channel in found:
+        entries[channel].append(id)
+    # Each alone: another may be locked by somebody else.
+    reports = (ReportExpiries(ids, (channel,)) for channel, ids in entries.items())
+    await asyncio.gather(*map(writer.submit, reports))
     return 0.0 if len(found) == EXPIRIES_AT_ONCE else EXPIRY_SECONDS

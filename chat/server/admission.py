@@ -13,7 +13,7 @@ from chat.connections.handshake import FULL, Refusal
 from chat.protocol.addresses import is_among, network
 from chat.protocol.errors import ErrorCode
 from chat.runtime.connection import max_connections, reserved_descriptors
-from chat.server.websocket import http_response
+from chat.server.asgi_connection import http_response
 
 log = logging.getLogger("chat.server.admission")
 

@@ -11,7 +11,8 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from chat.server import admission
-from chat.server.websocket import END_OF_HEAD, WebSocket, http_response
+from chat.server.asgi_connection import END_OF_HEAD, http_response
+from chat.server.websocket import WebSocket
 
 SLICE_BYTES: Final = 1024  # parsed at once
 HEAD_SECONDS: Final = 10

@@ -23,23 +23,31 @@ from chat.server.websocket import AsgiWebSocket, WebSocket
 HEAD_BYTES: Final = 128 * 1024
 UNACKNOWLEDGED_SECONDS: Final = 30
 RECEIVE_BYTES: Final = 32 * 1024  # the kernel takes twice that; a read of a socket brings no more
-GRACEFUL_SHUTDOWN_SECONDS: Final = 3
-EXIT_SECONDS: Final = 10
+GRACEFUL_SHUTDOWN_SECONDS: Final = 2
+EXIT_SECONDS: Final = 9  # a supervisor that asked has 10
+FAILED: Final = 1  # the exit code
 DESCRIPTORS: Final = 1 << 20  # what Linux gives a process at most, unless it is told otherwise
 SWITCH_INTERVAL_SECONDS: Final = 0.0005  # of a busy thread's hold on the interpreter (design.md 4)
 
 
 class Server(uvicorn.Server):
-    """Shuts down gracefully on the first signal, within EXIT_SECONDS; exits on the second."""
+    """Shuts down gracefully on the first signal, within EXIT_SECONDS; exits on the second. So it
+    does, `failed`, where a background task has failed too often. SIGHUP restarts it, unless it
+    comes because its terminal is closed."""
+
+    failed: bool = False
 
     def __init__(self, config: uvicorn.Config, on_started: Callable[[], None]) -> None:
         super().__init__(config)
         self._on_started = on_started
+        self._at_terminal = os.isatty(0)
+        self.restarting = False
+        self.kept: socket.socket | None = None  # the listening one: who comes meanwhile waits
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """As uvicorn's, which raises the signals again at the end: the exit code would be -15."""
-        signals = (signal.SIGINT, signal.SIGTERM)
+        signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         handlers = {number: signal.signal(number, self.handle_exit) for number in signals}
         try:
             yield
@@ -48,8 +56,14 @@ class Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        if self.should_exit:
+        hangup = sig == signal.SIGHUP
+        if self.should_exit and hangup:
+            return
+        if self.should_exit and not self.restarting:
             os._exit(128 + sig)
+        began, self.restarting = self.restarting, hangup and os.isatty(0) == self._at_terminal
+        if began:  # and ends in order instead
+            return
         super().handle_exit(sig, frame)
         watchdog = threading.Timer(EXIT_SECONDS, os._exit, [128 + sig])
         watchdog.daemon = True
@@ -59,7 +73,16 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         self._on_started()
 
+    async def on_tick(self, counter: int) -> bool:
+        node = running()
+        if node is not None and node.failed and not self.should_exit:
+            self.failed = True
+            self.handle_exit(signal.SIGTERM, None)
+        return await super().on_tick(counter)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self.restarting and sockets:
+            self.kept = sockets[0].dup()
         for server in self.servers:
             server.close()
         # One connection after another; uvicorn then closes all that are still open at once.
@@ -94,9 +117,10 @@ def run(
     on_started: Callable[[], None],
     *,
     direct: bool = True,
-) -> None:
-    """Serve the project's ASGI_APPLICATION until SIGINT or SIGTERM. Calls `on_started` once
-    requests are answered.
+) -> socket.socket | None:
+    """Serve the project's ASGI_APPLICATION until SIGINT or SIGTERM; until SIGHUP, and then gives
+    the socket for a new start. Calls `on_started` once requests are answered. Exits with FAILED
+    where the process cannot go on.
 
     `trusted_proxies`: addresses whose X-Forwarded-For and -Proto headers are believed. `direct`:
     whether applications are offered the WebSocket extension, or ASGI alone as on other servers.
@@ -115,4 +139,9 @@ def run(
         forwarded_allow_ips=trusted_proxies,
         timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_SECONDS,
     )
-    Server(config, on_started).run([listening])
+    server = Server(config, on_started)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # before and after the server's own handler
+    server.run([listening])
+    if server.failed:
+        sys.exit(FAILED)
+    return server.kept if server.restarting else None

@@ -2,10 +2,12 @@
 expiry: a subscriber still gets what it should have seen a moment ago.
 """
 
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Final
 
 from django.db.models import Q, QuerySet
+from django.db.models.functions import Length
 
 from chat.fanout.announcements import Change
 from chat.models import Channel, Member, Message, Reaction, StorageEntry
@@ -14,7 +16,9 @@ from chat.protocol.presence import members_json
 from tokens.names import is_presence
 
 ACTIONS = {False: "add", True: "remove"}
-MAX_READ: Final = 1000  # changes at once: memory stays bounded, however long the gap (P6)
+# Changes at once, and their data: memory stays bounded, however long the gap (P6).
+MAX_READ: Final = 1000
+MAX_READ_CHARACTERS: Final = 512 * 1024
 MAX_ANNOUNCED_BYTES: Final = 256 * 1024  # of member events at once, each with the whole list
 
 
@@ -25,16 +29,20 @@ def changes_after(channel: str, after: int) -> tuple[list[Change], int]:
         return [], head.number if head else after
     # Bounded by the head that is read first: a commit between the queries below shows in the later
     # ones only, and what the earlier ones missed would be skipped.
-    id, known = head.id, min(head.number, after + MAX_READ)
+    id, limit, messages = head.id, min(head.number, after + MAX_READ), _messages(head, after)
+    entries = StorageEntry.objects.filter(channel_id=id, number__gt=after, number__lte=limit)
+    size = "number", Length("data")
+    sizes = list(messages.values_list(*size)[: limit - after])
+    known = _fitting(limit, [*sizes, *entries.values_list(*size)])
     between = {"channel_id": id, "number__gt": after, "number__lte": known}
     found: dict[int, events.Event] = {}
     keys: dict[int, str] = {}
-    for message in _messages(head, after)[:MAX_READ]:
+    for message in messages[: sum(number <= known for number, _ in sizes)]:
         if message.number <= known:
             found[message.number] = message_event(channel, message)
     for reaction in Reaction.objects.filter(**between):
         found[reaction.number] = _reaction_event(channel, reaction)
-    for entry in StorageEntry.objects.filter(**between):
+    for entry in entries.filter(number__lte=known):
         found[entry.number] = events.storage_updated(channel, entry.key, *entry.shown)
         keys[entry.number] = entry.key
     if is_presence(channel):
@@ -44,6 +52,17 @@ def changes_after(channel: str, after: int) -> tuple[list[Change], int]:
         for previous, number in pairwise([after, *sorted(found)])
     ]
     return changes, known
+
+
+def _fitting(limit: int, sizes: Iterable[tuple[int, int]]) -> int:
+    """Up to which number, `limit` at most, changes with data of these sizes fit. One always does:
+    else a gap would never end."""
+    total = 0
+    for place, (number, size) in enumerate(sorted(sizes)):
+        total += size
+        if place and total > MAX_READ_CHARACTERS:
+            return min(limit, number - 1)
+    return limit
 
 
 def _messages(head: Channel, after: int) -> QuerySet[Message]:

@@ -1,9 +1,11 @@
 """What the server needs of each database: options for DATABASES, and a limit on how long it waits
 for PostgreSQL, which may hang, or sit behind a network that drops everything.
 
-The limit is for the server's own threads: whoever migrates or exports may take as long as it takes.
+The limits are for the server's own threads: a view, a migration or an export, of the same process
+too, may take as long as it takes.
 """
 
+import sqlite3
 import threading
 from collections.abc import Callable
 from typing import Final, cast
@@ -13,11 +15,36 @@ from psycopg.abc import RV, PQGen
 from psycopg.errors import _WaitTimeout
 from psycopg_pool import ConnectionPool
 
+from chat.conf import settings
 from chat.protocol.errors import ErrorCode, ProtocolError
 
 STATEMENT_TIMEOUT_SECONDS: Final = 5.0  # far more than any statement of the server's takes
+READ_LOCK_SECONDS: Final = 4.0  # less: who only gave up here would still wait in PostgreSQL
+SERVER_SESSION: Final = "chat server"  # the application_name of the server's own sessions
+# A process that is stopped within a transaction keeps its channels locked: it has a third of its
+# lease.
+LIMITED: Final = (
+    f"SET application_name = '{SERVER_SESSION}'; SET lock_timeout = {{}};"
+    " SET idle_in_transaction_session_timeout = {}"
+)
+UNLIMITED: Final = (
+    "RESET application_name; RESET lock_timeout; RESET idle_in_transaction_session_timeout"
+)
 POOL_RETRY_SECONDS: Final = 0.2
 UNAVAILABLE: Final = "The database did not take this; try again."
+READ_ONLY: Final = "The database is read-only."
+FULL: Final = "The disk of the database is full."
+REASONS: Final[dict[object, str]] = {  # by SQLSTATE; by the primary code of SQLite
+    "25006": READ_ONLY,
+    "53100": FULL,
+    sqlite3.SQLITE_READONLY: READ_ONLY,
+    sqlite3.SQLITE_FULL: FULL,
+    sqlite3.SQLITE_IOERR: "The file of the database cannot be read or written.",
+}
+OUTCOME_UNKNOWN: Final = (
+    "The database did not answer, and may have taken this or not: to try again does it twice,"
+    " unless both tries have the same deduplication_id."
+)
 
 Options = dict[str, object]
 
@@ -27,8 +54,19 @@ _thread = threading.local()
 class DatabaseUnavailable(ProtocolError):
     """The database failed, not what was asked of it. The caller may try again."""
 
-    def __init__(self, message: str = UNAVAILABLE) -> None:
+    def __init__(self, message: str = UNAVAILABLE, *, cause: BaseException | None = None) -> None:
         super().__init__(ErrorCode.SERVICE_UNAVAILABLE, message)
+        self.__cause__ = cause
+
+
+def reason(error: BaseException | None) -> str:
+    """Why the database takes no writes at all, in a sentence, or ""."""
+    while error is not None:
+        code = getattr(error, "sqlstate", None) or getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in REASONS:
+            return REASONS[code]
+        error = error.__cause__
+    return ""
 
 
 class StatementTimeout(psycopg.OperationalError):
@@ -36,13 +74,20 @@ class StatementTimeout(psycopg.OperationalError):
     after a COMMIT the outcome is unknown."""
 
 
-def limit_statements() -> None:
-    """From now on every statement of this thread may raise StatementTimeout."""
-    _thread.timeout = STATEMENT_TIMEOUT_SECONDS
+def limit_statements(
+    seconds: float = STATEMENT_TIMEOUT_SECONDS, lock_seconds: float = READ_LOCK_SECONDS
+) -> None:
+    """From now on every statement of this thread may raise StatementTimeout and, where somebody
+    else holds what it needs for longer than `lock_seconds`, LockNotAvailable."""
+    _thread.timeout = seconds
+    idle = settings.NODE_LEASE_SECONDS * 1000 // 3
+    _thread.session = LIMITED.format(round(lock_seconds * 1000), idle)
 
 
 class Connection(psycopg.Connection[tuple[object, ...]]):
     """psycopg's, with the timeout: every wait for an answer goes through `wait`."""
+
+    session = UNLIMITED  # how it was set up last
 
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         limit: float | None = getattr(_thread, "timeout", None)
@@ -56,42 +101,46 @@ class Connection(psycopg.Connection[tuple[object, ...]]):
 
 
 def check(connection: Connection) -> None:
-    """As the pool's own check. Where one connection is broken, most likely all are: the pool
-    replaces them at once, else each would make its next user wait."""
+    """As the pool's own check, in the thread that gets the connection; sets its session up as that
+    thread needs it. Where one connection is broken, most likely all are: the pool replaces them at
+    once, else each would make its next user wait."""
+    session: str = getattr(_thread, "session", UNLIMITED)
     try:
-        ConnectionPool.check_connection(connection)
+        if connection.session == session:
+            ConnectionPool.check_connection(connection)
+        else:
+            connection.execute(session.encode())
+            connection.commit()
+            connection.session = session
     except psycopg.Error:
         cast("ConnectionPool[Connection]", connection._pool).drain()
         raise
 
 
-def _postgresql(options: Options, lease_seconds: int) -> Options:
-    # A small pool for the threads that read; it waits 2 s at most, and never hands out a broken
-    # connection. Left alone it retries after 1 s, then after twice as long each time; here it gives
-    # up after POOL_RETRY_SECONDS and begins anew at once, for ever: a caller that came just before
-    # the database is back would wait in vain otherwise.
+def _postgresql(options: Options) -> Options:
+    # A small pool for the threads that read and write; it waits 2 s at most, and never hands out a
+    # broken connection. Left alone it retries after 1 s, then after twice as long each time; here
+    # it gives up after POOL_RETRY_SECONDS and begins anew at once, for ever: a caller that came
+    # just before the database is back would wait in vain otherwise.
     # The cost of a page is a solid-state disk's: with the default of 4, PostgreSQL reads and sorts
     # a whole channel for a page of history (10,000 messages: 48 ms instead of 0.1).
-    # A process that is stopped within a transaction keeps its channels locked: it has a third of
-    # its lease.
     # A network that drops everything is noticed after 6 s, not after the kernel's 15 minutes.
-    idle_ms = lease_seconds * 1000 // 3
-    session = f"-c random_page_cost=1.1 -c idle_in_transaction_session_timeout={idle_ms}"
     options |= {
         "pool": {
-            **{"min_size": 1, "max_size": 8, "timeout": 2, "reconnect_timeout": POOL_RETRY_SECONDS},
+            **{"min_size": 1, "max_size": 10},
+            **{"timeout": 2, "reconnect_timeout": POOL_RETRY_SECONDS},
             "reconnect_failed": ConnectionPool.check,  # begins to connect where nothing is open
             **{"connection_class": Connection, "check": check},
         },
         "connect_timeout": 2,
-        "options": f"{options.get('options', '')} {session}".strip(),
+        "options": f"{options.get('options', '')} -c random_page_cost=1.1".strip(),
         **{"keepalives_idle": 2, "keepalives_interval": 2, "keepalives_count": 2},
         "tcp_user_timeout": 6000,
     }
     return {"OPTIONS": options, "CONN_HEALTH_CHECKS": True}
 
 
-def _sqlite(options: Options, lease_seconds: int) -> Options:
+def _sqlite(options: Options) -> Options:
     # WAL lets readers work beside the writer; FULL keeps an acknowledged message through a power
     # cut, and group commit makes it cheap. IMMEDIATE: a transaction that will write says so first.
     options |= {
@@ -102,7 +151,7 @@ def _sqlite(options: Options, lease_seconds: int) -> Options:
     return {"OPTIONS": options}
 
 
-ENGINES: Final[dict[str, Callable[[Options, int], Options]]] = {
+ENGINES: Final[dict[str, Callable[[Options], Options]]] = {
     "sqlite": _sqlite,
     "postgres": _postgresql,
     "postgresql": _postgresql,

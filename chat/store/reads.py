@@ -3,12 +3,14 @@ every query of a process in one thread.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.db import Error, connection, reset_queries
 
 from chat.store.databases import STATEMENT_TIMEOUT_SECONDS, DatabaseUnavailable, limit_statements
@@ -30,10 +32,11 @@ async def read[**P, T](query: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
 
 
 def close_pool() -> None:
-    """Ends the threads of psycopg's pool, where there is one: left to the interpreter's end, its
-    finaliser waits for them for ever (seen with psycopg-pool 3.3 on Python 3.13)."""
+    """Ends the threads of psycopg's pool, where there is one. Every process does at its end: left
+    to the finaliser of the pool, Python 3.13 and later wait 5 s for each (psycopg, issue 930)."""
     if connection.vendor == "postgresql":
-        connection.close_pool()  # type: ignore[attr-defined]
+        with contextlib.suppress(ImproperlyConfigured):  # as whoever used it was told
+            connection.close_pool()  # type: ignore[attr-defined]
 
 
 def _run[**P, T](query: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -25,6 +25,8 @@ from chat.store.reports import Report, Time, listening
 
 PROTOCOL_VERSION: Final = "1.13.0"
 
+OPERATION_BYTES: Final = 1024  # with its future and its place in the queue
+
 Row = tuple[object, ...]
 
 
@@ -87,7 +89,11 @@ COPY_MESSAGES: Final = (
 )
 MESSAGE_TYPES: Final = ("text", "int8", "int8", *["text"] * 4, "bool", "timestamptz")
 LOCK_CHANNELS: Final = (
-    "SELECT name, id, number, last_message_id FROM chat_channel WHERE name IN ({}) ORDER BY name"
+    "SELECT name, id, number, last_message_id, {} FROM chat_channel"
+    " WHERE name IN ({}) ORDER BY name"
+)
+OUTBOX_WAITS: Final = (
+    "EXISTS (SELECT FROM chat_outboxentry WHERE channel = name AND parked_at IS NULL)"
 )
 NEW_CHANNEL: Final = (
     "INSERT INTO chat_channel (name, number, last_message_id, changed_at)"
@@ -138,6 +144,7 @@ class Transaction:
         self.heads: dict[str, Head] = {}  # of the channels that are locked
         self.names: dict[int, str] = {}  # of these channels, by row
         self.created: set[str] = set()  # channels that were not there before
+        self.waiting: set[str] = set()  # channels that are locked and have outbox entries
         self.rows: dict[str, list[Row]] = {}  # to be inserted, by key of INSERTS
         self.reports: list[Report] = []
         self.due: datetime | None = None  # when the first thing that this schedules is due
@@ -191,13 +198,15 @@ class Transaction:
         self._read_clock()  # after: waiting for a lock takes time
 
     def _lock(self, names: list[str]) -> dict[str, Head]:
-        sql = LOCK_CHANNELS.format(marks(names))
+        sql = LOCK_CHANNELS.format(OUTBOX_WAITS if self.postgresql else "FALSE", marks(names))
         if self.postgresql:
             sql += " FOR NO KEY UPDATE"  # a plain lock also blocks inserts that refer to the row
-        rows: list[tuple[str, int, int, str]] = self.select(sql, names)
-        for name, id, number, last_id in rows:
+        rows: list[tuple[str, int, int, str, bool]] = self.select(sql, names)
+        for name, id, number, last_id, waits in rows:
             self.heads[name] = Head(id, number, ids.ulid_int(last_id))
             self.names[id] = name
+            if waits:
+                self.waiting.add(name)
         return self.heads
 
     def _read_clock(self) -> None:
@@ -319,6 +328,11 @@ class Operation[Result]:
     def locks(self) -> tuple[str, ...]:
         """The names of the channels whose rows must be locked, and created where missing."""
         return ()
+
+    @property
+    def size(self) -> int:
+        """How many bytes it holds while it waits, about."""
+        return OPERATION_BYTES
 
     @classmethod
     def load(cls, transaction: Transaction, operations: Sequence[Any]) -> None:

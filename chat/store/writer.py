@@ -10,48 +10,66 @@ import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
-from typing import Any, Final
+from math import inf
+from typing import Final, cast
 
 import psycopg
-from django.db import Error, close_old_connections, connection
+from django.db import Error, OperationalError, close_old_connections, connection
 from django.db.transaction import atomic, on_commit
-from psycopg.errors import InvalidParameterValue
+from psycopg.errors import InvalidParameterValue, LockNotAvailable
 
 from chat.fanout.announcements import Announcement
 from chat.protocol.errors import ErrorCode, ProtocolError
+from chat.store import outbox
 from chat.store.databases import (
+    OUTCOME_UNKNOWN,
     UNAVAILABLE,
     DatabaseUnavailable,
     StatementTimeout,
     limit_statements,
+    reason,
 )
 from chat.store.reports import Report, committed, scheduled
+from chat.store.set_aside import LATER, Busy, OnDone, Pending, SetAside, caller_of
 from chat.store.transaction import Cursor, Operation, Transaction, driver_cursor, load_all
 
 log = logging.getLogger("chat.writer")
 
 MAX_BATCH: Final = 500
+MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
+LOCK_SECONDS: Final = 0.05  # then it is set aside; of 20 ms a busy server takes more by itself
+RESTART_SECONDS: Final = 1.0
+FILE_TRIES: Final = 4  # of SQLite's busy_timeout each, 5 s
 POLL_SECONDS: Final = 0.25  # between two looks for commits of other processes, on SQLite
 INTEGRITY: Final = (sqlite3.IntegrityError, psycopg.IntegrityError)
 STATUS_POLL_SECONDS: Final = 0.05
 UNDECIDED_SECONDS: Final = 20.0  # idle_in_transaction_session_timeout ends it long before
 DELETE_CHANNEL: Final = "DELETE FROM chat_channel WHERE id = ?"
+BUSY: Final = (
+    "WITH free AS"
+    " (SELECT id FROM chat_channel WHERE name = ANY(?) FOR NO KEY UPDATE SKIP LOCKED)"
+    " SELECT name FROM chat_channel WHERE name = ANY(?) AND id NOT IN (SELECT id FROM free)"
+)
 STATUS: Final = "SELECT pg_xact_status(%s::xid8)"
 STORED: Final = "SELECT count(*) FROM chat_message WHERE id = ANY(%s)"
 
-type OnDone[Result] = Callable[[Result | ProtocolError], object]  # on the event loop
-Pending = tuple[Operation[Any], OnDone[Any]]
 OnOutage = Callable[[], bool]
 """Called again and again while the outcome of a COMMIT is unknown; False: give up."""
+GoesOn = Callable[[], bool]
+"""Whether to wait longer for a file that somebody else holds (SQLite)."""
+Announce = Callable[[Sequence[Announcement]], object]
 
 
 class Writer:
-    """A queue, and the thread that commits what is in it.
+    """A queue, and the thread that commits what is in it; beside it the one that waits for rows
+    that somebody else holds locked.
 
     `announce` is called on the event loop for all that was committed, in order, before the callers
-    get their results; `notice` when, on SQLite, another process has committed something.
+    get their results; `notice` when, on SQLite, another process has committed something;
+    `on_crash` with each exception that nothing here expects: all who wait have been refused, and
+    the writer goes on after RESTART_SECONDS.
     """
 
     def __init__(
@@ -59,12 +77,24 @@ class Writer:
         loop: asyncio.AbstractEventLoop,
         announce: Callable[[Announcement], None],
         notice: Callable[[], object] = lambda: None,
+        on_crash: Callable[[Exception], object] = lambda error: None,
     ) -> None:
         self._loop = loop
         self._announce = announce
-        self._outside = OutsideCommits(lambda: loop.call_soon_threadsafe(notice))
+        self._on_crash = on_crash
+        self._outside = OutsideCommits(lambda: self._call(notice))
         self._queue: queue.SimpleQueue[Pending | None] = queue.SimpleQueue()  # None ends it
+        self._bytes = 0  # of what is not settled yet
         self._stopping = False
+        self.refused_at, self.refused_for = -inf, ""  # by the loop's clock; the database's reason
+        self._set_aside = SetAside(
+            lambda operations: commit(
+                operations, self._set_aside.refuse_others, self._announce_taken
+            ),
+            find_busy,
+            lambda batch, outcomes: self._call(self._settle, batch, outcomes),
+            self._crashed,
+        )
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
 
     def start(self) -> None:
@@ -73,44 +103,74 @@ class Writer:
     async def submit[Result](self, operation: Operation[Result]) -> Result:
         """The operation's result, once it is committed and announced; cancelling does not undo it.
         Raises the ProtocolError with which it was refused: SERVICE_UNAVAILABLE where the database
-        did not take it, or the writer has been stopped."""
+        did not take it, somebody else held its rows locked for too long, MAX_WAITING_BYTES wait, or
+        the writer has been stopped."""
         future: asyncio.Future[Result] = self._loop.create_future()
         self.put(operation, partial(_resolve, future))
         return await future
 
     def put[Result](self, operation: Operation[Result], on_done: OnDone[Result]) -> None:
-        """As `submit`, without waiting; several are committed in this order. Raises ProtocolError
-        where the writer has been stopped; any other refusal goes to `on_done`."""
+        """As `submit`, without waiting; several of one caller are committed in this order. Raises
+        ProtocolError where the writer has been stopped or too much waits; any other refusal goes to
+        `on_done`."""
         if self._stopping:
             raise ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, "The server is shutting down.")
+        if self._bytes > MAX_WAITING_BYTES:
+            raise DatabaseUnavailable
+        self._bytes += operation.size
         self._queue.put((operation, on_done))
 
     async def stop(self) -> None:
-        """Returns when all that was submitted before is committed and the thread has ended."""
+        """Returns when all that was submitted before is committed or refused, and the threads have
+        ended."""
         self._stopping = True
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
 
     def _run(self) -> None:
-        limit_statements()
+        limit_statements(lock_seconds=LOCK_SECONDS)
+        batch: list[Pending] | None = []
         try:
-            while (first := self._wait_for_first()) is not None:
-                batch = [first, *self._take(MAX_BATCH - 1)]
-                outcomes = commit([operation for operation, _ in batch], self._refuse_backlog)
-                self._loop.call_soon_threadsafe(self._settle, batch, outcomes)
-                if isinstance(outcomes[-1], DatabaseUnavailable):
-                    self._refuse_backlog()
+            while batch is not None:
+                batch = self._step(batch)
         finally:
             connection.close()
+            self._set_aside.stop()
 
-    def _wait_for_first(self) -> Pending | None:
-        """Meanwhile looks for commits of other processes."""
-        if connection.vendor != "sqlite":
-            return self._queue.get()
+    def _step(self, batch: list[Pending]) -> list[Pending] | None:
+        """Commits these with what waits. Gives those that come again, None at the end."""
+        try:
+            if not (batch := batch or self._wait_for_first()):
+                return None
+            batch = self._set_aside.divert(batch + self._take(MAX_BATCH - len(batch)))
+            operations = [operation for operation, _ in batch]
+            hooks = self._refuse_backlog, self._announce_taken
+            outcomes = commit(operations, *hooks, goes_on=self._goes_on) if batch else []
+            done, outcomes = self._set_aside.keep(batch, outcomes)
+            batch = []
+            self._call(self._settle, done, outcomes)
+            if outcomes and isinstance(outcomes[-1], DatabaseUnavailable):
+                self._refuse_backlog()
+            settled = zip(done, outcomes, strict=True)
+            return [pending for pending, outcome in settled if outcome is LATER]
+        except Exception as error:  # the outermost edge
+            self._refuse(batch + self._take(sys.maxsize))
+            self._crashed(error)
+            time.sleep(RESTART_SECONDS)
+            return []
+
+    def _goes_on(self) -> bool:
+        return not self._stopping
+
+    def _wait_for_first(self) -> list[Pending]:
+        """Empty at the end. Meanwhile looks for commits of other processes."""
+        sqlite = connection.vendor == "sqlite"
         while True:
-            self._outside.look()
+            if sqlite:
+                self._outside.look()
             with contextlib.suppress(queue.Empty):
-                return self._queue.get(timeout=POLL_SECONDS)
+                first = self._queue.get(timeout=POLL_SECONDS if sqlite else None)
+                return [] if first is None else [first]
 
     def _take(self, limit: int) -> list[Pending]:
         """What is in the queue, `limit` at most. Its end stays there."""
@@ -126,17 +186,42 @@ class Writer:
     def _refuse_backlog(self) -> bool:
         """Refuses all that waits while the database is unavailable: each batch would wait as long
         again. Gives whether the writer goes on."""
-        if backlog := self._take(sys.maxsize):
-            refusals = [DatabaseUnavailable() for _ in backlog]
-            self._loop.call_soon_threadsafe(self._settle, backlog, refusals)
+        self._refuse(self._take(sys.maxsize))
         return not self._stopping
 
+    def _refuse(self, batch: list[Pending]) -> None:
+        if batch:
+            self._call(self._settle, batch, [DatabaseUnavailable() for _ in batch])
+
+    def _crashed(self, error: Exception) -> None:
+        log.error("The writer failed, and goes on", exc_info=error)
+        self._call(self._on_crash, error)
+
+    def _call[*Ts](self, callback: Callable[[*Ts], object], *arguments: *Ts) -> None:
+        """On the event loop, unless that has ended."""
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(callback, *arguments)
+
+    def _announce_taken(self, announcements: Sequence[Announcement]) -> None:
+        self._call(lambda: [*map(self._announce, announcements)])
+
     def _settle(self, batch: list[Pending], outcomes: Sequence[object]) -> None:
+        """What fails here fails alone: the operation is committed, and others wait."""
         for (operation, on_done), outcome in zip(batch, outcomes, strict=True):
-            if not isinstance(outcome, ProtocolError):
-                for item in operation.announced:
-                    self._announce(item)
-            on_done(outcome)
+            if outcome is LATER:
+                continue
+            self._bytes -= operation.size
+            try:
+                try:
+                    if not isinstance(outcome, ProtocolError):
+                        for item in operation.announced:
+                            self._announce(item)
+                    elif why := reason(outcome):
+                        self.refused_at, self.refused_for = self._loop.time(), why
+                finally:
+                    on_done(outcome)
+            except Exception:  # the outermost edge
+                log.exception("Who waited for %s could not be told", type(operation).__name__)
 
 
 def _resolve[Result](future: "asyncio.Future[Result]", outcome: Result | ProtocolError) -> None:
@@ -174,47 +259,141 @@ class OutsideCommits:
 
 
 def commit(
-    operations: Sequence[Operation[object]], on_outage: OnOutage = lambda: True
+    operations: Sequence[Operation[object]],
+    on_outage: OnOutage = lambda: True,
+    announce: Announce = lambda _: None,
+    most: int = outbox.MAX_TAKEN,
+    goes_on: GoesOn = lambda: True,
 ) -> list[object]:
-    """Gives for each operation its result, or the ProtocolError with which it was refused. A batch
-    that fails for what is in it is retried one by one, so that a bad operation fails alone."""
+    """Gives for each operation its result, the ProtocolError with which it was refused, or LATER.
+    Busy: somebody else holds its rows locked, or those of others in the batch, it is not known
+    whose. A batch that fails for what is in it is retried one by one, so that a bad operation fails
+    alone. Outbox entries go first, `most` at once; `announce` is called for what they change."""
+    taken = outbox.Taken(most)
     try:
         with connection.wrap_database_errors:
-            transaction, outcomes = _commit_batch(operations, on_outage)
+            transaction, outcomes = _commit_batch(operations, on_outage, taken, goes_on)
+    except Busy:
+        _roll_back()
+        return _commit_free(operations, on_outage, announce)
     except DatabaseUnavailable as error:
         log.error("A batch of %d was not committed: %s", len(operations), error.__cause__)
-        return [DatabaseUnavailable() for _ in operations]
-    except Exception:
+        return [DatabaseUnavailable(cause=error.__cause__) for _ in operations]
+    except Exception as error:
         _roll_back()
-        if len(operations) == 1:
-            log.exception("%s was not committed", type(operations[0]).__name__)
-            return [ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, UNAVAILABLE)]
-        outcomes = []
-        for operation in operations:  # until the database is unavailable: each would wait anew
-            unavailable = outcomes and isinstance(outcomes[-1], DatabaseUnavailable)
-            outcomes += [DatabaseUnavailable()] if unavailable else commit([operation], on_outage)
-        return outcomes
+        if len(operations) > 1:
+            return _commit_each(operations, on_outage, announce)
+        if most > 1 and taken.entries:
+            return _take_each(len(taken.entries), operations, on_outage, announce)
+        if taken.entries and outbox.park_failed(taken.entries[0], error):
+            return [LATER]
+        return [_refusal(operations[0], error)]
+    # From here on nothing is retried: it is committed.
+    if taken.entries:
+        announce(taken.announced)
+    _notify(transaction)
+    return outcomes
+
+
+def _refusal(operation: Operation[object], error: Exception) -> ProtocolError:
+    # Of the database's errors the traceback says nothing more.
+    about = None if isinstance(error, Error) else error
+    name = type(operation).__name__
+    log.error("%s was not committed: %s", name, error, exc_info=about)
+    refusal = ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, UNAVAILABLE)
+    refusal.__cause__ = error
+    return refusal
+
+
+def _notify(transaction: Transaction) -> None:
     if transaction.reports:
         committed.send_robust(sender=Report, reports=transaction.reports)
     if transaction.due is not None:
         seconds = (transaction.due - transaction.now).total_seconds()
         scheduled.send_robust(sender=Transaction, seconds=seconds)
+
+
+def _commit_free(
+    operations: Sequence[Operation[object]], on_outage: OnOutage, announce: Announce
+) -> list[object]:
+    """Those whose channels nobody holds locked and which come behind no other; the others are Busy.
+    Where no channel is, it may be any row: then those without channels."""
+    names = set[str]().union(*(operation.locks() for operation in operations))
+    found = find_busy(names) or set()
+    busy: dict[int, Busy] = {}
+    callers: set[str] = set()
+    for at, operation in enumerate(operations):
+        held = (found or names).intersection(operation.locks())
+        caller = caller_of(operation)
+        if held or not names or caller in callers:
+            busy[at] = Busy(found.intersection(held))
+            callers |= {caller} - {""}
+    free = [operation for at, operation in enumerate(operations) if at not in busy]
+    outcomes = iter(commit(free, on_outage, announce) if free else ())
+    return [busy[at] if at in busy else next(outcomes) for at in range(len(operations))]
+
+
+def find_busy(names: Collection[str]) -> set[str] | None:
+    """Which of these channels others hold locked. None where that cannot be said: the whole table
+    is locked, or the database is away."""
+    try:
+        found: list[tuple[str]] = Transaction(_cursor()).select(BUSY, [list(names), list(names)])
+    except (psycopg.Error, DatabaseUnavailable):
+        return None
+    return {name for (name,) in found}
+
+
+def _commit_each(
+    operations: Sequence[Operation[object]], on_outage: OnOutage, announce: Announce
+) -> list[object]:
+    """Until the database is unavailable, each would wait anew, or one is Busy, which the others may
+    come behind."""
+    outcomes: list[object] = []
+    for operation in operations:
+        last = outcomes[-1] if outcomes else None
+        if isinstance(last, DatabaseUnavailable):
+            outcomes.append(type(last)())
+        else:
+            outcomes += commit([operation], on_outage, announce)
+    return outcomes
+
+
+def _take_each(
+    entries: int, operations: Sequence[Operation[object]], on_outage: OnOutage, announce: Announce
+) -> list[object]:
+    """Does each of the entries alone behind which an operation has failed."""
+    outcomes = [LATER]
+    while entries > 0 and outcomes == [LATER]:
+        outcomes = commit(operations, on_outage, announce, most=1)
+        entries -= 1
     return outcomes
 
 
 def _commit_batch(
-    operations: Sequence[Operation[object]], on_outage: OnOutage
+    operations: Sequence[Operation[object]],
+    on_outage: OnOutage,
+    taken: outbox.Taken,
+    goes_on: GoesOn,
 ) -> tuple[Transaction, list[object]]:
-    transaction = _begin(set[str]().union(*(operation.locks() for operation in operations)))
+    transaction = _begin(set[str]().union(*(each.locks() for each in operations)), goes_on)
     try:
-        outcomes = _apply(transaction, operations)
-    except StatementTimeout as error:
-        connection.close()
+        outcomes = _apply(transaction, operations, taken)
+    except LockNotAvailable as error:
+        raise Busy from error
+    except Exception as error:
+        if isinstance(error, StatementTimeout):
+            connection.close()
+        elif reason(error):
+            _roll_back()
+        else:
+            raise
         raise DatabaseUnavailable from error
     try:
         transaction.execute("COMMIT")
     except INTEGRITY:  # references are checked only now
         raise
+    except LockNotAvailable as error:  # for these, too
+        raise Busy from error
     except Exception as error:
         _roll_back()
         if isinstance(error, StatementTimeout):  # to ask what became of it may take as long again
@@ -225,36 +404,71 @@ def _commit_batch(
     return transaction, outcomes
 
 
-def _begin(names: set[str], *, reconnect: bool = True) -> Transaction:
+def _begin(names: set[str], goes_on: GoesOn, *, reconnect: bool = True) -> Transaction:
     """A transaction with these channels locked. A connection that was lost is replaced once."""
     transaction = Transaction(_cursor())
     try:
-        transaction.execute("BEGIN" if transaction.postgresql else "BEGIN IMMEDIATE")
+        if transaction.postgresql:
+            transaction.execute("BEGIN")
+        else:
+            _begin_immediate(transaction, goes_on)
         transaction.lock(names, restart=transaction.postgresql)
         return transaction
+    except LockNotAvailable as error:
+        raise Busy from error
     except Exception as error:
         _roll_back()
         if not (transaction.postgresql and reconnect) or isinstance(error, StatementTimeout):
             raise DatabaseUnavailable from error
     connection.close()
-    return _begin(names, reconnect=False)
+    return _begin(names, goes_on, reconnect=False)
 
 
-def _apply(transaction: Transaction, operations: Sequence[Operation[object]]) -> list[object]:
-    load_all(transaction, operations)
+def _begin_immediate(transaction: Transaction, goes_on: GoesOn) -> None:
+    """Waits while somebody else holds the file: FILE_TRIES times as long as SQLite does."""
+    for left in reversed(range(FILE_TRIES)):
+        try:
+            transaction.execute("BEGIN IMMEDIATE")
+            return
+        except sqlite3.OperationalError as error:
+            held = error.sqlite_errorcode == sqlite3.SQLITE_BUSY
+            if not (held and left and goes_on()):
+                raise
+
+
+def _apply(
+    transaction: Transaction, operations: Sequence[Operation[object]], taken: outbox.Taken
+) -> list[object]:
+    first = taken.take(transaction) if transaction.waiting else []
+    late = _late(operations, taken.behind) if taken.behind else set()
+    load_all(transaction, [*first, *(each for each in operations if id(each) not in late)])
+    taken.perform(transaction)
     outcomes: list[object] = []
     for operation in operations:
         try:
-            outcomes.append(operation.perform(transaction))
+            outcomes.append(LATER if id(operation) in late else operation.perform(transaction))
         except ProtocolError as refusal:
             outcomes.append(refusal)
     if transaction.created:
         done = zip(operations, outcomes, strict=True)
         used = [each.locks() for each, outcome in done if not isinstance(outcome, ProtocolError)]
-        for name in transaction.created.difference(*used):
+        for name in transaction.created.difference(transaction.waiting, *used):
             transaction.execute(DELETE_CHANNEL, [transaction.heads[name].id])
     transaction.flush()
     return outcomes
+
+
+def _late(operations: Sequence[Operation[object]], behind: set[str]) -> set[int]:
+    """Those that must wait, by `id()`: they are on one of these channels, or come from one caller
+    behind one that is."""
+    late: set[int] = set()
+    callers: set[str] = set()
+    for operation in operations:
+        caller = caller_of(operation)
+        if caller in callers or not behind.isdisjoint(operation.locks()):
+            callers |= {caller} - {""}
+            late.add(id(operation))
+    return late
 
 
 def _took_effect(transaction: Transaction, on_outage: OnOutage) -> bool:
@@ -310,28 +524,33 @@ def _roll_back() -> None:
 # --- in the caller's transaction ----------------------------------------------------------------
 
 
-def write[Result](
-    operation: Operation[Result], announce: Callable[[Operation[Result]], object]
-) -> Result:
-    """The operation's result, in the thread and transaction of a view, a task or a shell.
+def write[Result](operation: Operation[Result], announce: Announce) -> Result:
+    """The operation's result, in the thread and transaction of a view, a task or a shell, after
+    what waits in the outbox for its channels.
 
-    `announce` is called with the operation after the outermost commit. Raises the ProtocolError
-    with which it was refused: SERVICE_UNAVAILABLE where the database did not take it (SQLite:
-    within 5 s, while others write). The caller's transaction can go on.
+    `announce` is called after the outermost commit. Raises the ProtocolError with which it was
+    refused: SERVICE_UNAVAILABLE where the database did not take it (SQLite: within 5 s, while
+    others write), or did not answer a COMMIT. The caller's transaction can go on.
     """
-    try:
-        with atomic():
-            with connection.wrap_database_errors:
-                adopted = Transaction(driver_cursor())
-                adopted.lock(operation.locks())
-                type(operation).load(adopted, [operation])
-                result = operation.perform(adopted)
-                adopted.flush()
-            if adopted.reports:
-                on_commit(partial(committed.send_robust, Report, reports=adopted.reports))
-            on_commit(partial(announce, operation))
-    except Error as error:
-        if not connection.in_atomic_block:
-            close_old_connections()
-        raise DatabaseUnavailable from error
-    return result
+    nested, outcome = connection.in_atomic_block, LATER
+    while outcome is LATER:
+        taken, applied = outbox.Taken(), False
+        try:
+            with atomic():
+                with connection.wrap_database_errors:
+                    adopted = Transaction(driver_cursor())
+                    adopted.lock(operation.locks())
+                    [outcome] = _apply(adopted, [operation], taken)
+                if adopted.reports:
+                    on_commit(partial(committed.send_robust, Report, reports=adopted.reports))
+                on_commit(partial(announce, [*taken.announced, *operation.announced]), robust=True)
+                applied = True
+        except Error as error:
+            if not connection.in_atomic_block:
+                close_old_connections()
+            # A COMMIT that was lost on its way looks like one whose answer was.
+            unknown = applied and not nested and isinstance(error, OperationalError)
+            raise DatabaseUnavailable(OUTCOME_UNKNOWN if unknown else UNAVAILABLE) from error
+    if isinstance(outcome, ProtocolError):
+        raise outcome
+    return cast("Result", outcome)

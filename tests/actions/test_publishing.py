@@ -10,7 +10,7 @@ from chat.fanout.announcements import Change
 from chat.protocol.events import Event
 from chat.protocol.publication import Source, parse
 from chat.protocol.session import MAX_REMEMBERED, Session
-from chat.store.operations.schedules import AddSchedule
+from chat.store.operations.work import AddSchedule
 from tokens.claims import parse_claims
 
 SOURCE = Source("server.http", address="192.0.2.1")
@@ -70,6 +70,14 @@ def test_the_last_change_of_a_channel_is_remembered() -> None:
     assert not session.last_numbers
     assert [caused(session, "c", 4), caused(session, "d", 7), caused(session, "c", 5)] == [4, 7, 5]
     assert session.last_numbers == {"c": 5, "d": 7}
+
+
+def test_what_is_caused_in_another_way_is_remembered_too() -> None:
+    session = open_session()
+    assert caused(session.seen_from(SOURCE), "c", 4) == 4
+    assert caused(session, "d", 7) == 7
+    assert caused(session.seen_from(SOURCE), "c", 3) == 4  # told late, by another process
+    assert session.last_numbers == {"d": 7, "c": 4}
 
 
 def test_what_is_remembered_is_bounded_and_never_the_newest_forgotten() -> None:

@@ -21,8 +21,8 @@ from chat.models import (
 )
 from chat.protocol import ids
 from chat.store.operations.messages import PublishMessage
-from chat.store.operations.schedules import encode
 from chat.store.operations.storage import SetStorage
+from chat.store.operations.work import encode
 
 NOW = datetime.now(UTC)
 numbers = itertools.count(1)

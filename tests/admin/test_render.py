@@ -18,11 +18,12 @@ from chat.admin.connections import browser_name
     ],
 )
 def test_what_is_left_of_a_life(left: timedelta, said: str) -> None:
-    assert render.remaining(timezone.now() + left) == said
+    now = timezone.now()
+    assert render.remaining(now + left, now) == said
 
 
 def test_some_live_for_ever() -> None:
-    assert render.remaining(None) == "never"
+    assert render.remaining(None, timezone.now()) == "never"
 
 
 CHROME = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0"

@@ -117,6 +117,26 @@ def test_a_search_looks_at_so_many_channels_and_offers_to_go_on(
     assert Page(viewer, f"{LIST[:-1]}{onward}").column("channel_name") == ["chat-8"]
 
 
+# --- parked ---------------------------------------------------------------------------------------
+
+
+def test_what_is_parked_says_why_and_can_be_tried_again(moderator: Client) -> None:
+    stored.schedule()
+    parked = stored.schedule()
+    columns = {"work": '{"version":7}', "parked_at": stored.NOW, "problem": "unknown version 7"}
+    Schedule.objects.filter(id=parked.id).update(**columns)
+    asked = list_url("schedule", state="parked")
+    (row,) = Page(moderator, asked).rows
+    assert (row["left"], row["what"]) == ("parked", "cannot be read")
+    page = Page(moderator, page_url("schedule", parked.id))
+    assert "unknown version 7" in page.fields["problem"]
+    assert '"version": 7' in page.fields["content"]
+    answer = tick(moderator, asked, "try_again", [parked.id])
+    assert "1 schedule will be tried" in Page(moderator, answer["Location"]).words
+    assert len(Page(moderator, list_url("schedule", state="waiting")).rows) == 2
+    assert LogEntry.objects.get().object_repr.endswith("cannot be read in chat-abc")
+
+
 # --- cancelling ---------------------------------------------------------------------------------
 
 

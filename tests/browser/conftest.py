@@ -14,7 +14,7 @@ from playwright.async_api import Page
 
 from tests.browser.chat import Chat
 from tests.support.browser import browser, open_page
-from tests.support.servers import Server, start_server
+from tests.support.servers import SHORT_LEASE, Server, start_server
 
 __all__ = ["browser", "open_page"]
 
@@ -31,7 +31,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture
 def own_server(tmp_path: Path) -> Iterator[Server]:
     """A server that the test may stop, kill and start again."""
-    with start_server("uvicorn", tmp_path) as server:
+    with start_server("uvicorn", tmp_path, **SHORT_LEASE) as server:
         yield server
 
 

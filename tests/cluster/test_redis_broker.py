@@ -15,6 +15,8 @@ from chat.cluster.redis_layer import RedisLayer
 from chat.fanout.announcements import Announcement, Change, Ephemeral
 from chat.fanout.hub import BrokerStatus, Hub
 from chat.protocol.events import encoded
+from chat.runtime import background
+from chat.runtime.background import BackgroundTasks
 from tests.support.servers import Program, redis_url, start_redis
 
 LIMIT_SECONDS = 15
@@ -44,7 +46,8 @@ class Process:
         self.broker = RedisBroker(name, RedisLayer(hosts=[redis_url(redis)]))
 
     async def start(self) -> None:
-        await self.broker.start(cast("Hub", self), self._check, self._handlers)
+        start = BackgroundTasks(lambda: None).start
+        await self.broker.start(cast("Hub", self), self._check, self._handlers, start)
 
     @property
     def connected(self) -> bool:
@@ -175,6 +178,69 @@ async def test_who_joins_a_channel_that_is_being_left_gets_the_very_next(
             assert "c" in other.broker._changing  # it is being left
 
 
+async def test_who_joins_again_while_the_channel_is_left_since_it_was_joined(
+    redis: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is left in the very turn in which it has been joined."""
+    one, other = Process("one", redis), Process("other", redis)
+    async with running(one, other):
+        broker, layer = other.broker, other.broker._layer
+        add, discard, left = layer.group_add, layer.group_discard, asyncio.Event()
+
+        async def join(group: str, own: str) -> None:
+            await add(group, own)
+            other.listened.clear()
+            asyncio.get_running_loop().call_soon(broker._leave_unused, "c")
+            asyncio.get_running_loop().call_soon(left.set)
+            monkeypatch.setattr(layer, "group_add", add)
+
+        async def leave(group: str, own: str) -> None:
+            await asyncio.sleep(0.01)
+            await discard(group, own)
+
+        monkeypatch.setattr(layer, "group_add", join)
+        monkeypatch.setattr(layer, "group_discard", leave)
+        first = asyncio.create_task(other.join("c"))
+        await left.wait()
+        await other.join("c")
+        await first
+        await asyncio.sleep(0.02)
+        one.broker.announce(Ephemeral("c", 0, [EVENT.frame]))
+        await other.until(lambda: other.got)
+
+
+@pytest.mark.parametrize("change_of", ["group_add", "group_discard"])
+@pytest.mark.parametrize("error", [RuntimeError("a mistake"), None])
+async def test_who_joins_hears_all_though_joining_or_leaving_failed(
+    redis: Program, monkeypatch: pytest.MonkeyPatch, change_of: str, error: Exception | None
+) -> None:
+    """None: it was cancelled, since the connection began anew."""
+    monkeypatch.setattr(redis_broker, "RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(redis_broker, "SEND_SECONDS", 0.2)
+    one, other = Process("one", redis), Process("other", redis)
+    async with running(one, other):
+        if change_of == "group_discard":
+            await other.join("c")
+            other.listened.clear()
+
+        works = getattr(other.broker._layer, change_of)
+
+        async def fail(group: str, own: str) -> None:
+            if error is not None:
+                raise error
+            other.broker._lost.set()
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr(other.broker._layer, change_of, fail)
+        other.broker._leave_unused("c")
+        async with asyncio.timeout(5):
+            await other.join("c")
+        monkeypatch.setattr(other.broker._layer, change_of, works)
+        await other.until(lambda: other.connected and "c" in other.broker._subscribed)
+        one.broker.announce(Ephemeral("c", 0, [EVENT.frame]))
+        await other.until(lambda: other.got)
+
+
 async def test_nodes_tell_each_other(redis: Program) -> None:
     told: list[Any] = []
     one, other = Process("one", redis), Process("other", redis, umd=lambda *what: told.append(what))
@@ -182,6 +248,19 @@ async def test_nodes_tell_each_other(redis: Program) -> None:
         one.broker.notify("umd", "id", ["c"], None)
         await other.until(lambda: told)
     assert told == [("id", ["c"], None)]
+
+
+async def test_what_others_are_told_comes_behind_what_was_announced_before(redis: Program) -> None:
+    told: list[Any] = []
+    one, other = Process("one", redis), Process("other", redis)
+    other._handlers["told"] = lambda number: told.append((number, len(other.got)))
+    async with running(one, other):
+        await other.join("c")
+        one.broker.notify("told", 1)
+        one.broker.announce(change(1))
+        one.broker.notify("told", 2)
+        await other.until(lambda: len(told) == 2)
+    assert told[1] == (2, 1)
 
 
 async def test_what_cannot_be_read_is_passed_over(redis: Program) -> None:
@@ -261,13 +340,45 @@ async def test_a_link_that_goes_deaf_begins_anew(
         await one.until(lambda: one.connected and one.checks > before)
 
 
-async def test_what_waits_is_bounded(redis: Program, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redis_broker, "MAX_QUEUED", 10)
+async def test_what_waits_is_bounded_in_bytes(
+    redis: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_broker, "MAX_QUEUED_BYTES", 10 * change(1).size)
+    monkeypatch.setattr(redis_broker, "MAX_SENT_BYTES", 1)
     one, other = Process("one", redis), Process("other", redis)
     async with running(one, other):
+        await other.join("c")
         before = other.checks
         for number in range(100):
             one.broker.announce(change(number))
-        assert len(one.broker._announcer._queue) == 10
-        await other.until(lambda: other.checks > before)  # they are told to look
+        large = Ephemeral("c", 0, [EVENT.frame] * 10)
+        one.broker.announce(large)
+        await other.until(lambda: other.checks > before)  # they are asked to look
         await one.until(lambda: one.connected)
+        one.broker.announce(change(100))
+        await other.until(lambda: shown(other.got[-1]) == shown(change(100)))
+    assert [item.previous for item in other.got] == [*range(-1, 9), 99]
+
+
+@pytest.mark.parametrize("what", ["announcer", "link"])
+async def test_it_goes_on_after_any_exception(
+    redis: Program, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    monkeypatch.setattr(background, "RETRY_SECONDS", 0)
+    one, other = Process("one", redis), Process("other", redis)
+    async with running(one, other):
+        await other.join("c")
+        layer = (one if what == "announcer" else other).broker._layer
+        name = "serialize" if what == "announcer" else "deserialize"
+        works, before = getattr(layer.channel_layer, name), other.checks
+
+        def fail(message: Any) -> Any:
+            monkeypatch.setattr(layer.channel_layer, name, works)
+            raise RuntimeError("a mistake")
+
+        monkeypatch.setattr(layer.channel_layer, name, fail)
+        one.broker.announce(change(1))
+        await other.until(lambda: other.checks > before and one.connected and other.connected)
+        one.broker.announce(change(2))
+        await other.until(lambda: other.got)
+    assert [shown(item) for item in other.got] == [shown(change(2))]

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from chat.fanout import hub
-from chat.fanout.announcements import Change, Ephemeral
+from chat.fanout.announcements import BYTES_OF_ANNOUNCEMENT, Change, Ephemeral
 from chat.fanout.hub import BrokerStatus, Hub, MemoryBroker, Subscriber
 from chat.fanout.send_queue import Flusher, Receiver, SendQueue
-from chat.protocol.errors import ErrorCode, ProtocolError
+from chat.protocol.errors import CloseCode, ErrorCode, ProtocolError
 from chat.protocol.events import encoded, payloads
 
 
@@ -87,6 +87,10 @@ class Channel:
     committed: list[Change] = field(default_factory=list)
     gone: set[int] = field(default_factory=set)  # purged, or reactions that changed again since
     failures: int = 0  # reads that the database will not answer
+    error: Exception = field(
+        default_factory=lambda: ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, "Away.")
+    )
+    page: int = 1000  # changes that one read brings
     reads: int = 0
     received: dict[str, list[str]] = field(default_factory=dict)
 
@@ -99,8 +103,8 @@ class Channel:
         self.reads += 1
         if self.failures:
             self.failures -= 1
-            raise ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, "Away.")
-        head = len(self.committed)
+            raise self.error
+        head = min(len(self.committed), after + self.page)
         await asyncio.sleep(0)
         numbers = [number for number in range(after + 1, head + 1) if number not in self.gone]
         previous = [after, *numbers]
@@ -350,8 +354,11 @@ def test_nothing_is_read_while_nothing_is_missing() -> None:
     assert channel.reads == 0
 
 
-def test_a_gap_is_read_again_until_the_database_is_back() -> None:
-    channel = Channel(committed=up_to(2), failures=3)
+@pytest.mark.parametrize(
+    "error", [ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, "Away."), RuntimeError("a mistake")]
+)
+def test_a_gap_is_read_again_until_that_succeeds(error: Exception) -> None:
+    channel = Channel(committed=up_to(2), failures=3, error=error)
 
     async def scenario() -> None:
         channel.subscribe("jim")
@@ -397,25 +404,66 @@ def test_a_passing_message_overtakes_nobody_elses_gap() -> None:
     asyncio.run(scenario())
 
 
-def test_passing_messages_that_wait_for_the_database_are_bounded_and_changes_are_not() -> None:
-    last = 3 * hub.MAX_WAITING
-    channel = Channel(committed=up_to(last), failures=20)
+SMALL = 10 * (BYTES_OF_ANNOUNCEMENT + 20)
+
+
+@pytest.mark.parametrize("limit", ["MAX_WAITING_BYTES", "MAX_ALL_WAITING_BYTES"])
+def test_what_waits_for_the_database_is_bounded_and_each_change_comes(
+    monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    """Also where other channels have taken all the room; passing messages may be lost."""
+    monkeypatch.setattr(hub, limit, SMALL)
+    channel = Channel(committed=up_to(30), failures=5)
+
+    async def scenario() -> None:
+        channel.subscribe("jim")
+        channel.release("jim", 0)
+        for number in range(2, 31):
+            channel.hub.announce(ephemeral(1, f"before {number}"))
+            channel.hub.announce(change(number))
+            assert channel.hub._waiting.bytes <= SMALL
+        await all_repaired()
+        assert channel.hub._waiting.bytes == 0
+        channel.hub._waiting.bytes = hub.MAX_ALL_WAITING_BYTES
+        channel.committed.extend([change(31), change(32)])
+        channel.hub.announce(change(32))
+
+    run(scenario)
+    assert channel.numbers("jim") == list(range(1, 33))
+    assert 0 < len(channel.received["jim"]) - 32 < 10
+
+
+def test_who_is_not_released_holds_back_what_could_be_sent_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(hub, "MAX_UNSENT_BYTES", SMALL)
+    channel = Channel()
 
     async def scenario() -> None:
         channel.subscribe("jim")
         channel.release("jim", 0)
         channel.subscribe("pam")  # her subscription is not committed yet
-        for number in range(2, last + 1):
-            channel.hub.announce(ephemeral(1, f"before {number}"))
-            channel.hub.announce(change(number))
-        await all_repaired()
-        channel.release("pam", 1)
+        pam = channel.subscribers["pam"]
+        for number in range(20):
+            channel.hub.announce(ephemeral(0, f"p{number}"))
+        assert not pam.send_queue.closing
+        channel.hub.announce(change(1))
+        assert pam.send_queue.close_code == CloseCode.TRY_AGAIN_LATER
+        assert pam.held_bytes <= SMALL
 
     run(scenario)
-    assert channel.numbers("jim") == list(range(1, last + 1))
-    assert channel.numbers("pam") == list(range(2, last + 1))
-    for name in ("jim", "pam"):
-        assert 0 < len(channel.received[name]) - last <= hub.MAX_WAITING
+
+
+def test_a_feed_that_ends_gives_back_its_room() -> None:
+    channel = Channel()
+
+    async def scenario() -> None:
+        channel.subscribe("jim")
+        channel.hub.announce(change(2))
+        channel.unsubscribe("jim")
+
+    run(scenario)
+    assert channel.hub._waiting.bytes == 0
 
 
 @pytest.mark.parametrize(("echo", "got"), [(False, []), (True, ["1", "p"])])
@@ -776,6 +824,23 @@ def test_what_a_link_that_works_has_lost_is_read(monkeypatch: pytest.MonkeyPatch
 
     run(scenario)
     assert channel.numbers("jim") == [1, 2, 3]
+
+
+def test_the_parts_of_a_gap_are_read_one_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it was waited for once is missing."""
+    channel = Channel(committed=up_to(5), page=2)
+
+    async def scenario() -> None:
+        link = Link(monkeypatch)
+        channel.hub.broker = link
+        channel.subscribe("jim")
+        channel.release("jim", 0)
+        channel.hub.check([("c", 5)])
+        await link.over()
+
+    run(scenario)
+    assert channel.numbers("jim") == [1, 2, 3, 4, 5]
+    assert channel.reads == 3
 
 
 def test_a_change_that_is_gone_holds_back_nobody() -> None:

@@ -128,10 +128,7 @@ async def turn() -> None:
 
 
 def listening(flusher: Flusher, frame: bytes, *sockets: Socket) -> Batch:
-    batch = flusher.batch(frame)
-    for socket in sockets:
-        socket.send_queue.push_batch(batch)
-    return batch
+    return flusher.batch(frame, [socket.send_queue for socket in sockets])
 
 
 # --- in one turn ---------------------------------------------------------------------------------
@@ -139,7 +136,7 @@ def listening(flusher: Flusher, frame: bytes, *sockets: Socket) -> Batch:
 
 async def test_what_one_read_has_for_few_is_written_at_its_end(flusher: Flusher) -> None:
     one, two = Socket(flusher), Socket(flusher)
-    flusher.hold()
+    flusher.held = True
     one.put(b"a", b"b")
     two.put(b"c")
     assert one.made.writes == []
@@ -152,7 +149,7 @@ async def test_what_one_read_has_for_few_is_written_at_its_end(flusher: Flusher)
 async def test_what_one_read_has_for_many_waits_for_the_others(flusher: Flusher) -> None:
     sockets = [Socket(flusher) for _ in range(3)]
     for frame in (b"a", b"b"):
-        flusher.hold()
+        flusher.held = True
         for socket in sockets:
             socket.put(frame)
         flusher.release()
@@ -164,7 +161,7 @@ async def test_what_one_read_has_for_many_waits_for_the_others(flusher: Flusher)
 async def test_what_one_read_has_comes_after_what_waits(flusher: Flusher) -> None:
     socket = Socket(flusher)
     socket.put(b"a")
-    flusher.hold()
+    flusher.held = True
     socket.put(b"b")
     flusher.release()
     assert socket.made.writes == []
@@ -268,7 +265,7 @@ async def test_what_a_full_transport_does_not_take_waits_in_its_order(socket: So
     socket.send_queue.pause()
     socket.put(b"a", b"b")
     await turn()
-    socket.put(b"c")
+    listening(socket.send_queue.flusher, b"c", socket)
     await turn()
     socket.put(b"d")  # of this turn still
     assert socket.made.writes == []
@@ -449,6 +446,8 @@ async def test_a_reader_that_takes_a_byte_now_and_then_is_not_stalled(
         clock.later += MAX_STALL_SECONDS * 0.9
         socket.put(b"more")
         await turn()
+        listening(socket.send_queue.flusher, b"more", socket)
+        await turn()
         socket.made.take(1)
         assert not socket.send_queue.check_stalled()
     clock.later += MAX_STALL_SECONDS * 0.9
@@ -457,6 +456,17 @@ async def test_a_reader_that_takes_a_byte_now_and_then_is_not_stalled(
     assert not socket.send_queue.check_stalled()
     clock.later += MAX_STALL_SECONDS * 0.1
     assert socket.send_queue.check_stalled()
+
+
+async def test_it_knows_when_something_was_last_written(
+    socket: Socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, flusher = Clock(monkeypatch), socket.send_queue.flusher
+    for push in (socket.put, lambda frame: listening(flusher, frame, socket)):
+        clock.later += 1
+        push(b"a")
+        await turn()
+        assert socket.send_queue.sent_at == flusher.now()
 
 
 async def test_an_idle_connection_is_not_stalled(
@@ -527,7 +537,7 @@ async def test_what_has_ended_sends_nothing_more(flusher: Flusher, how: str, pau
     assert pam.said in (b"b", b"bc")
 
 
-STEPS = ["put", "read", "batch", "add", "turn", "block", "take", "unblock", "room", "close"]
+STEPS = ["put", "read", "batch", "add", "flush", "turn", "block", "take", "free", "room", "close"]
 
 
 @settings(max_examples=60)
@@ -546,7 +556,7 @@ def test_frames_leave_once_in_order_and_close_ends_them(steps: list[tuple[str, i
                 socket.put(frame)
                 expected[at] += b"" if closed[at] else frame
             elif step == "read":
-                flusher.hold()
+                flusher.held = True
                 for each in range(at, 3):
                     sockets[each].put(frame)
                     expected[each] += b"" if closed[each] else frame
@@ -558,13 +568,16 @@ def test_frames_leave_once_in_order_and_close_ends_them(steps: list[tuple[str, i
                     batch = listening(flusher, frame, *sockets)
                 for each in range(3):
                     expected[each] += b"" if closed[each] else frame
+            elif step == "flush":
+                socket.send_queue.flush(flusher.now())
+                assert socket.made.full or socket.said == expected[at]
             elif step == "turn":
                 await turn()
             elif step == "block":
                 socket.made.blocked = True
             elif step == "take":
                 socket.made.take(socket.made.unsent // 2)
-            elif step == "unblock":
+            elif step == "free":
                 socket.made.unblock()
             elif step == "room":
                 tasks.append(asyncio.create_task(socket.send_queue.room()))

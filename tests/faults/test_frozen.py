@@ -26,7 +26,7 @@ BACK_SECONDS = 20.0
 MEMBERS = 3  # on each server
 OTHERS_WAIT = """
     SELECT 1 FROM pg_stat_activity WHERE datname = current_database()
-    AND wait_event_type = 'Lock' AND state_change < clock_timestamp() - interval '50 ms'
+    AND wait_event_type = 'Lock' AND state_change < clock_timestamp() - interval '5 ms'
 """
 
 
@@ -81,7 +81,7 @@ async def test_lock(pair: tuple[Server, Server], fault: Fault, channel: str) -> 
     PostgreSQL does not end its session, since psycopg has sent a Flush after that statement."""
     writer = await Publisher.open(pair[1], "writer", channel)
     await writer.publish(1)
-    stopped = psycopg.connect(pair[1].env["DATABASE_URL"], application_name="chatsite serve")
+    stopped = psycopg.connect(pair[1].env["DATABASE_URL"], application_name="chat server")
     stopped.execute("SET idle_in_transaction_session_timeout = 1000")
     stopped.execute("SELECT id FROM chat_channel WHERE name = %s FOR UPDATE", [channel])
     stopped.pgconn.send_flush_request()

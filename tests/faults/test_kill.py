@@ -13,7 +13,7 @@ from tests.faults import checks
 from tests.faults.conftest import Fault
 from tests.faults.recording import Connection, Publisher, Refused, call, until, whole_history
 from tests.support.calls import http_client
-from tests.support.servers import Server, keys_of, start_server
+from tests.support.servers import SHORT_LEASE, Server, keys_of, start_server
 from tests.support.stored import rows
 
 KILLS = 3
@@ -44,7 +44,7 @@ Start = Callable[[], Server]
 @pytest.fixture(params=["sqlite", "postgresql"])
 def start(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Start]:
     """Starts a server on the rows of those before it, on any port: theirs may be taken by now."""
-    env = {"CLIENT_FRAMES_PER_SECOND": "0"}
+    env = {"CLIENT_FRAMES_PER_SECOND": "0", **SHORT_LEASE}
     if request.param == "postgresql":
         env |= {"DATABASE_URL": request.getfixturevalue("postgres").database()}
     servers: list[Server] = []

@@ -1,7 +1,10 @@
 """What is due for connections as time goes by; the clock here is a number."""
 
+import asyncio
 import weakref
-from typing import Any
+from collections import Counter
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -35,6 +38,27 @@ def live(**claims: Any) -> tuple[LiveConnection, list[Any]]:
 def said(sent: list[dict[str, Any]]) -> list[Any]:
     """The texts and close codes that were sent."""
     return [message.get("text", message.get("code")) for message in sent]
+
+
+async def test_many_are_closed_evenly_within_five_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, closed_at = START, []
+
+    async def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds + 0.004  # a timer is late, the more so on a busy machine
+
+    monkeypatch.setattr(asyncio, "get_running_loop", lambda: SimpleNamespace(time=lambda: now))
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    connections = process()
+    for number in range(18_000):
+        queue = SimpleNamespace(close=lambda code: closed_at.append((code, now)))
+        connections._open[str(number)] = cast("LiveConnection", SimpleNamespace(send_queue=queue))
+    await connections.close_all()
+    assert {code for code, _ in closed_at} == {1012}
+    by_second = Counter(int(moment - START) for _, moment in closed_at)
+    assert by_second.total() == 18_000
+    assert max(by_second) < 5
+    assert min(by_second[second] for second in range(4)) > 0.9 * max(by_second.values())
 
 
 async def test_an_idle_one_is_closed_when_its_time_is_over_and_not_before() -> None:

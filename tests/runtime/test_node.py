@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from pytest_django import DjangoDbBlocker, Settings
 
+from chat.cluster.leases import RenewLease, TakeOver
 from chat.connections.frame_loop import close_connection
 from chat.models import Connection, Node, Subscription
 from chat.protocol.errors import ErrorCode, ProtocolError
@@ -74,37 +75,14 @@ async def test_its_connections_go_with_it(here: nodes.Node, channel: str) -> Non
     assert not await in_thread(Subscription.objects.filter(channel__name=channel).exists)
 
 
-NO_PID = 2**22 + 1  # above what a Linux kernel gives
-OTHERS: dict[str, tuple[dict[str, Any], bool]] = {
-    "here, running": ({"host": HERE, "pid": os.getppid()}, True),
-    "here, ended": ({"host": HERE, "pid": NO_PID}, False),
-    "here, with our own number": ({"host": HERE, "pid": os.getpid()}, False),
-    # not at once: this process may have been away itself (tests/cluster/test_reaper.py)
-    "here, its lease expired": ({"host": HERE, "pid": os.getppid(), "lease_seconds": -1}, True),
-    "elsewhere": ({"host": "other", "pid": NO_PID}, True),
-    "elsewhere, with our own number": ({"host": "other", "pid": os.getpid()}, True),
-    "elsewhere, its lease expired": ({"host": "other", "pid": 1, "lease_seconds": -1}, True),
-}
-
-
-@pytest.mark.parametrize(("others", "stays"), OTHERS.values(), ids=OTHERS)
-def test_rows_of_processes_that_have_ended_are_removed_at_start(
-    database: str, channel: str, others: dict[str, Any], stays: bool
-) -> None:
-    row = node(**others)
-    do(row)
-    connection = opening(row.id)
-    do(connection, subscribing(connection.id, channel))
-
-    async def start_and_stop() -> None:
-        starting = nodes.Node()
-        await starting.start()
-        await starting.stop()
-
-    asyncio.run(start_and_stop())
-    assert Node.objects.filter(id=row.id).exists() is stays
-    assert Connection.objects.filter(id=connection.id).exists() is stays
-    assert Subscription.objects.filter(channel__name=channel).exists() is stays
+async def test_a_process_with_its_host_name_and_number_stays(database: str) -> None:
+    """Containers share both."""
+    other = node(host=HERE, pid=os.getpid())
+    await in_thread(lambda: do(other))
+    starting = nodes.Node()
+    await starting.start()
+    await starting.stop()
+    assert await in_thread(Node.objects.filter(id=other.id).exists)
 
 
 async def test_the_lease_is_renewed(database: str, set_chat: Setter) -> None:
@@ -127,10 +105,16 @@ async def test_a_process_that_was_taken_for_dead_begins_anew(
     row, (send_queue, sent) = opening(here.id), recording()
     await here.writer.submit(row)
     here.connections.add(live(send_queue, id=row.id))
-    await here.writer.submit(node(dead=(here.id,)))  # as another process starts
+    await here.writer.submit(RenewLease(here.id, -1))
+    await here.writer.submit(TakeOver("another"))
     assert not await in_thread(Connection.objects.filter(node_id=here.id).exists)
     await here._renew_lease()
-    assert [message["code"] for message in sent] == [1012]
+
+    async def closed() -> bool:
+        await asyncio.sleep(0)
+        return [message["code"] for message in sent] == [1012]
+
+    await eventually(closed)
     assert await in_thread(Node.objects.filter(id=here.id).exists)
     assert await here.writer.submit(opening(here.id))
     await here._renew_lease()
@@ -194,7 +178,7 @@ async def test_a_revoked_connection_is_closed(here: nodes.Node) -> None:
     await here.writer.submit(row)
     here.connections.add(live(send_queue, id=row.id))
     await in_thread(lambda: Connection.objects.filter(id=row.id).update(revoked=True))
-    await here._renew_lease()
+    await here._read_marks()
     assert [message["code"] for message in sent] == [4403]
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
@@ -102,3 +103,19 @@ async def test_it_comes_back_on_its_port_with_its_rows(ending: Server) -> None:
         await asyncio.to_thread(ending.restart)
         [connection] = await connected(ending, stack, 1)
         assert "hotsock.connected" in await connection.recv()
+
+
+async def test_on_sighup_it_starts_again_and_its_address_stays(ending: Server) -> None:
+    """Its clients are closed in order; who connects meanwhile waits, and is not refused."""
+
+    async with AsyncExitStack() as stack:
+        [connection] = await connected(ending, stack, 1)
+        for times in (1, 2):
+            ending.send_signal(signal.SIGHUP)
+            while ending.log.read_text().count("startup complete") <= times:
+                socket.create_connection(("127.0.0.1", ending.port)).close()
+                await asyncio.sleep(0.02)
+        assert (await close_of(connection))[0] == 1012
+        await connected(ending, stack, 1)
+    assert await asyncio.to_thread(ending.stop) == 0
+    assert "Traceback" not in ending.log.read_text()

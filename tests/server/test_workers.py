@@ -3,13 +3,19 @@
 import os
 import re
 import signal
+import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from signal import SIGHUP, SIGINT, SIGKILL, SIGTERM
 
 import pytest
 
+from chat.server import workers as supervision
+from chat.server.workers import Supervisor
 from tests.support.servers import (
+    SHORT_LEASE,
     Postgres,
     Program,
     Server,
@@ -106,6 +112,44 @@ def test_asked_twice_they_end_at_once(two: Server) -> None:
     assert not any(map(runs, pids))
 
 
+def test_told_to_end_while_one_is_exchanged_they_end(two: Server) -> None:
+    before = workers(two)
+    two.send_signal(signal.SIGHUP)
+    until(lambda: set(workers(two)) - {*before})
+    [new] = set(workers(two)) - {*before}
+    os.kill(new, signal.SIGSTOP)  # it will never be ready
+    begun = time.monotonic()
+    assert two.stop() == 0
+    assert time.monotonic() - begun < 10
+    assert not any(map(runs, [new, *before]))
+
+
+def test_one_that_hangs_when_it_is_exchanged_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervision, "STOP_TIMEOUT_SECONDS", 0.3)
+    handlers = {each: signal.getsignal(each) for each in (SIGHUP, SIGINT, SIGTERM)}
+    hangs = "trap '' TERM; printf r >&{}; sleep 60 & wait"
+    command = lambda listening, pair: ["bash", "-c", hangs.format(pair)]  # noqa: E731
+    pids: list[int] = []
+
+    def exchange() -> None:
+        pids.extend(worker.process.pid for worker in supervisor.workers)
+        os.kill(os.getpid(), SIGHUP)
+        until(lambda: {worker.process.pid for worker in supervisor.workers}.isdisjoint(pids))
+        os.kill(os.getpid(), SIGTERM)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        meanwhile = threading.Thread(target=exchange)
+        supervisor = Supervisor(listening, 1, command, meanwhile.start)
+        try:
+            assert supervisor.run() == SIGKILL  # the second did not hear SIGTERM, either
+        finally:
+            for each, handler in handlers.items():
+                signal.signal(each, handler)
+        meanwhile.join()
+    assert pids
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
 @pytest.mark.parametrize("missing", ["DATABASE_URL", "REDIS_URL"])
 def test_more_than_one_needs_postgresql_and_redis(
     linked: dict[str, str], missing: str, tmp_path: Path
@@ -133,7 +177,7 @@ def test_a_second_server_without_redis_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_server_that_was_killed_keeps_none_from_starting(tmp_path: Path) -> None:
-    first = start_server("uvicorn", tmp_path)
+    first = start_server("uvicorn", tmp_path, **SHORT_LEASE)
     first.kill()
-    with start_server("uvicorn", tmp_path) as second:
+    with start_server("uvicorn", tmp_path, **SHORT_LEASE) as second:
         assert second.healthy()

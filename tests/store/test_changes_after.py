@@ -15,6 +15,7 @@ from chat.protocol import events
 from chat.store import changes_after as catchup
 from chat.store.changes_after import changes_after
 from chat.store.operations.messages import PublishMessage, SetReaction
+from chat.store.operations.storage import SetStorage
 from chat.store.writer import commit
 
 META = events.meta("jim", '{"a":1}')
@@ -99,7 +100,7 @@ def test_messages_are_found_by_the_index_of_their_ids(
     with CaptureQueriesContext(connection) as captured:
         changes_after(channel, 1)
     about = [query["sql"] for query in captured if 'FROM "chat_message"' in query["sql"]]
-    assert len(about) == 2
+    assert len(about) == 3
     if database == "sqlite":
         for sql in about:
             with connection.cursor() as cursor:
@@ -151,6 +152,30 @@ def test_a_long_gap_is_read_in_parts(
     assert ([change.number for change in found], known) == ([1, 2, 3], 3)
     found, known = changes_after(channel, known)
     assert ([change.number for change in found], known) == ([4, 5], 5)
+
+
+@pytest.mark.parametrize("room", [1, 25, 10_000])
+def test_large_data_is_read_in_parts(
+    channel: str, message: str, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    """Each part brings something, and none is left out."""
+    monkeypatch.setattr(catchup, "MAX_READ_CHARACTERS", room)
+    large = f'"{"x" * 8}"'
+    announced = committed(
+        *(store(channel, large) for _ in range(3)),
+        react(channel, message, "👍"),
+        SetStorage(channel, "a", large.encode(), None, "null", None),
+        react(channel, message, "👎"),
+        SetStorage(channel, "b", large.encode(), None, "null", None),
+        store(channel, large),
+    )
+    found, known = list[Change](), 1
+    while known < announced[-1].number:
+        part, known = changes_after(channel, known)
+        assert part
+        assert sum(each.event.payload.count(b"x") for each in part) <= max(room, 8)
+        found += part
+    assert [each.number for each in found] == [each.number for each in announced]
 
 
 def test_what_is_committed_between_two_reads_does_not_hide_what_came_before_it(

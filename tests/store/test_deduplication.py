@@ -5,11 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 from django.db import connection
 
+from chat.fanout.announcements import Announcement
 from chat.models import Deduplication, Message
 from chat.protocol.errors import ProtocolError
 from chat.protocol.publication import Receipt
 from chat.store.operations.deduplication import PublishOnce
-from chat.store.transaction import Operation
 from chat.store.writer import commit, write
 from tests.support.written import do, ephemeral, react, store
 
@@ -83,12 +83,12 @@ def test_in_several_processes_at_once(database: str, channel: str) -> None:
 
     def publish(number: int) -> tuple[Receipt, int]:
         ready.wait(10)
-        announced: list[Operation[Receipt]] = []
+        announced: list[Announcement] = []
         try:
-            receipt = write(once(channel, str(number)), announced.append)
+            receipt = write(once(channel, str(number)), announced.extend)
         finally:
             connection.close()
-        return receipt, sum(len(operation.announced) for operation in announced)
+        return receipt, len(announced)
 
     with ThreadPoolExecutor(6) as threads:
         outcomes = list(threads.map(publish, range(6)))

@@ -1,12 +1,18 @@
-"""PostgreSQL was away: the pool finds it again soon, however long that was."""
+"""The pool of PostgreSQL: it finds the database again soon, however long that was away; it holds up
+no process that ends."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 from django.db import connection
 
-from chat.store.databases import Connection
+from chat.store.databases import SERVER_SESSION, Connection, limit_statements
+from tests.support import forked
+from tests.support.servers import ROOT, server_environment
 
 WAIT_SECONDS = 30.0
 FAILURES = 30  # of two that try side by side: for 3 s
@@ -53,3 +59,52 @@ def test_whoever_finds_one_that_is_broken_meets_no_other(pool: Any) -> None:
     assert found.info.backend_pid not in pids
     pool.putconn(found)
     assert pool.get_stats()["connections_lost"] == 1
+
+
+def settings_of_session() -> list[str]:
+    names = "application_name", "lock_timeout", "idle_in_transaction_session_timeout"
+    with connection.cursor() as cursor:
+        values = [cursor.execute(f"SHOW {name}").fetchone()[0] for name in names]
+    connection.close()
+    return values
+
+
+def test_the_limits_of_a_thread_of_the_servers_stay_its_own() -> None:
+    """One after another they get the same connection; a view's transaction may take its time."""
+    with ThreadPoolExecutor(1, initializer=limit_statements, initargs=(5.0, 0.05)) as writer:
+        before = settings_of_session()
+        assert writer.submit(settings_of_session).result() == [SERVER_SESSION, "50ms", "5s"]
+        assert settings_of_session() == before
+        assert before[1:] == ["0", "0"]
+
+
+PUBLISHING = """
+import time
+from chat import api
+api.publish("exit", "chat", store=-1)
+print("done", time.monotonic(), flush=True)
+"""
+# Registered before ours, so it is called after it.
+SCRIPT = f"""
+import atexit, threading
+atexit.register(lambda: print(*(thread.name for thread in threading.enumerate())))
+import django
+django.setup()
+{PUBLISHING}
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments", [["manage.py", "shell", "-v0", "-c", PUBLISHING], ["-c", SCRIPT]]
+)
+def test_a_process_ends_when_its_work_is_done(
+    arguments: list[str], postgres_database: str, tmp_path: Path
+) -> None:
+    """Without waiting for the threads of the pool: the finaliser of one may wait 20 s."""
+    env = server_environment(tmp_path, DATABASE_URL=postgres_database)
+    outcome = forked.run(arguments, cwd=ROOT, env=env)
+    ended = time.monotonic()
+    assert (outcome.returncode, outcome.stderr) == (0, "")
+    done, *threads = outcome.stdout.splitlines()
+    assert threads in ([], ["MainThread"])
+    assert ended - float(done.split()[1]) < 3

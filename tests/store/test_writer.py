@@ -1,9 +1,13 @@
 """Group commit: nothing is announced before it is committed, and all are answered (P1)."""
 
 import asyncio
+import logging
+import sqlite3
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -12,20 +16,32 @@ from chat.fanout.announcements import Change
 from chat.models import Channel, Message
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.store import writer as writers
-from chat.store.transaction import Operation
+from chat.store.transaction import Operation, Transaction
 from chat.store.writer import MAX_BATCH, Writer
 from tests.support.databases import in_thread
 from tests.support.written import react, store
 
 
 @asynccontextmanager
-async def started(announce: Callable[[Change], None]) -> AsyncIterator[Writer]:
-    writer = Writer(asyncio.get_running_loop(), announce)
+async def started(
+    announce: Callable[[Change], None], on_crash: Callable[[Exception], object] = print
+) -> AsyncIterator[Writer]:
+    writer = Writer(asyncio.get_running_loop(), announce, on_crash=on_crash)
     writer.start()
     try:
         yield writer
     finally:
         await writer.stop()
+
+
+@dataclass(slots=True)
+class Execute(Operation[None]):
+    """On the writer's own connection."""
+
+    sql: str
+
+    def apply(self, transaction: Transaction) -> None:
+        transaction.execute(self.sql)
 
 
 class WatchedCommits:
@@ -39,11 +55,11 @@ class WatchedCommits:
         self._commit = writers.commit
         monkeypatch.setattr(writers, "commit", self)
 
-    def __call__(self, operations: Sequence[Operation[Any]], *on_outage: Any) -> list[Any]:
+    def __call__(self, operations: Sequence[Operation[Any]], *hooks: Any, **more: Any) -> list[Any]:
         self.sizes.append(len(operations))
         self.begun.set()
         assert self.let_through.wait(10)
-        return self._commit(operations, *on_outage)
+        return self._commit(operations, *hooks, **more)
 
 
 async def test_what_is_answered_is_committed(database: str, channel: str) -> None:
@@ -172,3 +188,76 @@ async def test_a_database_that_is_away_refuses_all_and_ends_nothing(
         assert codes == [ErrorCode.SERVICE_UNAVAILABLE] * 3
         assert announced == []
         assert await writer.submit(store(channel))
+
+
+@pytest.mark.usefixtures("sqlite")
+async def test_one_whose_announcement_or_callback_fails_fails_alone(
+    channel: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def announce(change: Change) -> None:
+        if change.number == 2:
+            raise KeyError("announced")
+
+    def fail(outcome: object) -> None:
+        raise KeyError("told")
+
+    async with started(announce) as writer:
+        writer.put(store(channel), fail)
+        assert all(await asyncio.gather(*(writer.submit(store(channel)) for _ in range(3))))
+    assert await in_thread(Message.objects.filter(channel__name=channel).count) == 4
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]  # others are throttled
+
+
+@pytest.mark.usefixtures("sqlite")
+async def test_an_exception_that_nothing_expects_refuses_who_waits_and_is_told(
+    channel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(*arguments: object, **hooks: object) -> Any:
+        raise crashed
+
+    crashed, crashes = MemoryError(), list[Exception]()
+    monkeypatch.setattr(writers, "RESTART_SECONDS", 0.0)
+    async with started(lambda change: None, crashes.append) as writer:
+        with monkeypatch.context() as patch:
+            patch.setattr(writers, "commit", crash)
+            with pytest.raises(ProtocolError) as refused:
+                await writer.submit(store(channel))
+        assert refused.value.code is ErrorCode.SERVICE_UNAVAILABLE
+        assert await writer.submit(store(channel))
+        assert crashes == [crashed]
+
+
+@pytest.mark.usefixtures("sqlite")
+async def test_what_waits_is_bounded_in_bytes(
+    channel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writers, "MAX_WAITING_BYTES", 5000)
+    async with started(lambda change: None) as writer:
+        large = [asyncio.ensure_future(writer.submit(store(channel, "1" * 900))) for _ in range(9)]
+        outcomes = await asyncio.gather(*large, return_exceptions=True)
+        assert [isinstance(outcome, str) for outcome in outcomes] == [True] * 3 + [False] * 6
+        assert await writer.submit(store(channel))
+
+
+async def test_a_file_that_somebody_else_holds_is_waited_for(
+    sqlite: None, sqlite_database: str, channel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Longer than SQLite does by itself, unless the writer ends meanwhile."""
+    monkeypatch.setattr(writers, "FILE_TRIES", 1000)
+    async with started(lambda change: None) as writer:
+        await writer.submit(Execute("PRAGMA busy_timeout = 10"))
+        other = sqlite3.connect(sqlite_database.removeprefix("sqlite:///"), isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        waiting = asyncio.ensure_future(writer.submit(store(channel)))
+        await asyncio.sleep(0.1)
+        assert not waiting.done()
+        other.execute("ROLLBACK")
+        assert await waiting
+        other.execute("BEGIN IMMEDIATE")
+        waiting = asyncio.ensure_future(writer.submit(store(channel)))
+        await asyncio.sleep(0.05)
+        stopped_at = time.monotonic()
+    assert time.monotonic() - stopped_at < 5
+    with pytest.raises(ProtocolError):
+        await waiting
+    other.close()

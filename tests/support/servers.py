@@ -45,6 +45,10 @@ ASGI_SERVERS = {
 }
 
 
+# For a server that is killed and started again: its successor waits for its lease.
+SHORT_LEASE = {"NODE_LEASE_SECONDS": "1"}
+
+
 class StartError(Exception):
     """A server that did not come up; the message ends with its log."""
 

@@ -1,6 +1,7 @@
 import itertools
 import tracemalloc
 from typing import Any
+from weakref import ref
 
 import pytest
 from hypothesis import given
@@ -346,6 +347,16 @@ def test_the_same_claims_share_their_grants() -> None:
     assert grants(connect) is grants(connect)
     assert grants(connect) is not grants(other)
     assert grants(connect, subscribe) is grants(connect, subscribe) is not grants(connect)
+
+
+def test_what_grants_remember_goes_with_the_last_who_uses_them() -> None:
+    """Not with their claims, of which a thousand are remembered."""
+    connect, subscribe = claims({"c": {}}), claims({}, "subscribe")
+    used = grants(connect, subscribe)
+    assert grants(connect, subscribe) is used
+    gone = ref(used)
+    del used
+    assert gone() is None
 
 
 # --- properties ----------------------------------------

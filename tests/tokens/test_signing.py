@@ -3,6 +3,7 @@ import hmac
 import json
 import secrets
 import time
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -486,6 +487,24 @@ def test_their_bytes_are_bounded_too(signer: Pair, monkeypatch: pytest.MonkeyPat
     huge = signer.sign(payload(pad="x" * 9000))
     assert verified(huge) is not verified(huge)
     assert verified(small) is verified(small)
+
+
+def test_what_is_remembered_of_large_tokens_takes_no_more(
+    signer: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of those that take most for their size."""
+    assert signing.MAX_CACHED_BYTES == 8 * 1024 * 1024
+    monkeypatch.setattr(signing, "MAX_CACHED_BYTES", 512 * 1024)
+    tokens = []
+    for number in range(10):
+        events = {f"{number}-{at}": {"store": at} for at in range(200)}
+        tokens.append(signer.sign(payload(channels={"c": {"messages": events}})))
+    tracemalloc.start()
+    for token in tokens:
+        verified(token)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert 128 * 1024 < held < 512 * 1024
 
 
 @pytest.mark.parametrize("limit", ["MAX_CACHED_TOKENS", "MAX_CACHED_BYTES"])

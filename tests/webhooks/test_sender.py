@@ -3,16 +3,21 @@
 import asyncio
 import contextlib
 import json
+import re
+import runpy
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 from django.db import connection
+from django.test import Client, override_settings
 
 from chat import webhooks as webhook
 from chat.models import BackendEvent
@@ -24,6 +29,7 @@ from chat.webhooks import Batch, Claim, QueuedEvent, Settle, Webhook, due, retry
 from tests.support.client import eventually
 from tests.support.configuring import Setter
 from tests.support.databases import in_thread
+from tests.support.servers import ROOT
 from tests.support.webhook_receiver import Delivery, Receiver
 from tests.support.written import do, ephemeral, store
 
@@ -334,3 +340,36 @@ async def test_many_events_of_many_streams(receiver: Receiver, channel: str) -> 
     for name in names:
         order = [each.body["data"]["data"] for each in found if each.channel == name]
         assert order == list(range(10))
+
+
+# --- the receiver that docs/webhooks.md shows ----------------------------------------------------
+
+
+async def test_the_documented_receiver_takes_what_is_sent_and_nothing_else(
+    receiver: Receiver, channel: str, monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path
+) -> None:
+    await in_thread(lambda: report(channel, 7))
+    async with working(receiver):
+        [sent] = await receiver.wait(1, of(channel))
+    page = (ROOT / "docs" / "webhooks.md").read_text()
+    [code, *_] = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    monkeypatch.setenv("WEBHOOK_SECRET", receiver.secret)
+    (tmp_path / "urls.py").write_text(code)
+    urls = ModuleType("urls")
+    vars(urls).update(runpy.run_path(str(tmp_path / "urls.py")))
+
+    def post(body: str | bytes, **headers: str) -> int:
+        sender = Client(enforce_csrf_checks=True, headers=sent.headers | headers)
+        return sender.post("/hook", body, content_type="application/json").status_code
+
+    with override_settings(ROOT_URLCONF=urls):
+        assert await in_thread(lambda: post(sent.text)) == 204
+        assert capsys.readouterr().out == f"{channel} 7\n"
+        for body, signature in [
+            (sent.text.replace("7", "8"), sent.headers["webhook-signature"]),
+            (sent.text, "v1,forged"),
+            (sent.text, "forged"),
+            (b"\xff", sent.headers["webhook-signature"]),
+        ]:
+            forged = {"webhook-signature": signature}
+            assert await in_thread(lambda body=body, forged=forged: post(body, **forged)) == 400

@@ -11,7 +11,7 @@ import pytest
 from tests.support.client import Client, eventually
 from tests.support.connecting import connect, subscribed
 from tests.support.grants import room
-from tests.support.servers import start_server, token
+from tests.support.servers import SHORT_LEASE, start_server, token
 from tests.support.webhook_receiver import Delivery, Receiver
 from tests.wire.test_backend_events import Reporting, metadata, reporting, waiting
 
@@ -187,7 +187,7 @@ async def test_what_a_killed_server_held_is_reported_by_the_next(
     backend: Receiver, channel: str, presence: str, tmp_path: Path
 ) -> None:
     channels = room(channel) | room(presence)
-    with start_server("uvicorn", tmp_path, **backend.environment) as server:
+    with start_server("uvicorn", tmp_path, **backend.environment, **SHORT_LEASE) as server:
         async with subscribed(server, channel, uid="jim", channels=channels) as jim:
             await jim.subscribe(presence)
             async with connect(server, uid="pam", channels={}) as pam:

@@ -11,7 +11,7 @@ import pytest
 from tests.support.client import eventually
 from tests.support.connecting import connect, subscribed
 from tests.support.grants import room
-from tests.support.servers import Postgres, Server, keys_of, start_server
+from tests.support.servers import SHORT_LEASE, Postgres, Server, keys_of, start_server
 from tests.support.stored import rows
 from tests.support.webhook_receiver import Choice, Delivery, Receiver
 from tests.wire.test_backend_events import CHAT
@@ -26,7 +26,7 @@ def receiver() -> Iterator[Receiver]:
 @pytest.fixture
 def server(receiver: Receiver, tmp_path: Path) -> Iterator[Server]:
     """On SQLite: what PostgreSQL does differently, tests/webhooks/test_sender.py has."""
-    with start_server("uvicorn", tmp_path, **receiver.environment) as server:
+    with start_server("uvicorn", tmp_path, **receiver.environment, **SHORT_LEASE) as server:
         yield server
 
 

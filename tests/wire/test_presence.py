@@ -12,7 +12,7 @@ import pytest
 from tests.support.client import Client, Frame, eventually
 from tests.support.connecting import connect, open_client, subscribed
 from tests.support.grants import room
-from tests.support.servers import Server, start_server, token
+from tests.support.servers import SHORT_LEASE, Server, start_server, token
 from tests.support.stored import rows
 
 ADDED, UPDATED, REMOVED = (f"hotsock.member{kind}" for kind in ("Added", "Updated", "Removed"))
@@ -412,7 +412,7 @@ async def test_members_of_a_killed_process_are_removed(
     if kind == "postgres":
         kind, env = "uvicorn", {"DATABASE_URL": request.getfixturevalue("postgres").database()}
     channels = room(channel, getInfo=True)
-    with start_server(kind, tmp_path, **env) as server:
+    with start_server(kind, tmp_path, **env, **SHORT_LEASE) as server:
         lost = [
             await open_client(server, token(server, uid=uid, channels=channels))
             for uid in ("jim", "pam", "pam", "tom")

@@ -7,6 +7,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+import msgpack
+from redis.asyncio import Redis
+
+from chat.cluster.redis_broker import EPHEMERAL
 from tests.support.calls import Answer, answer, compact, http_client
 from tests.support.client import Client, eventually
 from tests.support.connecting import Refused, connect, open_client, subscribed
@@ -121,6 +125,44 @@ async def test_credentials_and_subscriptions_work_in_every_process(
         assert (await jim.receive("chat"))["id"] == id  # echo, also where another process sent it
         info = await elsewhere.call("getChannelInfo", {"channel": channel})
         assert info.json == {"channel": channel, "subscriptionsCount": 1}
+
+
+async def test_what_is_sent_after_a_call_to_another_process_stays_behind_it(
+    processes: Two, redis_url: str, channel: str
+) -> None:
+    """And the other way round. Whether it is overtaken elsewhere, its process tells the others: by
+    the number that it must follow."""
+    one, other = processes
+    async with (
+        Redis.from_url(redis_url).pubsub() as listener,
+        subscribed(one, channel, uid="jim", channels=room(channel, **ALL)) as jim,
+    ):
+        elsewhere = Client(other, jim.socket)
+        elsewhere.connected = jim.connected
+        await listener.psubscribe("*")
+
+        async def followed() -> int:
+            return await anext(
+                entry[2]
+                async for message in listener.listen()
+                if message["type"] == "pmessage"
+                for entry in msgpack.unpackb(message["data"])["entries"]
+                if entry[:2] == [EPHEMERAL, channel]
+            )
+
+        for number in (1, 2):
+            await elsewhere.store(channel)
+            await jim.publish(channel, event="typing")
+            assert await followed() == number
+        entry = {"channel": channel, "key": "k", "data": 1}
+        assert (await elsewhere.call("channelStorageSet", entry)).status == 202
+        await jim.publish(channel, event="typing")
+        assert await followed() == 3
+        await jim.publish(channel)
+        await jim.settle()
+        call = {"channel": channel, "event": "typing"}
+        assert (await elsewhere.call("publishMessage", call)).status == 202
+        assert await followed() == 4
 
 
 async def test_one_process_never_echoes_for_another(processes: Two, channel: str) -> None:

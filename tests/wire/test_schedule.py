@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.client import Client, eventually
 from tests.support.connecting import connect, subscribed
-from tests.support.servers import Server, start_server
+from tests.support.servers import SHORT_LEASE, Server, start_server
 from tests.support.stored import SQLITE, rows
 from tests.support.ulids import milliseconds
 from tests.wire.test_storage import updated
@@ -248,7 +248,7 @@ async def test_a_reaction_cannot_be_scheduled(server: Server, channel: str) -> N
 
 @pytest.fixture
 def own_server(tmp_path: Path) -> Iterator[Server]:
-    with start_server("uvicorn", tmp_path) as server:
+    with start_server("uvicorn", tmp_path, **SHORT_LEASE) as server:
         yield server
 
 

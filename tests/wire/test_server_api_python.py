@@ -110,8 +110,8 @@ async def test_on_the_event_loop_it_refuses_to_wait(application: Server, channel
 def run(server: Server, script: str) -> subprocess.CompletedProcess[str]:
     """A script of the application's, on the database of the server and beside it."""
     prelude = "import django; django.setup()\nfrom django.db import transaction\n"
-    prelude += "from chat import api\nfrom chat.store.reads import close_pool\n"
-    outcome = forked.run(["-c", f"{prelude}{script}\nclose_pool()\n"], cwd=ROOT, env=server.env)
+    prelude += "from chat import api\n"
+    outcome = forked.run(["-c", f"{prelude}{script}"], cwd=ROOT, env=server.env)
     outcome.check_returncode()
     return outcome
 

@@ -10,7 +10,6 @@ import msgspec
 from django.core.management.base import BaseCommand, CommandError
 
 from chat import api, checks
-from chat.store.reads import close_pool
 
 OPTIONS = ("key", "store", "at", "timezone", "deduplication_id")
 
@@ -41,8 +40,6 @@ class Command(BaseCommand):
             receipt = api.publish_json(channel, event, _as_json(data), **given)
         except api.ProtocolError as error:
             raise CommandError(_reason(error)) from None
-        finally:
-            close_pool()
         answer = msgspec.json.encode(receipt).decode() if options["json"] else None
         self.stdout.write(answer or receipt.id or receipt.schedule_arn or "")
 

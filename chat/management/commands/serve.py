@@ -1,12 +1,13 @@
 """`manage.py serve`: runs the server with uvicorn, or says in a sentence why it cannot."""
 
 import errno
+import os
 import socket
 import sys
 from argparse import SUPPRESS, ArgumentParser
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
@@ -27,6 +28,9 @@ HINTS = {
 }
 
 
+LISTENING = "--listening"
+
+
 class Command(BaseCommand):
     help = "Serves the chat with uvicorn."
     requires_system_checks = ()  # `handle` reports those that matter here in plain sentences
@@ -41,6 +45,7 @@ class Command(BaseCommand):
         # Sends frames through ASGI, as other servers do; for tests and measurements.
         add("--through-asgi", action="store_true", help=SUPPRESS)
         add("--as-worker", nargs=2, type=int, help=SUPPRESS)  # two descriptors
+        add(LISTENING, type=int, help=SUPPRESS)  # a descriptor of the process before
 
     def handle(self, *args: object, workers: int, through_asgi: bool, **options: Any) -> None:
         proxies, direct = settings.FORWARDED_ALLOW_IPS, not through_asgi
@@ -55,14 +60,15 @@ class Command(BaseCommand):
             + checks.deployment_problems()
             + checks.workers_problems(workers)
         )
-        listening = _listen(options["host"], options["port"])
+        listening = _listen(options["host"], options["port"], options["listening"])
         problems = checks.database_problems()
         if options["migrate"] and problems == [checks.NOT_MIGRATED]:
             problems = _migrate()
         _refuse(problems or other_server_problems())
         welcome = partial(self._welcome, listening)
         if workers == 1:
-            server.run(listening, proxies, welcome, direct=direct)
+            if kept := server.run(listening, proxies, welcome, direct=direct):
+                _start_again(kept)
         else:
             close_pool()
             command = partial(_worker_command, through_asgi)
@@ -88,12 +94,22 @@ def _worker_command(through_asgi: bool, listening: int, pair: int) -> list[str]:
     return [sys.executable, sys.argv[0], "serve", *options]
 
 
+def _start_again(listening: socket.socket) -> NoReturn:
+    """As this command was started, with whatever code is there now."""
+    arguments = sys.argv[:-2] if LISTENING in sys.argv[-2:] else sys.argv
+    listening.set_inheritable(True)
+    again = [*arguments, LISTENING, str(listening.fileno())]
+    os.execv(sys.executable, [sys.executable, *again])  # noqa: S606
+
+
 def _refuse(problems: list[str]) -> None:
     if problems:
         raise CommandError("\n".join(problems))
 
 
-def _listen(host: str, port: str) -> socket.socket:
+def _listen(host: str, port: str, descriptor: int | None) -> socket.socket:
+    if descriptor is not None:
+        return socket.socket(fileno=descriptor)
     if not (port.isascii() and port.isdigit() and int(port) < 65536):
         raise CommandError(f"The port must be a number from 0 to 65535, not {port!r}.")
     try:

@@ -19,7 +19,7 @@ from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.jsontext import same_value
 from chat.protocol.presence import Present, Roster
 from chat.store.reports import Time, instant, listening
-from chat.store.transaction import Operation, Transaction, marks
+from chat.store.transaction import OPERATION_BYTES, Operation, Transaction, marks
 from tokens.names import is_presence
 
 
@@ -158,6 +158,10 @@ class OpenConnection(Operation[datetime]):
     limit: int = 0
 
     @property
+    def size(self) -> int:
+        return OPERATION_BYTES + len(self.claims)
+
+    @property
     def network(self) -> str:
         """What it counts for."""
         return network(self.address) if self.limit else ""
@@ -249,6 +253,10 @@ class Subscribe(SubscriberOperation[tuple[str, int]]):
     node_id: str = ""
     members: bytes | None = None
     held: bool = False
+
+    @property
+    def size(self) -> int:
+        return OPERATION_BYTES + len(self.claims)
 
     def locks(self) -> tuple[str, ...]:
         return (self.channel,)
@@ -412,6 +420,10 @@ class UpdateUmd(SubscriberOperation[None]):
     channels: tuple[str, ...]
     own: bool
     stale: bool = False
+
+    @property
+    def size(self) -> int:
+        return OPERATION_BYTES + len(self.umd)
 
     def locks(self) -> tuple[str, ...]:
         return tuple(filter(is_presence, self.channels))

@@ -33,6 +33,10 @@ class PublishOnce(Operation[Receipt]):
     def locks(self) -> tuple[str, ...]:
         return self.what.locks()
 
+    @property
+    def size(self) -> int:
+        return self.what.size
+
     @classmethod
     def load(cls, transaction: Transaction, operations: Sequence[Self]) -> None:
         load_all(transaction, (operation.what for operation in operations))

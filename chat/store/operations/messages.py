@@ -12,7 +12,7 @@ from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.publication import FOR_EVER, Source
 from chat.store import reports
 from chat.store.reports import Time
-from chat.store.transaction import ChannelOperation, Head, Transaction, marks
+from chat.store.transaction import OPERATION_BYTES, ChannelOperation, Head, Transaction, marks
 
 # Different reactions of one uid to one message, removed ones too, since their marks stay: each
 # change reads them all, and a page of history is never cut short.
@@ -49,12 +49,12 @@ class PublishMessage(ChannelOperation[str]):
     source: Source | None = None
     id: str = ""
 
+    @property
+    def size(self) -> int:
+        return OPERATION_BYTES + len(self.data)
+
     def apply(self, transaction: Transaction) -> str:
-        head = transaction.heads[self.channel]
-        if self.store:
-            id = self._store(transaction, head)
-        else:
-            id = self.id or self.announce(transaction.ms, head.number)
+        id = self.id or self._change(transaction, transaction.heads[self.channel])
         if self.source is not None and transaction.reporting:
             self._report(transaction, id, self.source)
         return id
@@ -67,27 +67,31 @@ class PublishMessage(ChannelOperation[str]):
         request = {"event": self.event, "requestId": reports.new_id(), **reports.request(source)}
         transaction.report("hotsock.messagePublished", "message", self.channel, data, request)
 
-    def _store(self, transaction: Transaction, head: Head) -> str:
+    def _change(self, transaction: Transaction, head: Head) -> str:
+        """With a number, also where it is ephemeral: nothing stored later overtakes it (P4)."""
         previous, number = head.number, head.advance()
-        id = transaction.next_message_id(head)
-        expires = None if self.store == FOR_EVER else transaction.after(self.store)
-        data, by_server = self.data.decode(), self.meta is None
-        transaction.add(
-            "message",
-            (id, head.id, number, self.event, data, self.uid, self.umd, by_server, expires),
-        )
+        if self.store:
+            id = transaction.next_message_id(head)
+            expires = None if self.store == FOR_EVER else transaction.after(self.store)
+            data, by_server = self.data.decode(), self.meta is None
+            transaction.add(
+                "message",
+                (id, head.id, number, self.event, data, self.uid, self.umd, by_server, expires),
+            )
+        else:
+            id = ids.new_id(transaction.ms)
         template = transaction.template(self.event, self.channel)
         event = template.message(id, self.data, self.meta)
         change = Change(self.channel, previous, number, event, self.origin, self.echo)
         self.announced = (change,)
         return id
 
-    def announce(self, ms: int, previous: int = 0) -> str:
-        """Prepares the announcement of an ephemeral message: at `ms` milliseconds since 1970,
-        behind the change `previous`. Gives its id."""
+    def announce(self, ms: int) -> str:
+        """Prepares the announcement of an ephemeral message without a commit: at `ms` milliseconds
+        since 1970, behind no change. Gives its id."""
         id = ids.new_id(ms)
         event = events.message(id, self.event, self.channel, self.data, self.meta)
-        self.announced = (Ephemeral(self.channel, previous, [event.frame], self.origin, self.echo),)
+        self.announced = (Ephemeral(self.channel, 0, [event.frame], self.origin, self.echo),)
         return id
 
 

@@ -9,7 +9,14 @@ from chat.protocol import events
 from chat.protocol.jsontext import same_value
 from chat.protocol.publication import FOR_EVER, Source
 from chat.store.reports import Time, instant, raw, request
-from chat.store.transaction import ChannelOperation, Operation, Row, Transaction, marks
+from chat.store.transaction import (
+    OPERATION_BYTES,
+    ChannelOperation,
+    Operation,
+    Row,
+    Transaction,
+    marks,
+)
 
 CLEARED: Final = ""  # what a cleared entry's row holds for its value
 ENTRIES: Final = (
@@ -35,6 +42,10 @@ class SetStorage(ChannelOperation[None]):
     meta: bytes | None
     store: int = FOR_EVER  # seconds
     source: Source | None = None
+
+    @property
+    def size(self) -> int:
+        return OPERATION_BYTES + len(self.data or b"")
 
     @classmethod
     def load(cls, transaction: Transaction, operations: Sequence[Self]) -> None:

@@ -1,0 +1,224 @@
+"""The transactional outbox, on PostgreSQL (design.md section 4, "Somebody else's transaction").
+
+What a caller's transaction writes becomes an entry of its own and locks nothing that others need.
+Once it is committed, whoever locks its channel takes it and does it first.
+"""
+
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, Final
+
+from django.db import DataError, Error, IntegrityError, connection
+from django.db.transaction import on_commit, set_rollback
+
+from chat.conf import settings
+from chat.fanout.announcements import Announcement
+from chat.models import OutboxEntry
+from chat.protocol.errors import ProtocolError
+from chat.store.databases import DatabaseUnavailable
+from chat.store.operations.deduplication import PublishOnce
+from chat.store.operations.messages import PublishMessage
+from chat.store.operations.work import UnreadableWork, decode, encode
+from chat.store.transaction import ChannelOperation, Operation, Transaction
+
+log = logging.getLogger("chat.outbox")
+
+MAX_TAKEN: Final = 500  # entries in one transaction
+MAX_TAKEN_BYTES: Final = 4 * 2**20
+EPHEMERAL_SECONDS: Final = 60  # an ephemeral message that is older reaches nobody
+COUNT_SECONDS: Final = 1.0
+MAX_FOLLOWED: Final = 10_000  # channels
+MAX_PROBLEM: Final = 1000  # characters
+NO_SCHEDULE: Final = "There is no such schedule: it is done or cancelled already."
+
+ADD: Final = (
+    "INSERT INTO chat_outboxentry (channel, work) VALUES (%s, %s)"
+    " RETURNING pg_current_xact_id()::text"
+)
+TAKE: Final = (
+    "DELETE FROM chat_outboxentry WHERE id IN (SELECT id FROM (SELECT id,"
+    " sum(octet_length(work)) OVER (ORDER BY id) - octet_length(work) AS before FROM"
+    " (SELECT id, work FROM chat_outboxentry WHERE channel = ANY(?) AND parked_at IS NULL"
+    " ORDER BY id LIMIT ?) AS oldest) AS sized WHERE before < ?)"
+    " RETURNING id, channel, work, created_at, octet_length(work)"
+)
+PARK: Final = (
+    "INSERT INTO chat_outboxentry (id, channel, work, created_at, parked_at, problem)"
+    " VALUES (?, ?, ?, ?, clock_timestamp(), ?)"
+)
+PARK_WAITING: Final = (
+    "UPDATE chat_outboxentry SET parked_at = clock_timestamp(), problem = %s WHERE id = %s"
+)
+
+_thread = threading.local()
+_committed: OrderedDict[str, float] = OrderedDict()  # channel -> when its last entry was, here
+
+
+# --- in the caller's transaction ----------------------------------------------------------------
+
+
+class Room:
+    """How many more entries may wait: counted at most each second, and by what is added here."""
+
+    def __init__(self) -> None:
+        self._left, self._counted_at = 0, 0.0
+
+    def take(self) -> bool:
+        now = time.monotonic()
+        if self._left <= 0 or now - self._counted_at > COUNT_SECONDS:
+            waiting = OutboxEntry.objects.filter(parked_at=None)[: settings.OUTBOX_MAX].count()
+            self._left, self._counted_at = settings.OUTBOX_MAX - waiting, now
+        self._left -= 1
+        return self._left >= 0
+
+
+room: Final = Room()
+
+
+def takes_part() -> bool:
+    """Whether a write in this thread is one of a caller's transaction, for the outbox."""
+    return connection.vendor == "postgresql" and connection.in_atomic_block
+
+
+def add(channel: str, operation: Operation[Any], wake: Callable[[], object]) -> None:
+    """A write to this channel, to be done after the commit; then `wake` is called, once for a
+    transaction. Raises SERVICE_UNAVAILABLE where OUTBOX_MAX entries wait; where the database
+    refuses, it also ends the caller's transaction."""
+    try:
+        if not room.take():
+            raise DatabaseUnavailable(
+                f"{settings.OUTBOX_MAX} writes wait for a server already; try again."
+            )
+        with connection.cursor() as cursor:
+            cursor.execute(ADD, [channel, encode(operation)])
+            [(xid,)] = cursor.fetchall()
+    except Error as error:
+        set_rollback(True)
+        raise DatabaseUnavailable from error
+    on_commit(partial(_commit, channel, xid, wake), robust=True)
+
+
+def follows(channel: str) -> bool:
+    """Whether what this process publishes there now comes behind entries of its own, which may
+    still wait: then it must take the way that they took (promise P4)."""
+    return time.monotonic() - _committed.get(channel, -EPHEMERAL_SECONDS) < EPHEMERAL_SECONDS
+
+
+def _commit(channel: str, xid: str, wake: Callable[[], object]) -> None:
+    _committed.pop(channel, None)
+    _committed[channel] = time.monotonic()
+    if len(_committed) > MAX_FOLLOWED:
+        _committed.popitem(last=False)
+    if getattr(_thread, "woken", None) != xid:
+        _thread.woken = xid
+        wake()
+
+
+# --- in a transaction that has locked channels --------------------------------------------------
+
+
+@dataclass(slots=True)
+class Entry:
+    id: int
+    channel: str
+    work: str
+    created_at: datetime
+    operation: Operation[object] | None = None  # None: there is nothing to be done
+
+
+@dataclass(slots=True)
+class Taken:
+    """What one transaction takes, `most` entries, the oldest first; `behind` are the channels of
+    which more may wait."""
+
+    most: int = MAX_TAKEN
+    entries: list[Entry] = field(default_factory=list)
+    behind: set[str] = field(default_factory=set)
+
+    def take(self, transaction: Transaction) -> list[Operation[object]]:
+        """The entries of the channels that are locked. Gives what is to be done."""
+        rows: list[tuple[int, str, str, datetime, int]] = transaction.select(
+            TAKE, [list(transaction.waiting), self.most, MAX_TAKEN_BYTES]
+        )
+        self.entries = [Entry(*row[:4]) for row in sorted(rows)]
+        if len(rows) >= self.most or sum(row[4] for row in rows) >= MAX_TAKEN_BYTES:
+            self.behind = set(transaction.waiting)
+        latest = transaction.now - timedelta(seconds=EPHEMERAL_SECONDS)
+        for entry in self.entries:
+            try:
+                operation = decode(entry.work)
+            except UnreadableWork as error:
+                _park(transaction, entry, f"This cannot be read: {error}.")
+            else:
+                if entry.created_at >= latest or not _is_ephemeral(operation):
+                    entry.operation = operation
+        return [entry.operation for entry in self.entries if entry.operation is not None]
+
+    def perform(self, transaction: Transaction) -> None:
+        """Does it; parks what is refused."""
+        for entry in self.entries:
+            if entry.operation is None:
+                continue
+            try:
+                if entry.operation.perform(transaction) is False:
+                    _park(transaction, entry, NO_SCHEDULE)
+            except ProtocolError as refusal:
+                _park(transaction, entry, refusal.message)
+
+    @property
+    def announced(self) -> list[Announcement]:
+        done = (entry.operation for entry in self.entries if entry.operation is not None)
+        return [item for operation in done for item in operation.announced]
+
+
+@dataclass(slots=True)
+class TakeEntries(ChannelOperation[None]):
+    """For a channel that nobody else writes to: whoever locks one takes its entries."""
+
+    def apply(self, transaction: Transaction) -> None:
+        pass
+
+
+def _is_ephemeral(operation: Operation[Any]) -> bool:
+    what = operation.what if isinstance(operation, PublishOnce) else operation
+    return isinstance(what, PublishMessage) and not what.store
+
+
+def _park(transaction: Transaction, entry: Entry, problem: str) -> None:
+    row = entry.id, entry.channel, entry.work, entry.created_at, problem
+    transaction.execute(PARK, row)
+    _log_parked(entry, problem)
+
+
+def _log_parked(entry: Entry, problem: str) -> None:
+    log.error("Outbox entry %d, for %s, is parked: %s", entry.id, entry.channel, problem)
+
+
+# --- outside of a transaction -------------------------------------------------------------------
+
+
+def park_failed(entry: Entry, error: Exception) -> bool:
+    """Parks an entry that failed alone, so that it does not block its channel. False: it waits,
+    since it is the database that failed."""
+    if isinstance(error, Error) and not isinstance(error, DataError | IntegrityError):
+        return False
+    problem = f"{type(error).__name__}: {error}".replace("\0", "")[:MAX_PROBLEM]
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(PARK_WAITING, [problem, entry.id])
+    except Error:
+        return False
+    _log_parked(entry, problem)
+    return True
+
+
+def waiting_channels(without: Collection[str], most: int) -> list[str]:
+    """Channels with entries that wait, `most` at most."""
+    names = OutboxEntry.objects.filter(parked_at=None).exclude(channel__in=without)
+    return list(names.order_by().values_list("channel", flat=True).distinct()[:most])

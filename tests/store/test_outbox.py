@@ -1,0 +1,207 @@
+"""What a caller's transaction publishes on PostgreSQL: done after its commit, in order, once."""
+
+import asyncio
+import logging
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+
+from chat import api
+from chat.models import Message, OutboxEntry, Reaction, Schedule, StorageEntry
+from chat.store import outbox
+from chat.store.outbox import MAX_TAKEN, TakeEntries
+from chat.store.set_aside import LATER
+from chat.store.writer import Writer, commit
+from tests.support.configuring import Setter
+from tests.support.databases import in_thread
+from tests.support.written import do, store
+
+pytestmark = pytest.mark.usefixtures("postgres_default")
+
+
+def stored(channel: str) -> list[str]:
+    return list(Message.objects.of(channel).order_by("number").values_list("data", flat=True))
+
+
+def problems(channel: str) -> list[str]:
+    """Of the entries that are parked; no other may be left."""
+    entries = OutboxEntry.objects.filter(channel=channel)
+    assert not entries.filter(parked_at=None).exists()
+    return list(entries.values_list("problem", flat=True))
+
+
+def publish_many(channel: str, count: int, size: int = 1) -> None:
+    """As one transaction that publishes the numbers from 1 up, in strings of that size."""
+    text = '"version":1,"kind":"message","event":"chat","store":-1,"uid":null'
+    work = f'{{{text},"channel":"{channel}","data":"#"}}'
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO chat_outboxentry (channel, work) SELECT %s, replace(%s, '#',"
+            " lpad(n::text, greatest(%s, length(n::text)), '0')) FROM generate_series(1, %s) AS n",
+            [channel, work, size, count],
+        )
+
+
+async def test_it_locks_nothing_and_is_done_after_the_commit(channel: str) -> None:
+    """Of every kind; a new channel's name is locked neither."""
+    due = datetime.now(UTC) + timedelta(days=1)
+
+    def publish() -> None:
+        [message] = do(store(channel, "0"))
+        arn = api.publish(channel, "chat", store=-1, at=due).schedule_arn or ""
+        with transaction.atomic():
+            pending = [
+                api.publish(channel, "chat", 2, store=-1),
+                api.publish(f"{channel}-new", "chat", 2, store=-1),
+                api.set_storage(channel, "key", 2),
+                api.react(channel, message, "👍", "robot"),
+                api.publish(channel, "chat", "later", store=-1, at=due),
+            ]
+            assert {(each.pending, each.id, each.schedule_arn) for each in pending} == {
+                (True, None, None)
+            }
+            assert api.cancel_schedule(arn) is None
+            assert api.cancel_schedule("0" * 26) is False
+            asyncio.run(in_thread(lambda: do(store(channel, "1"), store(f"{channel}-new", "1"))))
+
+    await in_thread(publish)
+    await in_thread(lambda: do(TakeEntries(channel), TakeEntries(f"{channel}-new")))
+
+    def look() -> None:
+        assert stored(channel) == ["0", "1", "2"]
+        assert stored(f"{channel}-new") == ["1", "2"]
+        assert StorageEntry.objects.of(channel).get().data == "2"
+        assert Reaction.objects.filter(message__channel__name=channel).count() == 1
+        assert '"data":"later"' in Schedule.objects.get(channel__name=channel).work
+        assert problems(channel) == []
+
+    await in_thread(look)
+
+
+def test_a_write_outside_of_a_transaction_comes_behind_more_than_one_taking(channel: str) -> None:
+    publish_many(channel, 2 * MAX_TAKEN + 1)
+    api.publish(channel, "chat", "last", store=-1)
+    texts = [*map('"{}"'.format, range(1, 2 * MAX_TAKEN + 2)), '"last"']
+    assert stored(channel) == texts
+
+
+def test_a_taking_is_bounded_in_bytes(channel: str) -> None:
+    publish_many(channel, 6, size=2**20)
+    assert commit([TakeEntries(channel)]) == [LATER]
+    assert len(stored(channel)) == 4
+
+
+async def test_the_writer_keeps_order_and_lets_other_channels_pass(channel: str) -> None:
+    order: list[str] = []
+    writer = Writer(asyncio.get_running_loop(), lambda item: order.append(item.channel))
+    other = f"{channel}-other"
+    await in_thread(lambda: publish_many(channel, 2 * MAX_TAKEN))
+    writes = [asyncio.ensure_future(writer.submit(store(name))) for name in (channel, other)]
+    await asyncio.sleep(0)
+    writer.start()
+    await asyncio.gather(*writes)
+    await writer.stop()
+    assert len(order) == 2 * MAX_TAKEN + 2
+    assert order[-1] == channel
+    assert order.index(other) < MAX_TAKEN + 2
+    assert (await in_thread(lambda: stored(channel)))[-1] == "null"
+
+
+def test_what_the_writer_refuses_is_parked(channel: str, caplog: Any) -> None:
+    arn = api.publish(channel, "chat", at="at(2999-01-01T00:00:00)").schedule_arn or ""
+    with transaction.atomic():
+        api.react(channel, "0" * 26, "👍", "robot")
+        api.publish(channel, "chat", 1, store=-1)
+        api.cancel_schedule(arn)
+        assert asyncio.run(in_thread(lambda: api.cancel_schedule(arn)))
+    caplog.set_level(logging.ERROR, "chat.outbox")
+    do(TakeEntries(channel))
+    assert stored(channel) == ["1"]
+    reasons = [
+        "messageId names no stored message of this channel, or it has expired.",
+        outbox.NO_SCHEDULE,
+    ]
+    assert problems(channel) == reasons
+    assert [record.message.partition(": ")[2] for record in caplog.records] == reasons
+
+
+@pytest.mark.parametrize(
+    ("work", "problem"),
+    [
+        ('{"version":7}', "This cannot be read: unknown version 7."),
+        ("{", "This cannot be read: "),
+        (
+            '{"version":1,"kind":"message","channel":"#","event":"%s","data":1,"store":-1,'
+            '"uid":null}' % ("e" * 1000),
+            "DataError: value too long",
+        ),
+    ],
+    ids=range(3),
+)
+def test_an_entry_that_fails_alone_is_parked_and_blocks_nothing(
+    channel: str, work: str, problem: str
+) -> None:
+    publish_many(channel, 2)
+    OutboxEntry.objects.create(channel=channel, work=work.replace("#", channel))
+    publish_many(channel, 2)
+    outcomes = commit([store(channel, "5"), store(f"{channel}-other")])
+    if outcomes[0] is LATER:
+        outcomes[:1] = commit([store(channel, "5")])
+    assert not any(isinstance(outcome, Exception) for outcome in outcomes)
+    assert stored(channel) == ['"1"', '"2"', '"1"', '"2"', "5"]
+    [found] = problems(channel)
+    assert found.startswith(problem)
+
+
+def test_deduplication_is_decided_in_one_order(channel: str) -> None:
+    def publish(data: str) -> api.Receipt:
+        return api.publish(channel, "chat", data, store=-1, deduplication_id="x")
+
+    with transaction.atomic():
+        publish("inside")
+    receipt = publish("outside")
+    assert stored(channel) == ['"inside"']
+    assert (receipt.pending, receipt.id) == (False, Message.objects.of(channel).get().id)
+
+
+def test_an_ephemeral_message_is_dropped_when_it_is_old(channel: str) -> None:
+    announced: list[Any] = []
+    for _ in range(2):
+        with transaction.atomic():
+            api.publish(channel, "chat", 1)
+    first = OutboxEntry.objects.filter(channel=channel)[0]
+    first.created_at -= timedelta(seconds=outbox.EPHEMERAL_SECONDS)
+    first.save()
+    commit([TakeEntries(channel)], announce=announced.extend)
+    assert len(announced) == 1
+    assert problems(channel) == []
+
+
+def test_no_more_wait_than_the_setting_says(
+    channel: str, set_chat: Setter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_chat(OUTBOX_MAX=OutboxEntry.objects.filter(parked_at=None).count() + 2)
+    monkeypatch.setattr(outbox, "room", outbox.Room())
+    with transaction.atomic():
+        for number in range(2):
+            api.publish(channel, "chat", number, store=-1)
+        with pytest.raises(api.ProtocolError, match="writes wait for a server") as refused:
+            api.publish(channel, "chat", store=-1)
+    assert refused.value.code == "SERVICE_UNAVAILABLE"
+    do(TakeEntries(channel))
+    assert stored(channel) == ["0", "1"]
+
+
+def test_servers_are_woken_once_for_a_transaction(
+    channel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    woken: list[str] = []
+    monkeypatch.setattr(api, "_wake", lambda: woken.append(channel))
+    for _ in range(2):
+        with transaction.atomic():
+            api.publish(channel, "chat")
+            api.publish(channel, "chat")
+            assert len(woken) < 2
+    assert len(woken) == 2
