@@ -142,7 +142,6 @@ def _wait_for_orders(descriptor: int) -> None:
         importlib.import_module(name)
     early = {"websockets", "twisted.internet.reactor", "chat", "chatsite", "tokens"}
     assert not early & set(sys.modules), early & set(sys.modules)
-    gc.freeze()  # no collection of a child goes through all that is imported here
     running: set[int] = set()
     with socket.socket(fileno=descriptor) as orders:
         while (order := _receive(orders)) is not None:
@@ -175,6 +174,7 @@ def _fork(fields: dict[str, Any], descriptors: list[int], orders: socket.socket)
         try:
             _become(**fields)
         finally:
+            gc.freeze()  # else all that is imported here is looked through once more at the end
             sys.stdout.flush()
             sys.stderr.flush()
     for descriptor in descriptors:
