@@ -64,6 +64,7 @@ class Node:
         self.writer = Writer(
             *(self.loop, self.hub.announce, self._check_heads.set),
             lambda error: self.background.note_failure("writer"),
+            lambda: self.draining,
         )
         self.flusher = Flusher(self.loop)
         self.member_throttle = MemberThrottle(self.hub.is_behind)

@@ -43,6 +43,7 @@ MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
 LOCK_SECONDS: Final = 0.05  # then it is set aside; of 20 ms a busy server takes more by itself
 RESTART_SECONDS: Final = 1.0
 FILE_TRIES: Final = 4  # of SQLite's busy_timeout each, 5 s
+LAST_TRY: Final = "PRAGMA busy_timeout = 500"  # milliseconds: the process ends within EXIT_SECONDS
 POLL_SECONDS: Final = 0.02  # between two looks for commits of other processes, on SQLite
 INTEGRITY: Final = (sqlite3.IntegrityError, psycopg.IntegrityError)
 STATUS_POLL_SECONDS: Final = 0.05
@@ -70,7 +71,8 @@ class Writer:
     `announce` is called on the event loop for all that was committed, in order, before the callers
     get their results; `notice` when, on SQLite, another process has committed something;
     `on_crash` with each exception that nothing here expects: all who wait have been refused, and
-    the writer goes on after RESTART_SECONDS.
+    the writer goes on after RESTART_SECONDS. Once `ending()`, nothing waits long for a file of
+    SQLite that somebody else holds.
     """
 
     def __init__(
@@ -79,10 +81,12 @@ class Writer:
         announce: Callable[[Announcement], None],
         notice: Callable[[], object] = lambda: None,
         on_crash: Callable[[Exception], object] = lambda error: None,
+        ending: Callable[[], bool] = lambda: False,
     ) -> None:
         self._loop = loop
         self._announce = announce
         self._on_crash = on_crash
+        self._ending = ending
         self._outside = OutsideCommits(lambda: self._call(notice))
         self._queue: queue.SimpleQueue[Pending | None] = queue.SimpleQueue()  # None ends it
         self._bytes = 0  # of what is not settled yet
@@ -162,7 +166,7 @@ class Writer:
             return []
 
     def _goes_on(self) -> bool:
-        return not self._stopping
+        return not (self._stopping or self._ending())
 
     def _wait_for_first(self) -> list[Pending]:
         """Empty at the end. Meanwhile looks for commits of other processes."""
@@ -437,6 +441,8 @@ def _begin(names: set[str], goes_on: GoesOn, *, reconnect: bool = True) -> Trans
 
 def _begin_immediate(transaction: Transaction, goes_on: GoesOn) -> None:
     """Waits while somebody else holds the file: FILE_TRIES times as long as SQLite does."""
+    if not goes_on():
+        transaction.execute(LAST_TRY)
     for left in reversed(range(FILE_TRIES)):
         try:
             transaction.execute("BEGIN IMMEDIATE")

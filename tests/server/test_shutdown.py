@@ -4,11 +4,12 @@ import asyncio
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, closing, suppress
 from functools import partial
 from pathlib import Path
 
@@ -105,6 +106,17 @@ async def test_asked_again_it_ends_at_once(ending: Server) -> None:
         assert await asyncio.to_thread(ending.stop) == 128 + signal.SIGTERM
         codes = {code for code, _ in await asyncio.gather(*closes)}
     assert codes == {1012, 1006}
+
+
+async def test_it_ends_cleanly_while_somebody_else_holds_its_file(
+    ending: Server, tmp_path: Path
+) -> None:
+    async with AsyncExitStack() as stack:
+        [connection] = await connected(ending, stack, 1)
+        await connection.recv()
+        with closing(sqlite3.connect(tmp_path / "db.sqlite3", isolation_level=None)) as holder:
+            holder.execute("BEGIN IMMEDIATE")
+            assert await asyncio.to_thread(ending.stop) == 0
 
 
 async def test_it_comes_back_on_its_port_with_its_rows(ending: Server) -> None:
