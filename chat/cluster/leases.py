@@ -279,10 +279,14 @@ class Reaper:
 
     async def close_backlog(self) -> None:
         """What cannot be removed yet stays; its secret would work until then, were it not looked
-        up here, too (`chat.http.credentials`)."""
+        up here, too (`chat.http.credentials`). Who takes longer, for somebody else holds a channel
+        locked, holds up no other."""
         ended, self.backlog = self.backlog, {}
         for part in batched(ended.items(), AT_ONCE):
-            await asyncio.gather(*(self.close(id, channels) for id, channels in part))
+            closing = [asyncio.create_task(self.close(id, channels)) for id, channels in part]
+            done, _ = await asyncio.wait(closing, timeout=REAP_SECONDS)
+            for task in done:
+                task.result()
 
     async def close_all(self) -> None:
         """Those of this process whose end is announced, at once: it has no subscribers any more.

@@ -184,7 +184,7 @@ class Node:
             "removal": partial(repeat, "Removing what has ended", self.reaper.remove),
             "scheduler": partial(run_schedules, writer),
             "storage expiry": partial(
-                repeat, "Reporting expiries", partial(report_expiries, writer)
+                repeat, "Reporting expiries", partial(report_expiries, writer, set())
             ),
         }
         if connection.vendor == "postgresql":

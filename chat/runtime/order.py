@@ -14,7 +14,7 @@ from chat.runtime.connection import Connections
 # The notifications, as they are on the wire.
 FOLLOW: Final = "follow"
 FOLLOWS: Final = "follows"
-FOLLOW_SECONDS: Final = 2.0
+FOLLOW_SECONDS: Final = 0.5  # who holds it may have just gone, or be of a release before
 
 
 @dataclass(slots=True, eq=False)

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
 from datetime import timedelta
 from functools import partial
 from itertools import batched
@@ -38,7 +38,8 @@ EXPIRIES_AT_ONCE: Final = 200
 CHECK_SECONDS: Final = 2.0
 CONNECTED_CHECK_SECONDS: Final = 25.0  # finds what the broker loses at the tail of a channel
 OUTBOX_SECONDS: Final = 1.0
-CHANNELS_AT_ONCE: Final = 100
+CHANNELS_AT_ONCE: Final = 100  # of the outbox, in one look
+MAX_TAKING: Final = 10_000  # channels: each of a writer's wait, those that are locked for 5 s
 MAX_NAMES: Final = 10_000  # in one query; databases take some 32 thousand parameters
 
 
@@ -103,11 +104,12 @@ async def take_from_outbox(writer: Writer, filled: asyncio.Event) -> None:
             filled.set()
 
     async def look() -> float:
-        channels = await read(waiting_channels, frozenset(taking), CHANNELS_AT_ONCE - len(taking))
+        most = min(CHANNELS_AT_ONCE, MAX_TAKING - len(taking))
+        channels = await read(waiting_channels, frozenset(taking), most)
         for channel in channels:
-            taking.add(channel)
             writer.put(TakeEntries(channel), partial(done, channel))
-        return OUTBOX_SECONDS
+            taking.add(channel)
+        return OUTBOX_SECONDS if len(channels) < CHANNELS_AT_ONCE else OUTBOX_SECONDS / 20
 
     await repeat("Looking into the outbox", look, sooner=filled)
 
@@ -148,14 +150,22 @@ async def run_due(writer: Writer, late: set[str]) -> float:
     due, unreadable, pause = await read(_look, frozenset(late))
     for id, problem in unreadable:
         await _park(writer, id, problem)
-    runs = {asyncio.create_task(_run(writer, run)): run.locks()[0] for run in due}
-    done, waiting = await asyncio.wait(runs, timeout=LATE_SECONDS) if runs else (set(), set())
-    for task in waiting:  # somebody else has locked its channel, maybe
-        late.add(runs[task])
-        task.add_done_callback(partial(_done_late, late, runs[task]))
+    await _in_time([(run.locks()[0], _run(writer, run)) for run in due], late)
+    return pause
+
+
+async def _in_time(
+    writes: Iterable[tuple[str, Coroutine[object, object, None]]], late: set[str]
+) -> None:
+    """Waits for these writes, each to a channel, but for those that take longer than LATE_SECONDS:
+    somebody else has locked the channel, maybe; until they are done it is `late`."""
+    tasks = {asyncio.create_task(write): channel for channel, write in writes}
+    done, waiting = await asyncio.wait(tasks, timeout=LATE_SECONDS) if tasks else (set(), set())
+    for task in waiting:
+        late.add(tasks[task])
+        task.add_done_callback(partial(_done_late, late, tasks[task]))
     for task in done:
         task.result()
-    return pause
 
 
 async def _run(writer: Writer, run: RunSchedule) -> None:
@@ -172,7 +182,7 @@ def _done_late(late: set[str], channel: str, task: "asyncio.Task[None]") -> None
     """The next look finds what was refused."""
     late.discard(channel)
     if not task.cancelled() and isinstance(error := task.exception(), ProtocolError):
-        log.warning("What is scheduled on %s waits: %s", channel, error.message)
+        log.warning("What is due on %s waits: %s", channel, error.message)
 
 
 def _look(late: Collection[str]) -> tuple[list[RunSchedule], list[tuple[str, str]], float]:
@@ -202,20 +212,22 @@ async def _park(writer: Writer, id: str, problem: str) -> None:
 # --- storage entries that expire ----------------------------------------------------------------
 
 
-async def report_expiries(writer: Writer) -> float:
+async def report_expiries(writer: Writer, late: set[str]) -> float:
     """Reports storage entries that have expired, EXPIRIES_AT_ONCE at most, as backend events
     (protocol.md section 16); returns the seconds until there may be more.
 
     Every process looks, and the database lets one of them report each entry. Where nobody listens,
-    nobody looks. Raises SERVICE_UNAVAILABLE.
+    nobody looks. Passes over channels that are `late`, as `run_due` does. Raises
+    SERVICE_UNAVAILABLE.
     """
     rows = StorageEntry.objects.filter(reports_expiry=True, expires_at__lte=Now())
+    rows = rows.exclude(channel__name__in=frozenset(late)) if late else rows
     first = rows.order_by("expires_at").values_list("id", "channel__name")[:EXPIRIES_AT_ONCE]
     found = await read(list, first) if listening() else []
     entries: dict[str, list[int]] = defaultdict(list)
     for id, channel in found:
         entries[channel].append(id)
     # Each alone: another may be locked by somebody else.
-    reports = (ReportExpiries(ids, (channel,)) for channel, ids in entries.items())
-    await asyncio.gather(*map(writer.submit, reports))
+    reports = ((name, ReportExpiries(ids, (name,))) for name, ids in entries.items())
+    await _in_time(((name, writer.submit(report)) for name, report in reports), late)
     return 0.0 if len(found) == EXPIRIES_AT_ONCE else EXPIRY_SECONDS

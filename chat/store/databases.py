@@ -8,6 +8,7 @@ too, may take as long as it takes.
 import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, cast
 
 import psycopg
@@ -19,22 +20,19 @@ from chat.conf import settings
 from chat.protocol.errors import ErrorCode, ProtocolError
 
 STATEMENT_TIMEOUT_SECONDS: Final = 5.0  # far more than any statement of the server's takes
-READ_LOCK_SECONDS: Final = 4.0  # less: who only gave up here would still wait in PostgreSQL
-SERVER_SESSION: Final = "chat server"  # the application_name of the server's own sessions
-# A process that is stopped within a transaction keeps its channels locked: it has a third of its
+CANCEL_SECONDS: Final = 0.5
+SERVER_SESSION: Final = "chat server"  # the application_name within the server's own transactions
+# One message; nothing of it stays with the session, which a pool or pooler gives to others then. A
+# process that is stopped within a transaction keeps its channels locked: it has a third of its
 # lease.
+BEGIN: Final = (
+    f"BEGIN; SET LOCAL application_name = '{SERVER_SESSION}'; SET LOCAL lock_timeout = {{}};"
+    " SET LOCAL idle_in_transaction_session_timeout = {}"
+)
 # The cost of a page is a solid-state disk's: with the default of 4, PostgreSQL reads and sorts a
 # whole channel for a page of history (10,000 messages: 48 ms instead of 0.1). Not among the
 # parameters of the connection, for PgBouncer refuses those.
 PAGE_COST: Final = "SET random_page_cost = 1.1"
-LIMITED: Final = (
-    f"{PAGE_COST}; SET application_name = '{SERVER_SESSION}'; SET lock_timeout = {{}};"
-    " SET idle_in_transaction_session_timeout = {}"
-)
-UNLIMITED: Final = (
-    f"{PAGE_COST}; RESET application_name; RESET lock_timeout;"
-    " RESET idle_in_transaction_session_timeout"
-)
 POOL_RETRY_SECONDS: Final = 0.2
 UNAVAILABLE: Final = "The database did not take this; try again."
 READ_ONLY: Final = "The database is read-only."
@@ -86,19 +84,25 @@ class StatementTimeout(psycopg.OperationalError):
 
 
 def limit_statements(
-    seconds: float = STATEMENT_TIMEOUT_SECONDS, lock_seconds: float = READ_LOCK_SECONDS
+    seconds: float = STATEMENT_TIMEOUT_SECONDS, lock_seconds: float = STATEMENT_TIMEOUT_SECONDS
 ) -> None:
-    """From now on every statement of this thread may raise StatementTimeout and, where somebody
-    else holds what it needs for longer than `lock_seconds`, LockNotAvailable."""
+    """From now on every statement of this thread may raise StatementTimeout and, in what `begin`
+    begins, LockNotAvailable: somebody else holds what it needs for longer than `lock_seconds`."""
     _thread.timeout = seconds
     idle = settings.NODE_LEASE_SECONDS * 1000 // 3
-    _thread.session = LIMITED.format(round(lock_seconds * 1000), idle)
+    _thread.begin = BEGIN.format(round(lock_seconds * 1000), idle)
+
+
+def begin() -> str:
+    """What begins a transaction of this thread on PostgreSQL."""
+    statement: str = getattr(_thread, "begin", "BEGIN")
+    return statement
 
 
 class Connection(psycopg.Connection[tuple[object, ...]]):
     """psycopg's, with the timeout: every wait for an answer goes through `wait`."""
 
-    session = ""  # how it was set up last
+    knows_cost = False  # of a page
 
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         limit: float | None = getattr(_thread, "timeout", None)
@@ -107,22 +111,28 @@ class Connection(psycopg.Connection[tuple[object, ...]]):
         try:
             return super().wait(gen, interval, limit)
         except _WaitTimeout as error:
+            self._cancel()
             self.close()
             raise StatementTimeout(f"PostgreSQL did not answer within {limit} s") from error
 
+    def _cancel(self) -> None:
+        """Where the statement waits for a lock, its session would do so when nobody wants it any
+        more, and keep others waiting behind it."""
+        if psycopg.capabilities.has_cancel_safe():
+            with suppress(psycopg.Error):
+                self.cancel_safe(timeout=CANCEL_SECONDS)
+
 
 def check(connection: Connection) -> None:
-    """As the pool's own check, in the thread that gets the connection; sets its session up as that
-    thread needs it. Where one connection is broken, most likely all are: the pool replaces them at
-    once, else each would make its next user wait."""
-    session: str = getattr(_thread, "session", UNLIMITED)
+    """As the pool's own check. Where one connection is broken, most likely all are: the pool
+    replaces them at once, else each would make its next user wait."""
     try:
-        if connection.session == session:
+        if connection.knows_cost:
             ConnectionPool.check_connection(connection)
         else:
-            connection.execute(session.encode())
+            connection.execute(PAGE_COST.encode())
             connection.commit()
-            connection.session = session
+            connection.knows_cost = True
     except psycopg.Error:
         cast("ConnectionPool[Connection]", connection._pool).drain()
         raise

@@ -5,6 +5,7 @@ Once it is committed, whoever locks its channel takes it and does it first.
 """
 
 import logging
+import math
 import threading
 import time
 from collections import OrderedDict
@@ -25,7 +26,7 @@ from chat.store.databases import DatabaseUnavailable
 from chat.store.operations.deduplication import PublishOnce
 from chat.store.operations.messages import PublishMessage
 from chat.store.operations.work import UnreadableWork, decode, encode
-from chat.store.transaction import ChannelOperation, Operation, Transaction
+from chat.store.transaction import OUTBOX_WAITS, ChannelOperation, Operation, Transaction
 
 log = logging.getLogger("chat.outbox")
 
@@ -41,13 +42,17 @@ ADD: Final = (
     "INSERT INTO chat_outboxentry (channel, work) VALUES (%s, %s)"
     " RETURNING pg_current_xact_id()::text"
 )
+# Of each channel the oldest, then of each the second, and so on: a long backlog holds up no other.
 TAKE: Final = (
-    "DELETE FROM chat_outboxentry WHERE id IN (SELECT id FROM (SELECT id,"
-    " sum(octet_length(work)) OVER (ORDER BY id) - octet_length(work) AS before FROM"
-    " (SELECT id, work FROM chat_outboxentry WHERE channel = ANY(?) AND parked_at IS NULL"
-    " ORDER BY id LIMIT ?) AS oldest) AS sized WHERE before < ?)"
+    "DELETE FROM chat_outboxentry WHERE id IN (SELECT id FROM"
+    " (SELECT id, place, sum(size) OVER (ORDER BY place, id) - size AS before"
+    " FROM unnest(?::text[]) AS locked (name) CROSS JOIN LATERAL"
+    " (SELECT id, octet_length(work) AS size, row_number() OVER (ORDER BY id) AS place"
+    " FROM chat_outboxentry WHERE channel = name AND parked_at IS NULL ORDER BY id LIMIT ?)"
+    " AS oldest) AS sized WHERE before < ? ORDER BY place, id LIMIT ?)"
     " RETURNING id, channel, work, created_at, octet_length(work)"
 )
+STILL_WAITING: Final = "SELECT name FROM unnest(?::text[]) AS locked (name) WHERE {}"
 PARK: Final = (
     "INSERT INTO chat_outboxentry (id, channel, work, created_at, parked_at, problem)"
     " VALUES (?, ?, ?, ?, clock_timestamp(), ?)"
@@ -134,8 +139,8 @@ class Entry:
 
 @dataclass(slots=True)
 class Taken:
-    """What one transaction takes, `most` entries, the oldest first; `behind` are the channels of
-    which more may wait."""
+    """What one transaction takes, `most` entries, of each channel the oldest; `behind` are the
+    channels of which more wait."""
 
     most: int = MAX_TAKEN
     entries: list[Entry] = field(default_factory=list)
@@ -143,12 +148,17 @@ class Taken:
 
     def take(self, transaction: Transaction) -> list[Operation[object]]:
         """The entries of the channels that are locked. Gives what is to be done."""
+        channels = list(transaction.waiting)
+        share = math.ceil(self.most / len(channels))
         rows: list[tuple[int, str, str, datetime, int]] = transaction.select(
-            TAKE, [list(transaction.waiting), self.most, MAX_TAKEN_BYTES]
+            TAKE, [channels, share, MAX_TAKEN_BYTES, self.most]
         )
         self.entries = [Entry(*row[:4]) for row in sorted(rows)]
-        if len(rows) >= self.most or sum(row[4] for row in rows) >= MAX_TAKEN_BYTES:
-            self.behind = set(transaction.waiting)
+        if len(rows) >= share or sum(row[4] for row in rows) >= MAX_TAKEN_BYTES:
+            waiting: list[tuple[str]] = transaction.select(
+                STILL_WAITING.format(OUTBOX_WAITS), [channels]
+            )
+            self.behind = {name for (name,) in waiting}
         for entry in self.entries:
             self._read(transaction, entry)
         return [entry.operation for entry in self.entries if entry.operation is not None]

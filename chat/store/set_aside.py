@@ -56,7 +56,8 @@ class Waiting:
     tries: int = 0
 
     def waits_as(self, other: "Waiting") -> bool:
-        return bool(self.names) and self.names == other.names
+        """Whether they are tried together: where it is not known what they wait for, only once."""
+        return self.names == other.names and (bool(self.names) or self.tries == other.tries == 0)
 
 
 def caller_of(operation: Operation[object]) -> str:
@@ -108,7 +109,8 @@ class SetAside:
     def keep(
         self, batch: list[Pending], outcomes: list[object]
     ) -> tuple[list[Pending], list[object]]:
-        """Keeps those whose outcome is Busy, and gives the others."""
+        """Keeps those whose outcome is Busy, beside them those that are LATER, for one caller's may
+        be both; gives the others."""
         if Busy not in map(type, outcomes):
             return batch, outcomes
         done: list[tuple[Pending, object]] = []
@@ -116,6 +118,8 @@ class SetAside:
             for pending, outcome in zip(batch, outcomes, strict=True):
                 if isinstance(outcome, Busy):
                     self._add(pending, outcome.names)
+                elif outcome is LATER:
+                    self._add(pending, ())
                 else:
                     done.append((pending, outcome))
         return [pending for pending, _ in done], [outcome for _, outcome in done]
@@ -149,14 +153,22 @@ class SetAside:
     def _run(self) -> None:
         limit_statements(lock_seconds=LOCK_SECONDS)
         try:
-            while waiting := self._wait():
-                try:
-                    self._try_in_turn(waiting)
-                except Exception as error:  # the outermost edge
-                    self._refuse(self._waiting)
-                    self._on_crash(error)
+            while self._step():
+                pass
         finally:
             connection.close()
+
+    def _step(self) -> bool:
+        """Whether it goes on."""
+        try:
+            if waiting := self._wait():
+                self._try_in_turn(waiting)
+            return bool(waiting)
+        except Exception as error:  # the outermost edge
+            self._refuse(self._waiting)
+            self._on_crash(error)
+            time.sleep(LOCK_SECONDS)
+            return True
 
     def _wait(self) -> list[Waiting]:
         """What waits; nothing: the end."""
@@ -229,7 +241,7 @@ class SetAside:
                 self._busy = {key: count for key, count in self._busy.items() if count}
 
     def _hold(self, waiting: Waiting, names: Collection[str]) -> None:
-        """It waits for these channels; for none: it is tried alone."""
+        """It waits for these channels; for none: it is not known what."""
         keys = {*names, caller_of(waiting.pending[0])} - {""}
         for key in keys - waiting.keys:
             self._busy[key] = self._busy.get(key, 0) + 1

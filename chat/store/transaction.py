@@ -21,6 +21,7 @@ from chat.fanout.announcements import Announcement, Change
 from chat.protocol import ids
 from chat.protocol.events import Template
 from chat.protocol.presence import Roster
+from chat.store.databases import begin
 from chat.store.reports import Report, Time, listening
 
 PROTOCOL_VERSION: Final = "1.13.0"
@@ -189,7 +190,7 @@ class Transaction:
             new = [(name,) for name in names if name not in self.heads]
             if restart:
                 self.execute("ROLLBACK")
-                self.execute("BEGIN")
+                self.execute(begin())
                 self.heads.clear()
             self.cursor.executemany(self._sql(NEW_CHANNEL), new)
             if self.cursor.rowcount == len(new):  # else others have just created some of them

@@ -10,7 +10,7 @@ import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from math import inf
 from typing import Final, cast
@@ -28,6 +28,7 @@ from chat.store.databases import (
     UNAVAILABLE,
     DatabaseUnavailable,
     StatementTimeout,
+    begin,
     limit_statements,
     reason,
 )
@@ -338,9 +339,13 @@ def find_busy(names: Collection[str]) -> set[str] | None:
     """Which of these channels others hold locked. None where that cannot be said: the whole table
     is locked, or the database is away."""
     try:
-        found: list[tuple[str]] = Transaction(_cursor()).select(BUSY, [list(names), list(names)])
+        transaction = Transaction(_cursor())
+        transaction.execute(begin())
+        found: list[tuple[str]] = transaction.select(BUSY, [list(names), list(names)])
     except (psycopg.Error, DatabaseUnavailable):
         return None
+    finally:
+        _roll_back()
     return {name for (name,) in found}
 
 
@@ -348,14 +353,19 @@ def _commit_each(
     operations: Sequence[Operation[object]], on_outage: OnOutage, announce: Announce
 ) -> list[object]:
     """Until the database is unavailable, each would wait anew, or one is Busy, which the others may
-    come behind."""
+    come behind. What comes behind one that is LATER is so, too."""
     outcomes: list[object] = []
-    for operation in operations:
+    late: set[int] = set()
+    for at, operation in enumerate(operations):
         last = outcomes[-1] if outcomes else None
         if isinstance(last, DatabaseUnavailable):
             outcomes.append(type(last)())
+        elif id(operation) in late:
+            outcomes.append(LATER)
         else:
             outcomes += commit([operation], on_outage, announce)
+            if outcomes[-1] is LATER:
+                late |= _late(operations[at:], set(operation.locks()))
     return outcomes
 
 
@@ -410,7 +420,7 @@ def _begin(names: set[str], goes_on: GoesOn, *, reconnect: bool = True) -> Trans
     transaction = Transaction(_cursor())
     try:
         if transaction.postgresql:
-            transaction.execute("BEGIN")
+            transaction.execute(begin())
         else:
             _begin_immediate(transaction, goes_on)
         transaction.lock(names, restart=transaction.postgresql)
@@ -547,12 +557,26 @@ def write[Result](operation: Operation[Result], announce: Announce) -> Result:
                     on_commit(partial(committed.send_robust, Report, reports=adopted.reports))
                 on_commit(partial(announce, [*taken.announced, *operation.announced]), robust=True)
                 applied = True
-        except Error as error:
-            if not connection.in_atomic_block:
-                close_old_connections()
+        except Exception as error:
             # A COMMIT that was lost on its way looks like one whose answer was.
             unknown = applied and not nested and isinstance(error, OperationalError)
+            if taken.entries and not (nested or applied):
+                outcome = _take_alone(operation.locks(), announce)
+                continue
+            if not isinstance(error, Error):
+                raise
+            if not connection.in_atomic_block:
+                close_old_connections()
             raise DatabaseUnavailable(OUTCOME_UNKNOWN if unknown else UNAVAILABLE) from error
     if isinstance(outcome, ProtocolError):
         raise outcome
     return cast("Result", outcome)
+
+
+def _take_alone(channels: Iterable[str], announce: Announce) -> object:
+    """Does what waits in the outbox for these channels, and parks what fails. Gives LATER, or the
+    refusal."""
+    taking = [outbox.TakeEntries(channel) for channel in channels]
+    tell = lambda items: on_commit(partial(announce, items), robust=True)  # noqa: E731
+    outcomes = commit(taking, lambda: False, tell)
+    return next((each for each in outcomes if isinstance(each, ProtocolError)), LATER)

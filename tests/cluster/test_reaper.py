@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from chat.cluster import leases
 from chat.cluster.leases import Lease, Reaper, RenewLease, TakeOver
 from chat.fanout.member_throttle import MemberThrottle
 from chat.models import Connection, Member, Node, Subscription
@@ -172,6 +173,29 @@ async def test_what_cannot_be_closed_yet_is_closed_later(
     await process.reaper.close_backlog()
     assert process.reaper.backlog == {}
     assert await in_thread(lambda: left(dead)) == (True, {dead.plain}, 0)
+
+
+async def test_one_that_cannot_be_closed_yet_holds_up_no_other(
+    process: Process, dead: Dead, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit, released = process.reaper.writer.submit, asyncio.Event()
+
+    async def wait(operation: Any) -> Any:
+        if operation.id == dead.member:
+            await released.wait()
+        return await submit(operation)
+
+    monkeypatch.setattr(process.reaper.writer, "submit", wait)
+    monkeypatch.setattr(leases, "REAP_SECONDS", 0.01)
+    monkeypatch.setattr(leases, "AT_ONCE", 1)
+    process.reaper.backlog = {dead.member: (dead.channel,), dead.plain: ()}
+    async with asyncio.timeout(10):
+        await process.reaper.close_backlog()
+        while await in_thread(lambda: left(dead)) != (True, {dead.member}, 1):
+            pass
+        released.set()
+        while await in_thread(lambda: left(dead)) != (True, set(), 0):
+            pass
 
 
 async def test_the_last_act_of_a_process_is_to_close_its_members(

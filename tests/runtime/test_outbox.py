@@ -2,22 +2,29 @@
 
 import asyncio
 import threading
+from functools import partial
 
 import pytest
 from django.db import connection, transaction
 
 from chat import api
 from chat.fanout.announcements import Announcement
-from chat.models import Channel
+from chat.models import Channel, OutboxEntry
+from chat.runtime import recurring
 from chat.runtime.recurring import take_from_outbox
+from chat.store import writer as writers
 from chat.store.writer import Writer
 from tests.support.databases import in_thread
 from tests.support.waiting import until
-from tests.support.written import do, store
+from tests.support.written import do, publish_many, store
 
 
 @pytest.mark.usefixtures("postgres_default")
-async def test_a_channel_that_somebody_has_locked_holds_up_no_other(channel: str) -> None:
+async def test_channels_that_somebody_has_locked_hold_up_no_other(
+    channel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many as a look finds."""
+    monkeypatch.setattr(recurring, "CHANNELS_AT_ONCE", 1)
     taken: list[str] = []
     other, locked, release = f"{channel}-other", threading.Event(), threading.Event()
 
@@ -56,3 +63,22 @@ async def test_a_channel_that_somebody_has_locked_holds_up_no_other(channel: str
         await asyncio.gather(taking, holding, return_exceptions=True)
         await writer.stop()
     assert taken == [other, channel]
+
+
+@pytest.mark.usefixtures("postgres_default")
+async def test_what_a_full_queue_refuses_a_later_look_takes(
+    channel: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    taken: list[str] = []
+    writer = Writer(asyncio.get_running_loop(), lambda item: taken.append(item.channel))
+    writer.start()
+    await in_thread(OutboxEntry.objects.all().delete)
+    await in_thread(lambda: publish_many(channel, 1))
+    monkeypatch.setattr(recurring, "repeat", partial(recurring.repeat, retry_seconds=0.05))
+    with monkeypatch.context() as full:
+        full.setattr(writers, "MAX_WAITING_BYTES", -1)
+        taking = asyncio.create_task(take_from_outbox(writer, asyncio.Event()))
+        await until(lambda: "Looking into the outbox failed" in caplog.text, "the refusal")
+    await until(lambda: channel in taken, "what waits")
+    taking.cancel()
+    await writer.stop()

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 
 from chat import api
 from chat.models import Message, OutboxEntry, Reaction, Schedule, StorageEntry
@@ -16,9 +16,16 @@ from chat.store.set_aside import LATER
 from chat.store.writer import MAX_BATCH, Writer, commit
 from tests.support.configuring import Setter
 from tests.support.databases import in_thread
-from tests.support.written import do, store
+from tests.support.written import do, publish_many, store
 
 pytestmark = pytest.mark.usefixtures("postgres_default")
+
+
+MESSAGE = (
+    '{"version":1,"kind":"message","channel":"%s","event":"%s","data":1,"store":-1,"uid":null}'
+)
+TOO_LONG = MESSAGE % ("#", "e" * 1000)
+WITHOUT_HEAD = MESSAGE % ("#-other", "chat")  # of a channel that is not the entry's
 
 
 def stored(channel: str) -> list[str]:
@@ -30,18 +37,6 @@ def problems(channel: str) -> list[str]:
     entries = OutboxEntry.objects.filter(channel=channel)
     assert not entries.filter(parked_at=None).exists()
     return list(entries.values_list("problem", flat=True))
-
-
-def publish_many(channel: str, count: int, size: int = 1) -> None:
-    """As one transaction that publishes the numbers from 1 up, in strings of that size."""
-    text = '"version":1,"kind":"message","event":"chat","store":-1,"uid":null'
-    work = f'{{{text},"channel":"{channel}","data":"#"}}'
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO chat_outboxentry (channel, work) SELECT %s, replace(%s, '#',"
-            " lpad(n::text, greatest(%s, length(n::text)), '0')) FROM generate_series(1, %s) AS n",
-            [channel, work, size, count],
-        )
 
 
 async def test_it_locks_nothing_and_is_done_after_the_commit(channel: str) -> None:
@@ -93,20 +88,39 @@ def test_a_taking_is_bounded_in_bytes(channel: str) -> None:
     assert len(stored(channel)) == 4
 
 
+@pytest.mark.parametrize("size", [1, 2**20])
+def test_a_long_backlog_holds_up_no_other_channel(channel: str, size: int) -> None:
+    other = f"{channel}-other"
+    publish_many(channel, MAX_TAKEN + 1 if size == 1 else 6, size)
+    publish_many(other, 1)
+    assert commit([TakeEntries(channel), store(other, "2")])[0] is LATER
+    assert stored(other) == ['"1"', "2"]
+
+
 async def test_the_writer_keeps_order_and_lets_other_channels_pass(channel: str) -> None:
     order: list[str] = []
     writer = Writer(asyncio.get_running_loop(), lambda item: order.append(item.channel))
     other = f"{channel}-other"
-    await in_thread(lambda: publish_many(channel, 2 * MAX_TAKEN))
+    await in_thread(lambda: publish_many(channel, 2 * MAX_TAKEN + 1))
     names = [channel] * MAX_BATCH + [other]
     writes = [asyncio.ensure_future(writer.submit(store(name))) for name in names]
     await asyncio.sleep(0)
     writer.start()
     await asyncio.gather(*writes)
     await writer.stop()
-    assert len(order) == 2 * MAX_TAKEN + MAX_BATCH + 1
+    assert len(order) == 2 * MAX_TAKEN + MAX_BATCH + 2
     assert order.index(other) <= 2 * MAX_TAKEN
-    assert await in_thread(lambda: stored(channel)[2 * MAX_TAKEN :]) == ["null"] * MAX_BATCH
+    assert await in_thread(lambda: stored(channel)[2 * MAX_TAKEN + 1 :]) == ["null"] * MAX_BATCH
+
+
+def test_nothing_overtakes_what_waits_behind_entries_where_a_batch_fails(channel: str) -> None:
+    """On that channel or of the same caller."""
+    publish_many(channel, MAX_TAKEN + 1)
+    bad, *writes = (store(f"{channel}{at}") for at in ("-bad", "", "", "-of-the-same", "-other"))
+    bad.event = "e" * 1000
+    writes[0].origin = writes[2].origin = "connection"
+    outcomes = commit([bad, *writes])
+    assert [outcome is LATER for outcome in outcomes] == [False, True, True, True, False]
 
 
 def test_what_the_writer_refuses_is_parked(channel: str, caplog: Any) -> None:
@@ -132,11 +146,7 @@ def test_what_the_writer_refuses_is_parked(channel: str, caplog: Any) -> None:
     [
         ('{"version":7}', "This cannot be read: unknown version 7."),
         ("{", "This cannot be read: "),
-        (
-            '{"version":1,"kind":"message","channel":"#","event":"%s","data":1,"store":-1,'
-            '"uid":null}' % ("e" * 1000),
-            "DataError: value too long",
-        ),
+        (TOO_LONG, "DataError: value too long"),
     ],
     ids=range(3),
 )
@@ -153,6 +163,16 @@ def test_an_entry_that_fails_alone_is_parked_and_blocks_nothing(
     assert stored(channel) == ['"1"', '"2"', '"1"', '"2"', "5"]
     [found] = problems(channel)
     assert found.startswith(problem)
+
+
+@pytest.mark.parametrize("work", [TOO_LONG, WITHOUT_HEAD])
+def test_a_process_without_a_server_parks_what_fails_too(channel: str, work: str) -> None:
+    publish_many(channel, 1)
+    OutboxEntry.objects.create(channel=channel, work=work.replace("#", channel))
+    publish_many(channel, 1)
+    api.publish(channel, "chat", 2, store=-1)
+    assert stored(channel) == ['"1"', '"1"', "2"]
+    assert len(problems(channel)) == 1
 
 
 def test_deduplication_is_decided_in_one_order(channel: str) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 import psycopg
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 
-from chat.store.databases import SERVER_SESSION, Connection, limit_statements
+from chat.store.databases import SERVER_SESSION, Connection, begin, limit_statements
 from tests.support import forked
 from tests.support.servers import ROOT, server_environment
 
@@ -61,21 +61,46 @@ def test_whoever_finds_one_that_is_broken_meets_no_other(pool: Any) -> None:
     assert pool.get_stats()["connections_lost"] == 1
 
 
-def settings_of_session() -> list[str]:
+def settings_of_session(cursor: Any) -> list[str]:
     names = "application_name", "lock_timeout", "idle_in_transaction_session_timeout"
+    return [cursor.execute(f"SHOW {name}").fetchone()[0] for name in names]
+
+
+def in_a_transaction() -> tuple[list[str], list[str]]:
+    """And after it, in the same session."""
     with connection.cursor() as cursor:
-        values = [cursor.execute(f"SHOW {name}").fetchone()[0] for name in names]
-    connection.close()
-    return values
+        cursor.execute(begin())
+        within = settings_of_session(cursor)
+        cursor.execute("COMMIT")
+        return within, settings_of_session(cursor)
 
 
-def test_the_limits_of_a_thread_of_the_servers_stay_its_own() -> None:
-    """One after another they get the same connection; a view's transaction may take its time."""
+def test_the_limits_of_the_servers_transactions_end_with_them() -> None:
+    """A view, or whoever a pooler gives the session to, may take its time."""
     with ThreadPoolExecutor(1, initializer=limit_statements, initargs=(5.0, 0.05)) as writer:
-        before = settings_of_session()
-        assert writer.submit(settings_of_session).result() == [SERVER_SESSION, "50ms", "5s"]
-        assert settings_of_session() == before
-        assert before[1:] == ["0", "0"]
+        within, after = writer.submit(in_a_transaction).result()
+    assert within == [SERVER_SESSION, "50ms", "5s"]
+    assert after[0] != SERVER_SESSION
+    assert after[1:] == ["0", "0"]
+
+
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+LOCK = "SELECT pg_advisory_lock(4711)"
+
+
+def wait_in_vain() -> None:
+    with connection.cursor() as cursor, pytest.raises(OperationalError, match="did not answer"):
+        cursor.execute(LOCK)
+    connection.close()
+
+
+def test_who_gives_up_leaves_no_session_that_waits_for_a_lock() -> None:
+    with ThreadPoolExecutor(1, initializer=limit_statements, initargs=(0.2,)) as reader:
+        with connection.cursor() as holder:
+            holder.execute(LOCK)
+            reader.submit(wait_in_vain).result()
+            assert holder.execute(WAITING).fetchone() == (0,)
+        connection.close()
 
 
 PUBLISHING = """

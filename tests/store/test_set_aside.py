@@ -1,7 +1,7 @@
 """Rows that somebody else holds locked: what needs them waits alone (P7)."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,14 +11,18 @@ import pytest
 
 from chat.cluster.leases import RenewLease
 from chat.fanout.announcements import Change
-from chat.models import Schedule
+from chat.models import Schedule, StorageEntry
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.runtime import recurring
-from chat.store import set_aside
+from chat.store import set_aside, writer
+from chat.store.operations.storage import SetStorage
 from chat.store.operations.work import AddSchedule
+from chat.store.outbox import MAX_TAKEN
+from chat.store.transaction import Transaction
 from chat.store.writer import Writer
 from tests.support.databases import in_thread
-from tests.support.written import node, opening, react, store, subscribing
+from tests.support.waiting import until
+from tests.support.written import node, opening, publish_many, react, store, subscribing
 
 pytestmark = pytest.mark.usefixtures("postgres_default")
 
@@ -118,6 +122,21 @@ async def test_messages_of_one_connection_keep_their_order_across_channels(
     assert [await done.get() for _ in range(3)] == [0, 1, 2]
 
 
+async def test_so_they_do_where_the_first_waits_behind_outbox_entries(
+    writing: Writing, postgres_database: str, channel: str
+) -> None:
+    other, done = f"{channel}-other", asyncio.Queue[str]()
+    await writing.submit(store(other))
+    await in_thread(lambda: publish_many(channel, 2 * MAX_TAKEN + 1))
+    with holding(postgres_database, ROW, other):
+        for name in (channel, other):
+            message = store(name)
+            message.origin = "connection"
+            writing.writer.put(message, lambda outcome, name=name: done.put_nowait(name))
+        assert await done.get() == channel
+    assert await done.get() == other
+
+
 @pytest.mark.usefixtures("short")
 @pytest.mark.parametrize(
     "locked",
@@ -141,6 +160,48 @@ async def test_a_row_that_no_channel_is_holds_up_no_others(
         assert not waiting.done()
         [outcome] = await asyncio.gather(waiting, return_exceptions=True)
         assert refused(outcome)
+
+
+async def test_a_lock_that_was_short_puts_nobody_in_single_file(
+    writing: Writing, postgres_database: str, channel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who held it is gone when the writer looks."""
+    tries: list[int] = []
+
+    def find_busy(names: Collection[str]) -> set[str]:
+        one.rollback()
+        return set()
+
+    def commit(operations: Sequence[Any]) -> list[object]:
+        tries.append(len(operations))
+        return writer.commit(operations)
+
+    await writing.submit(store(channel))
+    monkeypatch.setattr(writer, "find_busy", find_busy)
+    monkeypatch.setattr(writing.writer._set_aside, "_commit", commit)
+    with holding(postgres_database, ROW, channel) as one:
+        names = [channel, *(f"{channel}-{at}" for at in range(499))]
+        await asyncio.gather(*(writing.submit(store(name)) for name in names))
+    assert len(tries) < 10
+
+
+async def test_an_exception_between_two_waits_ends_nothing(
+    writing: Writing, postgres_database: str, channel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await writing.submit(store(channel))
+    with monkeypatch.context() as broken:
+        broken.setattr(set_aside, "connection", None)  # which is closed while nothing waits
+        with holding(postgres_database, ROW, channel):
+            waiting = writing.submit(store(channel))
+            await asyncio.sleep(0.1)
+        await waiting
+        await until(lambda: writing.crashes, "the exception")
+    with holding(postgres_database, ROW, channel):
+        waiting = writing.submit(store(channel))
+        await asyncio.sleep(0.1)
+    async with asyncio.timeout(10):
+        await waiting
+    writing.crashes.clear()
 
 
 @pytest.mark.usefixtures("short")
@@ -240,3 +301,25 @@ async def test_what_is_scheduled_on_a_locked_channel_holds_up_no_other(
     while late:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
     assert writing.announced[-1] == (names[0], 1)
+
+
+async def test_what_expires_on_a_locked_channel_holds_up_no_other(
+    writing: Writing, postgres_database: str, channel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recurring, "listening", lambda: True)
+    monkeypatch.setattr(Transaction, "reporting", True)
+    await in_thread(StorageEntry.objects.all().delete)
+    names = [channel, f"{channel}-other"]
+    for name in names:
+        await writing.submit(SetStorage(name, "key", b"1", None, "null", None, 60))
+    left = StorageEntry.objects.filter(reports_expiry=True).values_list("channel__name", flat=True)
+    expired = {"reports_expiry": True, "expires_at": datetime.now(UTC)}
+    await in_thread(lambda: StorageEntry.objects.update(**expired))
+    late: set[str] = set()
+    with holding(postgres_database, ROW, channel):
+        await recurring.report_expiries(writing.writer, late)
+        assert late == {channel}
+        assert await in_thread(lambda: list(left)) == [channel]
+    while late:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    assert not await in_thread(left.all().exists)

@@ -4,6 +4,8 @@ import secrets
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from django.db import connection
+
 from chat.cluster.leases import RegisterNode
 from chat.protocol import events
 from chat.protocol.publication import Source
@@ -74,3 +76,15 @@ def do(*operations: Operation[Any]) -> list[Any]:
 def subscribing(connection_id: str, channel: str, **changes: Any) -> Subscribe:
     stated = {"claims": "", "uid": "jim", "umd": "null", **changes}
     return Subscribe(connection_id, channel, **stated)
+
+
+def publish_many(channel: str, count: int, size: int = 1) -> None:
+    """As one transaction that publishes the numbers from 1 up, in strings of that size."""
+    text = '"version":1,"kind":"message","event":"chat","store":-1,"uid":null'
+    work = f'{{{text},"channel":"{channel}","data":"#"}}'
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO chat_outboxentry (channel, work) SELECT %s, replace(%s, '#',"
+            " lpad(n::text, greatest(%s, length(n::text)), '0')) FROM generate_series(1, %s) AS n",
+            [channel, work, size, count],
+        )
