@@ -84,7 +84,10 @@ async def test_who_holds_its_row_delays_it_only_so_long(postgres_database: str) 
         holder.execute("SELECT id FROM chat_node WHERE id = %s FOR UPDATE", [process.id])
         with pytest.raises(ProtocolError):
             await asyncio.wait_for(lease.renew(), 10)
-        waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        waiting = (
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+            " AND datname = current_database() AND query LIKE '%UPDATE chat_node%'"
+        )
         assert holder.execute(waiting).fetchone() == (0,)
         holder.rollback()
     assert await lease.renew()

@@ -84,8 +84,11 @@ def test_the_limits_of_the_servers_transactions_end_with_them() -> None:
     assert after[1:] == ["0", "0"]
 
 
-WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
 LOCK = "SELECT pg_advisory_lock(4711)"
+WAITING = (
+    "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    " AND datname = current_database() AND query = %s"
+)
 
 
 def wait_in_vain() -> None:
@@ -99,7 +102,7 @@ def test_who_gives_up_leaves_no_session_that_waits_for_a_lock() -> None:
         with connection.cursor() as holder:
             holder.execute(LOCK)
             reader.submit(wait_in_vain).result()
-            assert holder.execute(WAITING).fetchone() == (0,)
+            assert holder.execute(WAITING, [LOCK]).fetchone() == (0,)
         connection.close()
 
 
