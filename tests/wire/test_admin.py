@@ -41,13 +41,22 @@ async def submit(browser: httpx.AsyncClient, path: str, **form: str) -> None:
     assert answer.status_code == 302, answer.text
 
 
-@pytest.mark.parametrize("kind", ["server", "postgres_server", "processes"])
+@pytest.mark.parametrize("kind", ["server", "postgres_server"])
 async def test_whoever_observes_an_entry_is_told_that_it_was_deleted(
     request: pytest.FixtureRequest, kind: str, channel: str
 ) -> None:
-    """In every process, as when a client had cleared it; the one that wrote it, too."""
-    site = request.getfixturevalue(kind)
-    near, far = (site, site) if isinstance(site, Server) else site
+    """As when a client had cleared it; the one that wrote it, too."""
+    site: Server = request.getfixturevalue(kind)
+    await delete_an_entry(site, site, channel)
+
+
+async def test_whoever_observes_it_in_another_process_is_told(
+    processes: tuple[Server, Server], channel: str
+) -> None:
+    await delete_an_entry(*processes, channel)
+
+
+async def delete_an_entry(near: Server, far: Server, channel: str) -> None:
     async with (
         moderator(near) as browser,
         subscribed(near, channel, uid="jim", channels=stores(channel)) as jim,
