@@ -367,23 +367,23 @@ class Feed:
         """Delivers a piece of what need not wait; else reads, where what is missing has not come
         in time."""
         if self._goes_on:
+            await asyncio.sleep(PIECE_POLL_SECONDS)
             await self._until_taken()
             self._deliver_waiting()
             return
         last = self._last
-        if not self._read_on:
-            await asyncio.sleep(self._patience())
+        await asyncio.sleep(PIECE_POLL_SECONDS if self._read_on else self._patience())
+        await self._until_taken()
         if self._behind and self._last == last:  # else another gap, which began later
             await self._read_missing()
 
     async def _until_taken(self) -> None:
         now = asyncio.get_running_loop().time
         deadline = now() + PIECE_SECONDS
-        while True:
-            await asyncio.sleep(PIECE_POLL_SECONDS)
-            behind = any(each.send_queue.behind for each in self.subscribers.values())
-            if not behind or now() >= deadline:
+        while any(each.send_queue.behind for each in self.subscribers.values()):
+            if now() >= deadline:
                 return
+            await asyncio.sleep(PIECE_POLL_SECONDS)
 
     async def _read_missing(self) -> None:
         last, head = self._last, self._head
