@@ -164,8 +164,9 @@ async def _in_time(
     for task in waiting:
         late.add(tasks[task])
         task.add_done_callback(partial(_done_late, late, tasks[task]))
-    for task in done:
-        task.result()
+    errors = [error for task in done if (error := task.exception()) is not None]
+    if errors:  # all have been asked for: who is not, asyncio logs with a traceback
+        raise errors[0]
 
 
 async def _run(writer: Writer, run: RunSchedule) -> None:
