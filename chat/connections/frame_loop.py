@@ -166,8 +166,12 @@ class FrameLoop:
             try:
                 step = frame = self._parse(sent, now)
                 route = session.routes[frame.channel][frame.event]
-                if route.is_ephemeral and frame.schedule_expression is None:
-                    data = None if self._storing else frames.valid_data(frame.data)
+                if frame.schedule_expression is None:
+                    if route.is_ephemeral:
+                        data = None if self._storing else frames.valid_data(frame.data)
+                    elif route.is_stored and self._storing < MAX_STORING and run_route is None:
+                        self._store(frame, route, frames.valid_data(frame.data))
+                        continue
             except KeyError:
                 pass
             except ProtocolError as refused:
@@ -212,8 +216,8 @@ class FrameLoop:
             if isinstance(step, ProtocolError):
                 raise step
             if route is not None:
-                data, at = frames.valid_data(step.data), frames.due(step)
-                return self._publish(step, route, data, at)
+                at = None if step.schedule_expression is None else frames.due(step)
+                return self._publish(step, route, frames.valid_data(step.data), at)
             command = commands.decode(step)
             if isinstance(command, commands.Publish):
                 session = self.connection.session
@@ -241,20 +245,22 @@ class FrameLoop:
         self, frame: Frame, route: Route, data: bytes, at: datetime | None
     ) -> Awaitable[object] | None:
         node, session = self._node, self.connection.session
-        now = at is None
-        if now and route.is_stored and self._storing < MAX_STORING:
-            on_done = partial(self._on_stored, frame.event, frame.channel)
-            publishing.store(node.writer, session, route, data, on_done)
-            self._storing += 1
+        if at is None and route.is_stored and self._storing < MAX_STORING:
+            self._store(frame, route, data)
             return None
         if self._storing:
             behind = self._behind(partial(self._publish, frame, route, data, at))
             return self._finish(behind, frame.event, frame.channel)
-        if now and route.is_ephemeral:
+        if at is None and route.is_ephemeral:
             publishing.broadcast(node.hub, session, route, [data])
             return None
         published = publishing.publish(node.hub, node.writer, session, route, data, at)
         return self._finish(published, frame.event, frame.channel)
+
+    def _store(self, frame: Frame, route: Route, data: bytes) -> None:
+        on_done = partial(self._on_stored, frame.event, frame.channel)
+        publishing.store(self._node.writer, self.connection.session, route, data, on_done)
+        self._storing += 1
 
     def _on_stored(
         self, event: str, channel: str | None, message: PublishMessage, outcome: str | ProtocolError
@@ -262,8 +268,8 @@ class FrameLoop:
         self._storing -= 1
         if isinstance(outcome, ProtocolError):
             self._refuse(outcome, event, channel)
-        else:
-            publishing.remember(self.connection.session, message.change)
+        elif (change := message.change) is not None:
+            self.connection.session.follow(change.channel, change.number)
         if not self._storing and self._stored is not None:
             self._stored.set_result(None)
             self._stored = None

@@ -93,7 +93,7 @@ def _invalid_connection() -> ProtocolError:
 
 def require_api_key(request: HttpRequest) -> None:
     """Raises INVALID_API_KEY unless the header says `Authorization: Bearer KEY`."""
-    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+    scheme, _, key = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
     if scheme.lower() != "bearer" or not is_api_key(key.strip().encode("latin-1")):
         raise ProtocolError(
             ErrorCode.INVALID_API_KEY, "The header Authorization must be: Bearer, an API key."

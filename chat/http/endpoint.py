@@ -74,7 +74,7 @@ def query_of(request: HttpRequest) -> QueryDict:
 def source_of(request: HttpRequest, trigger: Trigger, connection_id: str = "") -> Source:
     """The caller, as backend events name it."""
     address = request.META.get("REMOTE_ADDR") or ""
-    agent = request.headers.get("User-Agent", "").replace("\0", "")
+    agent = request.META.get("HTTP_USER_AGENT", "").replace("\0", "")
     return Source(trigger, connection_id, address, agent[:MAX_USER_AGENT_LENGTH])
 
 

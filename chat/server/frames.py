@@ -50,14 +50,20 @@ def take_texts(data: bytes, at: int, texts: list[str], max_size: int) -> int:
     """Append the whole, unfragmented text messages from `at` on, TURN_FRAMES at most; return where
     they end. Stops before anything else: a FrameReader reads that."""
     end = len(data)
-    while at < end - 5 and data[at] == WHOLE_TEXT and len(texts) < TURN_FRAMES:
-        size = data[at + 1] - MASKED
+    for _ in range(TURN_FRAMES - len(texts)):
         start = at + 6
+        if start > end or data[at] != WHOLE_TEXT:
+            break
+        size = data[at + 1] - MASKED
         if size > 125:
             start += 2 if size == 126 else 8
             size = int.from_bytes(data[at + 2 : start - 4])
+            if size > max_size:
+                break
+        elif size < 0:
+            break
         stop = start + size
-        if stop > end or not 0 <= size <= max_size:
+        if stop > end:
             break
         try:
             texts.append(apply_mask(data[start:stop], data[start - 4 : start]).decode())

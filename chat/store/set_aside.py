@@ -31,12 +31,16 @@ MAX_REMEMBERED: Final = 1000  # names of which nothing is here
 log = logging.getLogger("chat.writer")
 
 type OnDone[Result] = Callable[[Result | ProtocolError], object]  # on the event loop
-Pending = tuple[Operation[Any], OnDone[Any]]
+Pending = tuple[Operation[Any], OnDone[Any], int]  # the last is its size, in bytes
 Settle = Callable[[list[Pending], Sequence[object]], object]
 Commit = Callable[[Sequence[Operation[Any]]], list[object]]
 
-LATER: Final = object()
-"""The outcome of an operation on a channel of which more outbox entries wait, which go first."""
+
+class Later:
+    """The outcome of an operation on a channel of which more outbox entries go first."""
+
+
+LATER: Final[object] = Later()
 
 
 class Busy(DatabaseUnavailable):
@@ -111,8 +115,6 @@ class SetAside:
     ) -> tuple[list[Pending], list[object]]:
         """Keeps those whose outcome is Busy, beside them those that are LATER, for one caller's may
         be both; gives the others."""
-        if Busy not in map(type, outcomes):
-            return batch, outcomes
         done: list[tuple[Pending, object]] = []
         with self._changed:
             for pending, outcome in zip(batch, outcomes, strict=True):
@@ -128,7 +130,7 @@ class SetAside:
         if self._bytes > MAX_BYTES:
             self._settle([pending], [Busy()])
             return
-        self._bytes += pending[0].size
+        self._bytes += pending[2]
         waiting = Waiting(pending, time.monotonic() + WAIT_SECONDS)
         self._hold(waiting, names)
         self._waiting.append(waiting)
@@ -233,7 +235,7 @@ class SetAside:
         self._settle([each.pending for each in done], list(done.values()))
         with self._changed:
             self._waiting = [each for each in self._waiting if each not in done]
-            self._bytes -= sum(each.pending[0].size for each in done)
+            self._bytes -= sum(each.pending[2] for each in done)
             for each in done:
                 kept = each.names or (each.keys if each.tries else ()) if busy else ()
                 self._release(each.keys, kept)

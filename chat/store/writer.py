@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from math import inf
+from operator import itemgetter
 from typing import Final, cast
 
 import psycopg
@@ -33,7 +34,7 @@ from chat.store.databases import (
     reason,
 )
 from chat.store.reports import Report, committed, scheduled
-from chat.store.set_aside import LATER, Busy, OnDone, Pending, SetAside, caller_of
+from chat.store.set_aside import LATER, Busy, Later, OnDone, Pending, SetAside, caller_of
 from chat.store.transaction import Cursor, Operation, Transaction, driver_cursor, load_all
 
 log = logging.getLogger("chat.writer")
@@ -122,8 +123,9 @@ class Writer:
             raise ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, "The server is shutting down.")
         if self._bytes > MAX_WAITING_BYTES:
             raise DatabaseUnavailable
-        self._bytes += operation.size
-        self._queue.put((operation, on_done))
+        size = operation.size
+        self._bytes += size
+        self._queue.put((operation, on_done, size))
 
     async def stop(self) -> None:
         """Returns when all that was submitted before is committed or refused, and the threads have
@@ -149,16 +151,20 @@ class Writer:
                 return None
             batch = batch + self._take(MAX_BATCH - 1)
             batch = self._set_aside.divert(batch)
-            operations = [operation for operation, _ in batch]
+            operations = [operation for operation, *_ in batch]
             hooks = self._refuse_backlog, self._announce_taken
             outcomes = commit(operations, *hooks, goes_on=self._goes_on) if batch else []
-            done, outcomes = self._set_aside.keep(batch, outcomes)
-            batch = []
+            again: list[Pending] = []
+            kinds = set(map(type, outcomes))
+            if Busy in kinds:
+                batch, outcomes = self._set_aside.keep(batch, outcomes)
+            if Later in kinds:
+                batch, outcomes, again = _without_later(batch, outcomes)
+            done, batch = batch, again
             self._call(self._settle, done, outcomes)
             if outcomes and isinstance(outcomes[-1], DatabaseUnavailable):
                 self._refuse_backlog()
-            settled = zip(done, outcomes, strict=True)
-            return [pending for pending, outcome in settled if outcome is LATER]
+            return again
         except Exception as error:  # the outermost edge
             self._refuse(batch + self._take(sys.maxsize))
             self._crashed(error)
@@ -180,14 +186,10 @@ class Writer:
 
     def _take(self, limit: int) -> list[Pending]:
         """What is in the queue, `limit` at most. Its end stays there."""
-        taken: list[Pending] = []
-        while len(taken) < limit and not self._queue.empty():
-            pending = self._queue.get()
-            if pending is None:
-                self._queue.put(None)
-                break
-            taken.append(pending)
-        return taken
+        taken = [self._queue.get() for _ in range(min(limit, self._queue.qsize()))]
+        if taken and taken[-1] is None:
+            self._queue.put(taken.pop())
+        return cast("list[Pending]", taken)
 
     def _refuse_backlog(self) -> bool:
         """Refuses all that waits while the database is unavailable: each batch would wait as long
@@ -213,10 +215,8 @@ class Writer:
 
     def _settle(self, batch: list[Pending], outcomes: Sequence[object]) -> None:
         """What fails here fails alone: the operation is committed, and others wait."""
-        for (operation, on_done), outcome in zip(batch, outcomes, strict=True):
-            if outcome is LATER:
-                continue
-            self._bytes -= operation.size
+        self._bytes -= sum(map(itemgetter(2), batch))
+        for (operation, on_done, _), outcome in zip(batch, outcomes, strict=True):
             try:
                 try:
                     if not isinstance(outcome, ProtocolError):
@@ -228,6 +228,16 @@ class Writer:
                     on_done(outcome)
             except Exception:  # the outermost edge
                 log.exception("Who waited for %s could not be told", type(operation).__name__)
+
+
+def _without_later(
+    batch: list[Pending], outcomes: list[object]
+) -> tuple[list[Pending], list[object], list[Pending]]:
+    """What is done, its outcomes, and what comes again."""
+    pairs = list(zip(batch, outcomes, strict=True))
+    done = [pair for pair in pairs if pair[1] is not LATER]
+    again = [pending for pending, outcome in pairs if outcome is LATER]
+    return [pending for pending, _ in done], [outcome for _, outcome in done], again
 
 
 def _resolve[Result](future: "asyncio.Future[Result]", outcome: Result | ProtocolError) -> None:
@@ -458,7 +468,8 @@ def _apply(
 ) -> list[object]:
     first = taken.take(transaction) if transaction.waiting else []
     late = _late(operations, taken.behind) if taken.behind else set()
-    load_all(transaction, [*first, *(each for each in operations if id(each) not in late)])
+    ready = [each for each in operations if id(each) not in late] if late else operations
+    load_all(transaction, [*first, *ready])
     if first:
         taken.perform(transaction)
     outcomes: list[object] = []

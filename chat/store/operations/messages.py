@@ -12,7 +12,7 @@ from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.publication import FOR_EVER, Source
 from chat.store import reports
 from chat.store.reports import Time
-from chat.store.transaction import OPERATION_BYTES, ChannelOperation, Head, Transaction, marks
+from chat.store.transaction import OPERATION_BYTES, ChannelOperation, Transaction, marks
 
 # Different reactions of one uid to one message, removed ones too, since their marks stay: each
 # change reads them all, and a page of history is never cut short.
@@ -54,7 +54,7 @@ class PublishMessage(ChannelOperation[str]):
         return OPERATION_BYTES + len(self.data)
 
     def apply(self, transaction: Transaction) -> str:
-        id = self.id or self._change(transaction, transaction.heads[self.channel])
+        id = self.id or self._change(transaction)
         if self.source is not None and transaction.reporting:
             self._report(transaction, id, self.source)
         return id
@@ -67,8 +67,9 @@ class PublishMessage(ChannelOperation[str]):
         request = {"event": self.event, "requestId": reports.new_id(), **reports.request(source)}
         transaction.report("hotsock.messagePublished", "message", self.channel, data, request)
 
-    def _change(self, transaction: Transaction, head: Head) -> str:
+    def _change(self, transaction: Transaction) -> str:
         """With a number, also where it is ephemeral: nothing stored later overtakes it (P4)."""
+        head = transaction.heads[self.channel]
         previous, number = head.number, head.advance()
         if self.store:
             id = transaction.next_message_id(head)
