@@ -73,6 +73,9 @@ async def one_restart(
         task.cancel()
     await asyncio.gather(*writing, return_exceptions=True)
     await until(lambda: not any(writer.waiting for writer in writers), "all is answered")
+    acknowledged = sum(len(writer.acknowledged) for writer in writers)
+    await until(lambda: all(len(r.ids(channel)) >= acknowledged for r in readers), "all have all")
+    fault.measure("seconds until the last reader had all", time.monotonic() - back_at)
     assert all(each.open_ for each in [*readers, *(w.connection for w in writers)])
 
 
