@@ -37,7 +37,8 @@ from chat.cluster.messages import (
 )
 from chat.conf import settings
 from chat.fanout.announcements import Announcement
-from chat.fanout.hub import BrokerStatus, Handlers, Hub, StartTask
+from chat.fanout.broker import BrokerStatus, Handlers, StartTask
+from chat.fanout.hub import Hub
 from chat.protocol.errors import ProtocolError
 from chat.store.databases import NETWORK
 from chat.store.reads import read
