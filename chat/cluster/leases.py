@@ -8,23 +8,20 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import batched
 from math import inf
 from typing import Final
 
-import psycopg
 from django.db import connection as database
 from django.db.models.functions import Now
-from psycopg_pool import ConnectionPool
 
+from chat.cluster.lease_connection import LeaseConnection
 from chat.conf import settings
 from chat.fanout.member_throttle import NOBODY, Members, MemberThrottle, too_often
 from chat.models import Connection, Node
 from chat.protocol.errors import ErrorCode, ProtocolError
-from chat.store.databases import SERVER_SESSION, DatabaseUnavailable, limit_statements
-from chat.store.databases import Connection as PostgresConnection
+from chat.store.databases import SERVER_SESSION
 from chat.store.operations.connections import CloseConnection, HoldBack, Unsubscribe
 from chat.store.reads import read
 from chat.store.transaction import Operation, Transaction, marks
@@ -36,13 +33,6 @@ log = logging.getLogger("chat.reaper")
 VERSION: Final = "0.1.0"
 HOST: Final = socket.gethostname()
 STATEMENT_SHARE: Final = 1 / 5  # of a lease: how long its renewal may take
-# In one message: nobody can be stopped while the row is locked, which would keep others from taking
-# it over. PostgreSQL gives up before we do: who only gave up here would still wait for its lock.
-RENEW: Final = (
-    "SET LOCAL statement_timeout = %s;"
-    " UPDATE chat_node SET lease_until = clock_timestamp() + make_interval(secs => %s)"
-    " WHERE id = %s"
-)
 LEASE_SHARE: Final = 2 / 3  # of NODE_LEASE_SECONDS (design.md section 4, "Nodes")
 LOOK_SECONDS: Final = 0.1
 REAP_SECONDS: Final = 1.0
@@ -90,10 +80,10 @@ class Lease:
     seconds: float
     renewed_at: float = field(default=-inf, init=False)  # by the loop's clock
     held_since: float = field(default=inf, init=False)
-    _own: "OwnConnection" = field(init=False)
+    _own: LeaseConnection = field(init=False)
 
     def __post_init__(self) -> None:
-        self._own = OwnConnection(self.seconds * STATEMENT_SHARE)
+        self._own = LeaseConnection(self.seconds * STATEMENT_SHARE)
 
     async def register(self) -> None:
         """Writes the node's row; raises SERVICE_UNAVAILABLE."""
@@ -133,49 +123,6 @@ class Lease:
         """Whether this process may take others for dead: it was not away itself."""
         now = asyncio.get_running_loop().time()
         return now - self.renewed_at < self.seconds <= now - self.held_since
-
-
-class OwnConnection:
-    """One to PostgreSQL outside of the pool, with a thread."""
-
-    def __init__(self, statement_seconds: float) -> None:
-        self._limit_ms = round(statement_seconds * 900)
-        self._thread = ThreadPoolExecutor(1, "lease", limit_statements, (statement_seconds,))
-        self._connection: PostgresConnection | None = None
-
-    async def renew(self, node_id: str, seconds: float) -> bool:
-        """Whether the row was there; raises SERVICE_UNAVAILABLE."""
-        values = self._limit_ms, seconds, node_id
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._renew, values)
-
-    def close(self) -> None:
-        self._thread.submit(self._close)
-
-    def _renew(self, values: tuple[int, float, str]) -> bool:
-        try:
-            cursor = psycopg.ClientCursor(self._open()).execute(RENEW, values)
-            cursor.nextset()
-            return bool(cursor.rowcount)
-        except psycopg.Error as error:
-            self._close()
-            raise DatabaseUnavailable from error
-
-    def _open(self) -> PostgresConnection:
-        """One that was lost is replaced."""
-        if self._connection is not None:
-            try:
-                ConnectionPool.check_connection(self._connection)
-            except psycopg.Error:
-                self._close()
-        if self._connection is None:
-            parameters = database.get_connection_params() | {"autocommit": True}
-            self._connection = PostgresConnection.connect(**parameters)
-        return self._connection
-
-    def _close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
 
 
 @dataclass(slots=True, eq=False)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Final, TypedDict, cast
 
 from chat.fanout.announcements import BYTES_OF_ANNOUNCEMENT, Announcement, Change, Ephemeral
-from chat.fanout.hub import Handlers, Hub
+from chat.fanout.broker import Handlers
+from chat.fanout.hub import Hub
 from chat.protocol.events import Event, encoded, payloads
 
 log = logging.getLogger("chat.broker")

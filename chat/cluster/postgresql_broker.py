@@ -37,18 +37,16 @@ from chat.cluster.messages import (
 )
 from chat.conf import settings
 from chat.fanout.announcements import Announcement
-from chat.fanout.hub import BrokerStatus, Handlers, Hub, StartTask
+from chat.fanout.broker import BrokerStatus, Handlers, StartTask
+from chat.fanout.hub import Hub
 from chat.protocol.errors import ProtocolError
 from chat.store.databases import NETWORK
 from chat.store.reads import read
 
 log = logging.getLogger("chat.broker")
 
-# A piece a row. Without synchronous_commit, which nobody needs here, no disk is waited for.
-NOTIFY: Final = (
-    "SELECT pg_notify({}, piece) FROM set_config('synchronous_commit', 'off', true),"
-    " unnest(string_to_array({}, E'\\n')) AS piece"
-)
+# A piece a row. Its transaction writes no row: so its COMMIT waits for no disk, and no replica.
+NOTIFY: Final = "SELECT pg_notify({}, piece) FROM unnest(string_to_array({}, E'\\n')) AS piece"
 PIECE_BYTES: Final = 7_900  # of the 7,999 that a notification may have; its head is shorter
 LISTENER: Final = "chat listener"  # begins the application_name of sessions that listen
 # The others who listen. Who stands still lets PostgreSQL's queue grow (8 GB, then every NOTIFY

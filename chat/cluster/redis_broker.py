@@ -30,7 +30,8 @@ from chat.cluster.messages import (
 )
 from chat.cluster.redis_layer import RedisLayer
 from chat.fanout.announcements import Announcement
-from chat.fanout.hub import BrokerStatus, Handlers, Hub, StartTask
+from chat.fanout.broker import BrokerStatus, Handlers, StartTask
+from chat.fanout.hub import Hub
 
 log = logging.getLogger("chat.broker")
 

@@ -150,9 +150,8 @@ class FrameLoop:
             flusher.release()
 
     def _handle_each(self, coming: Iterator[str | bytes]) -> Awaitable[object] | None:
-        """Ephemeral messages in a row on one route are collected and broadcast as one. Whatever is
-        not the next of them, the end of the read too, first broadcasts what was collected: nothing
-        that the connection does later can overtake it (promise P4)."""
+        """Collects ephemeral messages in a row on one route, and broadcasts them as one before it
+        does anything else: nothing can overtake them (promise P4)."""
         queue, session = self.connection.send_queue, self.connection.session
         self.connection.heard_at = now = self._node.loop.time()
         run: list[bytes] = []
@@ -176,9 +175,7 @@ class FrameLoop:
                 pass
             except ProtocolError as refused:
                 step = refused
-            if run_route is not None and (
-                route is not run_route or not data or size > MAX_RUN_BYTES
-            ):
+            if run_route and (route is not run_route or not data or size > MAX_RUN_BYTES):
                 publishing.broadcast(self._node.hub, session, run_route, run)
                 run, run_route, size = [], None, 0
             if data:
@@ -187,8 +184,7 @@ class FrameLoop:
                 run.append(data)
                 size += overhead + len(data)
             else:
-                rest = self._handle(step, sent, route)
-                if rest is not None:
+                if (rest := self._handle(step, sent, route)) is not None:
                     return rest
         if run_route is not None:
             publishing.broadcast(self._node.hub, session, run_route, run)

@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from django.utils.decorators import async_only_middleware
 from django.views.decorators.http import require_safe
 
-from chat.fanout.hub import BrokerStatus
+from chat.fanout.broker import BrokerStatus
 from chat.protocol.errors import ProtocolError
 from chat.runtime import node as nodes
 from chat.store.databases import reason

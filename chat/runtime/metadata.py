@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Final
 
-from chat.fanout.hub import Broker, BrokerStatus
+from chat.fanout.broker import Broker, BrokerStatus
 from chat.fanout.member_throttle import MemberThrottle
 from chat.models import Connection, Subscription
 from chat.protocol.errors import ProtocolError

@@ -18,7 +18,8 @@ from chat.cluster.leases import LEASE_SHARE, Lease, Reaper, RemoveNode, alive, m
 from chat.cluster.messages import CHECK
 from chat.cluster.postgresql_broker import PostgresqlBroker
 from chat.conf import settings
-from chat.fanout.hub import Broker, BrokerStatus, Handlers, Hub, MemoryBroker
+from chat.fanout.broker import Broker, BrokerStatus, Handlers, MemoryBroker
+from chat.fanout.hub import Hub
 from chat.fanout.member_throttle import MemberThrottle
 from chat.fanout.send_queue import Flusher
 from chat.protocol import ids

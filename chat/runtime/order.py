@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from secrets import token_urlsafe
 from typing import Final
 
-from chat.fanout.hub import Broker, BrokerStatus
+from chat.fanout.broker import Broker, BrokerStatus
 from chat.runtime.connection import Connections
 
 # The notifications, as they are on the wire.

@@ -14,7 +14,8 @@ from django.db import InterfaceError, OperationalError, ProgrammingError, connec
 from django.db.models import Case, Q, When
 from django.db.models.functions import Now
 
-from chat.fanout.hub import BrokerStatus, Hub
+from chat.fanout.broker import BrokerStatus
+from chat.fanout.hub import Hub
 from chat.models import Channel, Schedule, StorageEntry
 from chat.protocol.errors import ProtocolError
 from chat.store.databases import DatabaseUnavailable

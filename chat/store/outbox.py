@@ -32,6 +32,7 @@ log = logging.getLogger("chat.outbox")
 
 MAX_TAKEN: Final = 500  # entries in one transaction
 MAX_TAKEN_BYTES: Final = 4 * 2**20
+MAX_WAITING_BYTES: Final = 256 * 2**20
 EPHEMERAL_SECONDS: Final = 60  # an ephemeral message that is older reaches nobody
 COUNT_SECONDS: Final = 1.0
 MAX_FOLLOWED: Final = 10_000  # channels
@@ -41,6 +42,10 @@ NO_SCHEDULE: Final = "There is no such schedule: it is done or cancelled already
 ADD: Final = (
     "INSERT INTO chat_outboxentry (channel, work) VALUES (%s, %s)"
     " RETURNING pg_current_xact_id()::text"
+)
+WAITING: Final = (
+    "SELECT count(*), coalesce(sum(octet_length(work)), 0) FROM"
+    " (SELECT work FROM chat_outboxentry WHERE parked_at IS NULL LIMIT %s) AS waiting"
 )
 # Of each channel the oldest, then of each the second, and so on: a long backlog holds up no other.
 TAKE: Final = (
@@ -69,18 +74,25 @@ _committed: OrderedDict[str, float] = OrderedDict()  # channel -> when its last 
 
 
 class Room:
-    """How many more entries may wait: counted at most each second, and by what is added here."""
+    """How much more may wait: counted at most each second, and by what is added here."""
 
     def __init__(self) -> None:
-        self._left, self._counted_at = 0, 0.0
+        self._entries = self._bytes = 0
+        self._counted_at = 0.0
 
-    def take(self) -> bool:
+    def take(self, bytes: int) -> bool:
+        """Whether there is room for an entry of this size."""
         now = time.monotonic()
-        if self._left <= 0 or now - self._counted_at > COUNT_SECONDS:
-            waiting = OutboxEntry.objects.filter(parked_at=None)[: settings.OUTBOX_MAX].count()
-            self._left, self._counted_at = settings.OUTBOX_MAX - waiting, now
-        self._left -= 1
-        return self._left >= 0
+        if min(self._entries, self._bytes) <= 0 or now - self._counted_at > COUNT_SECONDS:
+            with connection.cursor() as cursor:
+                cursor.execute(WAITING, [settings.OUTBOX_MAX])
+                [(entries, size)] = cursor.fetchall()
+            self._entries = settings.OUTBOX_MAX - entries
+            self._bytes = MAX_WAITING_BYTES - int(size)
+            self._counted_at = now
+        self._entries -= 1
+        self._bytes -= bytes
+        return min(self._entries, self._bytes) >= 0
 
 
 room: Final = Room()
@@ -96,15 +108,14 @@ def takes_part() -> bool:
 def add(channel: str, operation: Operation[Any], wake: Callable[[], object]) -> None:
     """A write to this channel, to be done after the commit; then `wake` is called, once for a
     transaction. Outside of `atomic`, where autocommit is off, Django calls nothing after a commit:
-    servers look by themselves. Raises SERVICE_UNAVAILABLE where OUTBOX_MAX entries wait; where the
-    database refuses, it also ends the caller's transaction."""
+    servers look by themselves. Raises SERVICE_UNAVAILABLE where OUTBOX_MAX entries or
+    MAX_WAITING_BYTES wait; where the database refuses, it also ends the caller's transaction."""
+    work = encode(operation)
     try:
-        if not room.take():
-            raise DatabaseUnavailable(
-                f"{settings.OUTBOX_MAX} writes wait for a server already; try again."
-            )
+        if not room.take(len(work)):
+            raise DatabaseUnavailable("Too many writes wait for a server already; try again.")
         with connection.cursor() as cursor:
-            cursor.execute(ADD, [channel, encode(operation)])
+            cursor.execute(ADD, [channel, work])
             [(xid,)] = cursor.fetchall()
     except Error as error:
         if connection.in_atomic_block:

@@ -178,10 +178,9 @@ class Writer:
         """Empty at the end. Meanwhile looks for commits of other processes."""
         sqlite = connection.vendor == "sqlite"
         while True:
-            if sqlite:
-                self._outside.look()
+            pause = self._outside.look() if sqlite else None
             with contextlib.suppress(queue.Empty):
-                first = self._queue.get(timeout=POLL_SECONDS if sqlite else None)
+                first = self._queue.get(timeout=pause)
                 return [] if first is None else [first]
 
     def _take(self, limit: int) -> list[Pending]:
@@ -257,12 +256,18 @@ class OutsideCommits:
         self._seen: tuple[object, int] | None = None
         self._due = 0.0
 
-    def look(self) -> None:
-        """Not within a transaction; at most each POLL_SECONDS, however often it is called."""
+    def look(self) -> float:
+        """Not within a transaction; at most each POLL_SECONDS, however often it is called. Gives
+        the seconds until then."""
         now = time.monotonic()
-        if now < self._due or connection.connection is None:
-            return
+        if now < self._due:
+            return self._due - now
         self._due = now + POLL_SECONDS
+        if connection.connection is not None:
+            self._compare()
+        return POLL_SECONDS
+
+    def _compare(self) -> None:
         driver = connection.connection  # a new one counts anew
         with contextlib.suppress(sqlite3.Error):  # the next write finds out, and says so
             seen = (driver, driver.execute("PRAGMA data_version").fetchone()[0])

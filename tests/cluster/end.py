@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 from typing import Any, cast
 
 from chat.fanout.announcements import Announcement, Change
-from chat.fanout.hub import Broker, BrokerStatus, Hub
+from chat.fanout.broker import Broker, BrokerStatus
+from chat.fanout.hub import Hub
 from chat.protocol.events import encoded
 from chat.runtime.background import BackgroundTasks
 

@@ -10,7 +10,7 @@ import pytest
 from chat.cluster import postgresql_broker
 from chat.cluster.postgresql_broker import PostgresqlBroker, notified, other_listeners
 from chat.fanout.announcements import Change, Ephemeral
-from chat.fanout.hub import BrokerStatus
+from chat.fanout.broker import BrokerStatus
 from tests.cluster.end import EVENT, End, change, running, shown
 from tests.support.databases import in_thread
 

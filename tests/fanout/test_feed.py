@@ -13,7 +13,8 @@ from msgspec import structs
 
 from chat.fanout import hub
 from chat.fanout.announcements import BYTES_OF_ANNOUNCEMENT, Change, Ephemeral
-from chat.fanout.hub import BrokerStatus, Hub, MemoryBroker, Subscriber
+from chat.fanout.broker import BrokerStatus, MemoryBroker
+from chat.fanout.hub import Hub, Subscriber
 from chat.fanout.send_queue import Flusher, Receiver, SendQueue
 from chat.protocol.errors import CloseCode, ErrorCode, ProtocolError
 from chat.protocol.events import encoded, payloads

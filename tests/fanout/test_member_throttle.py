@@ -8,7 +8,8 @@ import pytest
 
 from chat.fanout import member_throttle
 from chat.fanout.announcements import Announcement, Change
-from chat.fanout.hub import Hub, MemoryBroker, Subscriber
+from chat.fanout.broker import MemoryBroker
+from chat.fanout.hub import Hub, Subscriber
 from chat.fanout.member_throttle import CHANGES_AT_ONCE, IN_FLIGHT, MemberThrottle
 from chat.fanout.send_queue import BEHIND_BYTES, MAX_UNSENT_BYTES, Flusher
 from chat.protocol.events import encoded

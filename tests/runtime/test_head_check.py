@@ -9,7 +9,8 @@ from functools import partial
 import pytest
 from django.db import connection
 
-from chat.fanout.hub import Hub, MemoryBroker
+from chat.fanout.broker import MemoryBroker
+from chat.fanout.hub import Hub
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.runtime import recurring
 from chat.runtime.recurring import check_heads, heads, repeat

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from chat.fanout.hub import BrokerStatus, MemoryBroker
+from chat.fanout.broker import BrokerStatus, MemoryBroker
 from chat.models import Connection, Subscription
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.session import Session

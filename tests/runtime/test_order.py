@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from chat.fanout.hub import BrokerStatus, MemoryBroker
+from chat.fanout.broker import BrokerStatus, MemoryBroker
 from chat.runtime import order
 from chat.runtime.connection import Connections
 from chat.runtime.order import Order

@@ -211,19 +211,24 @@ def test_an_ephemeral_message_is_dropped_when_it_is_old(channel: str) -> None:
     assert problems(channel) == []
 
 
-def test_no_more_wait_than_the_setting_says(
-    channel: str, set_chat: Setter, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("more", [{"entries": 2}, {"bytes": 3000}])
+def test_no_more_waits_than_there_is_room_for(
+    channel: str, more: dict[str, int], set_chat: Setter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    set_chat(OUTBOX_MAX=OutboxEntry.objects.filter(parked_at=None).count() + 2)
+    works = OutboxEntry.objects.filter(parked_at=None).values_list("work", flat=True)
+    set_chat(OUTBOX_MAX=len(works) + more.get("entries", 100))
+    size = sum(map(len, works)) + more.get("bytes", 10_000)
+    monkeypatch.setattr(outbox, "MAX_WAITING_BYTES", size)
     monkeypatch.setattr(outbox, "room", outbox.Room())
+    data = "x" * 1000
     with transaction.atomic():
-        for number in range(2):
-            api.publish(channel, "chat", number, store=-1)
+        for _ in range(2):
+            api.publish(channel, "chat", data, store=-1)
         with pytest.raises(api.ProtocolError, match="writes wait for a server") as refused:
-            api.publish(channel, "chat", store=-1)
+            api.publish(channel, "chat", data, store=-1)
     assert refused.value.code == "SERVICE_UNAVAILABLE"
     do(TakeEntries(channel))
-    assert stored(channel) == ["0", "1"]
+    assert stored(channel) == [f'"{data}"'] * 2
 
 
 def test_servers_are_woken_once_for_a_transaction(

@@ -68,6 +68,11 @@ def run_as(user: str | None) -> dict[str, Any]:
     return {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []}
 
 
+def no_root() -> str | None:
+    """Whom a program runs as that refuses to run as root; None: as ourselves."""
+    return "nobody" if os.geteuid() == 0 else None
+
+
 @dataclass
 class Program:
     """A process of ours that is stopped at the latest when the tests end.
@@ -303,7 +308,7 @@ def start_redis(directory: Path, port: int | None = None) -> Program:
     chosen = port or free_port()
     redis = Program(
         [
-            *[_program("redis-server"), "--port", str(chosen), "--bind", "127.0.0.1"],
+            *[find_program("redis-server"), "--port", str(chosen), "--bind", "127.0.0.1"],
             *["--save", "", "--appendonly", "no", "--dir", str(directory)],
         ],
         chosen,
@@ -350,14 +355,14 @@ def start_postgres(directory: Path) -> Postgres:
     """
     data = Path(tempfile.mkdtemp(prefix="chatsite-postgres-"))
     atexit.register(shutil.rmtree, data, ignore_errors=True)
-    user = "nobody" if os.geteuid() == 0 else None
+    rows, user = data / "rows", no_root()
     if user:
         shutil.chown(data, user)
     log = directory / "postgres.log"
     with log.open("ab") as output:
         subprocess.run(
             [
-                *[_program("initdb"), "-D", str(data / "rows"), "-U", "postgres", "-A", "trust"],
+                *[find_program("initdb"), "-D", str(rows), "-U", "postgres", "-A", "trust"],
                 *["--encoding=UTF8", "--locale=C", "--no-sync"],
                 *["--locale-provider=icu", "--icu-locale=en-US"],
             ],
@@ -376,7 +381,7 @@ def start_postgres(directory: Path) -> Postgres:
     }
     postgres = Postgres(
         [
-            *[_program("postgres"), "-D", str(data / "rows"), "-h", "127.0.0.1", "-p", str(port)],
+            *[find_program("postgres"), "-D", str(rows), "-h", "127.0.0.1", "-p", str(port)],
             *[part for name, value in options.items() for part in ("-c", f"{name}={value}")],
         ],
         port,
@@ -403,11 +408,13 @@ def _kill_what_still_runs() -> None:
         process.kill()
 
 
-def _program(name: str) -> str:
-    found = [shutil.which(name), *sorted(glob.glob(f"/usr/lib/postgresql/*/bin/{name}"))]
+def find_program(name: str) -> str:
+    """Its path; StartError where it is missing."""
+    places = f"/usr/sbin/{name}", f"/usr/lib/postgresql/*/bin/{name}"
+    found = [shutil.which(name), *(path for place in places for path in sorted(glob.glob(place)))]
     path = next((path for path in reversed(found) if path), None)
     if path is None:
-        package = "redis-server" if name == "redis-server" else "postgresql"
+        package = "postgresql" if name in ("initdb", "postgres") else name
         raise StartError(f"{name} is missing: apt-get install {package}")
     return path
 
