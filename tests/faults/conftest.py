@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -170,9 +170,9 @@ def _linked(server: Server) -> bool:
 def _sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Site]]:
     """By broker; both on one PostgreSQL. No Redis runs for the one that goes without it."""
     with ExitStack() as stack:
-        postgres = stack.enter_context(start_postgres(tmp_path_factory.mktemp("postgres")))
-        directories = partial(tmp_path_factory.mktemp, "faults")
-        yield cache(lambda broker: started(broker, postgres, directories(), stack))
+        directory = tmp_path_factory.mktemp("faults")
+        postgres = stack.enter_context(start_postgres(directory))
+        yield cache(lambda broker: started(broker, postgres, directory, stack))
 
 
 def started(broker: str, postgres: Postgres, directory: Path, stack: ExitStack) -> Site:
