@@ -14,13 +14,13 @@ GENERATOR: Final = AVAILABLE[-1]
 """The cores; the same where there is only one."""
 
 
-def pin(pid: int, core: int) -> None:
+def pin(pid: int, *cores: int) -> None:
     """All threads and children of a process; those to come inherit it."""
     for each in family(pid):
         with contextlib.suppress(FileNotFoundError):
             for thread in Path(f"/proc/{each}/task").iterdir():
                 with contextlib.suppress(ProcessLookupError):
-                    os.sched_setaffinity(int(thread.name), {core})
+                    os.sched_setaffinity(int(thread.name), cores)
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """The figures to reach, as a table: what `make bench` judges and the report shows."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -133,6 +134,24 @@ def _history(kind: str, title: str) -> list[Target]:
     ]
 
 
+def _on_postgresql_alone() -> Iterator[Target]:
+    title, side = "across on PostgreSQL alone", "postgresql"
+    yield Target("redis-1", f"{title}, 1 → 1", "rate", at_least=80_000, side=side, unit="/s")
+    figure = "server_us_message"
+    yield Target("redis-1", f"{title}, CPU", figure, at_most=13, side=side, unit=" µs a message")
+    paced = f"{side}-paced"
+    yield Target("redis-1", f"{title}, 100/s", "p99_ms", at_most=4, side=paced, unit=" ms p99")
+    for side, most in (("postgresql", 10), ("redis", 10), ("sqlite", 40)):
+        what = f"stored by another process, {SCENARIOS['outside'].title_of(side)}"
+        yield Target("outside", what, "p99_ms", at_most=most, side=side, unit=" ms p99")
+    yield Target(
+        *("stored-two", "stored by two servers on PostgreSQL alone", "rate"),
+        at_least=1.2,
+        against="one",
+        side="two",
+    )
+
+
 TARGETS: Final = (
     *_fan_out("fanout-1", "1 → 1", 1.8, 1.0, 4.0),
     *_fan_out("fanout-100", "1 → 100", 5.0, 0.8, 8.0),
@@ -169,6 +188,7 @@ TARGETS: Final = (
     Target("redis-1", "across, CPU", "server_us_message", at_most=40, unit=" µs a message"),
     Target("redis-1", "across, 1 → 1", "rate", at_least=20, against="tutorial"),
     Target("redis-1", "across, 100/s", "p99_ms", at_most=5, side="paced", unit=" ms p99"),
+    *_on_postgresql_alone(),
     Target("redis-1000", "across, 1 → 1,000", "rate", at_least=10, against="tutorial"),
     Target("redis-1000", "across, 1 → 1,000, CPU", "server_us", at_most=1.2, against="alone"),
     Target(

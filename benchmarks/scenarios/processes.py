@@ -1,9 +1,13 @@
 """Two processes that Redis links, or PostgreSQL alone: who publishes is with one, who listens with
-the other."""
+the other; or what is stored in a third, or in both."""
 
 import contextlib
+import json
 import re
+import select
 import subprocess
+import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -11,21 +15,23 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
-from benchmarks import cpu
+from benchmarks import cpu, outside
 from benchmarks.databases import Database, database
-from benchmarks.generator.connection import Connection, close_all
-from benchmarks.generator.loop import Usage, measure
+from benchmarks.generator.connection import Connection, Refused, close_all, open_many
+from benchmarks.generator.loop import Usage, measure, percentiles
 from benchmarks.generator.paced import paced
 from benchmarks.peers import Peer, Running
 from benchmarks.peers.ours import Ours
 from benchmarks.peers.tutorial import Tutorial
-from tests.support.servers import Program, Server, keys_of, redis_url, start_redis
+from tests.support.servers import ROOT, Program, Server, keys_of, redis_url, start_redis
 
 from .base import VERSIONS, Figures, Options, Run, Scenario
-from .stored import steady_pairs
+from .stored import steady_pairs, store_room
 from .talk import TALKS, WARM_SECONDS, Talk
 
 PACED_RATE: Final = 100
+OUTSIDE_PAUSE_SECONDS: Final = 0.03
+WARM_MESSAGES: Final = 10
 PASSING: Final = {"publish": True, "broadcast": True}
 
 
@@ -159,7 +165,139 @@ def _paced(linked: Linked, options: Options) -> Figures:
         close_all(connections)
 
 
-ACROSS: Final = (
+# --- what another process stores ----------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Outside(Scenario):
+    """Every OUTSIDE_PAUSE_SECONDS a message of a process that serves nobody: when the clients of
+    each server have it."""
+
+    name = "outside"
+    title = "stored by another process"
+    names: ClassVar = {
+        "postgresql": "two servers on PostgreSQL alone",
+        "redis": "two servers with Redis",
+        "sqlite": "one server on SQLite",
+    }
+
+    @contextlib.contextmanager
+    def sides(
+        self, directory: Path, chosen: Sequence[str], options: Options
+    ) -> Iterator[dict[str, Run]]:
+        places = {name: directory / name for name in self.names}
+        for place in places.values():
+            place.mkdir()
+        with (
+            _redis(directory) as redis,
+            database("postgresql", directory) as disk,
+            ours(places["redis"], redis, disk) as linked,
+            ours(places["postgresql"], redis, disk, through_redis=False) as alone,
+            Ours().start(places["sqlite"]) as single,
+        ):
+            yield {
+                "postgresql": partial(_outside, [alone.one, alone.other], options),
+                "redis": partial(_outside, [linked.one, linked.other], options),
+                "sqlite": partial(_outside, [single], options),
+            }
+
+
+def _outside(servers: Sequence[Running], options: Options) -> Figures:
+    count = WARM_MESSAGES + int(max(3.0, options.seconds * 3) / OUTSIDE_PAUSE_SECONDS)
+    reading = {outside.CHANNEL: {"subscribe": True, "autoSubscribe": True}}
+    readers: list[Connection] = []
+    try:
+        for server in servers:
+            target = Ours.connect(server, channels=reading)
+            readers += open_many(server.port, [target], Ours().settle)
+        server = servers[0].keep["server"]
+        assert isinstance(server, Server)  # noqa: S101
+        publishing = subprocess.Popen(  # noqa: S603
+            [sys.executable, "-m", "benchmarks.outside", str(count), str(OUTSIDE_PAUSE_SECONDS)],
+            cwd=ROOT,
+            env=server.env,
+            stdout=subprocess.PIPE,
+        )
+        arrived = _arrivals(readers, count)
+        begun = json.loads(publishing.communicate()[0])
+    finally:
+        close_all(readers)
+    taken = [
+        at - began
+        for times in arrived
+        for at, began in list(zip(times, begun, strict=True))[WARM_MESSAGES:]
+    ]
+    return {**percentiles(taken), "max_ms": max(taken) * 1e3}
+
+
+def _arrivals(readers: Sequence[Connection], count: int) -> list[list[float]]:
+    """When each of them has got each of so many messages."""
+    arrived: dict[int, list[float]] = {reader.fileno: [] for reader in readers}
+    by_fileno = {reader.fileno: reader for reader in readers}
+    deadline = time.monotonic() + 20 + 2 * count * OUTSIDE_PAUSE_SECONDS
+    with contextlib.closing(select.epoll()) as poll:
+        for fileno in arrived:
+            poll.register(fileno, select.EPOLLIN)
+        while min(map(len, arrived.values())) < count:
+            if time.monotonic() > deadline:
+                raise Refused("what another process stored never came")
+            for fileno, _ in poll.poll(0.1):
+                by_fileno[fileno].read()
+                times = arrived[fileno]
+                times += [time.perf_counter()] * (by_fileno[fileno].texts - len(times))
+    return list(arrived.values())
+
+
+@dataclass(frozen=True)
+class StoredByTwo(Scenario):
+    """64 publishers, each in a channel, with one server or by turns with two, and one reader of
+    all. No process is held on a core: two servers would share it."""
+
+    name = "stored-two"
+    title = "stored on PostgreSQL: 64 publishers, 64 channels, every process on both cores"
+    names: ClassVar = {
+        "one": "one server with Redis",
+        "two": "two servers on PostgreSQL alone",
+        "two-redis": "two servers with Redis",
+    }
+
+    @contextlib.contextmanager
+    def sides(
+        self, directory: Path, chosen: Sequence[str], options: Options
+    ) -> Iterator[dict[str, Run]]:
+        places = {name: directory / name for name in self.names}
+        for place in places.values():
+            place.mkdir()
+        with (
+            _redis(directory) as redis,
+            database("postgresql", directory) as disk,
+            ours(places["two"], redis, disk, through_redis=False) as alone,
+            ours(places["two-redis"], redis, disk) as linked,
+            Ours().start(
+                places["one"], DATABASE_URL=disk.url("one"), REDIS_URL=redis_url(redis)
+            ) as single,
+        ):
+            shared = [redis.pid, *disk.pids]
+            for pid in (*shared, *alone.pids, *linked.pids, *single.pids):
+                cpu.pin(pid, *cpu.AVAILABLE)
+            yield {
+                "one": partial(_stored_by, [single], [*single.pids, *shared], options),
+                "two": partial(_stored_by, [alone.one, alone.other], alone.pids, options),
+                "two-redis": partial(_stored_by, [linked.one, linked.other], linked.pids, options),
+            }
+
+
+def _stored_by(servers: Sequence[Running], pids: Sequence[int], options: Options) -> Figures:
+    connections: list[Connection] = []
+    try:
+        room = store_room(servers[0], 64, connections, others=servers[1:])
+        figures = measure([room], pids, warm=WARM_SECONDS, seconds=options.seconds).figures()
+    finally:
+        close_all(connections)
+    return figures
+
+
+ACROSS: Final[tuple[Scenario, ...]] = (
     Across("redis-1", "two processes with Redis, 1 → 1 across", "fanout-1"),
     Across(
         "redis-1000",
@@ -168,4 +306,6 @@ ACROSS: Final = (
         alone=True,
         chunk=64,
     ),
+    Outside(),
+    StoredByTwo(),
 )

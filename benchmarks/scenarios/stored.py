@@ -117,20 +117,25 @@ def store_room(
     many: int = PUBLISHERS,
     chunk: int = CHUNK,
     ahead: int = AHEAD,
+    others: Sequence[Running] = (),
 ) -> Room:
-    """Once each of so many publishers has been heard; `connections` gets those that are opened."""
+    """Once each of so many publishers has been heard; `connections` gets those that are opened. The
+    reader is with `running`, the publishers by turns with that and the others."""
     names = [CHANNEL.format(number) for number in range(channels)]
     reading = {name: {"subscribe": True, "autoSubscribe": True} for name in names}
     target = Ours.connect(running, channels=reading)
     [reader] = open_many(running.port, [target], partial(_subscribed, channels))
     connections.append(reader)
-    targets, payloads = [], []
-    for number in range(many):
-        name = names[number % channels]
-        granted = {name: {"subscribe": True, "messages": {"chat": PUBLISH}}}
-        targets.append(Ours.connect(running, uid=f"u{number:05}", channels=granted))
-        payloads.append(Ours().payload(name, ""))
-    publishers = open_many(running.port, targets, _settled)
+    servers = [running, *others]
+    publishers, payloads = [], []
+    for place, server in enumerate(servers):
+        targets = []
+        for number in range(place, many, len(servers)):
+            name = names[number % channels]
+            granted = {name: {"subscribe": True, "messages": {"chat": PUBLISH}}}
+            targets.append(Ours.connect(server, uid=f"u{number:05}", channels=granted))
+            payloads.append(Ours().payload(name, ""))
+        publishers += open_many(server.port, targets, _settled)
     connections += publishers
     for publisher, payload in zip(publishers, payloads, strict=True):
         publisher.send(payload)

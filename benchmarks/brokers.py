@@ -1,0 +1,221 @@
+"""`python -m benchmarks --brokers`: what PostgreSQL takes as the broker, beside Redis, and what its
+lock of commits that notify costs; prints the tables of docs/scaling.md. Three minutes.
+
+The lock: writers that insert a row a commit, as fast as they can, while two sessions listen. Who
+notifies within its transaction holds a lock of the whole cluster while it waits for the disk; who
+does so after it, as this server, holds it for no disk. The second disk is the first one, 2 ms
+slower (`commit_delay`).
+
+The processes: a message at a time, at an even pace, and bursts; CPU of each process less that of
+the same process at rest. All but the load generator share a core.
+"""
+
+import contextlib
+import os
+import re
+import select
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from statistics import mean, median
+from typing import Final
+
+import psycopg
+
+from benchmarks import cpu
+from benchmarks.databases import Database, database, sync_seconds
+from benchmarks.generator.connection import Connection, close_all
+from benchmarks.generator.loop import measure
+from benchmarks.generator.paced import paced
+from benchmarks.pages import table
+from benchmarks.peers import Running
+from benchmarks.peers.ours import Ours
+from benchmarks.scenarios.processes import PASSING
+from benchmarks.scenarios.stored import steady_pairs
+from benchmarks.scenarios.talk import TALKS
+from tests.support.servers import Server, find_program, keys_of, redis_url, start_redis
+
+WRITERS: Final = (2, 8, 32)
+LOCK_SECONDS: Final = 3
+INSERT: Final = "INSERT INTO written (data) VALUES (repeat('x', 100));\n"
+NOTIFY: Final = "SELECT pg_notify('written', 'one');\n"
+WAYS: Final = {
+    "no NOTIFY": f"BEGIN;\n{INSERT}COMMIT;\n",
+    "after the commit": f"BEGIN;\n{INSERT}COMMIT;\n{NOTIFY}",
+    "within the transaction": f"BEGIN;\n{INSERT}{NOTIFY}COMMIT;\n",
+}
+DISKS: Final = {"this disk": "", "2 ms slower": "-c commit_delay=2000 -c commit_siblings=0"}
+
+PROCESSES: Final = (2, 6)
+RATE: Final = 200
+PACED_SECONDS: Final = 4.0
+BURST_SECONDS: Final = 1.5
+REST_SECONDS: Final = 1.0
+RUNS: Final = 3
+
+Costs = dict[str, float]
+"""Who -> microseconds of CPU a message."""
+
+
+def main() -> None:
+    with (
+        tempfile.TemporaryDirectory(prefix="chatsite-brokers-") as directory,
+        cpu.pinned(cpu.GENERATOR),
+    ):
+        Path(directory).chmod(0o755)
+        with database("postgresql", Path(directory)) as disk:
+            sync_ms = median(sync_seconds(Path(directory))) * 1e3
+            print(f"4 KiB and an fsync: {sync_ms:.2f} ms", flush=True)
+            print(table(("commits a second", *WAYS), _lock(disk, Path(directory))), flush=True)
+            print(_processes(disk, Path(directory)), end="")
+
+
+# --- the lock -----------------------------------------------------------------------------------
+
+
+def _lock(disk: Database, directory: Path) -> Iterator[list[str]]:
+    url = disk.url("lock")
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE written (id bigserial PRIMARY KEY, data text)")
+    with _listening(url), _listening(url):
+        for name, options in DISKS.items():
+            for writers in WRITERS:
+                rates = (_commits(url, directory, way, writers, options) for way in WAYS.values())
+                yield [f"{name}, {writers} writers", *(f"{rate:,.0f}" for rate in rates)]
+
+
+def _commits(url: str, directory: Path, script: str, writers: int, options: str) -> float:
+    """Of pgbench, a second."""
+    file = directory / "written.sql"
+    file.write_text(script)
+    shown = subprocess.run(  # noqa: S603
+        [
+            *[find_program("pgbench"), "-n", "-f", str(file), "-c", str(writers)],
+            *["-T", str(LOCK_SECONDS), url],
+        ],
+        env=os.environ | {"PGOPTIONS": options},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = re.search(r"tps = ([\d.]+)", shown.stdout)
+    return float(found[1]) if found else 0.0
+
+
+@contextlib.contextmanager
+def _listening(url: str) -> Iterator[None]:
+    ended = threading.Event()
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("LISTEN written")
+
+        def read() -> None:
+            while not ended.is_set():
+                if select.select([connection.fileno()], [], [], 0.1)[0]:
+                    connection.pgconn.consume_input()
+                    while connection.pgconn.notifies() is not None:
+                        pass
+
+        thread = threading.Thread(target=read)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+
+# --- the processes ------------------------------------------------------------------------------
+
+
+def _processes(disk: Database, directory: Path) -> str:
+    found: dict[str, Mapping[str, Costs]] = {}
+    with start_redis(directory) as redis:
+        cpu.pin(redis.pid, cpu.SERVER)
+        for processes in PROCESSES:
+            for name, pid, env in (
+                ("PostgreSQL", disk.pids[0], {}),
+                ("Redis", redis.pid, {"REDIS_URL": redis_url(redis)}),
+            ):
+                own = directory / f"{name}-{processes}"
+                own.mkdir()
+                url = disk.url(f"{name}_{processes}".lower())
+                with _servers(own, processes, {"DATABASE_URL": url} | env) as servers:
+                    found[f"{name}, {processes} processes"] = _costs(servers, pid)
+    lines = [
+        [f"{how}: {who}", *(f"{costs[how][who]:,.1f}" for costs in found.values())]
+        for how, by_whom in next(iter(found.values())).items()
+        for who in by_whom
+    ]
+    return table(("µs of CPU a message", *found), lines)
+
+
+@contextlib.contextmanager
+def _servers(directory: Path, count: int, env: Mapping[str, str]) -> Iterator[list[Running]]:
+    with ExitStack() as stack:
+        servers = [stack.enter_context(Ours().start(directory, **env))]
+        first = servers[0].keep["server"]
+        assert isinstance(first, Server)  # noqa: S101
+        keys = keys_of(first)
+        servers += [
+            stack.enter_context(Ours().start(directory, **env, **keys)) for _ in range(count - 1)
+        ]
+        yield servers
+
+
+def _costs(servers: Sequence[Running], broker: int) -> dict[str, Costs]:
+    return {
+        "one at a time": _median([_one_at_a_time(servers, broker) for _ in range(RUNS)]),
+        "in bursts": _median([_in_bursts(servers, broker) for _ in range(RUNS)]),
+    }
+
+
+def _median(runs: Sequence[Costs]) -> Costs:
+    return {who: median(run[who] for run in runs) for who in runs[0]}
+
+
+def _one_at_a_time(servers: Sequence[Running], broker: int) -> Costs:
+    connections: list[Connection] = []
+    pids = [broker, *(server.pids[0] for server in servers)]
+    try:
+        pairs = steady_pairs(servers[0], servers[1], 10, connections, PASSING)
+        time.sleep(REST_SECONDS)
+        resting = _used(pids)
+        time.sleep(PACED_SECONDS)
+        before = _used(pids)
+        paced(pairs, RATE, PACED_SECONDS, 0.0, pids)
+        used = [
+            (now - then) - (then - rest)
+            for now, then, rest in zip(_used(pids), before, resting, strict=True)
+        ]
+    finally:
+        close_all(connections)
+    return _by_role(used, int(RATE * PACED_SECONDS))
+
+
+def _in_bursts(servers: Sequence[Running], broker: int) -> Costs:
+    pids = [broker, *(server.pids[0] for server in servers)]
+    talk = TALKS["fanout-1"]
+    with talk.connected(Ours(), servers[0], servers[1], talk.chunk) as rooms:
+        before = _used(pids)
+        measure(rooms, pids, warm=0.0, seconds=BURST_SECONDS)
+        used = [now - then for now, then in zip(_used(pids), before, strict=True)]
+        return _by_role(used, rooms[0].done * talk.chunk)
+
+
+def _used(pids: Sequence[int]) -> list[float]:
+    return [cpu.used([pid]) for pid in pids]
+
+
+def _by_role(seconds: Sequence[float], messages: int) -> Costs:
+    """Of the broker, the process that tells, the one whose client gets it, and the others."""
+    broker, telling, hearing, *others = (each / messages * 1e6 for each in seconds)
+    return {
+        "its publisher's process": telling,
+        "its reader's process": hearing,
+        "each other process": mean(others) if others else 0.0,
+        "the broker": broker,
+    }
