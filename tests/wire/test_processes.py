@@ -2,17 +2,20 @@
 
 import asyncio
 import secrets
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, aclosing
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import msgpack
-import pytest
+from psycopg import AsyncConnection
 from redis.asyncio import Redis
 
 from chat.cluster.messages import EPHEMERAL
-from tests.support.calls import Answer, answer, compact, http_client
+from chat.cluster.postgresql_broker import Joiner
+from tests.support.calls import LIMIT_SECONDS, Answer, answer, compact, http_client
 from tests.support.client import Client, eventually
 from tests.support.connecting import Refused, connect, open_client, subscribed
 from tests.support.grants import STORED, room
@@ -128,29 +131,47 @@ async def test_credentials_and_subscriptions_work_in_every_process(
         assert info.json == {"channel": channel, "subscriptionsCount": 1}
 
 
-@pytest.mark.parametrize("processes", ["redis"], indirect=True)
+async def announced(server: Server) -> AsyncIterator[list[Any]]:
+    """The entries that its site's processes send each other; an empty one first."""
+    if address := server.env.get("REDIS_URL"):
+        async with Redis.from_url(address).pubsub() as listener:
+            await listener.psubscribe("*")
+            yield []
+            async for message in listener.listen():
+                if message["type"] == "pmessage":
+                    for entry in msgpack.unpackb(message["data"])["entries"]:
+                        yield entry
+    address, joiner = server.env["DATABASE_URL"], Joiner()
+    async with await AsyncConnection.connect(address, autocommit=True) as session:
+        key = blake2b(server.env["SECRET_KEY"].encode(), digest_size=8)
+        await session.execute(f'LISTEN "chat_{key.hexdigest()}"'.encode())
+        yield []
+        async for notification in session.notifies():
+            if joined := joiner.add(notification.payload.encode()):
+                for entry in joined["entries"]:
+                    yield entry
+
+
 async def test_what_is_sent_after_a_call_to_another_process_stays_behind_it(
-    processes: Two, redis_url: str, channel: str
+    processes: Two, channel: str
 ) -> None:
     """And the other way round. Whether it is overtaken elsewhere, its process tells the others: by
     the number that it must follow."""
     one, other = processes
     async with (
-        Redis.from_url(redis_url).pubsub() as listener,
+        aclosing(announced(one)) as entries,
         subscribed(one, channel, uid="jim", channels=room(channel, **ALL)) as jim,
     ):
         elsewhere = Client(other, jim.socket)
         elsewhere.connected = jim.connected
-        await listener.psubscribe("*")
+        await anext(entries)
 
         async def followed() -> int:
-            return await anext(
-                entry[2]
-                async for message in listener.listen()
-                if message["type"] == "pmessage"
-                for entry in msgpack.unpackb(message["data"])["entries"]
-                if entry[:2] == [EPHEMERAL, channel]
-            )
+            async with asyncio.timeout(LIMIT_SECONDS):
+                async for entry in entries:
+                    if entry[:2] == [EPHEMERAL, channel]:
+                        return int(entry[2])
+            raise AssertionError("nobody announces any more")
 
         for number in (1, 2):
             await elsewhere.store(channel)
