@@ -42,9 +42,9 @@ test-hostile: setup ## Attack servers at full scale, alone on the machine: tests
 	@bin/setup services
 	HOSTILE_SCALE=$(or $(SCALE),8) $(BIN)/pytest -s tests/hostile
 
-test-nginx: setup ## All wire and browser tests through a real nginx, before two hosts
+test-nginx: setup ## All wire and browser tests through a real nginx, before two hosts (BROKER=redis)
 	@bin/setup services
-	$(BIN)/python -m tests.nginx.everything
+	BROKER=$(or $(BROKER),redis) $(BIN)/python -m tests.nginx.everything
 
 fuzz: setup ## Try inputs that nobody sends: SEED=n INPUTS=n (drawn; 200000), REPLAY=file
 	$(BIN)/python -m tests.fuzz $(if $(SEED),--seed $(SEED)) $(if $(INPUTS),--inputs $(INPUTS)) \

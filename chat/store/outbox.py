@@ -100,13 +100,16 @@ room: Final = Room()
 
 def takes_part() -> bool:
     """Whether a write in this thread is one of a caller's transaction, for the outbox."""
-    return connection.vendor == "postgresql" and connection.in_atomic_block
+    connected = connection.connection is not None
+    autocommit = connection.autocommit if connected else connection.settings_dict["AUTOCOMMIT"]
+    return connection.vendor == "postgresql" and (connection.in_atomic_block or not autocommit)
 
 
 def add(channel: str, operation: Operation[Any], wake: Callable[[], object]) -> None:
     """A write to this channel, to be done after the commit; then `wake` is called, once for a
-    transaction. Raises SERVICE_UNAVAILABLE where OUTBOX_MAX entries or MAX_WAITING_BYTES wait;
-    where the database refuses, it also ends the caller's transaction."""
+    transaction. Outside of `atomic`, where autocommit is off, Django calls nothing after a commit:
+    servers look by themselves. Raises SERVICE_UNAVAILABLE where OUTBOX_MAX entries or
+    MAX_WAITING_BYTES wait; where the database refuses, it also ends the caller's transaction."""
     work = encode(operation)
     try:
         if not room.take(len(work)):
@@ -115,9 +118,13 @@ def add(channel: str, operation: Operation[Any], wake: Callable[[], object]) -> 
             cursor.execute(ADD, [channel, work])
             [(xid,)] = cursor.fetchall()
     except Error as error:
-        set_rollback(True)
+        if connection.in_atomic_block:
+            set_rollback(True)
         raise DatabaseUnavailable from error
-    on_commit(partial(_commit, channel, xid, wake), robust=True)
+    if connection.in_atomic_block:
+        on_commit(partial(_commit, channel, xid, wake), robust=True)
+    else:
+        _remember(channel)
 
 
 def follows(channel: str) -> bool:
@@ -126,11 +133,15 @@ def follows(channel: str) -> bool:
     return time.monotonic() - _committed.get(channel, -EPHEMERAL_SECONDS) < EPHEMERAL_SECONDS
 
 
-def _commit(channel: str, xid: str, wake: Callable[[], object]) -> None:
+def _remember(channel: str) -> None:
     _committed.pop(channel, None)
     _committed[channel] = time.monotonic()
     if len(_committed) > MAX_FOLLOWED:
         _committed.popitem(last=False)
+
+
+def _commit(channel: str, xid: str, wake: Callable[[], object]) -> None:
+    _remember(channel)
     if getattr(_thread, "woken", None) != xid:
         _thread.woken = xid
         wake()

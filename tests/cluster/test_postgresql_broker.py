@@ -1,62 +1,30 @@
 """The link between processes through PostgreSQL alone, two of them in one."""
 
 import asyncio
+import threading
 from collections.abc import Iterator
-from typing import Any
 
 import psycopg
 import pytest
-from django.db import connection
 
 from chat.cluster import postgresql_broker
 from chat.cluster.postgresql_broker import PostgresqlBroker, notified, other_listeners
 from chat.fanout.announcements import Change, Ephemeral
 from chat.fanout.broker import BrokerStatus
-from chat.protocol.events import encoded
 from tests.cluster.end import EVENT, End, change, running, shown
 from tests.support.databases import in_thread
 
 pytestmark = pytest.mark.usefixtures("postgres_default")
 
-LARGE = encoded(b'{"data":"%b"}' % ("\\❤\n".encode() * 20_000))
 
-
-def process(name: str, **handlers: Any) -> End[PostgresqlBroker]:
-    return End(PostgresqlBroker(name), **handlers)
+def process(name: str) -> End[PostgresqlBroker]:
+    return End(PostgresqlBroker(name))
 
 
 @pytest.fixture
 def outsider(postgres_database: str) -> Iterator[psycopg.Connection]:
     with psycopg.connect(postgres_database, autocommit=True) as session:
         yield session
-
-
-async def test_what_is_announced_reaches_the_others_as_it_was() -> None:
-    """Equal ones too, and what is larger than a notification."""
-    one, other = process("one"), process("other")
-    async with running(one, other):
-        sent = [
-            change(7, origin="x", echo=True),
-            Ephemeral("c", 7, [EVENT.frame], "x", False),
-            Ephemeral("c", 7, [EVENT.frame], "x", False),
-            Change("❤", 7, 8, LARGE, key="k"),
-            change(9),
-        ]
-        for item in sent:
-            one.broker.announce(item)
-        await other.until(lambda: len(other.got) == len(sent))
-    assert [shown(item) for item in other.got] == [shown(item) for item in sent]
-    assert one.got == []
-
-
-async def test_who_has_started_gets_the_very_next() -> None:
-    """Also of a process that was alone."""
-    one, other = process("one"), process("other")
-    async with running(one):
-        await one.until(lambda: one.broker._alone)
-        async with running(other):
-            one.broker.announce(Ephemeral("c", 0, [EVENT.frame]))
-            await other.until(lambda: len(other.got) == 1)
 
 
 async def test_a_lone_process_announces_nothing(outsider: psycopg.Connection) -> None:
@@ -71,35 +39,70 @@ async def test_a_lone_process_announces_nothing(outsider: psycopg.Connection) ->
         assert not [payload for payload in heard if "probe" not in payload]
 
 
-async def test_notifications_call_handlers_behind_what_was_announced_before() -> None:
-    told: list[Any] = []
-    one, other = process("one"), process("other")
-    other._handlers["told"] = lambda *what: told.append((*what, len(other.got)))
-    async with running(one, other):
-        one.broker.announce(change(1))
-        one.broker.notify("told", "id", ["c"], None)
-        await other.until(lambda: told)
-    assert told == [("id", ["c"], None, 1)]
+class Slow(PostgresqlBroker):
+    """Hears everything `seconds` later."""
+
+    seconds = 0.2
+
+    def _receive(self, piece: bytes) -> None:
+        asyncio.get_running_loop().call_later(self.seconds, super()._receive, piece)
 
 
-async def test_a_session_that_is_cut_begins_anew_with_a_head_check() -> None:
-    one, other = process("one"), process("other")
-    async with running(one, other):
-        for number in range(3):
-            before = other.checks
-            await in_thread(end_sessions)
-            await other.until(lambda before=before: other.connected and other.checks > before)
-            await one.until(lambda: one.connected)
-            one.broker.announce(change(number))
-            await other.until(lambda number=number: shown(change(number)) in map(shown, other.got))
+class Newcomer(End[PostgresqlBroker]):
+    """Knows how far it has looked into the database, whose channel has the number `head`."""
+
+    head = looked = 0
+
+    def _check(self) -> None:
+        self.looked = self.head
+        super()._check()
 
 
-def end_sessions() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE application_name LIKE 'chat listener %' OR application_name = 'chat sender'"
-        )
+@pytest.mark.parametrize("late", [False, True])
+async def test_who_begins_misses_nothing_of_a_process_that_still_takes_itself_for_alone(
+    monkeypatch: pytest.MonkeyPatch, late: bool
+) -> None:
+    """That one has counted who listens before the newcomer did, and hears of it later. Where its
+    answer comes too late to be waited for, only what is not stored is missed."""
+    one, other = End(Slow("one")), Newcomer(PostgresqlBroker("other"))
+    counted, greeted = threading.Event(), threading.Event()
+
+    def count(name: str) -> tuple[int, int]:
+        found = other_listeners(name)
+        if name == one.broker._name:
+            counted.set()
+            greeted.wait(10)
+        return found
+
+    async def publish() -> None:
+        while not greeted.is_set() or len(other.got) < 100:
+            other.head += 1
+            one.broker.announce(change(other.head))
+            one.broker.announce(Ephemeral("c", other.head, [EVENT.frame]))
+            await asyncio.sleep(0.002)
+            if one.broker._greeted:
+                greeted.set()
+
+    async with running(one):
+        await one.until(lambda: one.broker._alone)
+        monkeypatch.setattr(postgresql_broker, "other_listeners", count)
+        looking = asyncio.create_task(one.broker._look_around())
+        assert await asyncio.to_thread(counted.wait, 10)
+        if late:
+            one.broker.seconds = 1.0
+            monkeypatch.setattr(postgresql_broker, "MEET_SECONDS", 0.5)
+        publishing = asyncio.create_task(publish())
+        async with running(other):
+            await other.join("c")
+            since = other.head
+            await asyncio.gather(looking, publishing)
+            one.broker.announce(change(0))
+            await other.until(lambda: shown(other.got[-1]) == shown(change(0)))
+    due = range(since + 1, other.head + 1)
+    stored = {item.number for item in other.got if isinstance(item, Change)}
+    assert [number for number in due if number not in stored and number > other.looked] == []
+    passing = {item.previous for item in other.got if isinstance(item, Ephemeral)}
+    assert late or [number for number in due if number not in passing] == []
 
 
 async def test_where_listen_is_silent_it_polls_and_says_so_once(

@@ -10,8 +10,7 @@ import pytest
 from chat.cluster import messages, redis_broker
 from chat.cluster.redis_broker import RedisBroker
 from chat.cluster.redis_layer import RedisLayer
-from chat.fanout.announcements import Change, Ephemeral
-from chat.protocol.events import encoded
+from chat.fanout.announcements import Ephemeral
 from chat.runtime import background
 from tests.cluster.end import EVENT, End, change, running, shown
 from tests.support.servers import Program, redis_url, start_redis
@@ -28,60 +27,6 @@ def redis(tmp_path: Path) -> Iterator[Program]:
 class Process(End[RedisBroker]):
     def __init__(self, name: str, redis: Program, **handlers: Any) -> None:
         super().__init__(RedisBroker(name, RedisLayer(hosts=[redis_url(redis)])), **handlers)
-
-
-async def test_what_is_announced_reaches_those_who_joined_as_it_was(redis: Program) -> None:
-    one, other, third = (Process(name, redis) for name in ("one", "other", "third"))
-    async with running(one, other, third):
-        await other.join("c")
-        await third.join("d")
-        sent = [
-            change(7, origin="x", echo=True),
-            Ephemeral("c", 7, [EVENT.frame], "x", False),
-            change(8, key="k"),
-            Ephemeral("c", 8, [EVENT.frame]),
-        ]
-        for item in sent:
-            one.broker.announce(item)
-        one.broker.announce(change(1, "d"))
-        await other.until(lambda: len(other.got) == 4)
-        await third.until(lambda: len(third.got) == 1)
-    assert [shown(item) for item in other.got] == [shown(item) for item in sent]
-    assert [shown(item) for item in third.got] == [shown(change(1, "d"))]
-
-
-async def test_messages_in_a_row_cross_as_each_would_alone(redis: Program) -> None:
-    one, other = Process("one", redis), Process("other", redis)
-    row = Ephemeral("c", 7, [EVENT.frame, encoded(b"{}").frame], "x", True)
-    async with running(one, other):
-        await other.join("c")
-        one.broker.announce(row)
-        await other.until(lambda: len(other.got) == 2)
-    assert [shown(item) for item in other.got] == [
-        ("c", 7, frame, "x", True) for frame in row.frames
-    ]
-
-
-async def test_nothing_comes_back_to_its_own_process(redis: Program) -> None:
-    one, other = Process("one", redis), Process("other", redis)
-    async with running(one, other):
-        await one.join("c")
-        await other.join("c")
-        one.broker.announce(change(1))
-        other.broker.announce(change(2))
-        await other.until(lambda: len(other.got) == 1)
-        await one.until(lambda: len(one.got) == 1)
-    assert [shown(item) for item in one.got] == [shown(change(2))]
-
-
-async def test_whoever_has_joined_gets_the_very_next(redis: Program) -> None:
-    """Joining returns once Redis has confirmed it."""
-    one, other = Process("one", redis), Process("other", redis)
-    async with running(one, other):
-        for number in range(200):
-            await other.join(f"c{number}")
-            one.broker.announce(change(1, f"c{number}"))
-        await other.until(lambda: len(other.got) == 200)
 
 
 async def test_two_join_a_channel_at_once_and_both_wait(redis: Program) -> None:
@@ -173,67 +118,6 @@ async def test_who_joins_hears_all_though_joining_or_leaving_failed(
         await other.until(lambda: other.got)
 
 
-async def test_nodes_tell_each_other(redis: Program) -> None:
-    told: list[Any] = []
-    one, other = Process("one", redis), Process("other", redis, umd=lambda *what: told.append(what))
-    async with running(one, other):
-        one.broker.notify("umd", "id", ["c"], None)
-        await other.until(lambda: told)
-    assert told == [("id", ["c"], None)]
-
-
-async def test_what_others_are_told_comes_behind_what_was_announced_before(redis: Program) -> None:
-    told: list[Any] = []
-    one, other = Process("one", redis), Process("other", redis)
-    other._handlers["told"] = lambda number: told.append((number, len(other.got)))
-    async with running(one, other):
-        await other.join("c")
-        one.broker.notify("told", 1)
-        one.broker.announce(change(1))
-        one.broker.notify("told", 2)
-        await other.until(lambda: len(told) == 2)
-    assert told[1] == (2, 1)
-
-
-async def test_what_cannot_be_read_is_passed_over(redis: Program) -> None:
-    one, other = Process("one", redis), Process("other", redis)
-    async with running(one, other):
-        await other.join("c")
-        one.broker.notify("from-the-future", 1)
-        one.broker._announcer.put(redis_broker.group_of("c"), [["change", "too", "few"]])
-        one.broker.announce(change(1))
-        await other.until(lambda: len(other.got) == 1)
-
-
-async def test_a_newer_version_makes_it_look_into_the_database(
-    redis: Program, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    one, other = Process("one", redis), Process("other", redis)
-    async with running(one, other):
-        await other.join("c")
-        await other.until(lambda: other.checks > 0)
-        before = other.checks
-        newer = messages.message([["odd"]], "newer") | {"v": messages.VERSION + 1}
-        await one.broker._layer.group_send_many([(redis_broker.group_of("c"), newer)])
-        await other.until(lambda: other.checks > before)
-    assert other.got == []
-
-
-async def test_it_comes_back_after_redis_was_away_and_everybody_looks(redis: Program) -> None:
-    one, other = Process("one", redis), Process("other", redis)
-    async with running(one, other):
-        await other.join("c")
-        redis.stop()
-        one.broker.announce(change(1))  # nobody waits
-        await one.until(lambda: not one.connected)
-        before = other.checks
-        redis.start(lambda: True)
-        await other.until(lambda: other.connected and other.checks > before)
-        await one.until(lambda: one.connected)
-        one.broker.announce(change(2))
-        await other.until(lambda: any(isinstance(i, Change) and i.number == 2 for i in other.got))
-
-
 async def test_it_begins_without_redis_and_links_when_it_is_there(redis: Program) -> None:
     redis.stop()
     one = Process("one", redis)
@@ -250,15 +134,6 @@ async def test_it_begins_without_redis_and_links_when_it_is_there(redis: Program
     await one.broker.stop()
 
 
-async def test_what_was_announced_leaves_before_it_stops(redis: Program) -> None:
-    one, other = Process("one", redis), Process("other", redis)
-    async with running(other):
-        await other.join("c")
-        async with running(one):
-            one.broker.announce(change(1))
-        await other.until(lambda: len(other.got) == 1)
-
-
 async def test_a_link_that_goes_deaf_begins_anew(
     redis: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -270,26 +145,6 @@ async def test_a_link_that_goes_deaf_begins_anew(
         with redis.paused():
             await one.until(lambda: not one.connected)
         await one.until(lambda: one.connected and one.checks > before)
-
-
-async def test_what_waits_is_bounded_in_bytes(
-    redis: Program, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(messages, "MAX_QUEUED_BYTES", 10 * change(1).size)
-    monkeypatch.setattr(messages, "MAX_SENT_BYTES", 1)
-    one, other = Process("one", redis), Process("other", redis)
-    async with running(one, other):
-        await other.join("c")
-        before = other.checks
-        for number in range(100):
-            one.broker.announce(change(number))
-        large = Ephemeral("c", 0, [EVENT.frame] * 10)
-        one.broker.announce(large)
-        await other.until(lambda: other.checks > before)  # they are asked to look
-        await one.until(lambda: one.connected)
-        one.broker.announce(change(100))
-        await other.until(lambda: shown(other.got[-1]) == shown(change(100)))
-    assert [item.previous for item in other.got] == [*range(-1, 9), 99]
 
 
 @pytest.mark.parametrize("what", ["announcer", "link"])

@@ -9,9 +9,11 @@ import secrets
 import socket
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -34,8 +36,10 @@ from tests.support.servers import (
 )
 
 ALONE = "FAULT_SCALE" in os.environ  # `make test-faults`: no other tests run beside
-REDIS = os.environ.get("BROKER", "redis") == "redis"  # what carries announcements
-needs_redis = pytest.mark.skipif(not REDIS, reason="BROKER=postgresql")
+BROKER = os.environ.get("BROKER", "")  # what carries announcements: redis, postgresql
+# Those that break a broker, and those that go without Redis in `make test`.
+OF_BROKER = {"redis": "redis", "redis_hung": "redis", "listen": "postgresql"}
+WITHOUT_REDIS = {"frozen", "order", "outbox", "postgresql", "read_only", "same_host"}
 SCALE = float(os.environ.get("FAULT_SCALE", "1"))
 OUTCOME = pytest.StashKey[str]()
 
@@ -47,6 +51,7 @@ class Fault:
     name: str
     case: str
     seed: int
+    broker: str = ""  # of its site
     numbers: Counter[str] = field(default_factory=Counter)
     measured: dict[str, float] = field(default_factory=dict)
 
@@ -78,6 +83,7 @@ class Fault:
         return {
             "fault": self.name,
             "case": self.case,
+            "broker": self.broker,
             "seed": self.seed,
             "scale": SCALE,
             "numbers": dict(self.numbers),
@@ -93,6 +99,8 @@ def fault(request: pytest.FixtureRequest) -> Iterator[Fault]:
     """Takes FAULT_SEED, or draws one. Under `make test-faults` its figures go to the results."""
     seed = int(os.environ.get("FAULT_SEED") or secrets.randbits(32))
     name = request.path.stem.removeprefix("test_")
+    if BROKER == "postgresql" and OF_BROKER.get(name) == "redis":
+        pytest.skip("BROKER=postgresql")
     fault = Fault(name, request.node.name.removeprefix("test_"), seed)
     yield fault
     if ALONE:
@@ -109,11 +117,11 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 
 @dataclass
 class Site:
-    """Two servers on one PostgreSQL and one Redis, all its own. `other` reaches the broker, Redis
-    or with BROKER=postgresql that PostgreSQL, by `link`."""
+    """Two servers on one PostgreSQL and, unless that carries announcements, one Redis, all its own.
+    `other` reaches what carries them by `link`."""
 
     postgres: Postgres
-    redis: Program
+    redis: Program | None
     link: Proxy
     one: Server
     other: Server
@@ -121,7 +129,7 @@ class Site:
     @property
     def broker(self) -> dict[str, str]:
         """What another server of the site needs to be heard."""
-        return {"REDIS_URL": redis_url(self.redis)} if REDIS else {}
+        return {"REDIS_URL": redis_url(self.redis) if self.redis else ""}
 
     @property
     def servers(self) -> tuple[Server, Server]:
@@ -139,7 +147,7 @@ class Site:
     def mend(self) -> None:
         """Whatever a test before has left broken."""
         self.link.delay = 0.0
-        if not self.redis.running:
+        if self.redis and not self.redis.running:
             self.start_redis()
         if not self.postgres.running:
             self.start_postgres()
@@ -159,25 +167,28 @@ def _linked(server: Server) -> bool:
 
 
 @pytest.fixture(scope="package")
-def _site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    directory = tmp_path_factory.mktemp("faults")
+def _sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Site]]:
+    """By broker; both on one PostgreSQL. No Redis runs for the one that goes without it."""
     with ExitStack() as stack:
-        postgres = stack.enter_context(start_postgres(directory))
-        redis = stack.enter_context(start_redis(directory))
-        link = stack.enter_context(Proxy(redis.port if REDIS else postgres.port).running())
-        env = {**production(directory), "CLIENT_FRAMES_PER_SECOND": "0"}
-        env |= {"DATABASE_URL": postgres.database()}
-        env |= {"REDIS_URL": redis_url(redis)} if REDIS else {}
-        port = lasting_port()
-        one = stack.enter_context(start_server("uvicorn", directory, port=port, **env))
-        through = f"127.0.0.1:{link.port}"
-        name = env["DATABASE_URL"].rpartition("/")[2]
-        linked = {"BROKER_URL": f"postgres://postgres@{through}/{name}"}
-        env |= {"REDIS_URL": f"redis://{through}/0"} if REDIS else linked
-        env |= keys_of(one)
-        port = lasting_port()
-        other = stack.enter_context(start_server("uvicorn", directory, port=port, **env))
-        yield Site(postgres, redis, link, one, other)
+        postgres = stack.enter_context(start_postgres(tmp_path_factory.mktemp("postgres")))
+        directories = partial(tmp_path_factory.mktemp, "faults")
+        yield cache(lambda broker: started(broker, postgres, directories(), stack))
+
+
+def started(broker: str, postgres: Postgres, directory: Path, stack: ExitStack) -> Site:
+    redis = stack.enter_context(start_redis(directory)) if broker == "redis" else None
+    link = stack.enter_context(Proxy(redis.port if redis else postgres.port).running())
+    address, through = postgres.database(), f"127.0.0.1:{link.port}"
+    env = {**production(directory), "CLIENT_FRAMES_PER_SECOND": "0", "DATABASE_URL": address}
+    env |= {"REDIS_URL": redis_url(redis) if redis else ""}
+    one = stack.enter_context(start_server("uvicorn", directory, port=lasting_port(), **env))
+    env |= keys_of(one)
+    if redis:
+        env |= {"REDIS_URL": f"redis://{through}/0"}
+    else:
+        env |= {"BROKER_URL": f"postgres://postgres@{through}/{address.rpartition('/')[2]}"}
+    other = stack.enter_context(start_server("uvicorn", directory, port=lasting_port(), **env))
+    return Site(postgres, redis, link, one, other)
 
 
 def lasting_port() -> int:
@@ -191,9 +202,12 @@ def lasting_port() -> int:
 
 
 @pytest.fixture
-def site(_site: Site) -> Site:
-    _site.mend()
-    return _site
+def site(_sites: Callable[[str], Site], fault: Fault) -> Site:
+    usual = "postgresql" if fault.name in WITHOUT_REDIS else "redis"
+    fault.broker = OF_BROKER.get(fault.name, BROKER or usual)
+    site = _sites(fault.broker)
+    site.mend()
+    return site
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """The counts of all runs of `make test-faults`: a line of JSON each in `results.jsonl`.
 
-Run as a program it adds them up: what was reached in all, by fault and case.
+Run as a program it adds them up: what was reached in all, by fault, case and broker.
 """
 
 import json
@@ -29,11 +29,11 @@ def append(result: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    totals: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
-    worst: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
+    totals: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
+    worst: dict[tuple[str, ...], dict[str, float]] = defaultdict(dict)
     for line in FILE.read_text(encoding="utf-8").splitlines() if FILE.exists() else ():
         run = json.loads(line)
-        name = run["fault"], run["case"]
+        name = run["fault"], run["case"], run.get("broker", "redis")
         totals[name].update({"runs": 1, run["outcome"]: 1}, **run["numbers"])
         for what, value in run["measured"].items():
             worst[name][what] = max(value, worst[name].get(what, value))

@@ -11,7 +11,7 @@ import pytest
 from tests.faults import checks
 from tests.faults.conftest import Fault, Site
 from tests.faults.recording import Connection, Publisher, whole_history
-from tests.support.servers import Server, keys_of, redis_url, start_server
+from tests.support.servers import Server, keys_of, start_server
 from tests.support.stored import rows
 
 LEASE_SECONDS = 5
@@ -21,7 +21,7 @@ NODES = "SELECT id FROM chat_node ORDER BY id"
 
 @pytest.fixture
 def pair(site: Site, tmp_path: Path) -> Iterator[tuple[Server, Server]]:
-    env = {"DATABASE_URL": site.postgres.database(), "REDIS_URL": redis_url(site.redis)}
+    env = {"DATABASE_URL": site.postgres.database(), **site.broker}
     env |= {"NODE_LEASE_SECONDS": str(LEASE_SECONDS), "CLIENT_FRAMES_PER_SECOND": "0"}
     with (
         start_server("uvicorn", tmp_path, **env) as one,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import redis as redis_client
 
 from tests.faults import checks
-from tests.faults.conftest import Fault, Site, needs_redis
+from tests.faults.conftest import Fault, Site
 from tests.faults.recording import Connection, Publisher, until, whole_history
 
 CYCLES = 4
@@ -88,7 +88,6 @@ def disconnections(redis: redis_client.Redis) -> int:
 BREAKS: list[Callable[[Load], AbstractAsyncContextManager[None]]] = [stopped, cut, overrun, cut]
 
 
-@needs_redis
 async def test_redis(site: Site, fault: Fault, channel: str) -> None:
     readers = [await Connection.open(site.servers[n % 2], f"reader{n}") for n in range(4)]
     for reader in readers:

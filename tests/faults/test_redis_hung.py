@@ -4,7 +4,7 @@ import statistics
 import time
 
 from tests.faults import checks
-from tests.faults.conftest import Fault, Site, needs_redis
+from tests.faults.conftest import Fault, Site
 from tests.faults.recording import Connection, Publisher, until, whole_history
 
 SECONDS = 3  # times SCALE: how long it stands still, and how long is measured before
@@ -12,7 +12,6 @@ PAUSE_SECONDS = 0.01
 LIMIT_SECONDS = 30
 
 
-@needs_redis
 async def test_redis_hung(site: Site, fault: Fault, channel: str) -> None:
     near, far = await Connection.open(site.one, "near"), await Connection.open(site.other, "far")
     for reader in (near, far):

@@ -1,4 +1,5 @@
-"""Two hosts behind a real nginx, which reads docs/deploy/nginx.conf: here every test's server.
+"""Two hosts of two processes each, behind a real nginx, which reads docs/deploy/nginx.conf: here
+every test's server. They are on PostgreSQL alone or, with BROKER=redis, linked through Redis.
 
 Most tests are those of tests/wire and tests/browser. The ones that start servers of their own would
 see nothing of nginx and are left out.
@@ -34,6 +35,8 @@ from tests.support.servers import (
     start_server,
 )
 
+REDIS = os.environ.get("BROKER") == "redis"
+OWN = {"tmp_path", "own_server"} if REDIS else {"tmp_path", "own_server", "redis_url"}
 CONFIGURATION = ROOT / "docs" / "deploy" / "nginx.conf"
 AROUND = """
 pid {directory}/nginx.pid;
@@ -65,7 +68,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _goes_through(item: pytest.Item) -> bool:
     names = set(getattr(item, "fixturenames", ()))
-    return "nginx" in names and not names & {"tmp_path", "own_server"}
+    return "nginx" in names and not names & OWN
 
 
 @dataclass
@@ -94,14 +97,15 @@ class Nginx(Server):
 
 @pytest.fixture(scope="session")
 def hosts(
-    postgres: Postgres, redis_url: str, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, postgres: Postgres, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Server, Server]]:
     """Two groups of processes of one site, each on a port of its own."""
     directory = tmp_path_factory.mktemp("hosts")
-    env = {"DATABASE_URL": postgres.database(), "REDIS_URL": redis_url}
+    env = {"DATABASE_URL": postgres.database()}
+    env["REDIS_URL"] = request.getfixturevalue("redis_url") if REDIS else ""
     with (
         start_server("workers", directory, **env) as one,
-        start_server("uvicorn", directory, **env, **keys_of(one)) as other,
+        start_server("workers", directory, **env, **keys_of(one)) as other,
     ):
         yield one, other
 

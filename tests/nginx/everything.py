@@ -1,7 +1,7 @@
 """`make test-nginx`: all tests of tests/wire and tests/browser, through a real nginx to two hosts.
 
 Too long for `make test`, which takes some of them. Writes a module for each of theirs into a folder
-beside this one, which git ignores, runs those and removes them.
+beside this one, which git ignores, runs those and removes them. BROKER is redis or postgresql.
 """
 
 import shutil

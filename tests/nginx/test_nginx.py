@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.nginx.conftest import Nginx
+from tests.nginx.conftest import REDIS, Nginx
 from tests.support.calls import LIMIT_SECONDS, NO_TLS
 from tests.support.client import Client, eventually
 from tests.support.connecting import connect, handshake, open_client
@@ -34,6 +34,19 @@ async def test_both_hosts_are_used(nginx: Nginx) -> None:
         return all(any(f":{host.port} 101" in line for line in lines) for host in nginx.hosts)
 
     assert await eventually(used)
+
+
+@pytest.mark.skipif(REDIS, reason="BROKER=redis")
+async def test_every_process_of_both_hears_the_others_through_postgresql(nginx: Nginx) -> None:
+    sql = """
+        SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND starts_with(application_name, ?)
+    """
+
+    async def listen() -> bool:
+        return rows(nginx, sql, "chat listener ") == [(4,)]
+
+    assert await eventually(listen)
 
 
 async def test_a_long_token_passes_and_no_log_has_it(nginx: Nginx, channel: str) -> None:

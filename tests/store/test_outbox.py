@@ -242,3 +242,22 @@ def test_servers_are_woken_once_for_a_transaction(
             api.publish(channel, "chat")
             assert len(woken) < 2
     assert len(woken) == 2
+
+
+def test_with_autocommit_off_it_is_part_of_the_callers_transaction(channel: str) -> None:
+    """Whether it is stored or not, and after a failure, too."""
+    for end in (transaction.rollback, transaction.commit):
+        transaction.set_autocommit(False)
+        try:
+            for store_seconds in (-1, 0):
+                assert api.publish(channel, "chat", store_seconds, store=store_seconds).pending
+            with pytest.raises(api.ProtocolError):
+                api.publish("\ud800", "chat")
+            asyncio.run(in_thread(lambda: do(store(channel, "0"))))  # nothing is locked
+            end()
+        finally:
+            transaction.set_autocommit(True)
+    assert OutboxEntry.objects.filter(channel=channel).count() == 2
+    api.publish(channel, "chat", "next")  # does not overtake
+    assert stored(channel) == ["0", "0", "-1"]
+    assert problems(channel) == []

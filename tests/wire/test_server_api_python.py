@@ -196,12 +196,16 @@ print(api.cancel_schedule(arn), api.cancel_schedule(arn), api.cancel_schedule("\
     assert rows(every_server, sql, channel) == []
 
 
+@pytest.mark.parametrize("autocommit", [True, False])
 async def test_what_is_not_stored_arrives_from_another_process_on_postgresql(
-    postgres_server: Server, channel: str
+    postgres_server: Server, channel: str, autocommit: bool
 ) -> None:
     script = f"""
+transaction.set_autocommit({autocommit})
 for number in range(3):
     api.publish({channel!r}, "chat", number)
+if not {autocommit}:
+    transaction.commit()
 """
     async with subscribed(postgres_server, channel) as client:
         await asyncio.to_thread(run, postgres_server, script)

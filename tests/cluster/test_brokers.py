@@ -1,0 +1,174 @@
+"""The link between processes, two of them in one: what every broker promises."""
+
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from chat.cluster import messages
+from chat.cluster.messages import EVERYBODY
+from chat.cluster.postgresql_broker import PostgresqlBroker
+from chat.cluster.redis_broker import RedisBroker
+from chat.cluster.redis_layer import RedisLayer
+from chat.fanout.announcements import Change, Ephemeral
+from chat.protocol.events import encoded
+from tests.cluster.end import EVENT, End, change, running, shown
+from tests.support.databases import in_thread
+from tests.support.servers import redis_url, start_redis
+
+LARGE = encoded(b'{"data":"%b"}' % ("\\❤\n".encode() * 20_000))  # more than a notification may have
+
+
+@dataclass
+class Between:
+    """What carries announcements between processes, and can be cut."""
+
+    broker: Callable[[str], RedisBroker | PostgresqlBroker]
+    cut: Callable[[], Awaitable[object]]
+
+    def process(self, name: str) -> End[Any]:
+        return End(self.broker(name))
+
+
+@pytest.fixture
+def over_redis(tmp_path: Path) -> Iterator[Between]:
+    with start_redis(tmp_path) as redis:
+
+        async def cut() -> None:
+            redis.stop()
+            redis.start(lambda: True)
+
+        hosts = [redis_url(redis)]
+        yield Between(lambda name: RedisBroker(name, RedisLayer(hosts=hosts)), cut)
+
+
+@pytest.fixture
+def over_postgresql(postgres_default: None) -> Between:
+    def end_sessions() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE application_name LIKE 'chat listener %' OR application_name = 'chat sender'"
+            )
+
+    return Between(PostgresqlBroker, lambda: in_thread(end_sessions))
+
+
+@pytest.fixture(params=["redis", "postgresql"])
+def between(request: pytest.FixtureRequest) -> Between:
+    between: Between = request.getfixturevalue(f"over_{request.param}")
+    return between
+
+
+async def test_what_is_announced_reaches_the_others_as_it_was(between: Between) -> None:
+    """Equal ones too, and in a row; nothing comes back to its own process."""
+    one, other = between.process("one"), between.process("other")
+    row = Ephemeral("c", 7, [EVENT.frame, encoded(b"{}").frame], "x", True)
+    sent = [
+        change(7, origin="x", echo=True),
+        Ephemeral("c", 7, [EVENT.frame], "x", False),
+        Ephemeral("c", 7, [EVENT.frame], "x", False),
+        Change("c", 7, 8, LARGE, key="k"),
+        change(9),
+    ]
+    async with running(one, other):
+        for process in (one, other):
+            await process.join("c")
+        for item in (*sent, row):
+            one.broker.announce(item)
+        other.broker.announce(change(10))
+        await other.until(lambda: len(other.got) == len(sent) + len(row.frames))
+        await one.until(lambda: one.got)
+    expected = [*map(shown, sent), *(("c", 7, frame, "x", True) for frame in row.frames)]
+    assert [shown(item) for item in other.got] == expected
+    assert [shown(item) for item in one.got] == [shown(change(10))]
+
+
+async def test_whoever_has_joined_gets_the_very_next(between: Between) -> None:
+    one, other = between.process("one"), between.process("other")
+    async with running(one, other):
+        for number in range(200):
+            await other.join(f"c{number}")
+            one.broker.announce(change(1, f"c{number}"))
+        await other.until(lambda: len(other.got) == 200)
+
+
+async def test_notifications_call_handlers_behind_what_was_announced_before(
+    between: Between,
+) -> None:
+    told: list[Any] = []
+    one, other = between.process("one"), between.process("other")
+    other._handlers["told"] = lambda *what: told.append((*what, len(other.got)))
+    async with running(one, other):
+        await other.join("c")
+        one.broker.notify("told", 1)
+        one.broker.announce(change(1))
+        one.broker.notify("told", "id", ["c"], None)
+        await other.until(lambda: len(told) == 2)
+    assert told[1] == ("id", ["c"], None, 1)
+
+
+async def test_what_cannot_be_read_is_passed_over(between: Between) -> None:
+    one, other = between.process("one"), between.process("other")
+    async with running(one, other):
+        await other.join("c")
+        one.broker.notify("from-the-future", 1)
+        one.broker.notify("change", "too", "few")
+        one.broker.announce(change(1))
+        await other.until(lambda: len(other.got) == 1)
+
+
+async def test_a_newer_version_makes_it_look_into_the_database(between: Between) -> None:
+    one, other = between.process("one"), between.process("other")
+    async with running(one, other):
+        before = other.checks
+        newer = messages.message([["odd"]], "newer") | {"v": messages.VERSION + 1}
+        await one.broker._announcer._send([(EVERYBODY, newer)])
+        await other.until(lambda: other.checks > before)
+    assert other.got == []
+
+
+async def test_a_link_that_was_cut_begins_anew_with_a_head_check(between: Between) -> None:
+    one, other = between.process("one"), between.process("other")
+    async with running(one, other):
+        await other.join("c")
+        for number in (2, 4):
+            before = other.checks
+            await between.cut()
+            one.broker.announce(change(number - 1))  # nobody waits
+            await other.until(lambda before=before: other.checks > before)
+            for process in (one, other):
+                await process.until(lambda process=process: process.connected)
+            one.broker.announce(change(number))
+            await other.until(lambda number=number: shown(change(number)) in map(shown, other.got))
+
+
+async def test_what_was_announced_leaves_before_it_stops(between: Between) -> None:
+    one, other = between.process("one"), between.process("other")
+    async with running(other):
+        await other.join("c")
+        async with running(one):
+            one.broker.announce(change(1))
+        await other.until(lambda: len(other.got) == 1)
+
+
+async def test_what_waits_is_bounded_in_bytes(
+    between: Between, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = between.process("one"), between.process("other")
+    async with running(one, other):
+        monkeypatch.setattr(messages, "MAX_QUEUED_BYTES", 10 * change(1).size)
+        monkeypatch.setattr(messages, "MAX_SENT_BYTES", 1)
+        await other.join("c")
+        before = other.checks
+        for number in range(100):
+            one.broker.announce(change(number))
+        one.broker.announce(Ephemeral("c", 0, [EVENT.frame] * 10))
+        await other.until(lambda: other.checks > before)  # they are asked to look
+        await one.until(lambda: one.connected)
+        one.broker.announce(change(100))
+        await other.until(lambda: shown(other.got[-1]) == shown(change(100)))
+    assert [item.previous for item in other.got] == [*range(-1, 9), 99]
