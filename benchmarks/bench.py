@@ -132,6 +132,7 @@ UNITS: Final = {
     "ceiling": "of {:,.0f}/s",
     "p50_ms": "p50 {:.2f} ms",
     "p99_ms": "p99 {:.2f} ms",
+    "max_ms": "most {:.2f} ms",
     **{f"server_us_{count}": f"{count}: {{:,.2f}} µs" for count in UNDER_WAY},
 }
 QUIET: Final = {

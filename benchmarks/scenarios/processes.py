@@ -88,12 +88,12 @@ class Across(Scenario):
     """With one chunk of so many on its way; 0: as the talk has it."""
 
     names: ClassVar = {
-        "ours": "ours, two processes",
+        "ours": "ours with Redis",
         "alone": "ours, one process",
         "tutorial": "the Channels tutorial's chat on channels_redis",
-        "paced": f"ours, {PACED_RATE} messages a second",
-        "postgresql": "ours, two processes on PostgreSQL alone",
-        "postgresql-paced": f"the same, {PACED_RATE} messages a second",
+        "paced": f"ours with Redis, {PACED_RATE} messages a second",
+        "postgresql": "ours on PostgreSQL alone",
+        "postgresql-paced": f"ours on PostgreSQL alone, {PACED_RATE} messages a second",
     }
 
     @property
@@ -300,12 +300,12 @@ def _stored_by(servers: Sequence[Running], pids: Sequence[int], options: Options
     return figures
 
 
-LINKED: Final = Across("redis-1", "two processes with Redis, 1 → 1 across", "fanout-1")
+LINKED: Final = Across("redis-1", "two processes, 1 → 1 across", "fanout-1")
 ACROSS: Final[tuple[Scenario, ...]] = (
     LINKED,
     Across(
         "redis-1000",
-        "two processes with Redis, 1 → 1,000 across",
+        "two processes, 1 → 1,000 across",
         "fanout-1000",
         alone=True,
         chunk=64,

@@ -66,14 +66,15 @@ def test_a_new_connection_may_have_missed_something() -> None:
 
 
 @pytest.mark.usefixtures("sqlite")
-def test_it_is_not_asked_for_too_often() -> None:
+def test_it_is_not_asked_for_too_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writers, "POLL_SECONDS", 60)
     noticed: list[bool] = []
     commits = OutsideCommits(lambda: noticed.append(True))
     connection.ensure_connection()
-    for _ in range(50):
-        commits.look()
-        elsewhere()
-    assert len(noticed) < 10
+    assert commits.look() == 60
+    elsewhere()
+    assert 50 < commits.look() < 60
+    assert noticed == [True]
 
 
 @contextlib.asynccontextmanager
