@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 from pathlib import Path
 from statistics import median
@@ -27,7 +27,7 @@ from benchmarks.measure import interval
 from benchmarks.peers.ours import STARTED
 from benchmarks.scenarios.base import Options, Run, Scenario
 from benchmarks.scenarios.few import FEW
-from benchmarks.scenarios.processes import ACROSS
+from benchmarks.scenarios.processes import LINKED
 from benchmarks.scenarios.reactions import REACTIONS
 from benchmarks.scenarios.regression import Pages, Posting, SmallIdle, SmallPresence, Subscribing
 from benchmarks.scenarios.stored import STORED, Stored
@@ -78,7 +78,7 @@ ROWS: Final = {
         Row(Pages()),
         Row(Subscribing()),
         Row(SmallPresence(), "join_ms", "ms"),
-        Row(ACROSS[0], pairs=4),
+        Row(replace(LINKED, on_postgresql=False), pairs=4),
         Row(Posting()),
         Row(SmallIdle(), "kb", "KB", runs=1, limit=1.03),
     )

@@ -17,6 +17,7 @@ from tokens.patterns import Kind
 # afresh. The rights of one take about so many beside its names.
 MAX_REMEMBERED_BYTES = 256 * 1024
 BYTES_OF_RIGHTS = 250
+MAX_REMEMBERED_REACTIONS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,7 @@ class Grants:
         "_messages",
         "_named",
         "_patterns",
+        "_reactions",
         "_remembered",
         "_storage",
     )
@@ -103,6 +105,7 @@ class Grants:
         )
         self._channels: dict[str, ChannelRights] = {}
         self._messages: dict[tuple[str, str], MessageRights] = {}
+        self._reactions: dict[tuple[str, str], Literal[True] | frozenset[str]] = {}
         self._storage: dict[tuple[str, str], StorageRights] = {}
         self._remembered = 0  # bytes
 
@@ -135,9 +138,15 @@ class Grants:
         return rights
 
     def reactions(self, channel: str, event: str) -> Literal[True] | frozenset[str]:
-        """The reactions allowed on messages of this event; True: any. Not remembered: they may
-        take half a megabyte."""
-        return _reactions(self._nested("messages", channel, event))
+        """The reactions allowed on messages of this event; True: any."""
+        allowed = self._reactions.get((channel, event))
+        if allowed is None:
+            allowed = _reactions(self._nested("messages", channel, event))
+            listed = () if allowed is True else allowed
+            if len(listed) <= MAX_REMEMBERED_REACTIONS:  # of more a list may take half a megabyte
+                self._make_room(channel, event, *listed)
+                self._reactions[channel, event] = allowed
+        return allowed
 
     def storage(self, channel: str, key: str) -> StorageRights:
         rights = self._storage.get((channel, key))
@@ -174,7 +183,7 @@ class Grants:
         taken = sum(map(getsizeof, names)) + BYTES_OF_RIGHTS
         self._remembered += taken
         if self._remembered > MAX_REMEMBERED_BYTES:
-            for remembered in (self._channels, self._messages, self._storage):
+            for remembered in (self._channels, self._messages, self._reactions, self._storage):
                 remembered.clear()
             self._remembered = taken
 

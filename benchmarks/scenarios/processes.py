@@ -82,6 +82,8 @@ class Across(Scenario):
     talk: str
     alone: bool = False
     """Whether one process is measured beside the two."""
+    on_postgresql: bool = True
+    """Whether two processes on PostgreSQL alone are, too."""
     chunk: int = 0
     """With one chunk of so many on its way; 0: as the talk has it."""
 
@@ -120,12 +122,13 @@ class Across(Scenario):
                 ).figures()
             else:
                 sides["paced"] = partial(_paced, linked, options)
-            own = directory / "postgresql"
-            own.mkdir()
-            linked = stack.enter_context(ours(own, redis, disk, through_redis=False))
-            sides["postgresql"] = partial(_across, talk, Ours(), linked, options)
-            if not self.alone:
-                sides["postgresql-paced"] = partial(_paced, linked, options)
+            if self.on_postgresql:
+                own = directory / "postgresql"
+                own.mkdir()
+                linked = stack.enter_context(ours(own, redis, disk, through_redis=False))
+                sides["postgresql"] = partial(_across, talk, Ours(), linked, options)
+                if not self.alone:
+                    sides["postgresql-paced"] = partial(_paced, linked, options)
             if Tutorial.name in chosen:
                 peers = stack.enter_context(tutorial(directory, redis))
                 sides["tutorial"] = partial(_across, talk, Tutorial(), peers, options)
@@ -297,8 +300,9 @@ def _stored_by(servers: Sequence[Running], pids: Sequence[int], options: Options
     return figures
 
 
+LINKED: Final = Across("redis-1", "two processes with Redis, 1 → 1 across", "fanout-1")
 ACROSS: Final[tuple[Scenario, ...]] = (
-    Across("redis-1", "two processes with Redis, 1 → 1 across", "fanout-1"),
+    LINKED,
     Across(
         "redis-1000",
         "two processes with Redis, 1 → 1,000 across",

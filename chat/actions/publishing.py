@@ -88,17 +88,18 @@ def broadcast(hub: Hub, session: Session, route: Route, messages: list[bytes]) -
     return id
 
 
-def store(
+def store[About](
     writer: Writer,
     session: Session,
     route: Route,
     data: bytes,
-    on_done: Callable[[PublishMessage, str | ProtocolError], object],
+    on_done: Callable[[About, PublishMessage, str | ProtocolError], object],
+    about: About,
 ) -> None:
     """Stores one of several messages that follow each other without waiting for the commit;
-    `on_done` is called with the operation and its outcome. Raises SERVICE_UNAVAILABLE."""
+    `on_done` is called with `about`, the operation and its outcome. Raises SERVICE_UNAVAILABLE."""
     message = _message(session, route, data)
-    writer.put(message, partial(on_done, message))
+    writer.put(message, partial(on_done, about, message))
 
 
 def remember(session: Session, change: Change | None) -> None:

@@ -21,6 +21,7 @@ from chat.actions.reactions import react
 from chat.actions.storage import get_storage, set_storage
 from chat.actions.subscriptions import subscribe, unsubscribe
 from chat.conf import settings
+from chat.fanout.announcements import Change
 from chat.fanout.send_queue import Socket
 from chat.protocol import commands, events, frames
 from chat.protocol.errors import CloseCode, ErrorCode, ProtocolError
@@ -254,18 +255,23 @@ class FrameLoop:
         return self._finish(published, frame.event, frame.channel)
 
     def _store(self, frame: Frame, route: Route, data: bytes) -> None:
-        on_done = partial(self._on_stored, frame.event, frame.channel)
-        publishing.store(self._node.writer, self.connection.session, route, data, on_done)
+        session, about = self.connection.session, (frame.event, frame.channel)
+        publishing.store(self._node.writer, session, route, data, self._on_stored, about)
         self._storing += 1
 
     def _on_stored(
-        self, event: str, channel: str | None, message: PublishMessage, outcome: str | ProtocolError
+        self,
+        about: tuple[str, str | None],
+        message: PublishMessage,
+        outcome: str | ProtocolError,
     ) -> None:
         self._storing -= 1
         if isinstance(outcome, ProtocolError):
-            self._refuse(outcome, event, channel)
-        elif (change := message.change) is not None:
-            self.connection.session.follow(change.channel, change.number)
+            self._refuse(outcome, *about)
+        else:
+            change = message.announced[0]
+            if isinstance(change, Change):
+                self.connection.session.follow(change.channel, change.number)
         if not self._storing and self._stored is not None:
             self._stored.set_result(None)
             self._stored = None

@@ -187,8 +187,12 @@ class Feed:
 
     def receive(self, announcement: Announcement) -> None:
         """Delivers what follows the last one; keeps what is early; drops what was delivered."""
-        goes_on = self._goes_on if self._waiting else False  # in pieces, by itself
-        if announcement.previous <= self._last and not goes_on:
+        follows = announcement.previous <= self._last
+        if follows and not self._waiting:
+            self._deliver(announcement)
+            return
+        goes_on = self._goes_on  # in pieces, by itself
+        if follows and not goes_on:
             self._deliver(announcement)
         else:
             self._wait(announcement)

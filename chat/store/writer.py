@@ -405,7 +405,8 @@ def _commit_batch(
     taken: outbox.Taken,
     goes_on: GoesOn,
 ) -> tuple[Transaction, list[object]]:
-    transaction = _begin(set[str]().union(*(each.locks() for each in operations)), goes_on)
+    names = {name for operation in operations for name in operation.locks()}
+    transaction = _begin(names, goes_on)
     try:
         outcomes = _apply(transaction, operations, taken)
     except LockNotAvailable as error:
@@ -479,8 +480,11 @@ def _apply(
         taken.perform(transaction)
     outcomes: list[object] = []
     for operation in operations:
+        if late and id(operation) in late:
+            outcomes.append(LATER)
+            continue
         try:
-            outcomes.append(LATER if id(operation) in late else operation.perform(transaction))
+            outcomes.append(operation.perform(transaction))
         except ProtocolError as refusal:
             outcomes.append(refusal)
     if transaction.created:

@@ -54,7 +54,25 @@ class PublishMessage(ChannelOperation[str]):
         return OPERATION_BYTES + len(self.data)
 
     def apply(self, transaction: Transaction) -> str:
-        id = self.id or self._change(transaction)
+        """With a number, also where it is ephemeral: nothing stored later overtakes it (P4)."""
+        id = self.id
+        if not id:
+            head = transaction.heads[self.channel]
+            previous, number = head.number, head.advance()
+            if self.store:
+                id = transaction.next_message_id(head)
+                expires = None if self.store == FOR_EVER else transaction.after(self.store)
+                data, by_server = self.data.decode(), self.meta is None
+                transaction.add(
+                    "message",
+                    (id, head.id, number, self.event, data, self.uid, self.umd, by_server, expires),
+                )
+            else:
+                id = ids.new_id(transaction.ms)
+            template = transaction.template(self.event, self.channel)
+            event = template.message(id, self.data, self.meta)
+            change = Change(self.channel, previous, number, event, self.origin, self.echo)
+            self.announced = (change,)
         if self.source is not None and transaction.reporting:
             self._report(transaction, id, self.source)
         return id
@@ -66,26 +84,6 @@ class PublishMessage(ChannelOperation[str]):
             data["meta"] = Raw(self.meta)
         request = {"event": self.event, "requestId": reports.new_id(), **reports.request(source)}
         transaction.report("hotsock.messagePublished", "message", self.channel, data, request)
-
-    def _change(self, transaction: Transaction) -> str:
-        """With a number, also where it is ephemeral: nothing stored later overtakes it (P4)."""
-        head = transaction.heads[self.channel]
-        previous, number = head.number, head.advance()
-        if self.store:
-            id = transaction.next_message_id(head)
-            expires = None if self.store == FOR_EVER else transaction.after(self.store)
-            data, by_server = self.data.decode(), self.meta is None
-            transaction.add(
-                "message",
-                (id, head.id, number, self.event, data, self.uid, self.umd, by_server, expires),
-            )
-        else:
-            id = ids.new_id(transaction.ms)
-        template = transaction.template(self.event, self.channel)
-        event = template.message(id, self.data, self.meta)
-        change = Change(self.channel, previous, number, event, self.origin, self.echo)
-        self.announced = (change,)
-        return id
 
     def announce(self, ms: int) -> str:
         """Prepares the announcement of an ephemeral message without a commit: at `ms` milliseconds
