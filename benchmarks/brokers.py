@@ -1,5 +1,5 @@
 """`python -m benchmarks --brokers`: what PostgreSQL takes as the broker, beside Redis, and what its
-lock of commits that notify costs; prints the tables of docs/scaling.md. Three minutes.
+lock of commits that notify costs. Some four minutes; `make bench-report` writes docs/scaling.md.
 
 The lock: writers that insert a row a commit, as fast as they can, while two sessions listen. Who
 notifies within its transaction holds a lock of the whole cluster while it waits for the disk; who
@@ -11,6 +11,7 @@ the same process at rest. All but the load generator share a core.
 """
 
 import contextlib
+import json
 import os
 import re
 import select
@@ -26,7 +27,7 @@ from typing import Final
 
 import psycopg
 
-from benchmarks import cpu
+from benchmarks import cpu, results
 from benchmarks.databases import Database, database, sync_seconds
 from benchmarks.generator.connection import Connection, close_all
 from benchmarks.generator.loop import measure
@@ -39,6 +40,7 @@ from benchmarks.scenarios.stored import steady_pairs
 from benchmarks.scenarios.talk import TALKS
 from tests.support.servers import Server, find_program, keys_of, redis_url, start_redis
 
+KEPT: Final = Path(__file__).parent / "brokers.json"
 WRITERS: Final = (2, 8, 32)
 LOCK_SECONDS: Final = 3
 INSERT: Final = "INSERT INTO written (data) VALUES (repeat('x', 100));\n"
@@ -63,15 +65,32 @@ Costs = dict[str, float]
 
 def main() -> None:
     with (
-        tempfile.TemporaryDirectory(prefix="chatsite-brokers-") as directory,
+        tempfile.TemporaryDirectory(prefix="chatsite-brokers-") as name,
         cpu.pinned(cpu.GENERATOR),
     ):
-        Path(directory).chmod(0o755)
-        with database("postgresql", Path(directory)) as disk:
-            sync_ms = median(sync_seconds(Path(directory))) * 1e3
-            print(f"4 KiB and an fsync: {sync_ms:.2f} ms", flush=True)
-            print(table(("commits a second", *WAYS), _lock(disk, Path(directory))), flush=True)
-            print(_processes(disk, Path(directory)), end="")
+        directory = Path(name)
+        directory.chmod(0o755)
+        about = results.fresh(full=True)
+        sync_ms = median(sync_seconds(directory)) * 1e3
+        with database("postgresql", directory) as disk:
+            found = {
+                "lock": table(("commits a second", *WAYS), _lock(disk, directory)),
+                "brokers": _processes(disk, directory),
+            }
+    found["brokers-measured"] = (
+        f"Measured {about.date[:10]} at {about.commit}, load {about.machine['load']} before;"
+        f" an fsync of 4 KiB takes {sync_ms:.2f} ms."
+    )
+    KEPT.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+    print("\n".join(found.values()))
+
+
+def figures() -> dict[str, str]:
+    """The tables by name, as they were measured last."""
+    kept = dict.fromkeys(("lock", "brokers", "brokers-measured"), "Not measured yet.")
+    if KEPT.exists():
+        kept |= json.loads(KEPT.read_text())
+    return kept
 
 
 # --- the lock -----------------------------------------------------------------------------------

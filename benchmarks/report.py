@@ -10,7 +10,7 @@ from functools import partial
 from statistics import mean
 from typing import Final
 
-from benchmarks import plots, results, simulate, targets
+from benchmarks import brokers, plots, results, simulate, targets
 from benchmarks.pages import fill, table
 from benchmarks.peers import PEERS, Replay
 from benchmarks.results import ROOT, Results, Row, Rows
@@ -71,7 +71,7 @@ def main() -> None:
     }
     for path in (PAGE, README):
         fill(path, made)
-    tables = simulate.figures()
+    tables = simulate.figures() | brokers.figures()
     fill(SCALING, {name: partial(str, text) for name, text in tables.items()})
 
 
