@@ -269,9 +269,9 @@ class FrameLoop:
         if isinstance(outcome, ProtocolError):
             self._refuse(outcome, *about)
         else:
-            change = message.announced[0]
-            if isinstance(change, Change):
-                self.connection.session.follow(change.channel, change.number)
+            for change in message.announced:
+                if isinstance(change, Change):
+                    self.connection.session.follow(change.channel, change.number)
         if not self._storing and self._stored is not None:
             self._stored.set_result(None)
             self._stored = None
