@@ -72,7 +72,7 @@ async def test_kill(start: Start, fault: Fault, channel: str) -> None:
             live = watcher.ids(channel)
             fault.none_of(checks.connection_problems(live, stored, first=stored[0]))
         last = stored[-1] if stored else last
-    fault.none("partial rows", checks.partial_rows(server))
+    fault.none("partial rows", checks.partial_rows(server, channel))
     fault.none("id inversions", checks.row_inversions(server))
     history = await whole_history(start(), channel)
     fault.none("id inversions", checks.inversions(history))

@@ -34,7 +34,7 @@ async def test_postgresql(site: Site, fault: Fault, channel: str) -> None:
     fault.count("refused", sum(writer.refused for writer in writers))
     fault.count("refused, and stored all the same", len(history) - len(acknowledged))
     fault.none("false acknowledgements", checks.missing(acknowledged | seen, history))
-    fault.none("partial rows", checks.partial_rows(site.one))
+    fault.none("partial rows", checks.partial_rows(site.one, channel))
     for reader in readers:
         live = reader.ids(channel)
         ends = {"first": history[0], "last": max(acknowledged)}

@@ -39,7 +39,7 @@ async def test_postgresql_hung(site: Site, fault: Fault, channel: str) -> None:
     fault.count("refused", sum(writer.refused for writer in writers))
     fault.none("false acknowledgements", checks.missing(acknowledged, history))
     fault.none("refused, and stored all the same", checks.missing(history, acknowledged))
-    fault.none("partial rows", checks.partial_rows(site.one))
+    fault.none("partial rows", checks.partial_rows(site.one, channel))
     for reader in readers:
         ends = {"first": history[0], "last": history[-1]}
         fault.none_of(checks.connection_problems(reader.ids(channel), history, **ends))
