@@ -151,7 +151,7 @@ class Writer:
                 return None
             batch = batch + self._take(MAX_BATCH - 1)
             batch = self._set_aside.divert(batch)
-            operations = [operation for operation, *_ in batch]
+            operations = [pending[0] for pending in batch]
             hooks = self._refuse_backlog, self._announce_taken
             outcomes = commit(operations, *hooks, goes_on=self._goes_on) if batch else []
             again: list[Pending] = []
