@@ -7,6 +7,7 @@ from urllib.parse import quote, unquote_to_bytes
 
 from django.http import HttpResponse
 
+from chat.actions.deletion import delete_message
 from chat.actions.publishing import cancel_schedule, publish_as_server
 from chat.actions.queries import channel_info
 from chat.actions.storage import list_entries
@@ -18,6 +19,7 @@ from chat.http.endpoint import (
     body_of,
     endpoint,
     invalid,
+    not_allowed,
     query_of,
     refusal,
     source_of,
@@ -28,6 +30,7 @@ from chat.runtime import node as nodes
 from chat.store.reads import read
 
 STORAGE: Final = b"/storage"
+MESSAGES: Final = b"/messages/"
 
 
 @endpoint("POST")
@@ -41,24 +44,41 @@ async def publish(request: Call) -> HttpResponse:
     return accepted(receipt, with_id=publication.eager)
 
 
-@endpoint("GET", "HEAD")
+@endpoint("GET", "HEAD", "DELETE")
 async def channel(request: Call) -> HttpResponse:
-    """`GET /channels/{name}` and `GET /channels/{name}/storage`."""
+    """`GET /channels/{name}` and `GET /channels/{name}/storage`, and
+    `DELETE /channels/{name}/messages/{id}`."""
     require_api_key(request)
     # Still percent-encoded: a slash in the name differs from one of the path.
     whole: bytes = request.scope.get("raw_path") or quote(request.path).encode()
     path = whole.partition(b"/channels/")[2]
+    if request.method == "DELETE":
+        return await _delete(request, path)
     if path.endswith(STORAGE):
         return await _entries(request, _name(path.removesuffix(STORAGE)))
     return info_response(b"name", await read(channel_info, _name(path)))
 
 
 def _name(encoded: bytes) -> str:
+    return commands.valid_channel(_decoded(encoded))
+
+
+def _decoded(encoded: bytes) -> str | None:
+    """None: it is no UTF-8."""
     try:
-        name = unquote_to_bytes(encoded).decode()
+        return unquote_to_bytes(encoded).decode()
     except UnicodeDecodeError:
-        name = None
-    return commands.valid_channel(name)
+        return None
+
+
+async def _delete(request: Call, path: bytes) -> HttpResponse:
+    name, message, id = path.rpartition(MESSAGES)
+    if not message:
+        return not_allowed("GET", "HEAD")
+    source = source_of(request, "server.http")
+    node = await nodes.current()
+    await delete_message(node.writer, _name(name), _decoded(id) or "", source)
+    return HttpResponse(status=204)
 
 
 async def _entries(request: Call, channel: str) -> HttpResponse:

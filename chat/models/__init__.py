@@ -3,7 +3,7 @@
 from .backend_events import BackendEvent
 from .channels import Channel, Deduplication, Member, Schedule, StorageEntry
 from .connections import Connection, Node, Subscription
-from .messages import Message, Reaction
+from .messages import Deletion, Message, Reaction
 from .outbox import OutboxEntry
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Channel",
     "Connection",
     "Deduplication",
+    "Deletion",
     "Member",
     "Message",
     "Node",

@@ -22,6 +22,11 @@ class Channel(models.Model):
     name = CodePointField(max_length=256, unique=True)
     number = models.BigIntegerField(default=0)
     last_message_id = CodePointField(max_length=26, blank=True, default="")
+    forgotten = models.BigIntegerField(
+        default=0,
+        db_default=0,
+        help_text="Up to this number, deletions of messages may have left no mark any more.",
+    )
     changed_at = models.DateTimeField()
     epoch = CodePointField(
         max_length=16,

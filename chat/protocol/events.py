@@ -218,6 +218,11 @@ def reaction(
     return encoded(json.encode(fields))
 
 
+def message_deleted(channel: str, message_id: str, position: int) -> Event:
+    data = {"messageId": message_id}
+    return _event("hotsock.messageDeleted", channel, position=position, data=data)
+
+
 def storage_item(key: str, data: bytes | None, meta: bytes | None) -> dict[str, object]:
     """An entry as `channelStorageList` has it. `data` None: unset; `meta` None: unset, or set by
     the server API."""

@@ -62,6 +62,7 @@ TABLES: Final = {
     "subscription": "connection_id channel_id uid umd counted claims head_id subscribed_at",
     "message": "id channel_id number event data uid umd by_server expires_at",
     "reaction": "message_id channel_id number uid umd reaction removed created_at",
+    "deletion": "message_id channel_id number expires_at outlived",
     "member": "channel_id uid umd joined number removed changed_at",
     "storageentry": "channel_id key number data uid umd by_server expires_at reports_expiry",
     "schedule": "id channel_id due_at work created_at",
