@@ -11,6 +11,7 @@ from chat.models import (
     Channel,
     Connection,
     Deduplication,
+    Deletion,
     Member,
     Message,
     Node,
@@ -28,6 +29,7 @@ SECOND = timedelta(seconds=1)
 NOTHING = {
     "messages": 0,
     "reactions": 0,
+    "deletions": 0,
     "storage_entries": 0,
     "former_members": 0,
     "deduplications": 0,
@@ -55,6 +57,7 @@ def survivors() -> Survivors:
 def clear() -> None:
     for model in (
         Deduplication,
+        Deletion,
         Member,
         StorageEntry,
         Reaction,
@@ -88,6 +91,17 @@ def messages(
         _reaction(message, nth) for message in stored for nth in range(reactions)
     )
     return stored
+
+
+def deletion(channel: Channel, expires_at: datetime, *, outlived: bool = False) -> Deletion:
+    number = next(_numbers)
+    return Deletion.objects.create(
+        message_id=ids.new_id(number),
+        channel=channel,
+        number=number,
+        expires_at=expires_at,
+        outlived=outlived,
+    )
 
 
 def used_token(expires_at: datetime) -> UsedToken:
