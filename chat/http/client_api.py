@@ -4,14 +4,15 @@ the verbs act. An operation is a Struct for its body, a function and a row of OP
 
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Final, cast
+from typing import Annotated, Final, cast
 
 from django.http import HttpResponse
-from msgspec import UNSET, Raw, Struct, UnsetType, json
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType, json
 
 from chat.actions.metadata import update_umd
 from chat.actions.publishing import publish, route_to
 from chat.actions.queries import (
+    MAX_PAGE,
     ChannelInfo,
     Page,
     StoredReaction,
@@ -118,6 +119,7 @@ async def _publish_message(node: Node, session: Session, text: str) -> HttpRespo
 class HistoryBody(ChannelBody, gc=False, rename="camel"):
     after: str | None = None
     before: str | None = None
+    limit: Annotated[int, Meta(ge=1, le=MAX_PAGE)] | None = None
     reverse: bool | None = None
     expand_reactions: bool | None = None
 
@@ -149,6 +151,7 @@ async def _list_messages(node: Node, session: Session, body: HistoryBody) -> Htt
         commands.valid_channel(body.channel),
         after="" if reverse else _message_id(body.after, "after"),
         before=_message_id(body.before, "before") if reverse else "",
+        limit=body.limit or MAX_PAGE,
         reverse=reverse,
     )
     messages = b",".join(_messages(page, expand=bool(body.expand_reactions)))

@@ -126,6 +126,7 @@ KINDS: Final[dict[str, dict[str, str | None]]] = {
     "action": dict.fromkeys(GROUPS, "INVALID_MESSAGE"),
     "schedule": _kind((TEXTS, "INVALID_SCHEDULE_EXPRESSION")),
     "flag": _kind((TEXTS, "INVALID_MESSAGE"), true=OK),
+    "limit": _kind(((*TEXTS, "zero"), "INVALID_MESSAGE")),
     "store": _kind((TEXTS, "INVALID_MESSAGE"), zero=OK, huge="INVALID_REQUEST"),
     "storage store": _kind((TEXTS, "INVALID_MESSAGE"), (("zero", "huge"), "INVALID_REQUEST")),
     "deduplication": _kind((("long", "large"), "INVALID_REQUEST")),

@@ -57,6 +57,7 @@ LISTING: dict[Path, str] = {
     ("channel",): "channel",
     ("after",): "message after",
     ("before",): "unused",
+    ("limit",): "limit",
     ("reverse",): "flag",
     ("expandReactions",): "flag",
 }

@@ -1,7 +1,5 @@
 """Deleting stored messages (protocol.md section 19)."""
 
-
-
 from tests.support.backend import backend
 from tests.support.connecting import subscribed
 from tests.support.grants import STORED, room
