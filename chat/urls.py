@@ -21,6 +21,6 @@ urlpatterns = [
     path("", demo),
     re_path(r"^connection/(?P<operation>[\s\S]*)\Z", client_api.client_operation),
     path("publish", server_api.publish),
-    re_path("^channels(?:/|$)", server_api.channel),
+    re_path("^channels(?:/|$)", server_api.below_channels),
     re_path(r"^schedules/(?P<arn>[\s\S]+)\Z", server_api.schedule),
 ]

@@ -40,7 +40,9 @@ def endpoint[**P](*methods: str, allow: str | None = None) -> Callable[[View[P]]
         @wraps(view)
         async def endpoint(request: Call, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
             if request.method not in methods:
-                return not_allowed(*methods, allow=allow)
+                response = refusal(invalid(f"Use {' or '.join(methods)}."), status=405)
+                response["Allow"] = allow or ", ".join(methods)
+                return response
             try:
                 request.incoming.check()
                 return await view(request, *args, **kwargs)
@@ -93,13 +95,6 @@ def refusal(error: ProtocolError, status: int | None = None) -> HttpResponse:
     response = respond(body, status or known)
     if error.code is ErrorCode.INVALID_API_KEY:
         response["WWW-Authenticate"] = "Bearer"
-    return response
-
-
-def not_allowed(*methods: str, allow: str | None = None) -> HttpResponse:
-    """405; `allow` is the header Allow where it has more than `methods`."""
-    response = refusal(invalid(f"Use {' or '.join(methods)}."), status=405)
-    response["Allow"] = allow or ", ".join(methods)
     return response
 
 

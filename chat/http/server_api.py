@@ -19,7 +19,6 @@ from chat.http.endpoint import (
     body_of,
     endpoint,
     invalid,
-    not_allowed,
     query_of,
     refusal,
     source_of,
@@ -31,6 +30,7 @@ from chat.store.reads import read
 
 STORAGE: Final = b"/storage"
 MESSAGES: Final = b"/messages/"
+READING: Final = ("GET", "HEAD")
 
 
 @endpoint("POST")
@@ -44,19 +44,37 @@ async def publish(request: Call) -> HttpResponse:
     return accepted(receipt, with_id=publication.eager)
 
 
-@endpoint("GET", "HEAD", "DELETE")
-async def channel(request: Call) -> HttpResponse:
-    """`GET /channels/{name}` and `GET /channels/{name}/storage`, and
-    `DELETE /channels/{name}/messages/{id}`."""
-    require_api_key(request)
-    # Still percent-encoded: a slash in the name differs from one of the path.
+async def below_channels(request: Call) -> HttpResponse:
+    """A path that is read names a channel, which may have slashes, too."""
+    reads = request.method in READING or MESSAGES not in _path(request)
+    return await (channel if reads else message)(request)
+
+
+def _path(request: Call) -> bytes:
+    """What follows `/channels/`, percent-encoded: a slash in a name differs from the path's."""
     whole: bytes = request.scope.get("raw_path") or quote(request.path).encode()
-    path = whole.partition(b"/channels/")[2]
-    if request.method == "DELETE":
-        return await _delete(request, path)
+    return whole.partition(b"/channels/")[2]
+
+
+@endpoint(*READING)
+async def channel(request: Call) -> HttpResponse:
+    """`GET /channels/{name}` and `GET /channels/{name}/storage`."""
+    require_api_key(request)
+    path = _path(request)
     if path.endswith(STORAGE):
         return await _entries(request, _name(path.removesuffix(STORAGE)))
     return info_response(b"name", await read(channel_info, _name(path)))
+
+
+@endpoint("DELETE", allow="GET, HEAD, DELETE")
+async def message(request: Call) -> HttpResponse:
+    """`DELETE /channels/{name}/messages/{id}` (section 19)."""
+    require_api_key(request)
+    name, _, id = _path(request).rpartition(MESSAGES)
+    source = source_of(request, "server.http")
+    node = await nodes.current()
+    await delete_message(node.writer, _name(name), _decoded(id) or "", source)
+    return HttpResponse(status=204)
 
 
 def _name(encoded: bytes) -> str:
@@ -69,16 +87,6 @@ def _decoded(encoded: bytes) -> str | None:
         return unquote_to_bytes(encoded).decode()
     except UnicodeDecodeError:
         return None
-
-
-async def _delete(request: Call, path: bytes) -> HttpResponse:
-    name, message, id = path.rpartition(MESSAGES)
-    if not message:
-        return not_allowed("GET", "HEAD")
-    source = source_of(request, "server.http")
-    node = await nodes.current()
-    await delete_message(node.writer, _name(name), _decoded(id) or "", source)
-    return HttpResponse(status=204)
 
 
 async def _entries(request: Call, channel: str) -> HttpResponse:

@@ -263,6 +263,16 @@ async def test_a_bad_name_in_the_path_gets_its_code(application: Backend, rest: 
             assert got == expected, name
 
 
+async def test_a_bad_message_is_none(jim: Client, application: Backend, channel: str) -> None:
+    before = all_rows(jim)
+    for group, values in TEXTS.items():
+        for value in values.values():
+            if group != "large":  # longer than a request line may be
+                refused = await application.delete(channel, value)
+                assert refused.refusal == (404, "MESSAGE_NOT_FOUND"), value
+    assert all_rows(jim) == before
+
+
 async def test_a_bad_schedule_is_none(jim: Client, application: Backend) -> None:
     before = all_rows(jim)
     for group, values in TEXTS.items():
