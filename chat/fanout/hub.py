@@ -55,12 +55,15 @@ class Subscriber:
     send_queue: SendQueue
     observes: Callable[[str], bool] = frozenset[str]().__contains__  # which storage keys
     head: int | None = None  # the channel's number when it subscribed, once it is known
+    above: int = 0  # changes up to this number are not for it
     held: list[Announcement] | None = None
     held_bytes: int = 0
 
     def hold(self, announcement: Announcement) -> None:
         """As much as could be sent at once; for a change beyond that, its client is to come back
         and catch up (P3)."""
+        if isinstance(announcement, Change) and announcement.number <= self.above:
+            return
         size = announcement.size
         if self.held_bytes + size <= MAX_UNSENT_BYTES:
             self.held_bytes += size
@@ -73,7 +76,7 @@ class Subscriber:
         """What was held back above its head."""
         held, self.held, self.held_bytes = self.held, None, 0
         for announcement in held or ():
-            is_new = isinstance(announcement, Ephemeral) or announcement.number > (self.head or 0)
+            is_new = isinstance(announcement, Ephemeral) or announcement.number > self.above
             if is_new and (announcement.echo or announcement.origin != self.connection_id):
                 self.send_queue.push_frame(_frames(announcement))
 
@@ -149,6 +152,7 @@ class Feed:
 
     def add(self, subscriber: Subscriber) -> None:
         self.subscribers[subscriber.connection_id] = subscriber
+        subscriber.above = max(self._last, self._head)  # it will stand there, or higher
         self._holding.append(subscriber)
 
     def remove(self, connection_id: str) -> None:
@@ -161,7 +165,7 @@ class Feed:
     def release(self, subscriber: Subscriber, head: int) -> None:
         """It gets all above `head`, the channel's number when it subscribed. Of the first one that
         is from where nothing may be missing."""
-        subscriber.head = head
+        subscriber.head = subscriber.above = head
         if self._last == UNKNOWN:
             self._last = head
             self._deliver_waiting()

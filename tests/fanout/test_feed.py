@@ -456,6 +456,31 @@ def test_who_is_not_released_holds_back_what_could_be_sent_at_once(
     run(scenario)
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_what_was_before_it_subscribed_is_not_held_back(
+    monkeypatch: pytest.MonkeyPatch, known: bool
+) -> None:
+    """Its process stood still, and reads a long gap."""
+    monkeypatch.setattr(hub, "MAX_UNSENT_BYTES", SMALL)
+    channel = Channel(committed=up_to(30))
+
+    async def scenario() -> None:
+        channel.subscribe("jim")
+        channel.release("jim", 0)
+        channel.hub.announce(change(30))  # 1 to 29 did not come
+        channel.subscribe("pam")
+        if known:
+            channel.release("pam", 30)
+        await all_repaired()
+        assert len(channel.received["jim"]) == 30
+        assert not channel.subscribers["pam"].send_queue.closing
+        channel.release("pam", 30)
+        channel.hub.announce(change(31))
+
+    run(scenario)
+    assert channel.received["pam"] == ["31"]
+
+
 def test_a_feed_that_ends_gives_back_its_room() -> None:
     channel = Channel()
 
