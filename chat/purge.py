@@ -251,6 +251,7 @@ KINDS: Final = (
         keep=REPAIR_WINDOW,
     ),
     Kind(name="deduplications", table="chat_deduplication"),
+    Kind(name="acknowledgements", table="chat_acknowledgement"),
     Kind(name="used_tokens", table="tokens_usedtoken", key="digest"),
     Kind(
         name="channels",

@@ -242,10 +242,20 @@ def storage_updated(
     return _event("hotsock.channelStorageUpdated", channel, **item, position=position)
 
 
-def error(code: ErrorCode, message: str, event: str | None, channel: str | None) -> Event:
-    """`hotsock.error`; `event` and `channel` as the client sent them, where it sent any, but for
-    what is too long to be a name."""
+def ack(channel: str, ack: str, **done: str | int | None) -> Event:
+    """`hotsock.ack`; of what is `done` only that is said which is there."""
+    told = {name: value for name, value in done.items() if value}
+    return _event("hotsock.ack", channel, data={"ack": ack, **told})
+
+
+def error(
+    code: ErrorCode, message: str, event: str | None, channel: str | None, ack: str | None = None
+) -> Event:
+    """`hotsock.error`; `event`, `channel` and `ack` as the client sent them, where it sent any, but
+    for what is too long to be a name."""
     error = {"code": code, "message": message}
     if event is not None:
         error["event"] = event[:MAX_ECHOED]
+    if ack is not None:
+        error["ack"] = ack
     return _event("hotsock.error", channel and channel[:MAX_ECHOED], error=error)

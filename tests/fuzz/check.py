@@ -128,7 +128,7 @@ def check_texts(sent: list[bytes], received: list[bytes]) -> list[str]:
             codes[said["error"].get("event")].append(check_refusal(said["error"]))
     known = defaultdict[str | None, list[bool | None]](list)
     for text in sent:
-        event, _ = frames.outline(text.decode())
+        event, *_ = frames.outline(text.decode())
         known[event and event[:CUT]].append(malformed(text))
     for event in codes.keys() | known.keys():
         refused, judged = codes[event], known[event]
