@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from chat.models import Connection, Member, Message, Reaction, Subscription
+from chat.models import Member, Message, Reaction, Subscription
 from chat.protocol import events
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.presence import members_json
@@ -43,13 +43,12 @@ async def get_channel_info(session: Session, channel: str) -> ChannelInfo:
 
 def channel_info(channel: str) -> ChannelInfo:
     """By its real name; an unknown channel has nobody."""
-    counted = Subscription.objects.filter(channel__name=channel, counted=True)
-    live = counted.filter(connection__in=Connection.objects.live())
+    subscriptions = Subscription.objects.counted().filter(channel__name=channel)
     members = None
     if is_presence(channel):
         present = Member.objects.filter(channel__name=channel, removed=False).order_by("joined")
         members = members_json(events.meta(*row) for row in present.values_list("uid", "umd"))
-    return ChannelInfo(channel, live.count(), members)
+    return ChannelInfo(channel, subscriptions.count(), members)
 
 
 # --- history ------------------------------------------------------------------------------------

@@ -326,10 +326,7 @@ class FrameLoop:
         for channel in connection.session.grants.auto_channels():
             try:
                 command = commands.Subscribe(commands.valid_channel(channel))
-                await subscribe(
-                    *(connection, command, node.id, node.hub, node.writer, node.reaper),
-                    auto=True,
-                )
+                await _subscribe_to(node, connection, command, auto=True)
             except ProtocolError as error:
                 self._refuse(error, "hotsock.subscribe", channel, None)
             except Exception:  # the outermost edge
@@ -363,8 +360,16 @@ Handler = Callable[[Node, LiveConnection, Any], Awaitable[object] | None]
 
 
 async def _subscribe(node: Node, connection: LiveConnection, command: commands.Subscribe) -> None:
-    size = await subscribe(connection, command, node.id, node.hub, node.writer, node.reaper)
-    node.connections.owe(connection.id, size)
+    if command.occupancy:
+        node.connections.spend(connection.id, frames.COSTS["getChannelInfo"])
+    node.connections.owe(connection.id, await _subscribe_to(node, connection, command))
+
+
+def _subscribe_to(
+    node: Node, connection: LiveConnection, command: commands.Subscribe, *, auto: bool = False
+) -> Awaitable[int]:
+    parts = node.id, node.hub, node.writer, node.reaper, node.occupancy
+    return subscribe(connection, command, *parts, auto=auto)
 
 
 async def _get_storage(

@@ -16,6 +16,7 @@ from typing import Final
 
 from chat.fanout.announcements import BYTES_OF_ANNOUNCEMENT, Announcement, Change, Ephemeral
 from chat.fanout.broker import Broker, BrokerStatus
+from chat.fanout.occupancy import Followers
 from chat.fanout.send_queue import MAX_UNSENT_BYTES, Batch, SendQueue
 from chat.protocol.errors import CloseCode, ProtocolError
 from chat.protocol.events import Event
@@ -405,6 +406,7 @@ class Hub:
         self._feeds: dict[str, Feed] = {}
         self._waiting = Waiting()
         self.broker = broker
+        self.followers = Followers()
 
     # --- subscribing ------------------------------------------------------------------------
 
@@ -421,6 +423,7 @@ class Hub:
         self._feeds[channel].release(subscriber, head)
 
     def unsubscribe(self, channel: str, connection_id: str) -> None:
+        self.followers.remove(channel, connection_id)
         feed = self._feeds.get(channel)
         if feed is None:
             return

@@ -36,8 +36,11 @@ class Heartbeat(Command, frozen=True, gc=False):
 
 
 class Subscribe(Command, frozen=True, gc=False):
+    """`occupancy`: it is to be told how many subscribe (protocol.md section 19)."""
+
     channel: str
     token: str | None = None
+    occupancy: bool = False
 
 
 class Unsubscribe(Command, frozen=True, gc=False):
@@ -92,6 +95,10 @@ class TokenData(Struct, gc=False):
     token: str | None = None
 
 
+class SubscribeData(TokenData, gc=False):
+    occupancy: bool | None = None
+
+
 class ReactionData(Struct, gc=False, rename="camel"):
     message_id: str
     reaction: str
@@ -99,6 +106,7 @@ class ReactionData(Struct, gc=False, rename="camel"):
 
 
 _token_decoder = msgspec.json.Decoder(TokenData)
+_subscribe_decoder = msgspec.json.Decoder(SubscribeData)
 _reaction_decoder = msgspec.json.Decoder(ReactionData)
 
 
@@ -155,6 +163,14 @@ def _token(frame: Fields) -> str | None:
     return None if frame.data == NULL else convert(frame.data, _token_decoder, "data").token
 
 
+def subscribe(frame: Fields) -> Subscribe:
+    channel = valid_channel(frame.channel)
+    if frame.data == NULL:
+        return Subscribe(channel)
+    data = convert(frame.data, _subscribe_decoder, "data")
+    return Subscribe(channel, data.token, bool(data.occupancy))
+
+
 def react(frame: Fields) -> React:
     channel = valid_channel(frame.channel)
     if frame.schedule_expression is not None:
@@ -191,7 +207,7 @@ def set_storage(frame: Fields) -> SetStorage:
 
 
 DECODERS: dict[str, Callable[[Fields], Command]] = {
-    "hotsock.subscribe": lambda frame: Subscribe(valid_channel(frame.channel), _token(frame)),
+    "hotsock.subscribe": subscribe,
     "hotsock.unsubscribe": lambda frame: Unsubscribe(valid_channel(frame.channel)),
     "hotsock.ping": lambda frame: Ping(),
     "hotsock.pong": lambda frame: Pong(),

@@ -97,20 +97,29 @@ def subscribed(
     *,
     auto: bool = False,
     members: bytes | None = None,
+    occupancy: int | None = None,
     position: int,
     epoch: str,
 ) -> Event:
-    """`members` is the JSON list of a presence channel's, None on any other; `position` where the
-    channel stands, `epoch` what its positions are compared within (protocol.md section 19)."""
+    """`members` is the JSON list of a presence channel's, None on any other; `occupancy` how many
+    subscribe, None where that was not asked for; `position` where the channel stands, `epoch` what
+    its positions are compared within (protocol.md section 19)."""
     data: dict[str, object] = {"autoSubscribed": True} if auto else {}
     if members is not None:
         data["members"] = Raw(members)
+    if occupancy is not None:
+        data["subscriptionsCount"] = occupancy
     data |= {"position": position, "epoch": epoch}
     return _event("hotsock.subscribed", channel, data=data, meta=_with_alias(meta, alias))
 
 
 def unsubscribed(channel: str, meta: bytes, alias: str | None) -> Event:
     return _event("hotsock.unsubscribed", channel, data={}, meta=_with_alias(meta, alias))
+
+
+def channel_updated(channel: str, occupancy: int) -> Event:
+    """How many subscribe now."""
+    return _event("hotsock.channelUpdated", channel, data={"subscriptionsCount": occupancy})
 
 
 def _with_alias(meta: bytes, alias: str | None) -> Raw:
