@@ -27,7 +27,7 @@ from tokens.signing import verify
 
 FIELDS: Final = re.compile(
     r"\b([Ff]rames?|[Bb]ody|event|channel|data|keys?|token|uid|messageId|reaction|action|store|query"
-    r"|after|before|limit|deduplicationId|scheduleExpression\w*|sessionId|time|connection\w+)\b"
+    r"|after|before|limit|ack|deduplicationId|scheduleExpression\w*|sessionId|time|connection\w+)\b"
 )
 PUBLISH: Final = "openapi.yaml#/paths/~1publish/post/requestBody/content/application~1json/schema"
 BROKEN: Final = {1002, 1007, 1009}

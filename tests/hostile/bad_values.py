@@ -124,6 +124,7 @@ KINDS: Final[dict[str, dict[str, str | None]]] = {
     "message after": _kind((TEXTS, "INVALID_REQUEST"), empty=OK),
     "reaction": _required(_no_reaction),
     "action": dict.fromkeys(GROUPS, "INVALID_MESSAGE"),
+    "ack": _kind((TEXTS, "INVALID_MESSAGE")),
     "schedule": _kind((TEXTS, "INVALID_SCHEDULE_EXPRESSION")),
     "flag": _kind((TEXTS, "INVALID_MESSAGE"), true=OK),
     "limit": _kind(((*TEXTS, "zero"), "INVALID_MESSAGE")),

@@ -80,6 +80,7 @@ PUBLISHING: dict[Path, str] = {
     ("eagerIdGeneration",): "flag",
     **SCHEDULE,
 }
+BY_CLIENT: dict[Path, str] = {**PUBLISHING, ("ack",): "ack"}
 BY_SERVER: dict[Path, str] = {
     **PUBLISHING,
     ("channel",): "any channel",
@@ -104,13 +105,13 @@ CALLS: dict[str, Call] = {
     "publishMessage": Call(
         "publishMessage",
         {"channel": C, "event": "chat", "data": "hi", **LATE},
-        {**PUBLISHING, ("event",): "event"},
+        {**BY_CLIENT, ("event",): "event"},
         "PUBLISH_PERMISSION_DENIED",
     ),
     "publishMessage of a reaction": Call(
         "publishMessage",
         {"channel": C, "event": "hotsock.messageReaction", "data": REACTION},
-        {**PUBLISHING, **REACTING},
+        {**BY_CLIENT, **REACTING},
         "NOT_SUBSCRIBED",
     ),
     "channelStorageGet": Call(
@@ -122,7 +123,10 @@ CALLS: dict[str, Call] = {
     "channelStorageSet": Call(
         "channelStorageSet",
         {"channel": C, "key": "k", "data": 1, **LATE},
-        {("channel",): "channel", ("key",): "key", ("data",): "data", **SCHEDULE},
+        {
+            **{("channel",): "channel", ("key",): "key", ("data",): "data"},
+            **{("ack",): "ack", **SCHEDULE},
+        },
         "STORAGE_PERMISSION_DENIED",
     ),
     "channelStorageList": Call(
