@@ -8,6 +8,7 @@ from itertools import count
 from django.utils import timezone
 
 from chat.models import (
+    Acknowledgement,
     Channel,
     Connection,
     Deduplication,
@@ -33,6 +34,7 @@ NOTHING = {
     "storage_entries": 0,
     "former_members": 0,
     "deduplications": 0,
+    "acknowledgements": 0,
     "used_tokens": 0,
     "channels": 0,
 }
@@ -56,6 +58,7 @@ def survivors() -> Survivors:
 
 def clear() -> None:
     for model in (
+        Acknowledgement,
         Deduplication,
         Deletion,
         Member,
@@ -139,6 +142,11 @@ def deduplication(channel: Channel, expires_at: datetime) -> Deduplication:
     return Deduplication.objects.create(
         channel=channel, key=key, answer="{}", expires_at=expires_at
     )
+
+
+def acknowledgement(channel: Channel, expires_at: datetime) -> Acknowledgement:
+    ack = str(next(_numbers))
+    return Acknowledgement.objects.create(channel=channel, ack=ack, expires_at=expires_at)
 
 
 def node(lease_until: datetime) -> Node:

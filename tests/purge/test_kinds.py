@@ -12,7 +12,15 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chat.models import Channel, Deduplication, Deletion, Member, Reaction, StorageEntry
+from chat.models import (
+    Acknowledgement,
+    Channel,
+    Deduplication,
+    Deletion,
+    Member,
+    Reaction,
+    StorageEntry,
+)
 from chat.purge import Database, count_due, purge, unused
 from tests.purge import rows
 from tests.purge.rows import DAY, MINUTE, NOTHING, SECOND, Survivors, ago, survivors
@@ -79,6 +87,14 @@ def test_what_was_published_under_a_deduplication_id_is_forgotten_in_time() -> N
     kept = rows.deduplication(channel, ago(-MARGIN))
     assert purge().removed == NOTHING | {"deduplications": 1}
     assert Deduplication.objects.get().id == kept.id
+
+
+def test_what_was_acknowledged_is_forgotten_in_time() -> None:
+    channel = rows.channel()
+    rows.acknowledgement(channel, ago(SECOND))
+    kept = rows.acknowledgement(channel, ago(-MARGIN))
+    assert purge().removed == NOTHING | {"acknowledgements": 1}
+    assert Acknowledgement.objects.get().id == kept.id
 
 
 def test_used_tokens_go_when_their_token_can_no_longer_be_used() -> None:
