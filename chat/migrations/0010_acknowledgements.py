@@ -7,7 +7,7 @@ import chat.models.fields
 class Migration(migrations.Migration):
     """A process of the release before acknowledges nothing, and leaves the table alone."""
 
-    dependencies = [("chat", "0007_parked_schedules")]
+    dependencies = [("chat", "0008_positions")]
 
     operations = [
         migrations.CreateModel(

@@ -1,6 +1,7 @@
 """How often a process counts for those who follow a channel (protocol.md section 19)."""
 
 import asyncio
+import threading
 from collections.abc import Iterable
 from typing import cast
 
@@ -10,6 +11,13 @@ from chat.fanout.occupancy import Followers
 from chat.fanout.send_queue import SendQueue
 from chat.runtime import occupancy
 from chat.runtime.occupancy import SECONDS, Occupancy
+from tests.support.calls import LIMIT_SECONDS
+
+
+async def turns() -> None:
+    """What can begin has begun."""
+    for _ in range(50):
+        await asyncio.sleep(0)
 
 
 @pytest.fixture
@@ -26,15 +34,27 @@ def counted(sqlite: None, monkeypatch: pytest.MonkeyPatch) -> list[set[str]]:
     return asked
 
 
-async def test_those_who_ask_at_the_same_time_share_the_next_count(counted: list[set[str]]) -> None:
-    """Not the one that has begun, which may have missed them."""
+async def test_those_who_ask_at_the_same_time_share_the_next_count(
+    counted: list[set[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not the one that has begun, which may have missed them; there is one at a time."""
+    go_on, at_once = threading.Event(), occupancy.count_of
+
+    def held(channels: Iterable[str]) -> dict[str, int]:
+        counts = at_once(channels)
+        assert go_on.wait(LIMIT_SECONDS)
+        counted.append(set())  # the end
+        return counts
+
+    monkeypatch.setattr(occupancy, "count_of", held)
     counting = Occupancy(Followers())
     first = asyncio.create_task(counting.count(["a"]))
-    await asyncio.sleep(0)  # the count has been asked for
-    await asyncio.sleep(0)  # and has begun
-    later = [counting.count([name]) for name in ("a", "b", "b", "c")]
+    await turns()
+    later = [asyncio.create_task(counting.count([name])) for name in ("a", "b", "b", "c")]
+    await turns()
+    go_on.set()
     answers = await asyncio.gather(first, *later)
-    assert counted == [{"a"}, {"a", "b", "c"}]
+    assert counted == [{"a"}, set(), {"a", "b", "c"}, set()]
     assert answers == [{"a": 0}, *[{"a": 0, "b": 0, "c": 0}] * 4]
 
 

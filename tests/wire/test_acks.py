@@ -40,8 +40,8 @@ async def test_each_operation_is_acknowledged_behind_its_echo(
         for number, sent in enumerate(
             [reaction(channel, chat["id"]), entry(channel), reaction(channel, chat["id"], "remove")]
         ):
-            _, said = await done(jim, sent)
-            assert said == {"position": number + 2}
+            echo, said = await done(jim, sent)
+            assert said == {"position": number + 2} == {"position": echo["position"]}
         await jim.send(silent := frame(channel, "silent"))
         said = await acked(jim, silent)
         assert said.keys() == {"id", "position"}
