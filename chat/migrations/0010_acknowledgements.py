@@ -7,7 +7,7 @@ import chat.models.fields
 class Migration(migrations.Migration):
     """A process of the release before acknowledges nothing, and leaves the table alone."""
 
-    dependencies = [("chat", "0008_positions")]
+    dependencies = [("chat", "0009_deletions")]
 
     operations = [
         migrations.CreateModel(
