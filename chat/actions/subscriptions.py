@@ -45,21 +45,26 @@ async def subscribe(
         subscription.head_id, head = place
         connection.session.add(subscription)
     count = (await occupancy.count([channel]))[channel] if command.occupancy else None
-    connection.send_queue.push(
-        events.subscribed(
-            *(channel, subscription.meta, subscription.alias),
-            auto=auto,
-            members=operation.members,
-            occupancy=count,
-            position=head,
-            epoch=operation.epoch,
-        )
-    )
+    event = _subscribed(subscription, operation, head, count, auto=auto)
+    connection.send_queue.push(event)
     shown = await show_observed(connection.send_queue, subscription, head)
     hub.release(channel, subscriber, head)
     if count is not None:
         occupancy.follow(channel, connection.id, connection.send_queue, count)
     return shown + len(operation.members or b"")
+
+
+def _subscribed(
+    subscription: Subscription, operation: Subscribe, head: int, count: int | None, *, auto: bool
+) -> events.Event:
+    return events.subscribed(
+        *(subscription.channel, subscription.meta, subscription.alias),
+        auto=auto,
+        members=operation.members,
+        occupancy=count,
+        position=head,
+        epoch=operation.epoch,
+    )
 
 
 def _operation(connection: LiveConnection, subscription: Subscription, node_id: str) -> Subscribe:
