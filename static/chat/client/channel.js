@@ -76,7 +76,7 @@ export class Channel {
   /**
    * As client.sendMessage, to this channel.
    * @param {string} event
-   * @param {object} [options] as there
+   * @param {import("./client.js").SendOptions} [options]
    * @returns {Promise<import("./acknowledgement.js").Outcome>}
    */
   sendMessage(event, options) {
