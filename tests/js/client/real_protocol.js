@@ -142,6 +142,30 @@ describe("the client and the server", { concurrency: true }, () => {
     assert.ok(Date.now() >= due.getTime());
   });
 
+  test("a message whose answer was lost is sent again, and stored once", async (t) => {
+    const messages = { note: { publish: true, store: 60 } };
+    const channels = { "js.once": { subscribe: true, historyStart: 0, messages } };
+    const client = connect(t, { uid: "ada", channels });
+    const channel = join(client, "js.once");
+    await next(channel, "hotsock.subscribed");
+    const first = await channel.sendMessage("note", { data: 0 });
+    const outcomes = [1, 2].map((data) => channel.sendMessage("note", { data }));
+    client.suspend(); // the frames are on the wire, their answers are not heard
+    client.resume();
+    const ids = [first, ...(await Promise.all(outcomes))].map(({ id }) => id);
+    const query = new URLSearchParams(client.activeConnection);
+    const url = `${process.env.SERVER_URL}/connection/listMessages?${query}`;
+    const body = JSON.stringify({ channel: "js.once" });
+    const history = (await (await fetch(url, { method: "POST", body })).json()).messages;
+    assert.deepEqual(history.map(({ id, data }) => [id, data]), ids.map((id, data) => [id, data]));
+  });
+
+  test("a refusal is told to whoever sent the message", async (t) => {
+    const client = connect(t, { uid: "ada" });
+    const { status, code } = await client.channels("js.refused").sendMessage("note");
+    assert.deepEqual([status, code], ["failed", "PUBLISH_PERMISSION_DENIED"]);
+  });
+
   test("heartbeats keep a connection whose token asks for them", async (t) => {
     const client = connect(t, { heartbeatTimeout: 5 });
     await next(client, "hotsock.connected");
