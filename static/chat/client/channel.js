@@ -54,6 +54,7 @@ export class Channel {
    * Gives the subscribe token, where the connect token does not allow this channel. Asked at every
    * subscribing, and again (up to three times in a row) when it fails or the server says
    * `INVALID_SUBSCRIBE_TOKEN`; after that waiting messages go to `@@error`.
+   * @type {function({channel: string, connectionId: string}): (string | Promise<string>)}
    */
   get subscribeTokenFn() {
     return this.#subscription.subscribeTokenFn;
@@ -63,12 +64,21 @@ export class Channel {
     this.#subscription.subscribeTokenFn = subscribeTokenFn;
   }
 
-  /** As client.bind, for this channel. */
+  /**
+   * As client.bind, for this channel.
+   * @param {string | RegExp} event
+   * @param {(frame: import("./frames.js").Frame) => unknown} callback
+   * @param {{subscribeTokenFn?: Channel["subscribeTokenFn"]}} [options]
+   * @returns {import("./bindings.js").Binding}
+   */
   bind(event, callback, { subscribeTokenFn } = {}) {
     return this.#client.bind(event, callback, { channel: this.name, subscribeTokenFn });
   }
 
-  /** As client.unbind, for this channel. */
+  /**
+   * As client.unbind, for this channel.
+   * @param {string | RegExp} [event] left out: of all events
+   */
   unbind(event) {
     this.#client.unbind(event, { channel: this.name });
   }

@@ -62,8 +62,9 @@ export class HotsockClient {
    *
    * What a callback throws is logged and goes to `@@error`; the others run all the same.
    *
-   * @param {string | RegExp} event
-   * @param {function(import("./frames.js").Frame): void} callback
+   * @template {string | RegExp} Name
+   * @param {Name} event
+   * @param {(received: import("./bindings.js").Received<Name>) => unknown} callback
    * @param {object} [options]
    * @param {string} [options.channel] its name or alias
    * @param {function({channel: string, connectionId: string}): (string | Promise<string>)}
