@@ -54,6 +54,7 @@ def fill() -> None:
         for hours in range(-5, 5) if age % 2 else ():
             rows.storage_entry(channel, ago(hours * DAY))
             rows.deduplication(channel, ago(hours * HOUR))
+            rows.acknowledgement(channel, ago(hours * HOUR))
             rows.deletion(channel, ago(hours * HOUR), outlived=hours % 2 == 1)
             rows.member(channel, ago(hours * HOUR))
     for minutes in range(-50, 50):
