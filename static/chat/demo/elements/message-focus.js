@@ -18,6 +18,7 @@ export class MessageFocus {
   #current = null; // the message in the tab order
   #offered = null; // the one whose reactions are open
   #dismissed = null; // the one whose reactions stay closed until the reader comes back to it
+  #tapped = null; // the one whose reactions were open as a finger came down
   #restsAt = ""; // where the pointer was then: what moves under it is no wish
   #timer;
 
@@ -69,6 +70,7 @@ export class MessageFocus {
   }
 
   #press({ target, pointerType }) {
+    this.#tapped = pointerType === "touch" ? this.#offered : null;
     const item = pointerType === "touch" && this.#itemOf(target);
     if (item) this.#wait(() => item.focus(), LONG_PRESS_MS);
   }
@@ -88,7 +90,8 @@ export class MessageFocus {
   #clicked(event) {
     this.#restsAt = placeOf(event);
     const item = this.#itemOf(event.target);
-    if (!item || event.target.closest("button")) return;
+    if (!item || event.target.closest("button, a")) return;
+    if (item === this.#tapped) return this.dismiss();
     this.#dismissed = null;
     this.#offer(item);
   }

@@ -3,14 +3,11 @@
 
 import { decodeTime } from "../../client/index.js";
 import { nameOf, namesOf } from "../model/people.js";
+import { breakBetween } from "../model/times.js";
 import { fill } from "./fill.js";
+import { showText } from "./message-text.js";
+import { renameDays, showSince, showWhen } from "./message-time.js";
 
-const RUN_MS = 5 * 60_000; // a longer pause begins a new run, with its own time
-const DAY_MS = 24 * 60 * 60_000;
-const CLOCK = { hour: "2-digit", minute: "2-digit" };
-const timeOfDay = new Intl.DateTimeFormat(undefined, CLOCK);
-const dayAndTime = new Intl.DateTimeFormat(undefined, { ...CLOCK, weekday: "short" });
-const fullTime = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
 const NAMES = { "❤️": "Heart", "👍": "Thumbs up", "👎": "Thumbs down", "😂": "Laughter" };
 
 export class MessageList {
@@ -42,6 +39,7 @@ export class MessageList {
       next = this.#items.get(entry.id);
     }
     for (const { id } of added) this.#markRuns(this.#items.get(id));
+    renameDays(this.#list);
   }
 
   /** Its reactions changed. */
@@ -57,11 +55,11 @@ export class MessageList {
     const item = fill("message-template", {
       ".sender": nameOf(entry.uid),
       ".disc": nameOf(entry.uid).slice(0, 1).toUpperCase(),
-      ".bubble": entry.text,
     });
+    showText(item.querySelector(".bubble"), entry.text);
     item.classList.toggle("own", entry.uid === this.own);
     item.dataset.sender = entry.uid;
-    showTime(item.querySelector("time"), timeOf(entry));
+    showWhen(item, timeOf(entry));
     this.#items.set(entry.id, item);
     this.#entries.set(item, entry);
     if (entry.reactions.size) this.update(entry);
@@ -71,13 +69,13 @@ export class MessageList {
   #chip(item, reaction, uids) {
     const chip = fill("chip-template", {
       ".chip-emoji": reaction,
-      ".chip-count": uids.size > 1 ? String(uids.size) : "",
+      ".chip-count": String(uids.size),
     });
     chip.dataset.reaction = reaction;
     chip.title = namesOf(uids);
     chip.tabIndex = item.tabIndex;
     chip.setAttribute("aria-pressed", String(uids.has(this.own)));
-    chip.setAttribute("aria-label", `${NAMES[reaction] ?? reaction}: ${namesOf(uids)}`);
+    chip.setAttribute("aria-label", `${NAMES[reaction] ?? reaction}, ${uids.size}: ${namesOf(uids)}`);
     return chip;
   }
 
@@ -89,7 +87,10 @@ export class MessageList {
 
   #markRuns(item) {
     for (const each of [item, item.nextElementSibling]) {
-      if (each) each.classList.toggle("first", !this.#isRun(each.previousElementSibling, each));
+      if (!each) continue;
+      const before = each.previousElementSibling;
+      each.classList.toggle("first", !this.#isRun(before, each));
+      showSince(each, before ? timeOf(this.entryOf(before)) : NaN, timeOf(this.entryOf(each)));
     }
     for (const each of [item.previousElementSibling, item]) {
       if (each) each.classList.toggle("last", !this.#isRun(each, each.nextElementSibling));
@@ -99,7 +100,7 @@ export class MessageList {
   #isRun(before, item) {
     if (!before || !item) return false;
     const [one, other] = [this.entryOf(before), this.entryOf(item)];
-    return one.uid === other.uid && !(timeOf(other) - timeOf(one) > RUN_MS);
+    return one.uid === other.uid && !breakBetween(timeOf(one), timeOf(other));
   }
 }
 
@@ -111,12 +112,4 @@ function timeOf({ id }) {
     if (error instanceof TypeError) return NaN;
     throw error;
   }
-}
-
-function showTime(element, time) {
-  if (Number.isNaN(time)) return element.remove();
-  const isToday = Date.now() - time < DAY_MS && new Date(time).getDay() === new Date().getDay();
-  element.textContent = (isToday ? timeOfDay : dayAndTime).format(time);
-  element.title = fullTime.format(time);
-  element.dateTime = new Date(time).toISOString();
 }

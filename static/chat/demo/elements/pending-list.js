@@ -1,6 +1,7 @@
 // The messages that the server has not confirmed, with what becomes of each.
 
 import { fill } from "./fill.js";
+import { showText } from "./message-text.js";
 
 const FATES = {
   queued: "Waiting to be sent",
@@ -22,7 +23,8 @@ export function renderPending(list, items) {
 }
 
 function make({ key, text }) {
-  const element = fill("pending-template", { ".bubble": text });
+  const element = fill("pending-template", {});
+  showText(element.querySelector(".bubble"), text);
   element.dataset.key = key;
   for (const button of element.querySelectorAll("button")) button.dataset.key = key;
   return element;
