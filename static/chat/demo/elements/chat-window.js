@@ -16,6 +16,7 @@ export class ChatWindow extends HTMLElement {
     this.#log.addEventListener("react", ({ detail: { entry, reaction } }) =>
       this.#conversation.reacting.choose(entry, reaction),
     );
+    this.#log.addEventListener("settled", () => this.#composer.focus());
     this.#composer.addEventListener("send", (event) => this.#send(event));
     this.#composer.addEventListener("typed", ({ detail }) => this.#conversation?.typed(detail));
     addEventListener("pagehide", () => this.#conversation?.sending.release());
@@ -35,7 +36,7 @@ export class ChatWindow extends HTMLElement {
       createClient,
     });
     const kept = new Owned(ofTab, `hotsock-chat-outbox:${id}:${this.uid}`);
-    const conversation = new Conversation({ uid: this.uid, channel, api, connection, kept });
+    const conversation = new Conversation({ uid: this.uid, connection, kept });
     this.#conversation = conversation;
     this.#listen(conversation);
     this.#log.open(conversation, this.uid);
@@ -77,7 +78,7 @@ export class ChatWindow extends HTMLElement {
     on("phase", () => this.#showPhase());
     on("typing", () => this.#showTyping(conversation.typingUids));
     on("trouble", (words) => this.#tell("trouble", words));
-    on("entries", ({ added, news }) => news && this.#countNews(added));
+    on("arrived", ({ uid }) => uid !== this.uid && this.#tell("news", 1));
   }
 
   /** A draft written before there was a session goes along to the one that came. */
@@ -122,11 +123,6 @@ export class ChatWindow extends HTMLElement {
     if (!uids.length) return;
     const verb = uids.length === 1 ? "is" : "are";
     line.querySelector(".typing-words").textContent = `${namesOf(uids)} ${verb} typing…`;
-  }
-
-  #countNews(added) {
-    const ofOthers = added.filter(({ uid }) => uid !== this.uid).length;
-    if (ofOthers) this.#tell("news", ofOthers);
   }
 
   #tell(type, detail) {

@@ -32,6 +32,10 @@ export class MessageComposer extends HTMLElement {
     this.#changed();
   }
 
+  focus() {
+    this.#area.focus();
+  }
+
   /** Why it cannot be sent, in words; "" where it can. */
   say(problem) {
     this.#problem.textContent = problem;
