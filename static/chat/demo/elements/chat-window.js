@@ -16,7 +16,7 @@ export class ChatWindow extends HTMLElement {
     this.#log.addEventListener("react", ({ detail: { entry, reaction } }) =>
       this.#conversation.reacting.choose(entry, reaction),
     );
-    this.#log.addEventListener("settled", () => this.#composer.focus());
+    this.#log.addEventListener("left", () => this.#composer.focus());
     this.#composer.addEventListener("send", (event) => this.#send(event));
     this.#composer.addEventListener("typed", ({ detail }) => this.#conversation?.typed(detail));
     addEventListener("pagehide", () => this.#conversation?.sending.release());

@@ -20,6 +20,7 @@ export class MessageFocus {
   #offered = null; // the one whose reactions are open
   #dismissed = null; // the one whose reactions stay closed until the reader comes back to it
   #restsAt = ""; // where the pointer was then: what moves under it is no wish
+  #pressed = null; // the one whose reactions were open when a finger came down
   #timer;
 
   /** `on`: {show(item), hide(), end()}: `end` shows the newest messages. */
@@ -81,6 +82,7 @@ export class MessageFocus {
   }
 
   #press({ target, pointerType }) {
+    this.#pressed = pointerType === "touch" ? this.#offered : null;
     const item = pointerType === "touch" && this.#itemOf(target);
     if (item) this.#wait(() => item.focus(), LONG_PRESS_MS);
   }
@@ -100,7 +102,8 @@ export class MessageFocus {
   #clicked(event) {
     this.#restsAt = placeOf(event);
     const item = this.#itemOf(event.target);
-    if (!item || event.target.closest("button")) return;
+    if (!item || event.target.closest("button, a")) return;
+    if (item === this.#pressed) return this.dismiss();
     this.#dismissed = null;
     this.#offer(item);
   }

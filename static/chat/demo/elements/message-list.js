@@ -4,12 +4,9 @@
 
 import { nameOf, namesOf } from "../model/people.js";
 import { fill } from "./fill.js";
+import { showText } from "./message-text.js";
+import { renameDays, showSince, showWhen } from "./message-time.js";
 
-const DAY_MS = 24 * 60 * 60_000;
-const CLOCK = { hour: "2-digit", minute: "2-digit" };
-const timeOfDay = new Intl.DateTimeFormat(undefined, CLOCK);
-const dayAndTime = new Intl.DateTimeFormat(undefined, { ...CLOCK, weekday: "short" });
-const fullTime = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
 const NAMES = { "❤️": "Heart", "👍": "Thumbs up", "👎": "Thumbs down", "😂": "Laughter" };
 
 export class MessageList {
@@ -17,6 +14,7 @@ export class MessageList {
   #list;
   #items = new Map(); // row's key -> li
   #rows = new WeakMap(); // li -> row
+  #today = "";
 
   constructor(list) {
     this.#list = list;
@@ -44,6 +42,13 @@ export class MessageList {
       else this.#list.insertBefore(item, place);
     }
     if (heir) heir.focus({ preventScroll: true });
+    this.#renameDays();
+  }
+
+  #renameDays() {
+    const today = new Date().toDateString();
+    if (today !== this.#today) renameDays(this.#list);
+    this.#today = today;
   }
 
   #removeAllBut(keys) {
@@ -83,11 +88,12 @@ export class MessageList {
     item.classList.toggle("last", row.isLast);
     item.classList.toggle("waiting", row.fate !== null);
     if (before?.entry !== row.entry) this.#showEntry(item, row.entry, before?.entry);
+    if (!before || !Object.is(before.after, row.after)) showSince(item, row.after, row.entry.time);
     if (before?.fate || row.fate) showFate(item, row.fate);
   }
 
   #showEntry(item, entry, before) {
-    if (before?.time !== entry.time) showTime(item.querySelector("time"), entry.time);
+    if (!before || before.time !== entry.time) showWhen(item, entry.time);
     if (entry.reactions.size || before?.reactions.size) this.#showReactions(item, entry);
   }
 
@@ -102,13 +108,13 @@ export class MessageList {
   #chip(item, reaction, uids) {
     const chip = fill("chip-template", {
       ".chip-emoji": reaction,
-      ".chip-count": uids.size > 1 ? String(uids.size) : "",
+      ".chip-count": String(uids.size),
     });
     chip.dataset.reaction = reaction;
     chip.title = namesOf(uids);
     chip.tabIndex = item.tabIndex;
     chip.setAttribute("aria-pressed", String(uids.has(this.own)));
-    chip.setAttribute("aria-label", `${NAMES[reaction] ?? reaction}: ${namesOf(uids)}`);
+    chip.setAttribute("aria-label", `${NAMES[reaction] ?? reaction}, ${uids.size}: ${namesOf(uids)}`);
     return chip;
   }
 
@@ -123,8 +129,8 @@ function makeMessage({ uid, text }, isOwn) {
   const item = fill("message-template", {
     ".sender": nameOf(uid),
     ".disc": nameOf(uid).slice(0, 1).toUpperCase(),
-    ".bubble": text,
   });
+  showText(item.querySelector(".bubble"), text);
   item.classList.toggle("own", isOwn);
   item.dataset.sender = uid;
   return item;
@@ -142,15 +148,6 @@ function showFate(item, fate) {
   if (words.textContent !== fate.words) words.textContent = fate.words; // else read out again
   for (const button of element.querySelectorAll("button")) button.dataset.key = fate.key;
   element.querySelector(".fate-actions").hidden = !isFailed;
-}
-
-function showTime(element, time) {
-  element.hidden = Number.isNaN(time);
-  if (element.hidden) return;
-  const isToday = Date.now() - time < DAY_MS && new Date(time).getDay() === new Date().getDay();
-  element.textContent = (isToday ? timeOfDay : dayAndTime).format(time);
-  element.title = fullTime.format(time);
-  element.dateTime = new Date(time).toISOString();
 }
 
 function make(name, className) {

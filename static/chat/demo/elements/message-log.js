@@ -1,7 +1,7 @@
 // The messages of one conversation, those that wait behind them, and the reactions to pick from.
 // Shows what has changed at most once a frame, however much that is. Events: "react" (detail:
-// {entry, reaction}), "unread" (bubbles; detail: how many messages the reader has not seen),
-// "settled" (a message that was not sent has been discarded, or goes out again).
+// {entry, reaction}), "unread" (detail: how many messages the reader has not seen),
+// "left" (the button that had the focus has done its work and is gone).
 
 import { activeOf } from "../model/reactions.js";
 import { nextWords, rowsOf } from "../model/rows.js";
@@ -40,7 +40,7 @@ export class MessageLog extends HTMLElement {
     });
     this.#picker.addEventListener("pick", ({ detail }) => this.#picked(detail));
     this.querySelector(".content").addEventListener("click", ({ target }) => this.#clicked(target));
-    this.querySelector(".newer").addEventListener("click", () => this.toEnd());
+    this.querySelector(".newer").addEventListener("click", (event) => this.#goToEnd(event));
     document.addEventListener("visibilitychange", () => this.#moved());
     new ResizeObserver(() => this.#keepPicker()).observe(this);
   }
@@ -74,6 +74,12 @@ export class MessageLog extends HTMLElement {
     this.#moved();
   }
 
+  /** A finger has no focus to lose, and would get a keyboard. */
+  #goToEnd({ pointerType }) {
+    this.toEnd();
+    if (pointerType !== "touch") this.#tell("left");
+  }
+
   /** At once, but for what follows within the same frame. */
   #schedule() {
     if (this.#isScheduled) return;
@@ -94,6 +100,7 @@ export class MessageLog extends HTMLElement {
     this.#keepPicker();
     this.#moved();
     this.#planWords(sending.outbox.items);
+    if (timeline.makeRoom()) this.#schedule();
     if (this.#scroll.isShort && timeline.entries.length < MOST && !reader.failed) reader.older();
   }
 
@@ -156,7 +163,7 @@ export class MessageLog extends HTMLElement {
 
   #arrived(message) {
     if (message.uid === this.#uid) return this.#unread.forget();
-    this.#unread.arrived([message], this.#isSeen);
+    this.#unread.arrived(message.id, this.#isSeen);
     this.#tellUnread();
   }
 
@@ -164,7 +171,7 @@ export class MessageLog extends HTMLElement {
     const { count } = this.#unread;
     if (this.dataset.unread === String(count)) return;
     this.dataset.unread = count;
-    this.dispatchEvent(new CustomEvent("unread", { detail: count, bubbles: true }));
+    this.#tell("unread", count);
   }
 
   #showButton() {
@@ -201,15 +208,18 @@ export class MessageLog extends HTMLElement {
   }
 
   #react(item, reaction) {
-    const detail = { entry: this.#list.entryOf(item), reaction };
-    this.dispatchEvent(new CustomEvent("react", { detail }));
+    this.#tell("react", { entry: this.#list.entryOf(item), reaction });
   }
 
   #decide({ dataset: { action, key } }) {
     const { sending } = this.#conversation;
     if (action === "again") sending.again(Number(key));
     if (action === "drop") sending.outbox.drop(Number(key));
-    this.dispatchEvent(new CustomEvent("settled"));
+    this.#tell("left");
+  }
+
+  #tell(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail, bubbles: true }));
   }
 }
 

@@ -76,7 +76,7 @@ export class StickyScroll {
   #look() {
     const { top, bottom } = this.#scroller.getBoundingClientRect();
     this.#view = [...this.#list.children]
-      .map((item) => ({ item, at: item.getBoundingClientRect() }))
+      .map((item) => ({ item, at: bodyOf(item).getBoundingClientRect() }))
       .filter(({ at }) => at.bottom > top && at.top < bottom)
       .map(({ item, at }) => ({ item, top: at.top - top }));
   }
@@ -85,9 +85,12 @@ export class StickyScroll {
   #restore() {
     const kept = this.#view.find(({ item }) => item.isConnected);
     if (!kept) return;
-    const top = kept.item.getBoundingClientRect().top - this.#scroller.getBoundingClientRect().top;
+    const top = bodyOf(kept.item).getBoundingClientRect().top - this.#scroller.getBoundingClientRect().top;
     this.#scroller.scrollTop += top - kept.top;
   }
 }
+
+/** What stands above and below the text itself comes and goes. */
+const bodyOf = (item) => item.querySelector(".row") ?? item;
 
 const sizeOf = ({ clientWidth, clientHeight }) => `${clientWidth} ${clientHeight}`;

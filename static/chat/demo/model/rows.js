@@ -1,7 +1,8 @@
 // What the list of messages shows, row by row: messages, those that wait behind them, and the line
 // above what is unread. A row keeps its key when its message is confirmed. Pure.
 
-const RUN_MS = 5 * 60_000; // a longer pause begins a new run of one sender
+import { breakBetween } from "./times.js";
+
 const LATE_MS = 2000; // until then a message that waits needs no words
 
 const FATES = {
@@ -18,19 +19,20 @@ const FATES = {
  * @param {?string} shown.unreadId the first unread message
  * @param {number} shown.now unix milliseconds
  * @returns {object[]} {key, kind: "unread"} or {key, kind: "message", entry, isOwn, isFirst, isLast,
- *   fate}: first and last of a run; `fate` is null for what the server has confirmed, else
- *   {state, words, key}
+ *   after, fate}: first and last of a run; `after` is the time of the message before, NaN where
+ *   there is none; `fate` is null for what the server has confirmed, else {state, words, key}
  */
 export function rowsOf({ entries, waiting, own, unreadId, now }) {
   const rows = [
     ...entries.filter(isChat).map((entry) => rowOf(entry, own)),
     ...waiting.map((item) => waitingRow(item, own, now)),
   ];
+  const unread = unreadId === null ? -1 : rows.findIndex(({ entry }) => entry.id === unreadId);
   rows.forEach((row, index) => {
-    row.isFirst = !isRun(rows[index - 1], row) || row.entry.id === unreadId;
-    row.isLast = !isRun(row, rows[index + 1]) || rows[index + 1].entry.id === unreadId;
+    row.after = rows[index - 1]?.entry.time ?? NaN;
+    row.isFirst = index === unread || !isRun(rows[index - 1], row);
+    row.isLast = index + 1 === unread || !isRun(row, rows[index + 1]);
   });
-  const unread = unreadId ? rows.findIndex(({ entry }) => entry.id === unreadId) : -1;
   return unread < 0 ? rows : rows.toSpliced(unread, 0, { key: "unread", kind: "unread" });
 }
 
@@ -60,7 +62,6 @@ export const keyOf = ({ key }) => `waiting-${key}`;
 const lateWords = ({ state, at }, now) => (now - at < LATE_MS ? "" : FATES[state]);
 
 function isRun(before, after) {
-  if (!before || !after) return false;
-  const pause = after.entry.time - before.entry.time;
-  return before.entry.uid === after.entry.uid && !(pause > RUN_MS);
+  if (!before || !after || before.entry.uid !== after.entry.uid) return false;
+  return breakBetween(before.entry.time, after.entry.time) === null;
 }

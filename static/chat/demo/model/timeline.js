@@ -14,6 +14,7 @@
 import { decodeTime } from "../../client/ulid.js";
 
 export const MOST = 150; // in each of the page's two windows
+const ROOMY = 100; // so many are left where there is to be room again
 
 export class Timeline {
   /** In order. Read only; what changes is replaced, arrays and entries alike. */
@@ -58,7 +59,7 @@ export class Timeline {
   addNewer(messages, hasNewer) {
     this.hasNewer = hasNewer || Boolean(this.#meanwhile?.isCutShort);
     this.#add(this.hasNewer ? messages : [...messages, ...(this.#meanwhile?.messages ?? [])]);
-    if (this.entries.length > MOST) this.#letGoOfOldest();
+    if (this.entries.length > MOST) this.#letGoOfOldest(MOST);
   }
 
   /** This page, in order, instead of all that was here. */
@@ -79,7 +80,14 @@ export class Timeline {
     if (this.hasNewer || (this.hasOlder && message.id < this.firstId)) return;
     if (!this.followsEnd && this.entries.length >= MOST) return this.leaveEnd();
     this.#add([message]);
-    if (this.entries.length > MOST) this.#letGoOfOldest();
+    if (this.entries.length > MOST) this.#letGoOfOldest(MOST);
+  }
+
+  /** Lets go of the oldest before new ones need their room, so that both do not move at once. */
+  makeRoom() {
+    if (!this.followsEnd || this.entries.length < MOST) return false;
+    this.#letGoOfOldest(ROOMY);
+    return true;
   }
 
   /** A live reaction event. Returns the entry as it is now, or nothing where it changed none. */
@@ -136,8 +144,8 @@ export class Timeline {
     this.hasNewer = true;
   }
 
-  #letGoOfOldest() {
-    this.entries = this.entries.slice(-MOST);
+  #letGoOfOldest(rest) {
+    this.entries = this.entries.slice(-rest);
     this.hasOlder = true;
   }
 

@@ -5,11 +5,11 @@ export class Unread {
   /** The first unread one. Stays when it has been read: the reader looks for where to begin. */
   firstId = null;
 
-  /** Messages of others came. */
-  arrived(entries, isSeen) {
-    if (isSeen || !entries.length) return;
-    if (this.count === 0) this.firstId = entries[0].id;
-    this.count += entries.length;
+  /** A message of somebody else came. */
+  arrived(id, isSeen) {
+    if (isSeen) return;
+    if (this.count === 0) this.firstId = id;
+    this.count += 1;
   }
 
   /** The reader is at the end and looks at it. */
