@@ -59,6 +59,10 @@ BURST_SECONDS: Final = 1.5
 REST_SECONDS: Final = 1.0
 RUNS: Final = 3
 
+COMPARED: Final = (2, 3, 6, 12, 24)
+SAVED: Final = 0.5
+"""Of a core: what a second service is worth here."""
+
 Costs = dict[str, float]
 """Who -> microseconds of CPU a message."""
 
@@ -74,37 +78,75 @@ def main() -> None:
         sync_ms = median(sync_seconds(directory)) * 1e3
         with database("postgresql", directory) as disk:
             found = {
-                "lock": table(("commits a second", *WAYS), _lock(disk, directory)),
-                "brokers": _processes(disk, directory),
+                "lock": {name: list(rates) for name, rates in _lock(disk, directory)},
+                "costs": _processes(disk, directory),
+                "measured": f"Measured {about.date[:10]} at {about.commit}, load"
+                f" {about.machine['load']} before; an fsync of 4 KiB takes {sync_ms:.2f} ms.",
             }
-    found["brokers-measured"] = (
-        f"Measured {about.date[:10]} at {about.commit}, load {about.machine['load']} before;"
-        f" an fsync of 4 KiB takes {sync_ms:.2f} ms."
-    )
     KEPT.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
-    print("\n".join(found.values()))
+    print("\n".join(figures().values()))
 
 
 def figures() -> dict[str, str]:
     """The tables by name, as they were measured last."""
-    kept = dict.fromkeys(("lock", "brokers", "brokers-measured"), "Not measured yet.")
-    if KEPT.exists():
-        kept |= json.loads(KEPT.read_text())
-    return kept
+    found = json.loads(KEPT.read_text())
+    costs: dict[str, dict[str, Costs]] = found["costs"]
+    return {
+        "brokers-measured": found["measured"],
+        "lock": table(
+            ("commits a second", *WAYS),
+            [[name, *(f"{rate:,.0f}" for rate in rates)] for name, rates in found["lock"].items()],
+        ),
+        "brokers": table(
+            ("µs of CPU a message", *costs),
+            [
+                [f"{how}: {who}", *(f"{each[how][who]:,.1f}" for each in costs.values())]
+                for how, by_whom in next(iter(costs.values())).items()
+                for who in by_whom
+            ],
+        ),
+        "pays": table(
+            ("processes", *map(str, COMPARED)),
+            [line for how in next(iter(costs.values())) for line in _compared(costs, how)],
+        ),
+    }
+
+
+def _compared(costs: Mapping[str, Mapping[str, Costs]], how: str) -> Iterator[list[str]]:
+    """What all processes and the broker take together; between and beyond what was measured by a
+    straight line, since each further process takes the same."""
+    few, many = PROCESSES
+
+    def taken(broker: str, processes: int) -> float:
+        less, more = (_in_all(costs[f"{broker}, {n} processes"][how], n) for n in PROCESSES)
+        return less + (more - less) * (processes - few) / (many - few)
+
+    both = [[taken(broker, n) for n in COMPARED] for broker in ("PostgreSQL", "Redis")]
+    for broker, each in zip(("PostgreSQL", "Redis"), both, strict=True):
+        yield [f"{how}, µs in all: {broker}", *(f"{micros:,.1f}" for micros in each)]
+    saved = [alone - redis for alone, redis in zip(*both, strict=True)]
+    yield [
+        f"{how}: Redis saves half a core from … messages a second on",
+        *(f"{SAVED / micros * 1e6:,.0f}" if micros > 0 else "never" for micros in saved),
+    ]
+
+
+def _in_all(costs: Costs, processes: int) -> float:
+    return sum(costs.values()) + costs["each other process"] * (processes - 3)
 
 
 # --- the lock -----------------------------------------------------------------------------------
 
 
-def _lock(disk: Database, directory: Path) -> Iterator[list[str]]:
+def _lock(disk: Database, directory: Path) -> Iterator[tuple[str, list[float]]]:
     url = disk.url("lock")
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("CREATE TABLE written (id bigserial PRIMARY KEY, data text)")
     with _listening(url), _listening(url):
         for name, options in DISKS.items():
             for writers in WRITERS:
-                rates = (_commits(url, directory, way, writers, options) for way in WAYS.values())
-                yield [f"{name}, {writers} writers", *(f"{rate:,.0f}" for rate in rates)]
+                rates = [_commits(url, directory, way, writers, options) for way in WAYS.values()]
+                yield f"{name}, {writers} writers", rates
 
 
 def _commits(url: str, directory: Path, script: str, writers: int, options: str) -> float:
@@ -150,8 +192,8 @@ def _listening(url: str) -> Iterator[None]:
 # --- the processes ------------------------------------------------------------------------------
 
 
-def _processes(disk: Database, directory: Path) -> str:
-    found: dict[str, Mapping[str, Costs]] = {}
+def _processes(disk: Database, directory: Path) -> dict[str, dict[str, Costs]]:
+    found = {}
     with start_redis(directory) as redis:
         cpu.pin(redis.pid, cpu.SERVER)
         for processes in PROCESSES:
@@ -164,12 +206,7 @@ def _processes(disk: Database, directory: Path) -> str:
                 url = disk.url(f"{name}_{processes}".lower())
                 with _servers(own, processes, {"DATABASE_URL": url} | env) as servers:
                     found[f"{name}, {processes} processes"] = _costs(servers, pid)
-    lines = [
-        [f"{how}: {who}", *(f"{costs[how][who]:,.1f}" for costs in found.values())]
-        for how, by_whom in next(iter(found.values())).items()
-        for who in by_whom
-    ]
-    return table(("µs of CPU a message", *found), lines)
+    return found
 
 
 @contextlib.contextmanager
@@ -235,6 +272,6 @@ def _by_role(seconds: Sequence[float], messages: int) -> Costs:
     return {
         "its publisher's process": telling,
         "its reader's process": hearing,
-        "each other process": mean(others) if others else 0.0,
+        "each other process": max(0.0, mean(others)) if others else 0.0,  # below is noise
         "the broker": broker,
     }

@@ -29,7 +29,7 @@ class Window:
         self.send_button = self.root.get_by_role("button", name=f"Send as {self.name}")
         self.state = self.root.locator(".state")
         self.notice = self.root.locator(".notice")
-        self.waiting = self.root.locator(".pending .message")
+        self.waiting = self.log.locator(".waiting")
         self.typing = self.root.locator(".typing-words")
         self.picker = self.root.get_by_role("group", name="React")
         self.newer = self.root.locator(".newer")

@@ -123,7 +123,8 @@ function placeOf(event, channelName) {
   return LIFECYCLE_EVENTS.has(event) ? LIFECYCLE : EVERYWHERE;
 }
 
-function matches(wanted, event) {
+/** Whether an event is the one wanted, or of the wanted kind. */
+export function matches(wanted, event) {
   if (typeof wanted === "string") return wanted === event;
   wanted.lastIndex = 0; // a RegExp with the flag g or y would go on from its last match
   return wanted.test(event);

@@ -7,6 +7,8 @@ export const ErrorCode = Object.freeze({
   CALLBACK_FAILED: "CALLBACK_FAILED",
   /** connectTokenFn gave no token, connectTokenFnMaxAttempts times in a row. */
   CONNECT_TOKEN_FAILED: "CONNECT_TOKEN_FAILED",
+  /** A channel's history could not be read; `cause` says why. A follower tries again. */
+  HISTORY_FAILED: "HISTORY_FAILED",
   /** The socket did not get as far as `hotsock.connected` in time; the client tries again. */
   HANDSHAKE_TIMEOUT: "HANDSHAKE_TIMEOUT",
   /** The server sent what is no frame; it was ignored. */

@@ -12,6 +12,7 @@ test("only connectTokenFn is needed", () => {
     connectTokenFn,
     connectTokenFnMaxAttempts: 2,
     heartbeatIntervalSeconds: null,
+    httpUrl: null,
     lazyConnection: false,
     logLevel: "warn",
   });
@@ -24,6 +25,7 @@ const GOOD = [
   ["heartbeatIntervalSeconds", 1],
   ["heartbeatIntervalSeconds", 7.5],
   ["heartbeatIntervalSeconds", 600],
+  ["httpUrl", "https://chat.test/"],
   ["lazyConnection", true],
   ["logLevel", "debug"],
   ["logLevel", "silent"],

@@ -6,6 +6,7 @@
 import { Connection } from "../model/connection.js";
 import { Conversation } from "../model/conversation.js";
 import { nameOf, namesOf } from "../model/people.js";
+import { isChat } from "../model/rows.js";
 import { Kept, Owned, ofTab } from "../model/storage.js";
 import { DRAFT_KEPT, NOT_OPEN, PHASES, TRYING } from "../model/words.js";
 import { Announcer } from "./announcer.js";
@@ -16,14 +17,17 @@ export class ChatWindow extends HTMLElement {
   #newest = null; // the last message
 
   connectedCallback() {
+    const notice = this.querySelector(".notice");
     this.#announcer = new Announcer(this.querySelector(".announcer"), nameOf(this.uid));
     this.addEventListener("click", ({ target }) => this.#clicked(target));
     this.#log.addEventListener("react", ({ detail: { entry, reaction } }) =>
       this.#conversation.reacting.choose(entry, reaction),
     );
+    this.#log.addEventListener("left", () => this.#composer.focus());
     this.#composer.addEventListener("send", (event) => this.#send(event));
     this.#composer.addEventListener("typed", ({ detail }) => this.#conversation?.typed(detail));
     addEventListener("pagehide", () => this.#conversation?.sending.release());
+    new ResizeObserver(() => this.#log.pushDown(notice.offsetHeight)).observe(notice);
     for (const type of ["online", "offline"]) addEventListener(type, () => this.#showPhase());
   }
 
@@ -40,7 +44,7 @@ export class ChatWindow extends HTMLElement {
       createClient,
     });
     const kept = new Owned(ofTab, `hotsock-chat-outbox:${id}:${this.uid}`);
-    const conversation = new Conversation({ uid: this.uid, channel, api, connection, kept });
+    const conversation = new Conversation({ uid: this.uid, connection, kept });
     this.#conversation = conversation;
     this.#listen(conversation);
     this.#log.open(conversation, this.uid);
@@ -83,8 +87,8 @@ export class ChatWindow extends HTMLElement {
     on("phase", () => this.#showPhase());
     on("typing", () => this.#showTyping(conversation.typingUids));
     on("trouble", (words) => this.#tell("trouble", words));
-    on("entries", ({ added, news }) => news && this.#countNews(added));
-    on("entries", () => this.#showNewest(conversation.timeline.entries.at(-1)));
+    on("arrived", ({ uid }) => uid !== this.uid && this.#tell("news", 1));
+    on("changed", () => this.#showNewest(conversation.timeline));
   }
 
   /** A draft written before there was a session goes along to the one that came. */
@@ -142,7 +146,8 @@ export class ChatWindow extends HTMLElement {
     this.#summarize();
   }
 
-  #showNewest(entry) {
+  #showNewest({ entries, hasNewer }) {
+    const entry = hasNewer ? this.#newest : (entries.findLast(isChat) ?? null);
     if (entry === this.#newest) return;
     this.#newest = entry;
     this.#summarize();
@@ -154,11 +159,6 @@ export class ChatWindow extends HTMLElement {
     const state = PHASES[this.dataset.phase];
     const line = uids.length ? typingWords(uids) : lineOf(this.#newest, this.uid);
     this.#tell("summary", { state, line: line ?? state });
-  }
-
-  #countNews(added) {
-    const ofOthers = added.filter(({ uid }) => uid !== this.uid).length;
-    if (ofOthers) this.#tell("news", ofOthers);
   }
 
   #tell(type, detail) {

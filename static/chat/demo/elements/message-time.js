@@ -6,8 +6,10 @@ import { fill } from "./fill.js";
 /** Beside the bubble, seen on hover and focus. NaN, of an id that is no ULID: none. */
 export function showWhen(item, time) {
   const element = item.querySelector(".when");
-  if (Number.isNaN(time)) return element.remove();
-  element.textContent = clockWords(time);
+  element.hidden = Number.isNaN(time);
+  if (element.hidden) return;
+  const words = clockWords(time);
+  if (element.textContent !== words) element.textContent = words; // else read out again
   element.title = exactWords(time);
   element.dateTime = new Date(time).toISOString();
 }

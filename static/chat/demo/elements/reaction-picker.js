@@ -75,8 +75,7 @@ export class ReactionPicker extends HTMLElement {
     const origin = this.offsetParent.getBoundingClientRect();
     const x = between(view.left, left, view.right - this.offsetWidth);
     const y = between(view.top, top, view.bottom - this.offsetHeight);
-    this.style.left = `${x - origin.left}px`;
-    this.style.top = `${y - origin.top}px`;
+    this.style.translate = `${x - origin.left}px ${y - origin.top}px`; // no layout shift
   }
 }
 

@@ -1,16 +1,9 @@
 // One person's connection to one channel: the client, and where it stands in words. Knows nothing
-// of messages. Events: "phase", "subscribed", "lost", "frame" (detail: a frame of the channel),
-// "refused" (detail: {event, code}).
+// of messages. Events: "phase", "subscribed", "lost", "typing" (detail: a frame of the channel),
+// "history-failed" (the client tries again), "refused" (detail: {event, code}).
 
 import { ApiError } from "./api.js";
 import { DENIED, KEPT, LOST, OFFLINE, REFUSED, TRYING } from "./words.js";
-
-const FRAMES = [
-  "chat",
-  "hotsock.messageReactionAdded",
-  "hotsock.messageReactionRemoved",
-  "is-typing",
-];
 
 // Of the client's errors, those that end a try to connect.
 const FAILED_TRIES = new Set(["SOCKET_FAILED", "SOCKET_SILENT", "HANDSHAKE_TIMEOUT"]);
@@ -55,11 +48,6 @@ export class Connection extends EventTarget {
     return words ? `${words} ${KEPT}` : null;
   }
 
-  /** `connectionId` and `connectionSecret`, while connected. */
-  get credentials() {
-    return this.#client.activeConnection;
-  }
-
   /** Whether the last chat message is on the wire, not only with the client. */
   get handed() {
     return this.#handed;
@@ -70,9 +58,19 @@ export class Connection extends EventTarget {
     this.#channel.sendMessage(event, { data });
   }
 
+  /** The channel's stored messages and what becomes of them, as the client's channel.follow(). */
+  follow(callbacks) {
+    return this.#channel.follow(callbacks);
+  }
+
+  /** Stretches of its history, as channel.history(). */
+  history(stretch) {
+    return this.#channel.history(stretch);
+  }
+
   /** Tries again now. */
   retry() {
-    if (this.credentials) this.renew();
+    if (this.#client.activeConnection) this.renew();
     else this.#client.resume();
   }
 
@@ -93,7 +91,7 @@ export class Connection extends EventTarget {
     client.bind("@@error", (error) => this.#clientFailed(error));
     client.bind("hotsock.error", ({ error }) => this.#refused(error));
     this.#channel.bind("hotsock.subscribed", () => this.#subscribed());
-    for (const event of FRAMES) this.#channel.bind(event, (frame) => this.#tell("frame", frame));
+    this.#channel.bind("is-typing", (frame) => this.#tell("typing", frame));
   }
 
   async #token(token) {
@@ -121,6 +119,7 @@ export class Connection extends EventTarget {
   }
 
   #clientFailed({ code, event }) {
+    if (code === "HISTORY_FAILED") this.#tell("history-failed");
     if (event === "chat") this.#tell("refused", { event, code });
     // The error of a socket that was live is the end of a connection, not a refusal.
     if (FAILED_TRIES.has(code) && !this.#channel.subscribed) this.#say(`${REFUSED} ${TRYING}`);

@@ -1,34 +1,31 @@
-// What one person's window shows and does, without the window: joins the connection, the history,
-// the messages that wait, the reactions and the typing. No DOM. Events, each for what has changed:
-//   "entries"    detail {added, news}: messages, as the timeline has them now; news: not just read
-//                on opening
-//   "reactions"  detail: the entry
-//   "outbox" "typing" "phase" "history"
+// What one person's window shows and does, without the window: joins the channel's messages, the
+// older ones, the messages that wait, the reactions and the typing. No DOM. Events:
+//   "changed"    messages, reactions, what waits, or the reading of history
+//   "arrived"    detail: {id, uid} of a message that came after this was opened
+//   "typing" "phase"
 //   "trouble"    detail: a sentence to tell once
 
-import { CatchUp } from "./catchup.js";
+import { PAGE, Reader } from "./reader.js";
 import { REACTION, Reacting } from "./reacting.js";
+import { isChat, keyOf } from "./rows.js";
 import { Sending } from "./sending.js";
 import { Timeline } from "./timeline.js";
 import { TypingPeople, TypingSignal } from "./typing.js";
 
 export class Conversation extends EventTarget {
   timeline = new Timeline();
+  reader;
   sending;
   reacting;
+  /** "loading", "ready" or "failed" */
+  history = "loading";
+  /** Whether the newest messages have been read before: then only what is new is missing. */
+  wasReady = false;
   #uid;
   #connection;
-  #catchUp;
   #typing = new TypingPeople(() => this.#tell("typing"));
   #typingSignal = new TypingSignal();
-  #credentials = null;
-
-  #onFrame = {
-    chat: (message) => this.#heard(message),
-    [`${REACTION}Added`]: (message) => this.reacting.heard(message),
-    [`${REACTION}Removed`]: (message) => this.reacting.heard(message),
-    "is-typing": ({ meta }) => this.#someoneTypes(meta?.uid),
-  };
+  #followedFrom = null; // the first message of those that the connection keeps up to date
 
   #onRefusal = {
     chat: (code) => this.sending.refused(code),
@@ -38,24 +35,18 @@ export class Conversation extends EventTarget {
   /**
    * @param {object} parts
    * @param {string} parts.uid whose window this is
-   * @param {string} parts.channel
-   * @param {import("./api.js").Api} parts.api
    * @param {import("./connection.js").Connection} parts.connection
    * @param {import("./storage.js").Owned} parts.kept where what waits outlives a reload
    */
-  constructor({ uid, channel, api, connection, kept }) {
+  constructor({ uid, connection, kept }) {
     super();
     this.#uid = uid;
     this.#connection = connection;
-    this.sending = new Sending({
-      connection,
-      kept,
-      lastId: () => this.timeline.lastId,
-      changed: () => this.#tell("outbox"),
-    });
+    this.sending = this.#makeSending(connection, kept);
     this.reacting = this.#makeReacting(connection);
-    this.#catchUp = this.#makeCatchUp(api, channel);
+    this.reader = this.#makeReader(connection);
     this.#listen(connection);
+    this.#follow(connection);
   }
 
   get phase() {
@@ -67,16 +58,6 @@ export class Conversation extends EventTarget {
     return this.#connection.notice;
   }
 
-  /** "loading", "ready" or "failed" */
-  get history() {
-    return this.#catchUp.state;
-  }
-
-  /** Whether history has been read to its end before: then only what is new is missing. */
-  get wasReady() {
-    return this.#catchUp.wasReady;
-  }
-
   get typingUids() {
     return this.#typing.uids;
   }
@@ -86,14 +67,20 @@ export class Conversation extends EventTarget {
     if (this.#isLive && this.#typingSignal.due(text)) this.#connection.send("is-typing");
   }
 
+  /** The reader wants to be at the newest messages, or goes away from there. */
+  followEnd(isWanted) {
+    this.timeline.followsEnd = isWanted;
+    if (isWanted && this.timeline.hasNewer) this.reader.newest();
+  }
+
   /** Tries again what did not work: to connect, else to read the history. */
   retry() {
-    if (this.#isLive) this.#catchUp.start(this.#credentials);
+    if (this.reader.failed) this.reader.retry();
     else this.#connection.retry();
   }
 
   close() {
-    this.#catchUp.stop();
+    this.reader.stop();
     this.sending.interrupt();
     this.sending.release();
     this.#typing.clear();
@@ -104,67 +91,109 @@ export class Conversation extends EventTarget {
     return this.phase === "live";
   }
 
+  #makeSending(connection, kept) {
+    return new Sending({
+      connection,
+      kept,
+      lastId: () => this.timeline.lastId,
+      changed: () => this.#changed(),
+    });
+  }
+
   #makeReacting(connection) {
     const on = {
-      changed: (entry) => this.#tell("reactions", entry),
+      changed: () => this.#changed(),
       trouble: (words) => this.#tell("trouble", words),
     };
     return new Reacting({ uid: this.#uid, connection, timeline: this.timeline, on });
   }
 
-  #makeCatchUp(api, channel) {
-    const on = {
-      page: (page, isNews) => this.#read(page, isNews),
-      state: () => this.#tell("history"),
-      settled: () => this.sending.flush(),
-    };
-    const { timeline } = this;
-    return new CatchUp({ api, channel, timeline, outbox: this.sending.outbox, on });
+  #makeReader(connection) {
+    return new Reader({
+      history: (stretch) => connection.history(stretch),
+      timeline: this.timeline,
+      changed: () => this.#changed(),
+    });
+  }
+
+  #follow(connection) {
+    connection.follow({
+      limit: PAGE,
+      onMessage: (message) => this.#heard(message),
+      onReaction: (change) => this.reacting.heard(change),
+      onDelete: ({ messageId }) => this.#deleted(messageId),
+      onJump: () => this.#jumped(),
+      onCaughtUp: (news) => this.#caughtUp(news),
+    });
   }
 
   #listen(connection) {
-    connection.addEventListener("phase", () => this.#tell("phase"));
-    connection.addEventListener("subscribed", () => this.#subscribed());
-    connection.addEventListener("lost", () => this.#lost());
-    connection.addEventListener("frame", ({ detail }) => this.#onFrame[detail.event](detail));
-    connection.addEventListener("refused", ({ detail: { event, code } }) =>
-      this.#onRefusal[event]?.(code),
-    );
+    const on = (type, act) => connection.addEventListener(type, ({ detail }) => act(detail));
+    on("phase", () => this.#tell("phase"));
+    on("subscribed", () => this.#subscribed());
+    on("lost", () => this.#lost());
+    on("typing", ({ meta }) => this.#someoneTypes(meta?.uid));
+    on("history-failed", () => this.#enter("failed"));
+    on("refused", ({ event, code }) => this.#onRefusal[event]?.(code));
   }
 
   #subscribed() {
-    this.#credentials = this.#connection.credentials;
-    this.#catchUp.start(this.#credentials);
     this.sending.resume();
   }
 
   #lost() {
-    this.#catchUp.stop();
     this.#typing.clear();
     this.reacting.interrupt();
-    if (this.sending.interrupt()) this.#catchUp.doubt(this.#credentials);
+    this.sending.interrupt();
   }
 
   #heard(message) {
-    const entry = this.timeline.addLive(message);
-    if (entry) this.#added([entry], true);
+    const { id } = message;
+    const uid = message.meta?.uid ?? null;
+    this.#followedFrom ??= id;
+    this.timeline.addLive(message);
+    this.#typing.remove(uid);
+    if (uid === this.#uid) this.#confirm(id, message.data);
+    if (this.wasReady && isChat(message)) this.#tell("arrived", { id, uid });
+    this.#changed();
   }
 
-  #read({ added, changed }, isNews) {
-    this.#added(added, isNews);
-    for (const entry of changed) this.#tell("reactions", entry);
+  /** An own message: it may be one of those that wait. */
+  #confirm(id, text) {
+    const item = this.sending.heard({ id, text });
+    if (item) this.timeline.adopt(id, keyOf(item));
   }
 
-  #added(added, news) {
-    for (const entry of added) {
-      this.#typing.remove(entry.uid);
-      if (entry.uid === this.#uid) this.sending.heard(entry);
-    }
-    if (added.length) this.#tell("entries", { added, news });
+  #deleted(messageId) {
+    this.timeline.remove(messageId);
+    this.#changed();
+  }
+
+  /** Of what was missed only the newest messages follow. */
+  #jumped() {
+    this.#followedFrom = null;
+    if (this.timeline.followsEnd) this.timeline.replace([], true, false);
+    else this.timeline.leaveEnd();
+  }
+
+  #caughtUp({ count, recovered, opening }) {
+    if (opening) this.timeline.hasOlder ||= count >= PAGE;
+    else if (!recovered && this.timeline.firstId < this.#followedFrom) this.reader.again();
+    this.wasReady = true;
+    this.#enter("ready");
+  }
+
+  #enter(state) {
+    this.history = state;
+    this.#changed();
   }
 
   #someoneTypes(uid) {
     if (uid !== this.#uid) this.#typing.add(uid);
+  }
+
+  #changed() {
+    this.#tell("changed");
   }
 
   #tell(type, detail) {

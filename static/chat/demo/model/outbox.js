@@ -29,7 +29,7 @@ export class Outbox {
 
   /** `since` is the last message id known as it was written, "" where there is none. */
   add(text, since = "") {
-    this.#items.push({ key: this.#nextKey++, text, state: "queued", since });
+    this.#items.push({ key: this.#nextKey++, text, at: Date.now(), state: "queued", since });
     this.#save(this.#items);
   }
 
@@ -53,7 +53,7 @@ export class Outbox {
     // The one on the wire before one that was given up: its echo is due.
     const item = itsOwn.find(({ state }) => state === "sent") ?? itsOwn[0];
     if (item) this.drop(item.key);
-    return Boolean(item);
+    return item;
   }
 
   /** The server refused the message that is on the wire. */

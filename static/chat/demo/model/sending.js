@@ -58,7 +58,9 @@ export class Sending {
 
   /** An own message arrived, live or in history. */
   heard(entry) {
-    if (this.outbox.confirm(entry)) this.#answered();
+    const item = this.outbox.confirm(entry);
+    if (item) this.#answered();
+    return item;
   }
 
   refused(code) {
