@@ -1,17 +1,18 @@
 """Pictures of the page's main states, narrow to wide, light and dark, for people to look at:
-`python -m tests.browser.screenshots DIRECTORY [state…]`. No test; run by hand."""
+`python -m tests.browser.screenshots DIRECTORY [state…]`. Run by hand; no test."""
 
 import asyncio
-import json
+import itertools
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Literal
 
-from playwright.async_api import Browser, Page, Route, async_playwright, expect
+from playwright.async_api import Browser, Page, Route, WebSocketRoute, async_playwright, expect
 
 from tests.browser.chat import Chat, Window
+from tests.browser.test_connection import connected
 from tests.browser.times import rewrite_times
 from tests.support.chromium import launching
 from tests.support.servers import Server, start_server
@@ -37,7 +38,10 @@ async def busy(chat: Chat) -> None:
         (jim, "🎉"),
         (jim, "שלום! תודה רבה"),
         (pam, CODE),
-        (jim, "Great, I will tell the others. See you there, and bring the thing that we talked about"),
+        (
+            jim,
+            "Great, I will tell the others. Please bring the thing that we talked about",
+        ),
         (pam, "👍"),
         (pam, "See you at ten"),
     )
@@ -56,7 +60,7 @@ async def say(window: Window, text: str) -> None:
         " area.form.requestSubmit(); }",
         text,
     )
-    await expect(window.bubbles).to_have_count(count + 1)
+    await expect(window.bubbles).to_have_count(count + 1)  # shown at once
     await expect(window.waiting).to_have_count(0)
 
 
@@ -96,10 +100,15 @@ async def typing(chat: Chat) -> None:
 
 
 async def lost(chat: Chat) -> None:
-    """The connection breaks with messages waiting."""
+    """The connections break, with a message waiting."""
+    sockets: list[WebSocketRoute] = []
+    await chat.page.route_web_socket("**/v1**", lambda route: sockets.append(connected(route)))
+    await chat.page.reload()
+    await chat.until_live()
     await busy(chat)
     await chat.page.context.set_offline(True)
-    await chat.page.evaluate("dispatchEvent(new Event('offline'))")
+    for socket in sockets:
+        await socket.close(code=1012)
     await write(chat.jim, "Are you still there?")
     await expect(chat.jim.root.get_by_text("Not sent yet").first).to_be_attached()
 
@@ -181,15 +190,16 @@ async def draw(page: Page, scheme: Literal["light", "dark"], to: Path) -> None:
 
 
 async def main(to: Path, names: list[str]) -> None:
-    to.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as directory:
-        with start_server("uvicorn", Path(directory)) as server:
-            async with async_playwright() as playwright:
-                browser = await playwright.chromium.launch(**launching())
-                for name in names or STATES:
-                    for width in SIZES:
-                        await picture(browser, server, name, width, to)
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        start_server("uvicorn", Path(directory)) as server,
+    ):
+        async with async_playwright() as playwright:
+            browser = await playwright.chromium.launch(**launching())
+            for name, width in itertools.product(names or STATES, SIZES):
+                await picture(browser, server, name, width, to)
 
 
 if __name__ == "__main__":
+    Path(sys.argv[1]).mkdir(parents=True, exist_ok=True)
     asyncio.run(main(Path(sys.argv[1]), sys.argv[2:]))
