@@ -65,8 +65,13 @@ export class Channel {
     this.#client.unbind(event, { channel: this.name });
   }
 
-  /** As client.sendMessage, to this channel. */
+  /**
+   * As client.sendMessage, to this channel.
+   * @param {string} event
+   * @param {object} [options] as there
+   * @returns {Promise<import("./acknowledgement.js").Outcome>}
+   */
   sendMessage(event, options) {
-    this.#client.sendMessage(event, { ...options, channel: this.name });
+    return this.#client.sendMessage(event, { ...options, channel: this.name });
   }
 }

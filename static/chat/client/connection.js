@@ -15,6 +15,7 @@ const STABLE_MS = 10_000; // only a connection that lasted makes earlier failure
 const UNHURRIED_CLOSES = new Set([1013, 4403, 4410, 4429]);
 
 export class Connection {
+  uid = null; // our own, on the connection that was established last
   #address;
   #options;
   #listener;
@@ -121,7 +122,7 @@ export class Connection {
     address.searchParams.set("token", token);
     const listener = {
       ...this.#listener,
-      established: (active) => this.#established(active),
+      established: (active, uid) => this.#established(active, uid),
       ended: (event) => this.#ended(event),
     };
     try {
@@ -133,7 +134,8 @@ export class Connection {
     }
   }
 
-  #established(active) {
+  #established(active, uid) {
+    this.uid = uid;
     this.#state = "connected";
     this.#wasConnected = true;
     this.#active = Object.freeze(active);

@@ -32,13 +32,15 @@ export class Core {
       connectionId: () => this.connection.active?.connectionId,
       send: (text) => this.connection.send(text),
       flush: () => this.#outbox.flush(),
-      drop: (name) => this.#drop(name),
+      drop: (name) => this.#outbox.drop(name),
       report: (error) => this.report(error),
     });
-    this.#outbox = new Outbox({
+    this.#outbox = new Outbox(options.sendTimeoutSeconds * 1000, {
       isWritable: () => this.connection.writable,
       send: (text) => this.connection.send(text),
       mustWait: (name) => this.subscriptions.isAwaited(name),
+      uidIn: (name) => this.subscriptions.uidIn(name) ?? this.connection.uid,
+      lost: (message, code, why) => this.#lost(message, code, why),
     });
     this.#stopListening = listenForWakeups(() => this.connection.wake());
     if (!options.lazyConnection) this.connection.connect("need");
@@ -57,14 +59,18 @@ export class Core {
     this.subscriptions.named(channelName).released();
   }
 
-  /** @param {import("./outbox.js").Message} message */
+  /**
+   * @param {import("./outbox.js").Message} message
+   * @returns {Promise<import("./acknowledgement.js").Outcome>}
+   */
   send(message) {
     this.connection.connect("need");
-    if (!this.#outbox.add(message)) this.#lose(message, ErrorCode.QUEUE_FULL, "too much waits");
+    return this.#outbox.add(message);
   }
 
   terminate() {
     this.connection.close("terminated");
+    this.#outbox.terminate();
     this.bindings.clear();
     this.#stopListening();
   }
@@ -108,12 +114,14 @@ export class Core {
   #received(frame) {
     this.#logger.debug("received", frame.event, frame.channel ?? "");
     this.subscriptions.receive(frame);
+    this.#outbox.receive(frame);
     this.bindings.dispatch(frame, this.subscriptions.namesOf(frame.channel));
   }
 
   #ended(event) {
     this.#logger.info("disconnected", event.code, event.reason);
     this.subscriptions.disconnected();
+    this.#outbox.disconnected();
     this.bindings.emit("@@disconnect", event);
   }
 
@@ -127,13 +135,7 @@ export class Core {
     this.report(error);
   }
 
-  #drop(channelName) {
-    for (const message of this.#outbox.drop(channelName)) {
-      this.#lose(message, ErrorCode.SUBSCRIBE_REFUSED, "the channel refused us");
-    }
-  }
-
-  #lose({ channel, event, data }, code, why) {
+  #lost({ channel, event, data }, code, why) {
     const details = { channel, event, data };
     this.report(new ClientError(code, `a message was dropped: ${why}`, details));
   }

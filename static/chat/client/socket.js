@@ -15,7 +15,8 @@ const ABNORMAL = 1006;
  * @typedef {object} SocketListener
  * @property {function(Event): void} opened
  * @property {function(MessageEvent): void} received each message, frame or not
- * @property {function(object): void} established with the credentials; before that frame itself
+ * @property {function(object, ?string): void} established with the credentials and our uid; before
+ *   that frame itself
  * @property {function(import("./frames.js").Frame): void} frame
  * @property {function(string): void} sent
  * @property {function(ClientError): void} failed
@@ -108,18 +109,19 @@ export class Socket {
     if (this.#listener === DEAF) return; // that call closed us
     const frame = decode(event.data);
     if (frame === null) return this.#fail(ErrorCode.INVALID_FRAME, "received what is no frame");
-    if (frame.event === "hotsock.connected") this.#establish(frame.data);
+    if (frame.event === "hotsock.connected") this.#establish(frame);
     this.#listener.frame(frame);
   }
 
-  #establish(data) {
+  #establish({ data, meta }) {
     if (this.#established || !isObject(data)) return;
     const { connectionId, connectionSecret, connectionExpiresAt } = data;
     if (typeof connectionId !== "string" || typeof connectionSecret !== "string") return;
     clearTimeout(this.#handshakeTimer);
     this.#established = true;
     this.#liveness.start();
-    this.#listener.established({ connectionId, connectionSecret, connectionExpiresAt });
+    const uid = isObject(meta) ? (meta.uid ?? null) : null;
+    this.#listener.established({ connectionId, connectionSecret, connectionExpiresAt }, uid);
   }
 
   #giveUp(code, reason) {

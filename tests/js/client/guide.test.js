@@ -113,6 +113,20 @@ test("Publish and react", async (t) => {
   assert.deepEqual(logged, [["jim", "reacts to", "by-pam", "with", "👍"]]);
 });
 
+test("Send", async (t) => {
+  fakeWorld(t);
+  const { logged } = await run(t, "Send", { client: await connectedClient() });
+  const [hello, question] = newest().frames;
+  newest().acknowledge(hello.ack, { id: "01J" });
+  newest().refuse("message", "desk", "RATE_LIMITED", question.ack);
+  await settle();
+  assert.deepEqual(said(), ['message desk "hello"', 'message desk "are you there?"', "cursor desk [3,4]"]);
+  assert.deepEqual(logged, [
+    ["stored as", "01J"],
+    ["RATE_LIMITED", "No."],
+  ]);
+});
+
 test("Errors and reconnecting", async (t) => {
   fakeWorld(t);
   const given = { client: await connectedClient() };

@@ -28,7 +28,7 @@ export function fakeWorld(t, { random = 0.5 } = {}) {
   const { WebSocket } = globalThis;
   sockets.length = 0;
   globalThis.WebSocket = FakeWebSocket;
-  mock.timers.enable({ apis: ["setTimeout"] });
+  mock.timers.enable({ apis: ["setTimeout", "Date"], now: Date.UTC(2030) });
   t.mock.method(Math, "random", () => random);
   t.after(() => {
     for (const client of clients.splice(0)) client.terminate(); // else it goes on in real time

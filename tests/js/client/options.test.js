@@ -14,6 +14,7 @@ test("only connectTokenFn is needed", () => {
     heartbeatIntervalSeconds: null,
     lazyConnection: false,
     logLevel: "warn",
+    sendTimeoutSeconds: 300,
   });
 });
 
