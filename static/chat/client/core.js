@@ -42,7 +42,10 @@ export class Core {
       uidIn: (name) => this.subscriptions.uidIn(name) ?? this.connection.uid,
       lost: (message, code, why) => this.#lost(message, code, why),
     });
-    this.#stopListening = listenForWakeups(() => this.connection.wake());
+    this.#stopListening = listenForWakeups(
+      () => this.connection.wake(),
+      () => this.connection.lose(),
+    );
     if (!options.lazyConnection) this.connection.connect("need");
   }
 

@@ -83,6 +83,11 @@ export class Socket {
     if (this.#established) this.#liveness.probe();
   }
 
+  /** Ends it as a broken connection, where it was established. */
+  lose(reason) {
+    if (this.#established) this.#break(reason);
+  }
+
   /** Closes it without waiting for its end: on a dead network that takes a minute. */
   abandon() {
     this.#end();
@@ -126,7 +131,11 @@ export class Socket {
 
   #giveUp(code, reason) {
     this.#fail(code, reason);
-    const listener = this.#listener; // deaf by now if that call closed us
+    this.#break(reason);
+  }
+
+  #break(reason) {
+    const listener = this.#listener; // deaf by now if a callback closed us
     this.abandon();
     listener.ended({ type: "close", code: ABNORMAL, reason, wasClean: false });
   }

@@ -253,7 +253,7 @@ test("after a lost connection both go on where they were", async (t) => {
   sockets[1].end(1012);
   jim.say("meanwhile");
   pam.say("written offline");
-  await pass(1);
+  await pass(500);
   room.admit("pam");
   await settle();
   const texts = (window) => window.messages.map(({ text }) => text);

@@ -37,6 +37,27 @@ export function fakeWorld(t, { random = 0.5 } = {}) {
   });
 }
 
+/** A browser's globals, as far as the client knows them: a hidden page with a network. */
+export function fakeBrowser(t) {
+  const window = new EventTarget();
+  const document = Object.assign(new EventTarget(), { visibilityState: "hidden" });
+  const globals = {
+    document,
+    addEventListener: window.addEventListener.bind(window),
+    removeEventListener: window.removeEventListener.bind(window),
+  };
+  Object.assign(globalThis, globals);
+  t.after(() => Object.keys(globals).forEach((name) => delete globalThis[name]));
+  return {
+    goOnline: () => window.dispatchEvent(new Event("online")),
+    goOffline: () => window.dispatchEvent(new Event("offline")),
+    show: (visibilityState) => {
+      document.visibilityState = visibilityState;
+      document.dispatchEvent(new Event("visibilitychange"));
+    },
+  };
+}
+
 /** A client whose tokens are token-1, token-2, …; silent unless told otherwise. */
 export function makeClient(options = {}) {
   let tokens = 0;
