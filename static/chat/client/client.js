@@ -96,7 +96,7 @@ export class HotsockClient {
   channels(name) {
     checkName("channel", name);
     if (!this.#channels.has(name)) {
-      this.#channels.set(name, new Channel(this, this.#core.subscriptions.named(name)));
+      this.#channels.set(name, new Channel(this, this.#core, name));
     }
     return this.#channels.get(name);
   }

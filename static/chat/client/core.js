@@ -71,6 +71,11 @@ export class Core {
     return this.#outbox.add(message);
   }
 
+  /** Sends what nobody needs later: now or not at all. */
+  signal(channelName, text) {
+    if (!this.subscriptions.isAwaited(channelName)) this.connection.send(text);
+  }
+
   terminate() {
     this.connection.close("terminated");
     this.#outbox.terminate();

@@ -83,9 +83,14 @@ export function checkName(label, value) {
 }
 
 /** @throws {TypeError} */
+export function checkCallback(callback) {
+  if (!isFunction(callback)) throw new TypeError("the callback must be a function");
+}
+
+/** @throws {TypeError} */
 export function checkBinding(event, callback, subscribeTokenFn) {
   if (!(event instanceof RegExp)) checkName("event", event);
-  if (!isFunction(callback)) throw new TypeError("the callback must be a function");
+  checkCallback(callback);
   if (subscribeTokenFn === undefined || isFunction(subscribeTokenFn)) return;
   throw new TypeError("subscribeTokenFn must be a function");
 }

@@ -127,6 +127,18 @@ test("Send", async (t) => {
   ]);
 });
 
+test("Typing", async (t) => {
+  fakeWorld(t);
+  const input = new EventTarget();
+  const given = { client: await connectedClient(), document: { querySelector: () => input } };
+  const { logged } = await run(t, "Typing", given);
+  newest().subscribed("lounge");
+  for (let keys = 0; keys < 3; keys += 1) input.dispatchEvent(new Event("input"));
+  newest().say({ event: "is-typing", channel: "lounge", meta: { uid: "pam" } });
+  assert.deepEqual(said(), ["hotsock.subscribe lounge", "is-typing lounge"]);
+  assert.deepEqual(logged, [["typing:", ["pam"]]]);
+});
+
 test("Errors and reconnecting", async (t) => {
   fakeWorld(t);
   const given = { client: await connectedClient() };
