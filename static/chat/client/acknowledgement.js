@@ -35,6 +35,12 @@ export function checkAck(ack) {
   throw new TypeError("ack must be 16 to 64 of A-Z, a-z, 0-9, _ and -");
 }
 
+/** Whether a frame comes from a server that has the extensions of section 19. */
+export function showsAcknowledging({ event, data }) {
+  if (event === "hotsock.ack") return true;
+  return event === "hotsock.subscribed" && isObject(data) && "epoch" in data;
+}
+
 /**
  * @param {import("./frames.js").Frame} frame any
  * @returns {?{ack: unknown, outcome: Outcome}} null: it answers no message

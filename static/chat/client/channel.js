@@ -91,8 +91,8 @@ export class Channel {
    */
   typing({ event = TYPING } = {}) {
     checkName("event", event);
-    if (!this.#typingSignal.isDue(event)) return;
-    this.#core.signal(this.name, encode({ event, channel: this.name }));
+    if (!this.#core.isReady(this.name) || !this.#typingSignal.isDue(event)) return;
+    this.#core.connection.send(encode({ event, channel: this.name }));
   }
 
   /**

@@ -108,7 +108,7 @@ export class HotsockClient {
    * Until the client is connected, and for a channel with bindings until it is subscribed, it waits
    * with those before it, also through reconnecting and suspend(), for up to sendTimeoutSeconds.
    * What a breaking connection swallows is sent again after reconnecting, before what was sent
-   * later; what is stored is stored once all the same. The server knows a message again by its `ack`
+   * later, where the server has shown that it acknowledges; what is stored is stored once all the same. The server knows a message again by its `ack`
    * and uid: without a uid, or under another, nothing is sent again. Nor does it know again what it
    * does not store: with `retry: false` that is never sent twice. Both fail as `UNACKNOWLEDGED`.
    *

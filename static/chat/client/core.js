@@ -71,9 +71,9 @@ export class Core {
     return this.#outbox.add(message);
   }
 
-  /** Sends what nobody needs later: now or not at all. */
-  signal(channelName, text) {
-    if (!this.subscriptions.isAwaited(channelName)) this.connection.send(text);
+  /** Whether what is sent to the channel need not wait. */
+  isReady(channelName) {
+    return this.connection.writable && !this.subscriptions.isAwaited(channelName);
   }
 
   terminate() {

@@ -2,7 +2,7 @@
 // One that was sent stays until the server has answered; where the connection ends before that, it
 // goes back to its place and out again, with the same `ack`, so the server does it once.
 
-import { failed, readAnswer } from "./acknowledgement.js";
+import { failed, readAnswer, showsAcknowledging } from "./acknowledgement.js";
 import { ErrorCode } from "./errors.js";
 import { Unanswered, sizeOf } from "./unanswered.js";
 
@@ -30,6 +30,7 @@ const IN_DOUBT = "it was sent, but not acknowledged: it may have arrived";
 export class Outbox {
   #waiting = []; // in the order of their numbers
   #unanswered = new Unanswered();
+  #isAcknowledging = false; // until the server shows it: another would do twice what is sent again
   #lastNumber = 0;
   #lifeMs;
   #calls;
@@ -74,6 +75,7 @@ export class Outbox {
 
   /** @param {import("./frames.js").Frame} frame any */
   receive(frame) {
+    this.#isAcknowledging ||= showsAcknowledging(frame);
     const answer = readAnswer(frame);
     const entry = answer && this.#unanswered.find(answer.ack);
     if (entry) this.#answered(entry, answer.outcome);
@@ -83,8 +85,9 @@ export class Outbox {
   disconnected() {
     const entries = this.#unanswered.all();
     for (const entry of entries) this.#doubt(entry);
-    this.#wait(...entries.filter(({ retry }) => retry));
-    for (const entry of entries) if (!entry.retry) this.#fail(entry);
+    const isAgain = ({ retry }) => retry && this.#isAcknowledging;
+    this.#wait(...entries.filter(isAgain));
+    for (const entry of entries) if (!isAgain(entry)) this.#fail(entry);
   }
 
   /** The channel refuses us. */

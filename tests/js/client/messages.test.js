@@ -141,7 +141,7 @@ test("messages keep their order across reconnects, what was not answered first",
   fakeWorld(t, { random: 0 });
   const client = await connectedClient();
   listen(client, "chat", { channel: "c" });
-  newest().subscribed("c");
+  newest().subscribed("c", { data: { position: 0, epoch: "e" } });
   let count = 0;
   const send = () => client.sendMessage(`m${(count += 1)}`, { channel: "c" });
   send();

@@ -69,7 +69,7 @@ export class ScriptedServer {
   }
 
   #answer({ event, channel, data, ack }) {
-    if (event === "hotsock.subscribe") return [{ event: "hotsock.subscribed", channel, data: {}, meta: { uid: "jim" } }];
+    if (event === "hotsock.subscribe") return [subscribed(channel)];
     if (event === "hotsock.ping") return [{ event: "hotsock.pong", data: "{}" }];
     if (this.#refuses(data, this.#outcomes.has(ack))) {
       return [{ event: "hotsock.error", channel, error: { code: "RATE_LIMITED", message: "No.", event, ack } }];
@@ -85,4 +85,9 @@ export class ScriptedServer {
     this.stored.push({ id: outcome.id, data });
     return outcome;
   }
+}
+
+function subscribed(channel) {
+  const data = { position: 0, epoch: "e" };
+  return { event: "hotsock.subscribed", channel, data, meta: { uid: "jim", umd: null } };
 }

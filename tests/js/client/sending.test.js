@@ -29,11 +29,18 @@ async function codeOf(result) {
   return result.is?.code;
 }
 
+/** A client that is connected to a server which has shown that it acknowledges. */
+async function acknowledgedClient() {
+  const client = await connectedClient();
+  newest().acknowledge(ACK);
+  return client;
+}
+
 const lastAck = () => newest().frames.at(-1).ack;
 
-/** A client that is subscribed to "c"; it sends without a wait. */
+/** A client that is subscribed to "c", where the server has shown that it acknowledges. */
 async function subscribedClient() {
-  const client = await connectedClient();
+  const client = await acknowledgedClient();
   listen(client, "chat", { channel: "c" });
   newest().subscribed("c");
   return client;
@@ -125,6 +132,7 @@ for (const [when, options, before, after] of NOT_AGAIN) {
     const result = send(client, "chat", options);
     await settle();
     newest().connect("id-1", before);
+    newest().acknowledge(ACK);
     newest().end();
     await pass(1);
     newest().connect("id-2", after);
@@ -141,7 +149,7 @@ test("the uid of the subscription counts where there is one", async (t) => {
   await settle();
   for (const expected of [["hotsock.subscribe c", "chat c"], ["hotsock.subscribe c", "chat c"]]) {
     newest().connect(undefined, null);
-    newest().subscribed("c", { uid: "jim" });
+    newest().subscribed("c", { uid: "jim", data: { position: 7, epoch: "e" } });
     assert.deepEqual(said(), expected);
     newest().end();
     await pass(1);
@@ -150,7 +158,7 @@ test("the uid of the subscription counts where there is one", async (t) => {
 
 test(`of what is under way, ${MAX_AGAIN} messages are sent again`, async (t) => {
   fakeWorld(t, { random: 0 });
-  const client = await connectedClient();
+  const client = await acknowledgedClient();
   const results = Array.from({ length: MAX_AGAIN + 1 }, () => send(client));
   await reconnect();
   assert.equal(said().length, MAX_AGAIN);
@@ -162,7 +170,7 @@ test(`of what is under way, ${MAX_AGAIN} messages are sent again`, async (t) => 
 
 test("of what is under way, 4 MiB are sent again", async (t) => {
   fakeWorld(t, { random: 0 });
-  const client = await connectedClient();
+  const client = await acknowledgedClient();
   const data = "x".repeat(30_000);
   for (let count = 0; count < 100; count += 1) send(client, "chat", { data });
   await reconnect();
@@ -174,14 +182,16 @@ test("a server that acknowledges nothing is not waited for", async (t) => {
   const client = await connectedClient();
   const errors = listen(client, "@@error");
   const result = send(client);
+  newest().subscribed("d");
   for (let seconds = 0; seconds < 40; seconds += 20) {
     assert.equal(await codeOf(result), undefined);
     newest().say({ event: "chat", channel: "c" });
     await pass(20_000);
   }
   assert.deepEqual([await codeOf(result), errors], ["UNACKNOWLEDGED", []]);
+  const last = send(client);
   await reconnect();
-  assert.deepEqual(said(), []);
+  assert.deepEqual([await codeOf(last), said()], ["UNACKNOWLEDGED", []]);
 });
 
 for (const [what, sendTimeoutSeconds, limit] of [["by default", undefined, 300_000], ["as set", 5, 5000]]) {
@@ -309,7 +319,7 @@ const EVENTS = [
 for (const [event, isAcknowledged] of EVENTS) {
   test(`${event} asks for ${isAcknowledged ? "an" : "no"} acknowledgement`, async (t) => {
     fakeWorld(t);
-    const result = send(await connectedClient(), event);
+    const result = send(await acknowledgedClient(), event);
     await settle();
     assert.equal(lastAck() !== undefined, isAcknowledged);
     assert.deepEqual(result.is, isAcknowledged ? undefined : { status: "sent" });

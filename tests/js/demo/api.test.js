@@ -94,17 +94,3 @@ test("a server out of reach is told in words", async () => {
   const api = new Api("https://chat.test/", () => Promise.reject(new TypeError("Failed to fetch")));
   await assert.rejects(api.token("abc", "jim"), { message: "The server cannot be reached.", status: 0 });
 });
-
-const ENDINGS = [
-  [401, true],
-  [403, false],
-  [503, false],
-  [200, false],
-];
-
-for (const [status, expected] of ENDINGS) {
-  test(`a connection ${expected ? "has" : "has not"} ended where the server says ${status}`, async () => {
-    const { api } = apiThatHears({ status, messages: [] });
-    assert.equal(await api.hasEnded(CREDENTIALS, CHANNEL), expected);
-  });
-}

@@ -39,8 +39,6 @@ export const reactionsOf = (table) =>
 
 export class FakeServer {
   history = [];
-  /** Connections that have ended, by id: 401. */
-  ended = new Set();
   /** Status that every listMessages answers instead, where set. */
   failure = null;
   /** What listMessages was asked: {connectionId, after}. */
@@ -63,7 +61,6 @@ export class FakeServer {
   #answer(url, { channel, after = "" }) {
     const connectionId = url.searchParams.get("connectionId");
     this.asked.push({ connectionId, channel, after });
-    if (this.ended.has(connectionId)) return { status: 401, answer: {} };
     if (this.failure) return { status: this.failure, answer: {} };
     const messages = this.history.filter(({ id }) => id > after).slice(0, 100);
     return { status: 200, answer: structuredClone({ messages }) };
@@ -120,7 +117,7 @@ export async function makeConversation(
 /** Connects the newest socket and subscribes on it. */
 export async function subscribe() {
   newest().connect();
-  newest().subscribed(CHANNEL);
+  newest().subscribed(CHANNEL, { data: { position: 0, epoch: "e" } });
   await settle();
 }
 
@@ -139,6 +136,20 @@ export const waiting = ({ sending }) =>
 /** The frames of an event that the newest socket got: their data. */
 export const sent = (event) =>
   newest().frames.filter((frame) => frame.event === event).map(({ data }) => data);
+
+const ackOf = (text) => newest().frames.findLast(({ data }) => data === text).ack;
+
+/** The server has stored the message of that text, as the newest socket hears. */
+export async function acknowledge(text, id) {
+  newest().acknowledge(ackOf(text), { id });
+  await settle();
+}
+
+/** The server refuses it. */
+export async function refuse(text, code) {
+  newest().refuse("chat", CHANNEL, code, ackOf(text));
+  await settle();
+}
 
 export const plain = (reactions) =>
   Object.fromEntries([...reactions].map(([reaction, uids]) => [reaction, [...uids].toSorted()]));

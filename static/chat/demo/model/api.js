@@ -46,17 +46,6 @@ export class Api {
     }
   }
 
-  /** Whether that connection has ended for the server: nothing sent on it is still to come. */
-  async hasEnded(credentials, channel, signal) {
-    try {
-      await this.#post(listMessages(credentials), { channel }, signal);
-      return false;
-    } catch (error) {
-      if (error instanceof ApiError) return error.status === 401;
-      throw error;
-    }
-  }
-
   async #post(path, body, signal) {
     const response = await this.#answer(path, body, signal);
     if (!response.ok) throw new ApiError(statusWords(response.status), response.status);

@@ -1,6 +1,6 @@
 // One person's connection to one channel: the client, and where it stands in words. Knows nothing
 // of messages. Events: "phase", "subscribed", "lost", "frame" (detail: a frame of the channel),
-// "refused" (detail: {event, code}).
+// "typing" (detail: the uids of the others who do), "refused" (detail: {event, code}).
 
 import { ApiError } from "./api.js";
 import { DENIED, KEPT, LOST, OFFLINE, REFUSED, TRYING } from "./words.js";
@@ -9,7 +9,6 @@ const FRAMES = [
   "chat",
   "hotsock.messageReactionAdded",
   "hotsock.messageReactionRemoved",
-  "is-typing",
 ];
 
 // Of the client's errors, those that end a try to connect.
@@ -21,7 +20,6 @@ export class Connection extends EventTarget {
   #isOnline;
   #wasLive = false;
   #problem = null; // why the last try failed, in words; null while there is none
-  #handed = false;
 
   /**
    * @param {object} parts
@@ -60,14 +58,14 @@ export class Connection extends EventTarget {
     return this.#client.activeConnection;
   }
 
-  /** Whether the last chat message is on the wire, not only with the client. */
-  get handed() {
-    return this.#handed;
+  /** As channel.sendMessage(). */
+  send(event, data, options = {}) {
+    return this.#channel.sendMessage(event, { ...options, data });
   }
 
-  send(event, data) {
-    if (event === "chat") this.#handed = false;
-    this.#channel.sendMessage(event, { data });
+  /** As channel.typing(). */
+  typing() {
+    this.#channel.typing();
   }
 
   /** Tries again now. */
@@ -89,10 +87,10 @@ export class Connection extends EventTarget {
   #listen() {
     const client = this.#client;
     client.bind("@@disconnect", () => this.#ended());
-    client.bind("@@messageSent", (text) => this.#sent(JSON.parse(text)));
     client.bind("@@error", (error) => this.#clientFailed(error));
     client.bind("hotsock.error", ({ error }) => this.#refused(error));
     this.#channel.bind("hotsock.subscribed", () => this.#subscribed());
+    this.#channel.onTyping((uids) => this.#tell("typing", uids));
     for (const event of FRAMES) this.#channel.bind(event, (frame) => this.#tell("frame", frame));
   }
 
@@ -116,12 +114,7 @@ export class Connection extends EventTarget {
     this.#tell("phase");
   }
 
-  #sent({ event }) {
-    if (event === "chat") this.#handed = true;
-  }
-
-  #clientFailed({ code, event }) {
-    if (event === "chat") this.#tell("refused", { event, code });
+  #clientFailed({ code }) {
     // The error of a socket that was live is the end of a connection, not a refusal.
     if (FAILED_TRIES.has(code) && !this.#channel.subscribed) this.#say(`${REFUSED} ${TRYING}`);
   }

@@ -10,28 +10,25 @@ import { CatchUp } from "./catchup.js";
 import { REACTION, Reacting } from "./reacting.js";
 import { Sending } from "./sending.js";
 import { Timeline } from "./timeline.js";
-import { TypingPeople, TypingSignal } from "./typing.js";
 
 export class Conversation extends EventTarget {
   timeline = new Timeline();
   sending;
   reacting;
+  /** Of the others who type. */
+  typingUids = [];
   #uid;
   #connection;
   #catchUp;
-  #typing = new TypingPeople(() => this.#tell("typing"));
-  #typingSignal = new TypingSignal();
   #credentials = null;
 
   #onFrame = {
     chat: (message) => this.#heard(message),
     [`${REACTION}Added`]: (message) => this.reacting.heard(message),
     [`${REACTION}Removed`]: (message) => this.reacting.heard(message),
-    "is-typing": ({ meta }) => this.#someoneTypes(meta?.uid),
   };
 
   #onRefusal = {
-    chat: (code) => this.sending.refused(code),
     [REACTION]: (code) => this.reacting.refused(code),
   };
 
@@ -77,13 +74,9 @@ export class Conversation extends EventTarget {
     return this.#catchUp.wasReady;
   }
 
-  get typingUids() {
-    return this.#typing.uids;
-  }
-
   /** The person typed; `text` is what stands in the composer now. */
   typed(text) {
-    if (this.#isLive && this.#typingSignal.due(text)) this.#connection.send("is-typing");
+    if (text.trim()) this.#connection.typing();
   }
 
   /** Tries again what did not work: to connect, else to read the history. */
@@ -94,9 +87,7 @@ export class Conversation extends EventTarget {
 
   close() {
     this.#catchUp.stop();
-    this.sending.interrupt();
-    this.sending.release();
-    this.#typing.clear();
+    this.sending.stop();
     this.#connection.close();
   }
 
@@ -116,10 +107,8 @@ export class Conversation extends EventTarget {
     const on = {
       page: (page, isNews) => this.#read(page, isNews),
       state: () => this.#tell("history"),
-      settled: () => this.sending.flush(),
     };
-    const { timeline } = this;
-    return new CatchUp({ api, channel, timeline, outbox: this.sending.outbox, on });
+    return new CatchUp({ api, channel, timeline: this.timeline, on });
   }
 
   #listen(connection) {
@@ -127,6 +116,7 @@ export class Conversation extends EventTarget {
     connection.addEventListener("subscribed", () => this.#subscribed());
     connection.addEventListener("lost", () => this.#lost());
     connection.addEventListener("frame", ({ detail }) => this.#onFrame[detail.event](detail));
+    connection.addEventListener("typing", ({ detail }) => this.#typed(detail));
     connection.addEventListener("refused", ({ detail: { event, code } }) =>
       this.#onRefusal[event]?.(code),
     );
@@ -135,14 +125,12 @@ export class Conversation extends EventTarget {
   #subscribed() {
     this.#credentials = this.#connection.credentials;
     this.#catchUp.start(this.#credentials);
-    this.sending.resume();
+    this.sending.flush();
   }
 
   #lost() {
     this.#catchUp.stop();
-    this.#typing.clear();
     this.reacting.interrupt();
-    if (this.sending.interrupt()) this.#catchUp.doubt(this.#credentials);
   }
 
   #heard(message) {
@@ -157,14 +145,14 @@ export class Conversation extends EventTarget {
 
   #added(added, news) {
     for (const entry of added) {
-      this.#typing.remove(entry.uid);
       if (entry.uid === this.#uid) this.sending.heard(entry);
     }
     if (added.length) this.#tell("entries", { added, news });
   }
 
-  #someoneTypes(uid) {
-    if (uid !== this.#uid) this.#typing.add(uid);
+  #typed(uids) {
+    this.typingUids = uids;
+    this.#tell("typing");
   }
 
   #tell(type, detail) {
