@@ -36,7 +36,7 @@ class Window:
 
     async def say(self, text: str) -> None:
         await self.composer.fill(text)
-        await self.composer.press("Enter")
+        await self.composer.press("Control+Enter")  # also where Enter makes a new line
 
     def message(self, text: str) -> Locator:
         """The message with exactly this text."""

@@ -17,8 +17,8 @@ AWAY = ("net::ERR_", "WebSocket connection to", "status of 401", "status of 503"
 
 
 async def test_the_state_is_one_word(chat: Chat) -> None:
-    await chat.jim.is_said_to_be("Online")
-    await chat.pam.is_said_to_be("Online")
+    await chat.jim.is_said_to_be("Connected")
+    await chat.pam.is_said_to_be("Connected")
     await expect(chat.jim.notice).to_be_hidden()
 
 
@@ -217,7 +217,7 @@ async def test_what_others_did_meanwhile_is_caught_up_with(open_chat: Open) -> N
     held.set()
     await chat.jim.shows("first", "second")
     await chat.pam.shows("first", "second")
-    await expect(chat.jim.chips("first")).to_have_text(["❤️"])
+    await expect(chat.jim.chips("first")).to_have_text(["❤️1"])
 
 
 def connected(route: WebSocketRoute) -> WebSocketRoute:

@@ -136,7 +136,7 @@ async def test_loading_is_told_while_it_lasts(open_chat: Open) -> None:
 
     await chat.page.route("**/connection/listMessages**", wait)
     await chat.page.reload()
-    await chat.jim.is_said_to_be("Online")
+    await chat.jim.is_said_to_be("Connected")
     await expect(chat.jim.root.get_by_text("Loading the messages…")).to_be_visible()
     await expect(chat.jim.log).to_have_attribute("aria-busy", "true")
     go_on.set()
@@ -158,7 +158,7 @@ async def test_loading_is_told_above_what_arrives_meanwhile(
     await chat.page.route("**/connection/listMessages**", wait)
     await chat.page.goto("about:blank")
     await chat.open("still-loading")
-    await chat.jim.is_said_to_be("Online")
+    await chat.jim.is_said_to_be("Connected")
     await other.pam.say("live")
     await chat.jim.shows("live")
     loading = chat.jim.root.get_by_text("Loading the messages…")

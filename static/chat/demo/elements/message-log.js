@@ -74,6 +74,14 @@ export class MessageLog extends HTMLElement {
     this.#moved();
   }
 
+  /** Something so many px high stands above the messages now. */
+  pushDown(height) {
+    this.#scroll.keep(() => {
+      this.toggleAttribute("data-pushed", height > 0);
+      this.style.setProperty("--pushed", `${height}px`);
+    });
+  }
+
   /** A finger has no focus to lose, and would get a keyboard. */
   #goToEnd({ pointerType }) {
     this.toEnd();
