@@ -15,14 +15,16 @@ export class Backoff {
 
   /**
    * Counts a failed attempt.
-   * @param {{atOnce?: boolean}} [options] atOnce: the first failure costs no wait
-   * @returns {?number} milliseconds to wait, 0 to 30,000; null when no attempt is left
+   * @param {object} [options]
+   * @param {boolean} [options.atOnce] the first failure costs no wait
+   * @param {number} [options.ceilingMs] the longest wait, 30,000 by default
+   * @returns {?number} milliseconds to wait; null when no attempt is left
    */
-  next({ atOnce = false } = {}) {
+  next({ atOnce = false, ceilingMs = MAX_CEILING_MS } = {}) {
     const earlier = this.#failures++;
     if (this.#failures >= this.#maxAttempts) return null;
     if (atOnce && earlier === 0) return 0;
-    return Math.random() * Math.min(MAX_CEILING_MS, FIRST_CEILING_MS * 2 ** earlier);
+    return Math.random() * Math.min(ceilingMs, FIRST_CEILING_MS * 2 ** earlier);
   }
 
   reset() {

@@ -3,11 +3,16 @@
 import { Follow } from "./follow.js";
 import { checkRange, iterate, read } from "./history.js";
 import { watchOccupancy } from "./occupancy.js";
+import { ClientError, ErrorCode } from "./errors.js";
+import { encode } from "./frames.js";
+import { checkCallback, checkName } from "./options.js";
+import { TYPING, TypingSignal, watchTyping } from "./typing.js";
 
 export class Channel {
   #client;
   #core;
   #subscription;
+  #typingSignal = new TypingSignal();
 
   /** Made by client.channels(name), one for each name. */
   constructor(client, core, name) {
@@ -71,9 +76,45 @@ export class Channel {
     this.#client.unbind(event, { channel: this.name });
   }
 
-  /** As client.sendMessage, to this channel. */
+  /**
+   * As client.sendMessage, to this channel.
+   * @param {string} event
+   * @param {object} [options] as there
+   * @returns {Promise<import("./acknowledgement.js").Outcome>}
+   */
   sendMessage(event, options) {
-    this.#client.sendMessage(event, { ...options, channel: this.name });
+    return this.#client.sendMessage(event, { ...options, channel: this.name });
+  }
+
+  /**
+   * We are typing: call it at each key. Tells the others at most each 1.5 s, and not at all while
+   * not connected and subscribed. The token must let us publish the event, best without `store`.
+   * @param {{event?: string}} [options] "is-typing" by default
+   * @throws {TypeError}
+   */
+  typing({ event = TYPING } = {}) {
+    checkName("event", event);
+    if (!this.#core.isReady(this.name) || !this.#typingSignal.isDue(event)) return;
+    this.#core.connection.send(encode({ event, channel: this.name }));
+  }
+
+  /**
+   * Calls back with the uids of the others who are typing, as that changes: each for 2 s after
+   * their last sign of it, or until another event of theirs, such as their message. A binding: it
+   * subscribes to the channel. At most 50 are listed.
+   * @param {function(string[]): void} callback
+   * @param {{event?: string}} [options] as of typing()
+   * @returns {function(): void} ends it
+   * @throws {TypeError}
+   */
+  onTyping(callback, { event = TYPING } = {}) {
+    checkName("event", event);
+    checkCallback(callback);
+    return watchTyping(this, event, callback, (cause) => {
+      const details = { cause, event, channel: this.name };
+      const message = "the callback given to onTyping failed";
+      this.#core.report(new ClientError(ErrorCode.CALLBACK_FAILED, message, details));
+    });
   }
 
   /**

@@ -1,10 +1,12 @@
 // The client as applications see it, with what each call promises. Checks what it is given, and
 // hands it on.
 
+import { checkAck, isAcknowledged, newAck } from "./acknowledgement.js";
 import { Binding } from "./bindings.js";
 import { Channel } from "./channel.js";
 import { Core } from "./core.js";
 import { encode } from "./frames.js";
+import { terminated } from "./outbox.js";
 import { checkBinding, checkName, readAddress, readOptions } from "./options.js";
 
 export class HotsockClient {
@@ -100,11 +102,22 @@ export class HotsockClient {
   }
 
   /**
-   * Sends a message, or one of the `hotsock.` events that clients may send (protocol.md section 7).
+   * Sends a message, or one of the `hotsock.` events that clients may send (protocol.md section 7),
+   * and says what became of it. The promise never rejects, so who does not care may ignore it.
+   *
    * Until the client is connected, and for a channel with bindings until it is subscribed, it waits
-   * with those before it, also through reconnecting and suspend(); beyond 256 waiting, it goes to
-   * `@@error` as `QUEUE_FULL`. Where the channel refuses us, as `SUBSCRIBE_REFUSED`. Sent at most
-   * once: what a breaking connection swallows is lost; where that matters, look for the echo.
+   * with those before it, also through reconnecting and suspend(), for up to sendTimeoutSeconds.
+   * What a breaking connection swallows is sent again after reconnecting, before what was sent
+   * later, where the server has shown that it acknowledges; what is stored is stored once all the same. The server knows a message again by its `ack`
+   * and uid: without a uid, or under another, nothing is sent again. Nor does it know again what it
+   * does not store: with `retry: false` that is never sent twice. Both fail as `UNACKNOWLEDGED`.
+   *
+   * Failures of the client's own: `QUEUE_FULL` (256 messages or 4 MiB wait), `EXPIRED` and
+   * `SUBSCRIBE_REFUSED`, which also go to `@@error`, `TERMINATED`, and `UNACKNOWLEDGED`: it was
+   * sent, and nobody here knows whether it arrived. For events that the server does not acknowledge
+   * (`hotsock.` but for reactions and `hotsock.channelStorageSet`), `sent` means handed to the
+   * socket.
+   *
    * @param {string} event
    * @param {object} [options]
    * @param {string} [options.channel] name or alias
@@ -112,14 +125,21 @@ export class HotsockClient {
    * @param {string} [options.key] a storage key
    * @param {string} [options.scheduleExpression]
    * @param {string} [options.scheduleExpressionTimezone]
+   * @param {boolean} [options.retry] false: at most once, also where it is not stored
+   * @param {string} [options.ack] 16 to 64 of A-Z, a-z, 0-9, _ and -, random: that of an earlier
+   *   try, such as before the page was reloaded, at most 600 s ago
+   * @returns {Promise<import("./acknowledgement.js").Outcome>}
    * @throws {TypeError} for a name that is no string, and for data that JSON cannot express
    */
-  sendMessage(event, { channel, data, key, ...schedule } = {}) {
+  sendMessage(event, { channel, data, key, ack = newAck(), retry = true, ...schedule } = {}) {
     checkName("event", event);
     if (channel !== undefined) checkName("channel", channel);
+    checkAck(ack);
     const { scheduleExpression, scheduleExpressionTimezone } = schedule;
-    const frame = { event, channel, data, key, scheduleExpression, scheduleExpressionTimezone };
-    this.#send("sendMessage", { text: encode(frame), channel, event, data });
+    const fields = { key, scheduleExpression, scheduleExpressionTimezone };
+    const asked = isAcknowledged(event) ? ack : undefined;
+    const text = encode({ event, channel, data, ...fields, ack: asked });
+    return this.#send("sendMessage", { text, channel, event, data, ack: asked, retry });
   }
 
   /**
@@ -148,7 +168,8 @@ export class HotsockClient {
   }
 
   #send(call, message) {
-    if (!this.#core.isTerminated(call)) this.#core.send(message);
+    if (this.#core.isTerminated(call)) return Promise.resolve(terminated());
+    return this.#core.send(message);
   }
 
   #end(binding) {

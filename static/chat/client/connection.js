@@ -2,19 +2,16 @@
 // after each end. Knows nothing of channels and messages. A transition is complete before anyone is
 // told of it, so that a callback may call back.
 
-import { Backoff } from "./backoff.js";
 import { ClientError, ErrorCode } from "./errors.js";
+import { Pace } from "./pace.js";
 import { Socket } from "./socket.js";
 import { CONNECTS_FROM } from "./states.js";
 import { TokenRequest, heartbeatSeconds } from "./token.js";
 
 const STABLE_MS = 10_000; // only a connection that lasted makes earlier failures forgotten
 
-// Try again later, revoked, reads too slowly, sends too fast (protocol.md section 17): the server
-// refuses who returns from these at once (section 6.9). After any other close, at once is right.
-const UNHURRIED_CLOSES = new Set([1013, 4403, 4410, 4429]);
-
 export class Connection {
+  uid = null; // our own, on the connection that was established last
   #address;
   #options;
   #listener;
@@ -24,8 +21,7 @@ export class Connection {
   #active = null;
   #wasConnected = false;
   #timer; // while waiting: the next try; while connected: until stable
-  #backoff = new Backoff();
-  #tokenBackoff;
+  #pace;
 
   /**
    * @param {URL} address
@@ -37,7 +33,7 @@ export class Connection {
     this.#address = address;
     this.#options = options;
     this.#listener = listener;
-    this.#tokenBackoff = new Backoff(options.connectTokenFnMaxAttempts);
+    this.#pace = new Pace(options.connectTokenFnMaxAttempts);
   }
 
   /** @returns {import("./states.js").ConnectionState} */
@@ -60,7 +56,7 @@ export class Connection {
   /** @param {"need" | "retry" | "wakeup" | "resume"} cause */
   connect(cause) {
     if (!CONNECTS_FROM[cause].has(this.#state)) return;
-    if (cause === "resume") this.#tokenBackoff.reset();
+    if (cause === "resume") this.#pace.resetToken();
     this.#enter("connecting");
     this.#tokenRequest.start(
       this.#options.connectTokenFn,
@@ -74,6 +70,11 @@ export class Connection {
   wake() {
     this.connect("wakeup");
     this.#socket?.probe();
+  }
+
+  /** The network is gone: so is what was connected, whatever the socket says. */
+  lose() {
+    this.#socket?.lose("the network is gone");
   }
 
   /** @param {"suspended" | "terminated"} state */
@@ -101,7 +102,7 @@ export class Connection {
   }
 
   #tokenFailed(cause) {
-    const delay = this.#tokenBackoff.next();
+    const delay = this.#pace.tokenFailed();
     if (delay !== null) return this.#retryIn(delay);
     this.#giveUpToken();
     const message = "connectTokenFn gave no token";
@@ -111,40 +112,40 @@ export class Connection {
   // Once it was connected, a token was to be had: it is away as the server is, and comes back too.
   #giveUpToken() {
     if (!this.#wasConnected) return this.#enter("stopped");
-    this.#tokenBackoff.reset();
-    this.#retryIn(this.#backoff.next());
+    this.#pace.resetToken();
+    this.#retryIn(this.#pace.failed());
   }
 
   #openSocket(token) {
-    this.#tokenBackoff.reset();
+    this.#pace.resetToken();
     const address = new URL(this.#address);
     address.searchParams.set("token", token);
     const listener = {
       ...this.#listener,
-      established: (active) => this.#established(active),
+      established: (active, uid) => this.#established(active, uid),
       ended: (event) => this.#ended(event),
     };
     try {
       this.#socket = new Socket(address.href, heartbeatSeconds(token, this.#options), listener);
     } catch (cause) {
-      this.#retryIn(this.#backoff.next());
+      this.#retryIn(this.#pace.failed());
       const message = "the WebSocket could not be made";
       this.#listener.failed(new ClientError(ErrorCode.SOCKET_FAILED, message, { cause }));
     }
   }
 
-  #established(active) {
+  #established(active, uid) {
+    this.uid = uid;
     this.#state = "connected";
     this.#wasConnected = true;
     this.#active = Object.freeze(active);
-    this.#timer = setTimeout(() => this.#backoff.reset(), STABLE_MS);
+    this.#timer = setTimeout(() => this.#pace.reset(), STABLE_MS);
     this.#listener.established();
   }
 
   #ended(event) {
     const { opened } = this.#socket;
-    const atOnce = this.#state === "connected" && !UNHURRIED_CLOSES.has(event.code);
-    this.#retryIn(this.#backoff.next({ atOnce }));
+    this.#retryIn(this.#pace.closed(event.code, this.#state === "connected"));
     if (opened) this.#listener.ended(event);
   }
 }

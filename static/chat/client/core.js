@@ -35,15 +35,20 @@ export class Core {
       connectionId: () => this.connection.active?.connectionId,
       send: (text) => this.connection.send(text),
       flush: () => this.#outbox.flush(),
-      drop: (name) => this.#drop(name),
+      drop: (name) => this.#outbox.drop(name),
       report: (error) => this.report(error),
     });
-    this.#outbox = new Outbox({
+    this.#outbox = new Outbox(options.sendTimeoutSeconds * 1000, {
       isWritable: () => this.connection.writable,
       send: (text) => this.connection.send(text),
       mustWait: (name) => this.subscriptions.isAwaited(name),
+      uidIn: (name) => this.subscriptions.uidIn(name) ?? this.connection.uid,
+      lost: (message, code, why) => this.#lost(message, code, why),
     });
-    this.#stopListening = listenForWakeups(() => this.connection.wake());
+    this.#stopListening = listenForWakeups(
+      () => this.connection.wake(),
+      () => this.connection.lose(),
+    );
     if (!options.lazyConnection) this.connection.connect("need");
   }
 
@@ -60,14 +65,23 @@ export class Core {
     this.subscriptions.named(channelName).released();
   }
 
-  /** @param {import("./outbox.js").Message} message */
+  /**
+   * @param {import("./outbox.js").Message} message
+   * @returns {Promise<import("./acknowledgement.js").Outcome>}
+   */
   send(message) {
     this.connection.connect("need");
-    if (!this.#outbox.add(message)) this.#lose(message, ErrorCode.QUEUE_FULL, "too much waits");
+    return this.#outbox.add(message);
+  }
+
+  /** Whether what is sent to the channel need not wait. */
+  isReady(channelName) {
+    return this.connection.writable && !this.subscriptions.isAwaited(channelName);
   }
 
   terminate() {
     this.connection.close("terminated");
+    this.#outbox.terminate();
     this.bindings.clear();
     this.subscriptions.terminated();
     this.#stopListening();
@@ -112,12 +126,14 @@ export class Core {
   #received(frame) {
     this.#logger.debug("received", frame.event, frame.channel ?? "");
     this.subscriptions.receive(frame);
+    this.#outbox.receive(frame);
     this.bindings.dispatch(frame, this.subscriptions.namesOf(frame.channel));
   }
 
   #ended(event) {
     this.#logger.info("disconnected", event.code, event.reason);
     this.subscriptions.disconnected();
+    this.#outbox.disconnected();
     this.bindings.emit("@@disconnect", event);
   }
 
@@ -131,13 +147,7 @@ export class Core {
     this.report(error);
   }
 
-  #drop(channelName) {
-    for (const message of this.#outbox.drop(channelName)) {
-      this.#lose(message, ErrorCode.SUBSCRIBE_REFUSED, "the channel refused us");
-    }
-  }
-
-  #lose({ channel, event, data }, code, why) {
+  #lost({ channel, event, data }, code, why) {
     const details = { channel, event, data };
     this.report(new ClientError(code, `a message was dropped: ${why}`, details));
   }

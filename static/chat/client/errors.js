@@ -1,4 +1,5 @@
-// What can go wrong in the client itself, as values of one enum; all of it goes to `@@error`.
+// What can go wrong in the client itself, as values of one enum; it goes to `@@error`, what becomes
+// of a message also to whoever sent it.
 // What the server refuses is not here: it arrives as `hotsock.error` (protocol.md section 17).
 
 /** @enum {string} */
@@ -9,6 +10,8 @@ export const ErrorCode = Object.freeze({
   CONNECT_TOKEN_FAILED: "CONNECT_TOKEN_FAILED",
   /** A channel's history could not be read; `cause` says why. A follower tries again. */
   HISTORY_FAILED: "HISTORY_FAILED",
+  /** A message waited longer than sendTimeoutSeconds, and was dropped; as QUEUE_FULL. */
+  EXPIRED: "EXPIRED",
   /** The socket did not get as far as `hotsock.connected` in time; the client tries again. */
   HANDSHAKE_TIMEOUT: "HANDSHAKE_TIMEOUT",
   /** The server sent what is no frame; it was ignored. */
@@ -23,6 +26,13 @@ export const ErrorCode = Object.freeze({
   SUBSCRIBE_REFUSED: "SUBSCRIBE_REFUSED",
   /** subscribeTokenFn gave no token for `channel`, several times in a row. */
   SUBSCRIBE_TOKEN_FAILED: "SUBSCRIBE_TOKEN_FAILED",
+  /** terminate() was called before the message could be sent; only an outcome of sendMessage. */
+  TERMINATED: "TERMINATED",
+  /**
+   * The message was sent, but no answer came: it may have arrived or not; only an outcome of
+   * sendMessage.
+   */
+  UNACKNOWLEDGED: "UNACKNOWLEDGED",
 });
 
 /** What `@@error` callbacks receive. */

@@ -2,10 +2,13 @@
 // A browser shows no WebSocket ping, and a lost network closes nothing: so silence is probed.
 
 import { HEARTBEAT, PING } from "./frames.js";
+import { isVisible } from "./wakeups.js";
 
-// A dead network is noticed within 35 s. The pings also keep a healthy connection from idling out
-// (600 s, protocol.md section 6.4), which would cost a new handshake.
+// A dead network is noticed within 35 s, while somebody looks within 10 s. The pings also keep a
+// healthy connection from idling out (600 s, protocol.md section 6.4), which would cost a new
+// handshake.
 const QUIET_MS = 30_000;
+const VISIBLE_QUIET_MS = 4500;
 const PONG_MS = 5000;
 
 const HEARTBEAT_JITTER = 0.1; // up to a tenth earlier than the interval, never later
@@ -36,7 +39,7 @@ export class Liveness {
   /** Any frame is a sign of life. */
   heard() {
     this.#probing = false;
-    this.#setQuietTimer(() => this.probe(), QUIET_MS);
+    this.#setQuietTimer(() => this.probe(), isVisible() ? VISIBLE_QUIET_MS : QUIET_MS);
   }
 
   /** Pings now, unless a ping waits for its answer already. */

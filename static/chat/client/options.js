@@ -3,6 +3,7 @@
 import { LOG_LEVELS } from "./logger.js";
 
 const MAX_HEARTBEAT_SECONDS = 600; // the longest that a token can ask for (protocol.md section 4)
+const MAX_SEND_SECONDS = 540; // the server forgets an `ack` after 600 s (protocol.md section 19)
 
 /**
  * @typedef {object} Options
@@ -22,6 +23,8 @@ const MAX_HEARTBEAT_SECONDS = 600; // the longest that a token can ask for (prot
  * @property {boolean} [lazyConnection] connect with the first bind of a channel, message sent or
  *   resume(); by default at once
  * @property {import("./logger.js").LogLevel} [logLevel] "warn" by default
+ * @property {number} [sendTimeoutSeconds] 1 to 540, 300 by default: how long a message may wait to
+ *   be sent, or sent again; then it has failed
  */
 
 export const isFunction = (value) => typeof value === "function";
@@ -53,6 +56,11 @@ const FIELDS = {
   httpUrl: [null, (value) => value === null || isAddress(value), "an http: or https: address"],
   lazyConnection: [false, (value) => typeof value === "boolean", "true or false"],
   logLevel: ["warn", (value) => LOG_LEVELS.includes(value), `one of ${LOG_LEVELS.join(", ")}`],
+  sendTimeoutSeconds: [
+    300,
+    (value) => value >= 1 && value <= MAX_SEND_SECONDS,
+    "a number from 1 to 540",
+  ],
 };
 
 /**
@@ -97,9 +105,14 @@ export function checkName(label, value) {
 }
 
 /** @throws {TypeError} */
+export function checkCallback(callback) {
+  if (!isFunction(callback)) throw new TypeError("the callback must be a function");
+}
+
+/** @throws {TypeError} */
 export function checkBinding(event, callback, subscribeTokenFn) {
   if (!(event instanceof RegExp)) checkName("event", event);
-  if (!isFunction(callback)) throw new TypeError("the callback must be a function");
+  checkCallback(callback);
   if (subscribeTokenFn === undefined || isFunction(subscribeTokenFn)) return;
   throw new TypeError("subscribeTokenFn must be a function");
 }

@@ -15,7 +15,8 @@ const ABNORMAL = 1006;
  * @typedef {object} SocketListener
  * @property {function(Event): void} opened
  * @property {function(MessageEvent): void} received each message, frame or not
- * @property {function(object): void} established with the credentials; before that frame itself
+ * @property {function(object, ?string): void} established with the credentials and our uid; before
+ *   that frame itself
  * @property {function(import("./frames.js").Frame): void} frame
  * @property {function(string): void} sent
  * @property {function(ClientError): void} failed
@@ -82,6 +83,11 @@ export class Socket {
     if (this.#established) this.#liveness.probe();
   }
 
+  /** Ends it as a broken connection, where it was established. */
+  lose(reason) {
+    if (this.#established) this.#break(reason);
+  }
+
   /** Closes it without waiting for its end: on a dead network that takes a minute. */
   abandon() {
     this.#end();
@@ -108,23 +114,28 @@ export class Socket {
     if (this.#listener === DEAF) return; // that call closed us
     const frame = decode(event.data);
     if (frame === null) return this.#fail(ErrorCode.INVALID_FRAME, "received what is no frame");
-    if (frame.event === "hotsock.connected") this.#establish(frame.data);
+    if (frame.event === "hotsock.connected") this.#establish(frame);
     this.#listener.frame(frame);
   }
 
-  #establish(data) {
+  #establish({ data, meta }) {
     if (this.#established || !isObject(data)) return;
     const { connectionId, connectionSecret, connectionExpiresAt } = data;
     if (typeof connectionId !== "string" || typeof connectionSecret !== "string") return;
     clearTimeout(this.#handshakeTimer);
     this.#established = true;
     this.#liveness.start();
-    this.#listener.established({ connectionId, connectionSecret, connectionExpiresAt });
+    const uid = isObject(meta) ? (meta.uid ?? null) : null;
+    this.#listener.established({ connectionId, connectionSecret, connectionExpiresAt }, uid);
   }
 
   #giveUp(code, reason) {
     this.#fail(code, reason);
-    const listener = this.#listener; // deaf by now if that call closed us
+    this.#break(reason);
+  }
+
+  #break(reason) {
+    const listener = this.#listener; // deaf by now if a callback closed us
     this.abandon();
     listener.ended({ type: "close", code: ABNORMAL, reason, wasClean: false });
   }

@@ -42,6 +42,12 @@ export class Subscriptions {
     return this.#byName.get(name)?.isAwaited ?? false;
   }
 
+  /** @returns {string | null | undefined} our own uid in it; undefined: not subscribed */
+  uidIn(name) {
+    const one = this.#byName.get(name);
+    return one?.status === "subscribed" ? one.membership.uid : undefined;
+  }
+
   /** @returns {string[]} what a channel may be called in bindings */
   namesOf(realName) {
     return this.#known(realName).map(({ name }) => name);

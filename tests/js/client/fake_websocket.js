@@ -47,7 +47,7 @@ export class FakeWebSocket extends EventTarget {
   }
 
   /** Opens where it is not open yet, and says hotsock.connected, as the connection of that id. */
-  connect(connectionId = `id-${FakeWebSocket.instances.length}`) {
+  connect(connectionId = `id-${FakeWebSocket.instances.length}`, uid = "jim") {
     if (this.readyState === CONNECTING) this.open();
     this.say({
       event: "hotsock.connected",
@@ -56,7 +56,7 @@ export class FakeWebSocket extends EventTarget {
         connectionSecret: `secret of ${connectionId}`,
         connectionExpiresAt: "2030-01-02T03:04:05Z",
       },
-      meta: { uid: "jim", umd: null },
+      meta: { uid, umd: null },
     });
   }
 
@@ -64,9 +64,13 @@ export class FakeWebSocket extends EventTarget {
     this.say({ event: "hotsock.subscribed", channel, data, meta: { uid, umd, ...meta } });
   }
 
-  refuse(event, channel, code) {
-    const error = { code, message: "No.", event };
+  refuse(event, channel, code, ack) {
+    const error = { code, message: "No.", event, ack };
     this.say({ event: "hotsock.error", channel, error });
+  }
+
+  acknowledge(ack, data) {
+    this.say({ event: "hotsock.ack", channel: "c", data: { ack, ...data } });
   }
 
   /** The closing handshake ends, or the connection breaks. */

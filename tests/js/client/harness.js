@@ -28,13 +28,34 @@ export function fakeWorld(t, { random = 0.5 } = {}) {
   const { WebSocket } = globalThis;
   sockets.length = 0;
   globalThis.WebSocket = FakeWebSocket;
-  mock.timers.enable({ apis: ["setTimeout"] });
+  mock.timers.enable({ apis: ["setTimeout", "Date"], now: Date.UTC(2030) });
   t.mock.method(Math, "random", () => random);
   t.after(() => {
     for (const client of clients.splice(0)) client.terminate(); // else it goes on in real time
     mock.timers.reset();
     globalThis.WebSocket = WebSocket;
   });
+}
+
+/** A browser's globals, as far as the client knows them: a hidden page with a network. */
+export function fakeBrowser(t) {
+  const window = new EventTarget();
+  const document = Object.assign(new EventTarget(), { visibilityState: "hidden" });
+  const globals = {
+    document,
+    addEventListener: window.addEventListener.bind(window),
+    removeEventListener: window.removeEventListener.bind(window),
+  };
+  Object.assign(globalThis, globals);
+  t.after(() => Object.keys(globals).forEach((name) => delete globalThis[name]));
+  return {
+    goOnline: () => window.dispatchEvent(new Event("online")),
+    goOffline: () => window.dispatchEvent(new Event("offline")),
+    show: (visibilityState) => {
+      document.visibilityState = visibilityState;
+      document.dispatchEvent(new Event("visibilitychange"));
+    },
+  };
 }
 
 /** A client whose tokens are token-1, token-2, …; silent unless told otherwise. */

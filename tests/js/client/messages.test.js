@@ -38,7 +38,13 @@ for (const [options, text] of FRAMES) {
     const client = await connectedClient();
     client.channels("c").sendMessage("chat", options);
     client.sendMessage("chat", { ...options, channel: "c" });
-    assert.deepEqual(newest().sent, [text, text]);
+    const acks = newest().frames.map(({ ack }) => ack);
+    assert.deepEqual(
+      newest().sent,
+      acks.map((ack) => text.replace(/}$/, `,"ack":"${ack}"}`)),
+    );
+    assert.equal(new Set(acks).size, 2);
+    for (const ack of acks) assert.match(ack, /^[0-9a-f]{32}$/);
   });
 }
 
@@ -131,11 +137,11 @@ test("what a callback sends comes after what waited", async (t) => {
   );
 });
 
-test("messages keep their order across reconnects, and each is sent once", async (t) => {
+test("messages keep their order across reconnects, what was not answered first", async (t) => {
   fakeWorld(t, { random: 0 });
   const client = await connectedClient();
   listen(client, "chat", { channel: "c" });
-  newest().subscribed("c");
+  newest().subscribed("c", { data: { position: 0, epoch: "e" } });
   let count = 0;
   const send = () => client.sendMessage(`m${(count += 1)}`, { channel: "c" });
   send();
@@ -155,7 +161,8 @@ test("messages keep their order across reconnects, and each is sent once", async
   newest().subscribed("c");
   send();
   const perSocket = sockets.map((socket) => said(socket).filter((text) => text.startsWith("m")));
-  assert.deepEqual(perSocket, [["m1 c"], [], [], ["m2 c", "m3 c", "m4 c", "m5 c", "m6 c", "m7 c"]]);
+  const all = ["m1 c", "m2 c", "m3 c", "m4 c", "m5 c", "m6 c", "m7 c"];
+  assert.deepEqual(perSocket, [["m1 c"], [], [], all]);
 });
 
 test("what is sent while the socket closes waits for the next one", async (t) => {

@@ -15,6 +15,7 @@ test("only connectTokenFn is needed", () => {
     httpUrl: null,
     lazyConnection: false,
     logLevel: "warn",
+    sendTimeoutSeconds: 300,
   });
 });
 

@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
   connectedClient,
+  fakeBrowser,
   fakeWorld,
+  listen,
   makeClient,
   newest,
   pass,
@@ -10,26 +12,6 @@ import {
   settle,
   sockets,
 } from "./harness.js";
-
-/** A browser's globals, as far as wake-ups need them. */
-function fakeBrowser(t) {
-  const window = new EventTarget();
-  const document = Object.assign(new EventTarget(), { visibilityState: "hidden" });
-  const globals = {
-    document,
-    addEventListener: window.addEventListener.bind(window),
-    removeEventListener: window.removeEventListener.bind(window),
-  };
-  Object.assign(globalThis, globals);
-  t.after(() => Object.keys(globals).forEach((name) => delete globalThis[name]));
-  return {
-    goOnline: () => window.dispatchEvent(new Event("online")),
-    show: (visibilityState) => {
-      document.visibilityState = visibilityState;
-      document.dispatchEvent(new Event("visibilitychange"));
-    },
-  };
-}
 
 const WAKEUPS = [
   ["the network is back", (browser) => browser.goOnline(), true],
@@ -113,7 +95,79 @@ test("a terminated client leaves no listener behind", async (t) => {
   Object.assign(globalThis, holder("window"));
   Object.assign(globalThis.document, holder("document"));
   const client = makeClient();
-  assert.deepEqual([heldBy.window.size, heldBy.document.size], [1, 1]);
+  assert.deepEqual([heldBy.window.size, heldBy.document.size], [2, 1]);
   client.terminate();
   assert.deepEqual([heldBy.window.size, heldBy.document.size], [0, 0]);
+});
+
+const TRIES = [
+  ["the handshake is refused", {}, () => newest().fail()],
+  ["there is no token", { connectTokenFnMaxAttempts: Infinity, connectTokenFn: () => null }, () => {}],
+];
+
+for (const [why, options, fail] of TRIES) {
+  test(`while the page is visible, the next try comes within 5 s: ${why}`, async (t) => {
+    fakeWorld(t, { random: 1 });
+    fakeBrowser(t).show("visible");
+    const client = makeClient(options);
+    await settle();
+    for (const wait of [1000, 2000, 4000, 5000, 5000]) {
+      fail();
+      await pass(wait - 1);
+      assert.equal(client.state, "waiting");
+      await pass(1);
+      if (!options.connectTokenFn) assert.equal(client.state, "connecting");
+    }
+  });
+}
+
+test("whoever was asked to try later does so, visible or not, until a connection lasts", async (t) => {
+  fakeWorld(t, { random: 1 });
+  fakeBrowser(t).show("visible");
+  const client = await connectedClient();
+  newest().end(1013);
+  for (const wait of [1000, 2000, 4000, 8000, 16_000, 30_000]) {
+    await pass(wait - 1);
+    assert.equal(client.state, "waiting", `not before ${wait} ms`);
+    await pass(1);
+    newest().fail();
+  }
+  await pass(30_000);
+  newest().connect();
+  await pass(10_000);
+  newest().end();
+  for (const wait of [1, 2000, 4000, 5000, 5000]) {
+    await pass(wait);
+    assert.equal(client.state, "connecting", `after ${wait} ms`);
+    newest().fail();
+  }
+});
+
+test("while the page is visible, a silent socket is found within 10 s", async (t) => {
+  fakeWorld(t);
+  const browser = fakeBrowser(t);
+  const client = await connectedClient();
+  browser.show("visible");
+  newest().say({ event: "hotsock.pong" });
+  const closes = listen(client, "@@disconnect");
+  await pass(4500);
+  assert.deepEqual(said(), ["hotsock.ping", "hotsock.ping"]);
+  await pass(5000);
+  assert.equal(closes.length, 1);
+});
+
+test("without a network the connection is over at once, and the next is tried", async (t) => {
+  fakeWorld(t);
+  const browser = fakeBrowser(t);
+  const client = await connectedClient();
+  const closes = listen(client, "@@disconnect");
+  browser.goOffline();
+  assert.deepEqual(
+    closes.map(({ code, reason }) => [code, reason]),
+    [[1006, "the network is gone"]],
+  );
+  assert.deepEqual([client.state, newest().closedWith], ["waiting", 1000]);
+  await pass(1);
+  browser.goOffline();
+  assert.deepEqual([client.state, sockets.length, closes.length], ["connecting", 2, 1]);
 });

@@ -1,9 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Api, ApiError } from "../../../static/chat/demo/model/api.js";
-import { CHANNEL, FakeServer, chat, idOf } from "./harness.js";
-
-const CREDENTIALS = { connectionId: "a+b/c=", connectionSecret: "s&t?u" };
 
 /** An Api whose calls end up in `calls`, each answered with the next of the answers. */
 function apiThatHears(...answers) {
@@ -37,41 +34,6 @@ test("a token is each person's own", async () => {
   assert.deepEqual(calls[0].body, { sessionId: "abc", uid: "pam" });
 });
 
-test("credentials are percent-encoded", async () => {
-  const { api, calls } = apiThatHears({ messages: [] });
-  await api.pages(CREDENTIALS, CHANNEL, "").next();
-  const query = "connectionId=a%2Bb%2Fc%3D&connectionSecret=s%26t%3Fu";
-  assert.equal(calls[0].url, `https://chat.test/connection/listMessages?${query}`);
-  assert.deepEqual(calls[0].body, { channel: CHANNEL, expandReactions: true });
-});
-
-async function readAll(count, after = "") {
-  const server = new FakeServer();
-  server.history = Array.from({ length: count }, (_, index) => chat(index + 1));
-  const read = [];
-  const api = new Api("https://chat.test/", server.fetch);
-  const { signal } = new AbortController();
-  for await (const page of api.pages(CREDENTIALS, CHANNEL, after, signal)) read.push(page.length);
-  return { read, afters: server.asked.map((asked) => asked.after) };
-}
-
-const LENGTHS = [
-  [0, [0], [""]],
-  [99, [99], [""]],
-  [100, [100, 0], ["", idOf(100)]],
-  [250, [100, 100, 50], ["", idOf(100), idOf(200)]],
-];
-
-for (const [count, pages, afters] of LENGTHS) {
-  test(`${count} messages are read in ${pages.length} pages`, async () => {
-    assert.deepEqual(await readAll(count), { read: pages, afters });
-  });
-}
-
-test("reading can begin after an id", async () => {
-  assert.deepEqual(await readAll(120, idOf(110)), { read: [10], afters: [idOf(110)] });
-});
-
 const FAILURES = [
   [{ status: 404 }, /does not offer the demo/],
   [{ status: 429 }, /busy/],
@@ -94,17 +56,3 @@ test("a server out of reach is told in words", async () => {
   const api = new Api("https://chat.test/", () => Promise.reject(new TypeError("Failed to fetch")));
   await assert.rejects(api.token("abc", "jim"), { message: "The server cannot be reached.", status: 0 });
 });
-
-const ENDINGS = [
-  [401, true],
-  [403, false],
-  [503, false],
-  [200, false],
-];
-
-for (const [status, expected] of ENDINGS) {
-  test(`a connection ${expected ? "has" : "has not"} ended where the server says ${status}`, async () => {
-    const { api } = apiThatHears({ status, messages: [] });
-    assert.equal(await api.hasEnded(CREDENTIALS, CHANNEL), expected);
-  });
-}

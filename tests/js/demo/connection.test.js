@@ -3,13 +3,13 @@ import { test } from "node:test";
 import { ApiError } from "../../../static/chat/demo/model/api.js";
 import { Connection } from "../../../static/chat/demo/model/connection.js";
 import { fakeWorld, makeClient, newest, pass, settle, sockets } from "../client/harness.js";
-import { CHANNEL, chat } from "./harness.js";
+import { CHANNEL } from "./harness.js";
 
 async function connect(t, { token = async () => "token", isOnline = () => true } = {}) {
   fakeWorld(t);
   const connection = new Connection({ channel: CHANNEL, token, createClient: makeClient, isOnline });
   const events = [];
-  for (const type of ["subscribed", "lost", "frame", "refused"]) {
+  for (const type of ["subscribed", "lost", "typing", "refused"]) {
     connection.addEventListener(type, ({ detail }) => events.push(detail ? [type, detail] : type));
   }
   t.after(() => connection.close());
@@ -29,7 +29,6 @@ test("it is connecting until the channel is subscribed, then live", async (t) =>
   assert.equal(connection.phase, "connecting");
   newest().subscribed(CHANNEL);
   assert.deepEqual([connection.phase, connection.notice, events], ["live", null, ["subscribed"]]);
-  assert.equal(connection.credentials.connectionId, "id-1");
 });
 
 test("a lost connection is told, and comes back by itself with a fresh token", async (t) => {
@@ -110,38 +109,28 @@ test("a device without a network is told as offline", async (t) => {
   assert.match(connection.notice, /device is offline/);
 });
 
-test("frames of the channel and refusals are handed on", async (t) => {
+test("refusals are handed on", async (t) => {
   const { events } = await connect(t);
   subscribe();
-  newest().say(chat(1));
-  newest().say({ event: "other", channel: CHANNEL, data: 1 });
   newest().refuse("chat", CHANNEL, "RATE_LIMITED");
-  assert.deepEqual(events.slice(1), [
-    ["frame", chat(1)],
-    ["refused", { event: "chat", code: "RATE_LIMITED" }],
-  ]);
+  assert.deepEqual(events.slice(1), [["refused", { event: "chat", code: "RATE_LIMITED" }]]);
 });
 
-test("a chat message is handed over once it is on the wire", async (t) => {
+test("a message is sent with its ack, and what becomes of it is told", async (t) => {
   const { connection } = await connect(t);
   subscribe();
-  connection.send("chat", "before");
-  assert.equal(connection.handed, true);
-  newest().readyState = 2; // closing has begun, nobody was told yet
-  connection.send("chat", "hi");
-  connection.send("is-typing");
-  assert.equal(connection.handed, false);
-  newest().end(1001);
-  await pass(1000);
-  subscribe();
-  assert.equal(connection.handed, true);
-  assert.deepEqual(newest().frames.at(-2), { event: "chat", channel: CHANNEL, data: "hi" });
+  const ack = "a".repeat(32);
+  const outcome = connection.send("chat", "hi", { ack });
+  assert.deepEqual(newest().frames.at(-1), { event: "chat", channel: CHANNEL, data: "hi", ack });
+  newest().acknowledge(ack, { id: "01J" });
+  assert.deepEqual(await outcome, { status: "sent", id: "01J" });
 });
 
-test("a message that the client gives up is a refused one", async (t) => {
-  const { connection, events } = await connect(t);
-  connection.send("chat", "hi");
-  newest().connect();
-  newest().refuse("hotsock.subscribe", CHANNEL, "SUBSCRIBE_PERMISSION_DENIED");
-  assert.deepEqual(events, [["refused", { event: "chat", code: "SUBSCRIBE_REFUSED" }]]);
+test("who of the others types is told", async (t) => {
+  const { events } = await connect(t);
+  subscribe();
+  for (const uid of ["jim", "pam"]) {
+    newest().say({ event: "is-typing", channel: CHANNEL, data: null, meta: { uid } });
+  }
+  assert.deepEqual(events.slice(1), [["typing", ["pam"]]]);
 });

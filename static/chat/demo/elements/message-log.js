@@ -108,8 +108,14 @@ export class MessageLog extends HTMLElement {
     this.#keepPicker();
     this.#moved();
     this.#planWords(sending.outbox.items);
-    if (timeline.makeRoom()) this.#schedule();
+    if (timeline.entries.length >= MOST) requestAnimationFrame(() => this.#makeRoom());
     if (this.#scroll.isShort && timeline.entries.length < MOST && !reader.failed) reader.older();
+  }
+
+  /** In a frame of its own: what only goes away moves nothing. */
+  #makeRoom() {
+    if (this.#isScheduled || !this.#conversation?.timeline.makeRoom()) return;
+    this.#scroll.keep(() => this.#renderContent(), true);
   }
 
   #renderContent() {

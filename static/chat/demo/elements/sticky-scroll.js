@@ -1,6 +1,8 @@
 // Keeps a log at its end while the reader is there; otherwise what the reader looks at stays where
-// it is, whatever changes above or below it.
+// it is, whatever changes above or below it. Browsers do the latter by themselves (scroll anchoring,
+// which counts as no layout shift) where they can, but for the very top.
 
+const ANCHORS = CSS.supports("overflow-anchor", "auto");
 const NEAR = 48; // px from the end that still count as the end
 const SOON = 800; // px from either edge: time to bring what is beyond it
 
@@ -34,11 +36,11 @@ export class StickyScroll {
     return this.isVisible && this.#scroller.scrollHeight <= this.#scroller.clientHeight;
   }
 
-  /** Runs what changes the content. */
-  keep(change) {
+  /** Runs what changes the content. `isLess`: it only takes away what is out of sight. */
+  keep(change, isLess = false) {
     if (!this.isStuck) this.#look();
     change();
-    this.#settle();
+    if (!(isLess && this.#isAnchored)) this.#settle();
   }
 
   /** Goes to the end and stays there. */
@@ -69,8 +71,11 @@ export class StickyScroll {
 
   #settle() {
     if (this.isStuck) this.#scroller.scrollTop = this.#scroller.scrollHeight;
-    else this.#restore();
-    this.#top = this.#scroller.scrollTop;
+    else if (!this.#isAnchored) this.#restore();
+  }
+
+  get #isAnchored() {
+    return ANCHORS && this.#scroller.scrollTop > 0;
   }
 
   #look() {

@@ -1,5 +1,5 @@
 // One person's connection to one channel: the client, and where it stands in words. Knows nothing
-// of messages. Events: "phase", "subscribed", "lost", "typing" (detail: a frame of the channel),
+// of messages. Events: "phase", "subscribed", "lost", "typing" (detail: the uids of the others who do),
 // "history-failed" (the client tries again), "refused" (detail: {event, code}).
 
 import { ApiError } from "./api.js";
@@ -14,7 +14,6 @@ export class Connection extends EventTarget {
   #isOnline;
   #wasLive = false;
   #problem = null; // why the last try failed, in words; null while there is none
-  #handed = false;
 
   /**
    * @param {object} parts
@@ -48,14 +47,14 @@ export class Connection extends EventTarget {
     return words ? `${words} ${KEPT}` : null;
   }
 
-  /** Whether the last chat message is on the wire, not only with the client. */
-  get handed() {
-    return this.#handed;
+  /** As channel.sendMessage(). */
+  send(event, data, options = {}) {
+    return this.#channel.sendMessage(event, { ...options, data });
   }
 
-  send(event, data) {
-    if (event === "chat") this.#handed = false;
-    this.#channel.sendMessage(event, { data });
+  /** As channel.typing(). */
+  typing() {
+    this.#channel.typing();
   }
 
   /** The channel's stored messages and what becomes of them, as the client's channel.follow(). */
@@ -87,11 +86,10 @@ export class Connection extends EventTarget {
   #listen() {
     const client = this.#client;
     client.bind("@@disconnect", () => this.#ended());
-    client.bind("@@messageSent", (text) => this.#sent(JSON.parse(text)));
     client.bind("@@error", (error) => this.#clientFailed(error));
     client.bind("hotsock.error", ({ error }) => this.#refused(error));
     this.#channel.bind("hotsock.subscribed", () => this.#subscribed());
-    this.#channel.bind("is-typing", (frame) => this.#tell("typing", frame));
+    this.#channel.onTyping((uids) => this.#tell("typing", uids));
   }
 
   async #token(token) {
@@ -114,13 +112,8 @@ export class Connection extends EventTarget {
     this.#tell("phase");
   }
 
-  #sent({ event }) {
-    if (event === "chat") this.#handed = true;
-  }
-
-  #clientFailed({ code, event }) {
+  #clientFailed({ code }) {
     if (code === "HISTORY_FAILED") this.#tell("history-failed");
-    if (event === "chat") this.#tell("refused", { event, code });
     // The error of a socket that was live is the end of a connection, not a refusal.
     if (FAILED_TRIES.has(code) && !this.#channel.subscribed) this.#say(`${REFUSED} ${TRYING}`);
   }

@@ -10,7 +10,6 @@ import { REACTION, Reacting } from "./reacting.js";
 import { isChat, keyOf } from "./rows.js";
 import { Sending } from "./sending.js";
 import { Timeline } from "./timeline.js";
-import { TypingPeople, TypingSignal } from "./typing.js";
 
 export class Conversation extends EventTarget {
   timeline = new Timeline();
@@ -21,14 +20,14 @@ export class Conversation extends EventTarget {
   history = "loading";
   /** Whether the newest messages have been read before: then only what is new is missing. */
   wasReady = false;
+  /** Of the others who type. */
+  typingUids = [];
   #uid;
   #connection;
-  #typing = new TypingPeople(() => this.#tell("typing"));
-  #typingSignal = new TypingSignal();
+  #newestId; // of the messages that are known, also where they are not in the timeline
   #followedFrom = null; // the first message of those that the connection keeps up to date
 
   #onRefusal = {
-    chat: (code) => this.sending.refused(code),
     [REACTION]: (code) => this.reacting.refused(code),
   };
 
@@ -58,13 +57,9 @@ export class Conversation extends EventTarget {
     return this.#connection.notice;
   }
 
-  get typingUids() {
-    return this.#typing.uids;
-  }
-
   /** The person typed; `text` is what stands in the composer now. */
   typed(text) {
-    if (this.#isLive && this.#typingSignal.due(text)) this.#connection.send("is-typing");
+    if (text.trim()) this.#connection.typing();
   }
 
   /** The reader wants to be at the newest messages, or goes away from there. */
@@ -81,21 +76,15 @@ export class Conversation extends EventTarget {
 
   close() {
     this.reader.stop();
-    this.sending.interrupt();
-    this.sending.release();
-    this.#typing.clear();
+    this.sending.stop();
     this.#connection.close();
-  }
-
-  get #isLive() {
-    return this.phase === "live";
   }
 
   #makeSending(connection, kept) {
     return new Sending({
       connection,
       kept,
-      lastId: () => this.timeline.lastId,
+      lastId: () => this.#newestId,
       changed: () => this.#changed(),
     });
   }
@@ -130,29 +119,19 @@ export class Conversation extends EventTarget {
   #listen(connection) {
     const on = (type, act) => connection.addEventListener(type, ({ detail }) => act(detail));
     on("phase", () => this.#tell("phase"));
-    on("subscribed", () => this.#subscribed());
-    on("lost", () => this.#lost());
-    on("typing", ({ meta }) => this.#someoneTypes(meta?.uid));
+    on("subscribed", () => this.sending.flush());
+    on("lost", () => this.reacting.interrupt());
+    on("typing", (uids) => this.#typed(uids));
     on("history-failed", () => this.#enter("failed"));
     on("refused", ({ event, code }) => this.#onRefusal[event]?.(code));
-  }
-
-  #subscribed() {
-    this.sending.resume();
-  }
-
-  #lost() {
-    this.#typing.clear();
-    this.reacting.interrupt();
-    this.sending.interrupt();
   }
 
   #heard(message) {
     const { id } = message;
     const uid = message.meta?.uid ?? null;
     this.#followedFrom ??= id;
+    this.#newestId = id;
     this.timeline.addLive(message);
-    this.#typing.remove(uid);
     if (uid === this.#uid) this.#confirm(id, message.data);
     if (this.wasReady && isChat(message)) this.#tell("arrived", { id, uid });
     this.#changed();
@@ -180,6 +159,7 @@ export class Conversation extends EventTarget {
     if (opening) this.timeline.hasOlder ||= count >= PAGE;
     else if (!recovered && this.timeline.firstId < this.#followedFrom) this.reader.again();
     this.wasReady = true;
+    this.sending.caughtUp();
     this.#enter("ready");
   }
 
@@ -188,8 +168,9 @@ export class Conversation extends EventTarget {
     this.#changed();
   }
 
-  #someoneTypes(uid) {
-    if (uid !== this.#uid) this.#typing.add(uid);
+  #typed(uids) {
+    this.typingUids = uids;
+    this.#tell("typing");
   }
 
   #changed() {

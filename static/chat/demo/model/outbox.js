@@ -1,95 +1,97 @@
-// What one person wrote and the server has not confirmed yet, in order. Pure; `save` keeps it.
-//
-// A chat message carries no mark of its sender's making, so an echo is matched by order: at most
-// one message is on the wire at a time, and the server answers a connection's frames in order
-// (protocol.md section 6, 8). An item is
-//   queued   not on the wire yet; goes out when the connection is live
-//   sent     on the wire, no answer yet
-//   unsure   was on the wire when the connection broke: history will tell
+// What one person wrote and the server has not confirmed yet, in order. Pure; `save` keeps it, also
+// over a reload. An item is
+//   queued   waits for the connection to be live
+//   sent     with the client, which says what becomes of it
+//   here     seen as a message already, while the client has not said anything yet: not shown
 //   failed   refused or lost; waits for its writer to send it again or drop it
+// Its `ack` is that of each try, so that it is stored once however often it goes out.
+
+import { newAck } from "../../client/acknowledgement.js";
+
+const AGAIN_FOR = 540_000; // ms after the first try; the server forgets after 600 s (section 19)
 
 export class Outbox {
   #items;
   #save;
+  #now;
   #nextKey = 1;
 
-  /** `saved` is what `save` was last given: what was on the wire then can no longer be. */
-  constructor(saved = [], save = () => {}) {
-    this.#items = saved.map((item) => ({
-      ...item,
-      key: this.#nextKey++,
-      state: item.state === "sent" ? "unsure" : item.state,
-    }));
+  /** `saved` is what `save` was last given, perhaps by a page that was left with a message sent. */
+  constructor(saved = [], save = () => {}, now = Date.now) {
+    this.#items = saved.map((item) => ({ ack: newAck(), ...item, key: this.#nextKey++ }));
     this.#save = save;
+    this.#now = now;
   }
 
+  /** Those to be shown. */
   get items() {
-    return this.#items;
+    return this.#items.filter(({ state }) => state !== "here");
   }
 
   /** `since` is the last message id known as it was written, "" where there is none. */
   add(text, since = "") {
-    this.#items.push({ key: this.#nextKey++, text, at: Date.now(), state: "queued", since });
-    this.#save(this.#items);
+    this.#push({ text, since, ack: newAck() });
   }
 
-  /** The item to put on the wire now, if any: the first queued one, with none before it open. */
+  /** The item to send now, if any. */
   next() {
-    const open = this.#items.find(({ state }) => state !== "failed");
-    return open?.state === "queued" ? open : undefined;
+    return this.#items.find(({ state }) => state === "queued");
+  }
+
+  /** The client has it. */
+  sent(item) {
+    this.#change(item, { state: "sent", triedAt: item.triedAt ?? this.#now(), reason: undefined });
   }
 
   /**
-   * `after` is the last message id known, "" where there is none: only a later one can be this
-   * item's. An item without it is not on its way; one that was given up keeps it.
+   * An own message arrived, live or in history. What the client has is answered in the order of
+   * sending, so the first one of that text is taken for it; should that be wrong, the client says.
+   * @returns {object | undefined} the item that is not to be shown any more
    */
-  sent(item, after) {
-    this.#change(item, { state: "sent", after, reason: undefined });
-  }
-
-  /** An own message arrived, live or in history. Returns whether it was one of these items. */
   confirm({ id, text }) {
-    const itsOwn = this.#items.filter((item) => item.after < id && item.text === text);
-    // The one on the wire before one that was given up: its echo is due.
-    const item = itsOwn.find(({ state }) => state === "sent") ?? itsOwn[0];
-    if (item) this.drop(item.key);
+    const item =
+      this.#items.find((each) => each.id === id) ??
+      this.#items.find((each) => each.text === text && each.since < id && mayArrive(each));
+    if (item?.state === "sent" && !item.id) this.#change(item, { state: "here" });
+    else if (item) this.drop(item.key);
     return item;
   }
 
-  /** The server refused the message that is on the wire. */
-  refuse(reason) {
-    const item = this.#of("sent");
-    if (item) this.#change(item, { state: "failed", after: undefined, reason });
+  /** The server has it as the message of that id; it is dropped where that is known already. */
+  stored(item, id, isKnown) {
+    if (isKnown || item.state === "here") this.drop(item.key);
+    else this.#change(item, { id });
   }
 
-  /** The server did not take it for a passing reason: it goes out again. */
-  postpone() {
-    const item = this.#of("sent");
-    if (item) this.#change(item, { state: "queued", after: undefined });
+  /** All messages up to that id are known, or were passed over. */
+  settle(lastId) {
+    for (const { key, id } of this.#items) if (id <= lastId) this.drop(key);
   }
 
-  /** The connection ended without an answer. */
-  interrupt() {
-    const item = this.#of("sent");
-    if (item) this.#change(item, { state: "unsure" });
+  /** It was refused, or cannot be sent; after an earlier try nobody knows whether that arrived. */
+  fail(item, reason, uncertain) {
+    const { isInDoubt } = item;
+    this.#change(item, { state: "failed", reason: isInDoubt ? uncertain : reason });
   }
 
-  get onTheWire() {
-    return this.#of("sent");
+  /** It was never sent: it goes out when the connection is live. */
+  requeue(item) {
+    this.#change(item, { state: "queued", triedAt: item.isInDoubt ? item.triedAt : undefined });
   }
 
-  get unsure() {
-    return this.#of("unsure");
+  /**
+   * It was sent, but the client heard no answer. Seen as a message, it has arrived; else it goes out
+   * again, unless that is too long ago.
+   */
+  doubt(item, uncertain) {
+    if (item.state === "here") return this.drop(item.key);
+    const state = this.#isRecent(item) ? "queued" : "failed";
+    this.#change(item, { isInDoubt: true, state, reason: uncertain });
   }
 
-  /** History was read and did not have it, and the old connection can no longer bring it. */
-  requeue() {
-    if (this.unsure) this.#change(this.unsure, { state: "queued", after: undefined });
-  }
-
-  /** History did not have it, but nothing proves that it is not still on its way. */
-  giveUp(reason) {
-    if (this.unsure) this.#change(this.unsure, { state: "failed", reason });
+  /** What an earlier page left with its client. */
+  doubtAll(uncertain) {
+    for (const item of this.#items.filter(wasSent)) this.doubt(item, uncertain);
   }
 
   /**
@@ -98,14 +100,22 @@ export class Outbox {
    */
   disown(reason) {
     for (const item of this.#items.filter(({ state }) => state === "queued")) {
-      this.#change(item, { state: "failed", after: item.since || undefined, reason });
+      this.#change(item, { state: "failed", isInDoubt: Boolean(item.since), reason });
     }
   }
 
   /** Its writer wants it sent again. It goes behind what waits already. */
   again(key, since) {
     const item = this.drop(key);
-    if (item) this.add(item.text, since);
+    if (!item) return;
+    const { text, ack } = item;
+    const { triedAt, isInDoubt } = this.#isRecent(item) ? item : {};
+    this.#push({ text, since, ack, triedAt, isInDoubt });
+  }
+
+  /** Whether it is among these, shown or not. */
+  has(item) {
+    return this.#items.includes(item);
   }
 
   drop(key) {
@@ -115,8 +125,13 @@ export class Outbox {
     return item;
   }
 
-  #of(state) {
-    return this.#items.find((item) => item.state === state);
+  #push(item) {
+    this.#items.push({ ...item, key: this.#nextKey++, at: this.#now(), state: "queued" });
+    this.#save(this.#items);
+  }
+
+  #isRecent({ triedAt }) {
+    return this.#now() - triedAt < AGAIN_FOR;
   }
 
   #change(item, changes) {
@@ -124,3 +139,7 @@ export class Outbox {
     this.#save(this.#items);
   }
 }
+
+const wasSent = ({ state }) => state === "sent" || state === "here";
+
+const mayArrive = ({ state, isInDoubt }) => state === "sent" || (state === "failed" && isInDoubt);

@@ -3,13 +3,8 @@
 
 import { breakBetween } from "./times.js";
 
+const NOT_SENT = "Not sent yet";
 const LATE_MS = 2000; // until then a message that waits needs no words
-
-const FATES = {
-  queued: "Not sent yet",
-  sent: "Not sent yet",
-  unsure: "Checking whether this arrived…",
-};
 
 /**
  * @param {object} shown
@@ -59,7 +54,7 @@ function waitingRow(item, own, now) {
 /** The key of a message's row, from its item of the outbox. */
 export const keyOf = ({ key }) => `waiting-${key}`;
 
-const lateWords = ({ state, at }, now) => (now - at < LATE_MS ? "" : FATES[state]);
+const lateWords = ({ at }, now) => (now - at < LATE_MS ? "" : NOT_SENT);
 
 function isRun(before, after) {
   if (!before || !after || before.entry.uid !== after.entry.uid) return false;

@@ -1,17 +1,18 @@
-// Gets one person's messages from the outbox to the wire, one after another, and hears what became
-// of each. What was waiting already goes out only where no other page has it, too. No DOM.
+// Gets one person's messages from the outbox to the client, in order, and hears what became of each.
+// What was waiting already goes out only where no other page has it, too. No DOM.
 
 import { Outbox } from "./outbox.js";
-import { COPIED, refusal } from "./words.js";
+import { COPIED, UNCERTAIN, refusal } from "./words.js";
 
-const ECHO_PATIENCE = 10_000; // ms from the wire to the echo; after that the connection is renewed
+// Of what the client says of a message that failed: it was never sent.
+const NEVER_SENT = new Set(["EXPIRED", "QUEUE_FULL", "TERMINATED"]);
 
 export class Sending {
   outbox;
   #connection;
   #kept;
   #lastId;
-  #patience;
+  #isStopped = false;
 
   /**
    * @param {object} parts
@@ -25,9 +26,10 @@ export class Sending {
     this.#kept = kept;
     this.#lastId = () => lastId() ?? "";
     this.outbox = new Outbox(kept.read([]), (items) => {
-      kept.write(items);
+      this.#kept.write(items);
       changed();
     });
+    this.outbox.doubtAll(UNCERTAIN);
     if (!kept.claim()) this.outbox.disown(COPIED);
   }
 
@@ -41,41 +43,26 @@ export class Sending {
     this.flush();
   }
 
-  /** The connection is live: what the client still holds goes out by itself, then the rest. */
-  resume() {
-    if (this.outbox.onTheWire) this.#expectEcho();
-    this.flush();
-  }
-
-  /** Puts the next message on the wire, if it is time. */
+  /** Gives the client what waits, where the connection is live. */
   flush() {
-    const item = this.#connection.phase === "live" && this.outbox.next();
-    if (!item) return;
-    this.outbox.sent(item, this.#lastId());
-    this.#expectEcho();
-    this.#connection.send("chat", item.text);
+    while (this.#connection.phase === "live") {
+      const item = this.outbox.next();
+      if (!item) return;
+      this.#give(item);
+    }
   }
 
-  /** An own message arrived, live or in history. */
+  /**
+   * An own message arrived, live or in history.
+   * @returns {object | undefined} the item that it was
+   */
   heard(entry) {
-    const item = this.outbox.confirm(entry);
-    if (item) this.#answered();
-    return item;
+    return this.outbox.confirm(entry);
   }
 
-  refused(code) {
-    // The client subscribes again by itself; the message goes out after that.
-    if (code === "NOT_SUBSCRIBED") return this.#postpone();
-    this.outbox.refuse(refusal(code));
-    this.#answered();
-  }
-
-  /** The connection ended. Returns whether a message was on the wire, its fate unknown. */
-  interrupt() {
-    clearTimeout(this.#patience);
-    if (!this.outbox.onTheWire || !this.#connection.handed) return false;
-    this.outbox.interrupt();
-    return true;
+  /** Whatever was missed has come. */
+  caughtUp() {
+    this.outbox.settle(this.#lastId());
   }
 
   /** This page is done with what waits: the next one that has it may send it. */
@@ -83,18 +70,28 @@ export class Sending {
     this.#kept.release();
   }
 
-  #expectEcho() {
-    clearTimeout(this.#patience);
-    this.#patience = setTimeout(() => this.#connection.renew(), ECHO_PATIENCE);
+  /** Releases it, and lets what the client has be the next page's doubt. */
+  stop() {
+    this.#isStopped = true;
+    this.release();
   }
 
-  #answered() {
-    clearTimeout(this.#patience);
+  #give(item) {
+    this.outbox.sent(item);
+    const { text, ack } = item;
+    this.#connection.send("chat", text, { ack }).then((outcome) => this.#settled(item, outcome));
+  }
+
+  #settled(item, { status, id, code }) {
+    if (this.#isStopped || !this.outbox.has(item)) return;
+    if (status === "sent") this.outbox.stored(item, id, id === undefined || id <= this.#lastId());
+    else if (NEVER_SENT.has(code)) this.outbox.requeue(item);
+    else if (code === "UNACKNOWLEDGED") this.#doubt(item);
+    else this.outbox.fail(item, refusal(code), UNCERTAIN);
+  }
+
+  #doubt(item) {
+    this.outbox.doubt(item, UNCERTAIN);
     this.flush();
-  }
-
-  #postpone() {
-    clearTimeout(this.#patience);
-    this.outbox.postpone();
   }
 }
