@@ -113,22 +113,21 @@ async def test_a_day_and_a_pause_are_told_above_what_follows(chat: Chat) -> None
     await expect(lines).to_have_text([days[0], pause, days[1], pause, days[2]])
 
 
+SLACK = """(bubble) => {
+  const range = document.createRange();
+  range.selectNodeContents(bubble);
+  const [outer, inner] = [bubble, range].map((each) => each.getBoundingClientRect().width);
+  const { paddingLeft, paddingRight } = getComputedStyle(bubble);
+  return outer - inner - parseFloat(paddingLeft) - parseFloat(paddingRight);
+}"""
+
+
 async def test_a_bubble_is_as_wide_as_its_text(chat: Chat) -> None:
     for text in ("i", "a little longer"):
         await chat.jim.say(text)
         await chat.pam.message(text).wait_for()
         for window in (chat.jim, chat.pam):
-            slack = (
-                await window.message(text)
-                .locator(".bubble")
-                .evaluate(
-                    "(bubble) => { const range = document.createRange();"
-                    " range.selectNodeContents(bubble); const style = getComputedStyle(bubble);"
-                    " const [outer, inner] = [bubble, range].map((each) => each.getBoundingClientRect().width);"
-                    " return outer - inner - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight); }"
-                )
-            )
-            assert abs(slack) < 1
+            assert abs(await window.message(text).locator(".bubble").evaluate(SLACK)) < 1
 
 
 async def test_a_few_emoji_alone_are_large(chat: Chat) -> None:

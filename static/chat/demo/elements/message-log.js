@@ -76,10 +76,9 @@ export class MessageLog extends HTMLElement {
 
   /** Something so many px high stands above the messages now. */
   pushDown(height) {
-    this.#scroll.keep(() => {
-      this.toggleAttribute("data-pushed", height > 0);
-      this.style.setProperty("--pushed", `${height}px`);
-    });
+    this.toggleAttribute("data-pushed", height > 0);
+    this.style.setProperty("--pushed", `${height}px`);
+    if (this.#scroll.isStuck) this.#scroll.stick();
   }
 
   /** A finger has no focus to lose, and would get a keyboard. */

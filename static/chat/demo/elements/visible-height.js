@@ -12,5 +12,5 @@ export function keepInSight(page) {
     else page.style.removeProperty("--visible-height");
     scrollTo(0, 0); // it moved the page up to show the composer, which is in sight now
   };
-  visualViewport?.addEventListener("resize", fit);
+  for (const type of ["resize", "scroll"]) visualViewport?.addEventListener(type, fit);
 }
