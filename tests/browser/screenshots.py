@@ -14,6 +14,7 @@ from playwright.async_api import Browser, Page, Route, WebSocketRoute, async_pla
 from tests.browser.chat import Chat, Window
 from tests.browser.test_connection import connected
 from tests.browser.times import rewrite_times
+from tests.support.browser import LIMIT
 from tests.support.chromium import launching
 from tests.support.servers import Server, start_server
 
@@ -54,13 +55,14 @@ async def busy(chat: Chat) -> None:
 
 async def say(window: Window, text: str) -> None:
     """Also in the window that a narrow page does not show."""
-    count = await window.bubbles.count()
     await window.composer.evaluate(
         "(area, text) => { area.value = text; area.dispatchEvent(new InputEvent('input'));"
         " area.form.requestSubmit(); }",
         text,
     )
-    await expect(window.bubbles).to_have_count(count + 1)  # shown at once
+    await window.log.locator(".bubble", has_text=text.split("\n")[0]).last.wait_for(
+        state="attached"
+    )
     await expect(window.waiting).to_have_count(0)
 
 
@@ -134,7 +136,7 @@ async def loading(chat: Chat) -> None:
 
     await chat.page.route("**/connection/listMessages**", hold)
     await chat.page.reload()
-    await expect(chat.jim.root.get_by_text("Loading")).to_be_visible()
+    await expect(chat.jim.root.get_by_text("Loading the messages")).to_be_visible()
 
 
 async def too_long(chat: Chat) -> None:
@@ -195,6 +197,7 @@ async def main(to: Path, names: list[str]) -> None:
         start_server("uvicorn", Path(directory)) as server,
     ):
         async with async_playwright() as playwright:
+            expect.set_options(timeout=LIMIT)
             browser = await playwright.chromium.launch(**launching())
             for name, width in itertools.product(names or STATES, SIZES):
                 await picture(browser, server, name, width, to)

@@ -54,7 +54,7 @@ async def test_no_finding(open_chat: Open, options: dict[str, Any]) -> None:
     assert await findings(chat.page) == []  # empty
     await fill(chat)
     assert await findings(chat.page) == []  # with a picker
-    await chat.page.evaluate("document.querySelector('[data-action=how]').click()")
+    await chat.button("How it works")
     assert await findings(chat.page) == []  # with the dialog
 
 
@@ -68,7 +68,7 @@ async def test_no_finding_in_what_fails(open_chat: Open) -> None:
     await chat.page.route("**/connection/**", lambda route: route.abort())
     assert await findings(chat.page) == []  # a problem with the text
     await chat.page.reload()
-    await expect(chat.jim.root.get_by_text("could not be loaded")).to_be_visible()
+    await expect(chat.jim.root.get_by_text("The messages could not be loaded")).to_be_visible()
     assert await findings(chat.page) == []  # no history
     await chat.page.route("**/tokens", lambda route: route.abort())
     await chat.page.reload()
@@ -194,10 +194,8 @@ async def test_typing_and_the_connection_are_told_to_who_listens_and_not_each_ti
     await chat.jim.composer.press("Enter")
     await chat.pam.shows("h")
     await expect(chat.pam.typing).to_be_hidden()
-    for _ in range(40):  # until the page tells of typing again
-        await chat.jim.composer.press_sequentially("again ", delay=20)
-        if await chat.pam.typing.is_visible():
-            break
+    while not await chat.pam.typing.is_visible():  # is told at most each 1.5 s
+        await chat.jim.composer.press_sequentially("o", delay=20)
     await expect(chat.pam.typing).to_be_visible()
     await expect(said).to_be_empty()
 

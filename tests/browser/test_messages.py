@@ -123,11 +123,11 @@ SLACK = """(bubble) => {
 
 
 async def test_a_bubble_is_as_wide_as_its_text(chat: Chat) -> None:
-    for text in ("i", "a little longer"):
+    for text in ("i", "a little longer", "and one with words " + "o" * 45 + " that wraps"):
         await chat.jim.say(text)
         await chat.pam.message(text).wait_for()
         for window in (chat.jim, chat.pam):
-            assert abs(await window.message(text).locator(".bubble").evaluate(SLACK)) < 1
+            assert abs(await window.message(text).locator(".bubble").evaluate(SLACK)) < 2
 
 
 async def test_a_few_emoji_alone_are_large(chat: Chat) -> None:

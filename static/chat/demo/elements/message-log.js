@@ -7,6 +7,7 @@ import { activeOf } from "../model/reactions.js";
 import { nextWords, rowsOf } from "../model/rows.js";
 import { MOST } from "../model/timeline.js";
 import { Unread } from "../model/unread.js";
+import { fitBubbles } from "./bubble-width.js";
 import { MessageFocus } from "./message-focus.js";
 import { MessageList } from "./message-list.js";
 import { StickyScroll } from "./sticky-scroll.js";
@@ -28,6 +29,7 @@ export class MessageLog extends HTMLElement {
   connectedCallback() {
     const list = this.querySelector(".messages");
     this.#list = new MessageList(list);
+    fitBubbles(list);
     this.#scroll = new StickyScroll(this.querySelector(".scroller"), list, {
       moved: () => this.#moved(),
       near: (edge) => this.#conversation?.reader[edge](),
