@@ -1,8 +1,8 @@
-"""`python -m benchmarks --page [STORED ...]`: the page with long conversations, in Chromium on SQLite.
+"""`python -m benchmarks --page [STORED ...]`: the page with long chats, in Chromium on SQLite.
 
-For each number of stored messages (10,000 and 100,000): opening, scrolling up through all of the
-first 2,000, typing, and how long a message takes from one window's Enter to the other's document. A
-minute or two.
+For each number of stored messages (10,000 and 100,000): opening, what a message takes from Enter in
+one window to the other's document, messages of another browser, typing, and scrolling up through
+2,000. Two minutes.
 """
 
 import asyncio
@@ -35,8 +35,9 @@ const watch = (type, note) => new PerformanceObserver((list) => list.getEntries(
 watch("longtask", ({ duration }) => watched.tasks.push(duration));
 watch("layout-shift", ({ value, hadRecentInput }) => hadRecentInput || watched.shifts.push(value));
 """
-TAKE: Final = "() => { const was = window.watched; window.watched = { tasks: [], shifts: [] };" \
-    " return was; }"
+TAKE: Final = (
+    "() => { const was = window.watched; window.watched = { tasks: [], shifts: [] }; return was; }"
+)
 NODES: Final = """() => {
   const walker = document.createTreeWalker(document);
   let count = 1;

@@ -59,6 +59,7 @@ class StoredMessage(NamedTuple):
     """`data` and `umd` are JSON text."""
 
     id: str
+    number: int
     event: str
     data: str
     uid: str | None

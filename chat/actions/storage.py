@@ -87,7 +87,7 @@ async def show_observed(send_queue: SendQueue, subscription: Subscription, head:
         for entry in page:
             if entry.number <= head:
                 await send_queue.room()
-                event = events.storage_updated(channel, entry.key, *entry.shown)
+                event = events.storage_updated(channel, entry.key, *entry.shown, entry.number)
                 send_queue.push(event)
                 size += len(event.frame)
         if len(page) < PAGE:

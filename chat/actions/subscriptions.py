@@ -44,7 +44,11 @@ async def subscribe(
         connection.session.add(subscription)
     connection.send_queue.push(
         events.subscribed(
-            *(channel, subscription.meta, subscription.alias), auto=auto, members=operation.members
+            *(channel, subscription.meta, subscription.alias),
+            auto=auto,
+            members=operation.members,
+            position=head,
+            epoch=operation.epoch,
         )
     )
     shown = await show_observed(connection.send_queue, subscription, head)

@@ -165,7 +165,9 @@ def _message_id(id: str | None, field: str) -> str:
 def _messages(page: Page, *, expand: bool) -> Iterable[bytes]:
     for row in page.messages:
         meta = None if row.by_server else events.meta(row.uid, row.umd)
-        message = events.message_json(row.id, row.event, page.channel, row.data.encode(), meta)
+        message = events.message_json(
+            *(row.id, row.event, page.channel, row.data.encode()), meta, row.number
+        )
         reactions = page.reactions.get(row.id, ())
         if reactions or expand:
             message = b'%b,"reactions":%b}' % (message[:-1], _summaries(reactions, expand))

@@ -23,6 +23,12 @@ class Channel(models.Model):
     number = models.BigIntegerField(default=0)
     last_message_id = CodePointField(max_length=26, blank=True, default="")
     changed_at = models.DateTimeField()
+    epoch = CodePointField(
+        max_length=16,
+        blank=True,
+        db_default="",
+        help_text="Random: another one where its numbers began anew.",
+    )
 
     def __str__(self) -> str:
         return self.name

@@ -97,11 +97,15 @@ def subscribed(
     *,
     auto: bool = False,
     members: bytes | None = None,
+    position: int,
+    epoch: str,
 ) -> Event:
-    """`members` is the JSON list of a presence channel's, None on any other."""
+    """`members` is the JSON list of a presence channel's, None on any other; `position` where the
+    channel stands, `epoch` what its positions are compared within (protocol.md section 19)."""
     data: dict[str, object] = {"autoSubscribed": True} if auto else {}
     if members is not None:
         data["members"] = Raw(members)
+    data |= {"position": position, "epoch": epoch}
     return _event("hotsock.subscribed", channel, data=data, meta=_with_alias(meta, alias))
 
 
@@ -127,10 +131,15 @@ PONG: Final = encoded(b'{"event":"hotsock.pong","data":"{}"}')
 KEEP_ALIVE: Final = encoded(b'{"event":"hotsock.keepAlive","data":{}}')
 
 
-def message_json(id: str, event: str, channel: str, data: bytes, meta: bytes | None) -> bytes:
+def message_json(
+    id: str, event: str, channel: str, data: bytes, meta: bytes | None, position: int
+) -> bytes:
     """A message as history lists it; `meta` None: the server published it."""
     tail = b"" if meta is None else b',"meta":' + meta
-    return b'{"id":"%b%b%b%b}' % (id.encode(), _named(event, channel), data, tail)
+    return b'{"id":"%b%b%b%b%b%d}' % (
+        *(id.encode(), _named(event, channel), data, tail),
+        *(_POSITION, position),
+    )
 
 
 @lru_cache(maxsize=1024)
@@ -140,6 +149,7 @@ def _named(event: str, channel: str) -> bytes:
 
 _BEGIN: Final = b'{"id":"'
 _BEGINNINGS: Final = tuple(_frame_header(size) + _BEGIN for size in range(1024))
+_POSITION: Final = b',"position":'
 ID_BYTES: Final = 26  # of a ULID
 _NO_META: Final = object()
 
@@ -166,23 +176,35 @@ class Template:
         self._size = len(_BEGIN) + ID_BYTES + len(self._named) + len(self._tail)
 
     def frame(self, id: str, data: bytes, meta: bytes | None) -> bytes:
-        """One of them as a WebSocket frame."""
+        """An ephemeral one as a WebSocket frame."""
         if meta is not self._meta:
             self._prepare(meta)
         size = self._size + len(data)
         beginning = _BEGINNINGS[size] if size < len(_BEGINNINGS) else _frame_header(size) + _BEGIN
         return b"".join((beginning, id.encode(), self._named, data, self._tail))
 
-    def message(self, id: str, data: bytes, meta: bytes | None) -> Event:
-        return Event(self.frame(id, data, meta))
+    def stored(self, id: str, data: bytes, meta: bytes | None, position: int) -> bytes:
+        """A stored one as a WebSocket frame, with its place in the channel's order."""
+        if meta is not self._meta:
+            self._prepare(meta)
+        tail = b"%b%b%d}" % (self._tail[:-1], _POSITION, position)
+        size = self._size - len(self._tail) + len(tail) + len(data)
+        beginning = _BEGINNINGS[size] if size < len(_BEGINNINGS) else _frame_header(size) + _BEGIN
+        return b"".join((beginning, id.encode(), self._named, data, tail))
 
 
-def message(id: str, event: str, channel: str, data: bytes, meta: bytes | None) -> Event:
-    return Template(event, channel).message(id, data, meta)
+def message(
+    id: str, event: str, channel: str, data: bytes, meta: bytes | None, position: int | None = None
+) -> Event:
+    """`position` None: it is not stored."""
+    template = Template(event, channel)
+    if position is None:
+        return Event(template.frame(id, data, meta))
+    return Event(template.stored(id, data, meta, position))
 
 
 def reaction(
-    id: str, channel: str, message_id: str, reaction: str, action: str, meta: bytes
+    id: str, channel: str, message_id: str, reaction: str, action: str, meta: bytes, position: int
 ) -> Event:
     """A reaction added or removed; `id` names this change, `message_id` what was reacted to."""
     fields = {
@@ -191,6 +213,7 @@ def reaction(
         "channel": channel,
         "data": {"messageId": message_id, "reaction": reaction, "action": action},
         "meta": Raw(meta),
+        "position": position,
     }
     return encoded(json.encode(fields))
 
@@ -206,9 +229,12 @@ def storage_data(channel: str, key: str, data: bytes | None, meta: bytes | None)
     return _event("hotsock.channelStorageData", channel, **storage_item(key, data, meta))
 
 
-def storage_updated(channel: str, key: str, data: bytes | None, meta: bytes | None) -> Event:
-    """What is under a key now, for who observes it."""
-    return _event("hotsock.channelStorageUpdated", channel, **storage_item(key, data, meta))
+def storage_updated(
+    channel: str, key: str, data: bytes | None, meta: bytes | None, position: int
+) -> Event:
+    """What is under a key now, for who observes it; `position` is that of its last change."""
+    item = storage_item(key, data, meta)
+    return _event("hotsock.channelStorageUpdated", channel, **item, position=position)
 
 
 def error(code: ErrorCode, message: str, event: str | None, channel: str | None) -> Event:

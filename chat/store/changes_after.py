@@ -43,7 +43,7 @@ def changes_after(channel: str, after: int) -> tuple[list[Change], int]:
     for reaction in Reaction.objects.filter(**between):
         found[reaction.number] = _reaction_event(channel, reaction)
     for entry in entries.filter(number__lte=known):
-        found[entry.number] = events.storage_updated(channel, entry.key, *entry.shown)
+        found[entry.number] = events.storage_updated(channel, entry.key, *entry.shown, entry.number)
         keys[entry.number] = entry.key
     if is_presence(channel):
         found |= _member_events(channel, id, after, known)
@@ -76,14 +76,14 @@ def _messages(head: Channel, after: int) -> QuerySet[Message]:
 
 def message_event(channel: str, row: Message) -> events.Event:
     meta = None if row.by_server else events.meta(row.uid, row.umd)
-    return events.message(row.id, row.event, channel, row.data.encode(), meta)
+    return events.message(row.id, row.event, channel, row.data.encode(), meta, row.number)
 
 
 def _reaction_event(channel: str, row: Reaction) -> events.Event:
     return events.reaction(
         ids.new_id(int(row.created_at.timestamp() * 1000)),
         *(channel, row.message_id, row.reaction, ACTIONS[row.removed]),
-        events.meta(row.uid, row.umd),
+        *(events.meta(row.uid, row.umd), row.number),
     )
 
 

@@ -33,6 +33,14 @@ BEGIN: Final = (
 # whole channel for a page of history (10,000 messages: 48 ms instead of 0.1). Not among the
 # parameters of the connection, for PgBouncer refuses those.
 PAGE_COST: Final = "SET random_page_cost = 1.1"
+# Other numbers in a copy (its cluster, a restored dump: its table), and after the promotion of a
+# standby, which may lack the last commits (its timeline). Where a provider forbids to ask: the
+# table's alone.
+IDENTITIES: Final = (
+    "SELECT system_identifier, substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8),"
+    " to_regclass('chat_channel')::oid FROM pg_control_system()",
+    "SELECT to_regclass('chat_channel')::oid",
+)
 POOL_RETRY_SECONDS: Final = 0.2
 UNAVAILABLE: Final = "The database did not take this; try again."
 READ_ONLY: Final = "The database is read-only."
@@ -103,6 +111,7 @@ class Connection(psycopg.Connection[tuple[object, ...]]):
     """psycopg's, with the timeout: every wait for an answer goes through `wait`."""
 
     is_set_up = False
+    identity = ""  # which database this is, as far as PostgreSQL tells
 
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         limit: float | None = getattr(_thread, "timeout", None)
@@ -133,10 +142,25 @@ def check(connection: Connection) -> None:
         else:
             connection.execute(PAGE_COST)
             connection.commit()
+            connection.identity = _identity(connection)
             connection.is_set_up = True
     except psycopg.Error:
         cast("ConnectionPool[Connection]", connection._pool).drain()
         raise
+
+
+def _identity(connection: Connection) -> str:
+    for sql in IDENTITIES:
+        try:
+            found = connection.execute(sql).fetchone()
+        except psycopg.Error:
+            if connection.closed:
+                raise
+            connection.rollback()
+        else:
+            connection.commit()
+            return " ".join(map(str, found or ()))
+    return ""
 
 
 def _postgresql(options: Options) -> Options:

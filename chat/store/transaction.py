@@ -22,6 +22,7 @@ from chat.protocol import ids
 from chat.protocol.events import Template
 from chat.protocol.presence import Roster
 from chat.store.databases import begin
+from chat.store.epochs import new_epoch
 from chat.store.reports import Report, Time, listening
 
 PROTOCOL_VERSION: Final = "1.13.0"
@@ -90,15 +91,15 @@ COPY_MESSAGES: Final = (
 )
 MESSAGE_TYPES: Final = ("text", "int8", "int8", *["text"] * 4, "bool", "timestamptz")
 LOCK_CHANNELS: Final = (
-    "SELECT name, id, number, last_message_id, {} FROM chat_channel"
+    "SELECT name, id, number, last_message_id, epoch, {} FROM chat_channel"
     " WHERE name IN ({}) ORDER BY name"
 )
 OUTBOX_WAITS: Final = (
     "EXISTS (SELECT FROM chat_outboxentry WHERE channel = name AND parked_at IS NULL)"
 )
 NEW_CHANNEL: Final = (
-    "INSERT INTO chat_channel (name, number, last_message_id, changed_at)"
-    " VALUES (?, 0, '', CURRENT_TIMESTAMP) ON CONFLICT (name) DO NOTHING"
+    "INSERT INTO chat_channel (name, number, last_message_id, changed_at, epoch)"
+    " VALUES (?, 0, '', CURRENT_TIMESTAMP, ?) ON CONFLICT (name) DO NOTHING"
 )
 MOVE_CHANNEL: Final = (
     "UPDATE chat_channel SET number = ?, last_message_id = ?, changed_at = ? WHERE id = ?"
@@ -118,6 +119,7 @@ class Head:
     id: int
     number: int
     last_id: int
+    epoch: str  # of its row
     moved: bool = False
     last_text: str = ""  # its last id as text, where this transaction made it
 
@@ -187,14 +189,14 @@ class Transaction:
         a deadlock)."""
         names = sorted(set(channels))
         if names and len(self._lock(names)) < len(names):
-            new = [(name,) for name in names if name not in self.heads]
+            new = [(name, new_epoch()) for name in names if name not in self.heads]
             if restart:
                 self.execute("ROLLBACK")
                 self.execute(begin())
                 self.heads.clear()
             self.cursor.executemany(self._sql(NEW_CHANNEL), new)
             if self.cursor.rowcount == len(new):  # else others have just created some of them
-                self.created.update(name for (name,) in new)
+                self.created.update(name for name, _ in new)
             self._lock(names)
         self._read_clock()  # after: waiting for a lock takes time
 
@@ -202,9 +204,9 @@ class Transaction:
         sql = LOCK_CHANNELS.format(OUTBOX_WAITS if self.postgresql else "FALSE", marks(names))
         if self.postgresql:
             sql += " FOR NO KEY UPDATE"  # a plain lock also blocks inserts that refer to the row
-        rows: list[tuple[str, int, int, str, bool]] = self.select(sql, names)
-        for name, id, number, last_id, waits in rows:
-            self.heads[name] = Head(id, number, ids.ulid_int(last_id))
+        rows: list[tuple[str, int, int, str, str, bool]] = self.select(sql, names)
+        for name, id, number, last_id, epoch, waits in rows:
+            self.heads[name] = Head(id, number, ids.ulid_int(last_id), epoch)
             self.names[id] = name
             if waits:
                 self.waiting.add(name)

@@ -17,6 +17,7 @@ texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 awkward = st.sampled_from(['"', "\\", "\n", "\x01", "\x7f", "\u2028", "}", "%b", "%s", "</script>"])
 strings = texts | st.lists(awkward | texts, max_size=4).map("".join)
 raws = st.sampled_from(["null", "18446744073709551616", "1e400", ' {"b" :1, "a":2}', '"\\u00e9"'])
+PLACE: Any = {"position": 7, "epoch": "e"}
 uids = st.none() | strings
 metas = st.builds(events.meta, uids, raws)
 
@@ -50,24 +51,26 @@ def test_a_message_of_the_server_has_no_meta(name: str, channel: str, data: str)
 @given(strings, strings, metas)
 def test_a_reaction(channel: str, reaction: str, meta: bytes) -> None:
     for action, name in (("add", "Added"), ("remove", "Removed")):
-        frame = parsed(events.reaction(ID, channel, ID[::-1], reaction, action, meta))
+        frame = parsed(events.reaction(ID, channel, ID[::-1], reaction, action, meta, 7))
         assert frame == {
             "id": ID,
             "event": f"hotsock.messageReaction{name}",
             "channel": channel,
             "data": {"messageId": ID[::-1], "reaction": reaction, "action": action},
             "meta": json.loads(meta),
+            "position": 7,
         }
 
 
 @given(strings, uids, raws, st.none() | strings, st.booleans())
 def test_subscribed(channel: str, uid: str | None, umd: str, alias: str | None, auto: bool) -> None:
-    frame = parsed(events.subscribed(channel, events.meta(uid, umd), alias, auto=auto))
+    meta = events.meta(uid, umd)
+    frame = parsed(events.subscribed(channel, meta, alias, auto=auto, **PLACE))
     named = {} if alias is None else {"channelAlias": alias}
     assert frame == {
         "event": "hotsock.subscribed",
         "channel": channel,
-        "data": {"autoSubscribed": True} if auto else {},
+        "data": {"autoSubscribed": True, **PLACE} if auto else PLACE,
         "meta": {"uid": uid, "umd": json.loads(umd), **named},
     }
 
@@ -78,8 +81,9 @@ def test_unsubscribed_has_the_meta_of_subscribed(
 ) -> None:
     frame = parsed(events.unsubscribed(channel, meta, alias))
     assert frame == {
-        **parsed(events.subscribed(channel, meta, alias)),
+        **parsed(events.subscribed(channel, meta, alias, **PLACE)),
         "event": "hotsock.unsubscribed",
+        "data": {},
     }
 
 
@@ -134,9 +138,9 @@ def test_every_name_that_may_exist_comes_back_whole_in_an_error() -> None:
 @pytest.mark.parametrize("auto", [False, True])
 def test_subscribed_lists_the_members_of_a_presence_channel(auto: bool) -> None:
     members = b'[{"uid":"jim","umd":1e400}]'
-    event = events.subscribed("presence.c", b"{}", None, auto=auto, members=members)
+    event = events.subscribed("presence.c", b"{}", None, auto=auto, members=members, **PLACE)
     said = b'"autoSubscribed":true,' if auto else b""
-    assert b'"data":{%b"members":%b}' % (said, members) in event.payload
+    assert b'"data":{%b"members":%b,' % (said, members) in event.payload
 
 
 def test_a_member_event_has_the_member_and_the_list_and_nothing_else() -> None:
@@ -184,16 +188,16 @@ def test_a_template_makes_what_a_message_is(size: int) -> None:
     """Of every size at which a frame begins otherwise, and after its sender's metadata changed."""
     template = Template("chat", "é")
     for meta in (events.meta("jim", "null"), events.meta("jim", "[1]"), events.meta(None, "1")):
-        said = events.message_json(ID, "chat", "é", b"", meta)
+        said = events.message_json(ID, "chat", "é", b"", meta, 12)
         data = b"1" * (size - len(said))
         if not data:
             continue
-        payload = events.message_json(ID, "chat", "é", data, meta)
+        payload = events.message_json(ID, "chat", "é", data, meta, 12)
         assert len(payload) == size
+        ephemeral = payload.removesuffix(b',"position":12}') + b"}"
         for _ in range(2):
-            event = template.message(ID, data, meta)
-            assert event.frame == framed(payload)
-            assert event.payload == payload
+            assert template.stored(ID, data, meta, 12) == framed(payload)
+            assert template.frame(ID, data, meta) == framed(ephemeral)
 
 
 @given(strings, strings, st.lists(st.tuples(raws, metas), max_size=4))
@@ -202,5 +206,8 @@ def test_a_template_is_good_for_any_name_data_and_metadata(
 ) -> None:
     template = Template(name, channel)
     for data, meta in messages:
+        for position in (1, 2**63):
+            whole = events.message(ID, name, channel, data.encode(), meta, position)
+            assert template.stored(ID, data.encode(), meta, position) == whole.frame
         whole = events.message(ID, name, channel, data.encode(), meta)
-        assert template.message(ID, data.encode(), meta).frame == whole.frame
+        assert template.frame(ID, data.encode(), meta) == whole.frame

@@ -8,6 +8,7 @@ import pytest
 
 from chat.protocol.commands import Subscribe
 from chat.protocol.errors import ErrorCode, ProtocolError
+from chat.protocol.events import Event
 from chat.protocol.ids import before_instant
 from chat.protocol.publication import Source
 from chat.protocol.session import MAX_REMEMBERED, Session
@@ -187,8 +188,8 @@ def test_changed_metadata_show_in_the_next_message() -> None:
         found = []
         for channel in "cd":
             route = one.route(channel, "e")
-            event = route.template.message("0" * 26, b"null", route.sender.meta)
-            found.append(json.loads(event.payload)["meta"]["umd"])
+            frame = route.template.frame("0" * 26, b"null", route.sender.meta)
+            found.append(json.loads(Event(frame).payload)["meta"]["umd"])
         return found
 
     assert metas() == [1, 1]

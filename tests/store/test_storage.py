@@ -15,9 +15,9 @@ def setting(channel: str, data: bytes | None, key: str = "k", seconds: int = -1)
     return SetStorage(channel, key, data, "jim", "null", META, seconds)
 
 
-def updated(channel: str, data: bytes | None, key: str = "k") -> bytes:
+def updated(channel: str, data: bytes | None, position: int, key: str = "k") -> bytes:
     meta = None if data is None else META
-    return events.storage_updated(channel, key, data, meta).payload
+    return events.storage_updated(channel, key, data, meta, position).payload
 
 
 def announced(*operations: SetStorage) -> list[tuple[int, int, bytes]]:
@@ -40,8 +40,10 @@ def test_only_what_changes_the_value_is_announced(
     else:
         for operation in operations:
             do(operation)
-    expected = [updated(channel, data) for data in (b"1", b"true", written[3], None, b"1")]
-    assert announced(*operations) == [(at, at + 1, frame) for at, frame in enumerate(expected)]
+    expected = [b"1", b"true", written[3], None, b"1"]
+    assert announced(*operations) == [
+        (at, at + 1, updated(channel, data, at + 1)) for at, data in enumerate(expected)
+    ]
     assert (entry(channel).data, entry(channel).number) == ("1", 5)
     assert Channel.objects.get(name=channel).number == 5
 
@@ -65,7 +67,7 @@ def test_an_entry_that_has_expired_counts_as_unset(database: str, channel: str) 
     do(clearing)
     do(again)
     assert clearing.change is None
-    assert announced(again) == [(1, 2, updated(channel, b"1"))]
+    assert announced(again) == [(1, 2, updated(channel, b"1", 2))]
 
 
 def test_a_cleared_entry_stays_as_a_mark_that_has_expired(database: str, channel: str) -> None:
@@ -113,7 +115,7 @@ def test_a_gap_is_closed_with_the_last_value_of_each_entry(database: str, channe
     ]
     expected = [change.event.payload for change in changes if change.key]
     assert expected == [
-        updated(channel, b"1", "b"),
-        updated(channel, b"2", "a"),
-        updated(channel, None, "c"),
+        updated(channel, b"1", 2, "b"),
+        updated(channel, b"2", 4, "a"),
+        updated(channel, None, 6, "c"),
     ]

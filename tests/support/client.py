@@ -16,6 +16,7 @@ import struct
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
+from unittest.mock import ANY
 from urllib.parse import urlencode
 
 import httpx
@@ -27,6 +28,7 @@ from tests.support.conversation import Conversation
 from tests.support.servers import Server
 
 LINK_SECONDS = 0.0
+PLACE = {"position": ANY, "epoch": ANY}  # what the data of each hotsock.subscribed say
 
 
 class Frame(dict[str, Any]):

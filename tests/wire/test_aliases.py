@@ -1,5 +1,6 @@
 """A channel under another name (protocol.md sections 5 and 17)."""
 
+from tests.support.client import PLACE
 from tests.support.connecting import connect, subscribed
 from tests.support.grants import STORED, room
 from tests.support.servers import Server, token
@@ -16,7 +17,8 @@ async def test_an_alias_may_be_used_wherever_a_channel_may(
     async with connect(any_server, uid="jim", channels=channels) as client:
         meta = {"uid": "jim", "umd": None, "channelAlias": alias}
         about = {"channel": channel, "data": {}, "meta": meta}
-        assert await client.subscribe(alias) == {"event": "hotsock.subscribed", **about}
+        joined = {"event": "hotsock.subscribed", **about, "data": PLACE}
+        assert await client.subscribe(alias) == joined
         await client.publish(alias, "hi")
         said = await client.receive("chat")
         assert (said["channel"], said["meta"]) == (channel, {"uid": "jim", "umd": None})

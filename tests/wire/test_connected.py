@@ -10,7 +10,7 @@ from pathlib import Path
 import jwt as pyjwt
 import pytest
 
-from tests.support.client import Client, eventually
+from tests.support.client import PLACE, Client, eventually
 from tests.support.connecting import Refused, connect, handshake, open_client, subscribed
 from tests.support.grants import room
 from tests.support.servers import Server, token
@@ -126,7 +126,7 @@ async def test_auto_subscribe_subscribes_to_each_channel(any_server: Server, cha
             assert frame == {
                 "event": "hotsock.subscribed",
                 "channel": name,
-                "data": {"autoSubscribed": True},
+                "data": {"autoSubscribed": True, **PLACE},
                 "meta": {"uid": "jim", "umd": 1},
             }
             assert await client.history(name) == []
@@ -139,7 +139,7 @@ async def test_auto_subscribe_gives_leave_to_subscribe_again(
     async with connect(any_server, channels={channel: {"autoSubscribe": True}}) as client:
         await client.receive("hotsock.subscribed")
         await client.unsubscribe(channel)
-        assert (await client.subscribe(channel))["data"] == {}
+        assert (await client.subscribe(channel))["data"] == PLACE
 
 
 async def test_an_auto_subscribe_that_fails_is_told_and_the_others_go_on(

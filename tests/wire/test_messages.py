@@ -36,6 +36,7 @@ async def test_a_message_on_the_wire(
             "channel": channel,
             "data": {"text": "hi"},
             "meta": {"uid": "jim", "umd": {"a": 1}},
+            **({"position": 1} if directives.get("store") else {}),
         }
         await jim.nothing()
 
@@ -49,7 +50,8 @@ async def test_data_is_always_there(
     async with subscribed(any_server, channel, channels=channels) as client:
         await client.send(f'{{"event":"chat","channel":"{channel}"{data}}}')
         frame = await client.receive("chat")
-        assert frame.keys() == {"id", "event", "channel", "data", "meta"}
+        placed = {"position"} if directives.get("store") else set()
+        assert frame.keys() == {"id", "event", "channel", "data", "meta"} | placed
         assert frame["data"] is None
         assert frame["meta"] == {"uid": None, "umd": None}
         stored = [frame] if directives.get("store") else []

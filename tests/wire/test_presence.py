@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.client import Client, Frame, eventually
+from tests.support.client import PLACE, Client, Frame, eventually
 from tests.support.connecting import connect, open_client, subscribed
 from tests.support.grants import room
 from tests.support.servers import SHORT_LEASE, Server, start_server, token
@@ -63,12 +63,12 @@ async def test_subscribing_gives_the_members(join: Join, channel: str) -> None:
     assert jim.joined == {  # type: ignore[attr-defined]
         "event": "hotsock.subscribed",
         "channel": channel,
-        "data": {"members": [member("jim", {"a": 1.0})]},
+        "data": {"members": [member("jim", {"a": 1.0})], **PLACE},
         "meta": {"uid": "jim", "umd": {"a": 1.0}},
     }
     pam = await join("pam")
     expected = [member("jim", {"a": 1.0}), member("pam")]
-    assert pam.joined["data"] == {"members": expected}  # type: ignore[attr-defined]
+    assert pam.joined["data"] == {"members": expected, **PLACE}  # type: ignore[attr-defined]
 
 
 async def test_all_but_the_joiner_are_told(join: Join, channel: str) -> None:
@@ -98,7 +98,8 @@ async def test_auto_subscribed_members_are_members(every_server: Server, channel
     channels = room(channel, autoSubscribe=True, alias="here")
     async with connect(every_server, uid="jim", channels=channels) as jim:
         frame = await jim.receive("hotsock.subscribed")
-        assert frame["data"] == {"autoSubscribed": True, "members": [member("jim")]}
+        members = [member("jim")]
+        assert frame["data"] == {"autoSubscribed": True, "members": members, **PLACE}
         assert frame["meta"]["channelAlias"] == "here"
         async with connect(every_server, uid="pam", channels=channels) as pam:
             await pam.receive("hotsock.subscribed")
@@ -127,7 +128,7 @@ async def test_a_subscribe_token_says_as_whom(every_server: Server, channel: str
             channels=room(channel),
         )
         frame = await jim.subscribe(channel, granted)
-        assert frame["data"] == {"members": [member("james", 7)]}
+        assert frame["data"] == {"members": [member("james", 7)], **PLACE}
 
 
 async def test_only_names_with_the_prefix_have_members(server: Server, channel: str) -> None:
@@ -136,7 +137,7 @@ async def test_only_names_with_the_prefix_have_members(server: Server, channel: 
             connect(server, uid="jim", channels=room(name)) as jim,
             connect(server, uid="pam", channels=room(name)) as pam,
         ):
-            assert (await jim.subscribe(name))["data"] == {}
+            assert (await jim.subscribe(name))["data"] == PLACE
             await pam.subscribe(name)
             await jim.nothing(pam)
 
@@ -184,7 +185,7 @@ async def test_the_same_metadata_in_another_text_updates_nobody(
         connect(server, uid="jim", umd=json.loads(umd), channels=channels) as again,
     ):
         joined = await again.subscribe(channel)
-        assert joined["data"] == {"members": [member("jim", {"a": 1, "b": 2})]}
+        assert joined["data"] == {"members": [member("jim", {"a": 1, "b": 2})], **PLACE}
         await jim.nothing(again)
         await again.nothing()
 
@@ -193,7 +194,8 @@ async def test_a_member_that_comes_back_is_the_last(join: Join, channel: str) ->
     jim, pam = await join("jim"), await join("pam")
     await jim.drain()
     await jim.unsubscribe(channel)
-    assert (await jim.subscribe(channel))["data"] == {"members": [member("pam"), member("jim")]}
+    joined = await jim.subscribe(channel)
+    assert joined["data"] == {"members": [member("pam"), member("jim")], **PLACE}
     assert [(await pam.receive())["event"] for _ in range(2)] == [REMOVED, ADDED]
 
 

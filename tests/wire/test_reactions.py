@@ -30,7 +30,10 @@ async def test_a_reaction_on_the_wire(every_server: Server, channel: str) -> Non
         message = await pam.store(channel)
         await same.receive("chat")
         await jim.receive("chat")
-        for action, event in (("add", f"{EVENT}Added"), ("remove", f"{EVENT}Removed")):
+        for position, action, event in (
+            (2, "add", f"{EVENT}Added"),
+            (3, "remove", f"{EVENT}Removed"),
+        ):
             await jim.react(channel, message, "👍", action)
             frames = [await client.receive() for client in (jim, same, pam)]
             assert frames[0].text == frames[1].text == frames[2].text
@@ -40,6 +43,7 @@ async def test_a_reaction_on_the_wire(every_server: Server, channel: str) -> Non
                 "channel": channel,
                 "data": {"messageId": message, "reaction": "👍", "action": action},
                 "meta": {"uid": "jim", "umd": {"a": 1}},
+                "position": position,
             }
         for client in (jim, same, pam):
             await client.nothing()

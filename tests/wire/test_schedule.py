@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -118,11 +119,11 @@ async def test_it_is_done_at_its_time_and_once(every_server: Server, channel: st
         on_time(moment)
         ids = [frame.pop("id") for frame in frames if "id" in frame]
         assert frames == [
-            {"event": "chat", "channel": channel, "data": "a", "meta": meta},
+            {"event": "chat", "channel": channel, "data": "a", "meta": meta, "position": 1},
             {"event": "typing", "channel": channel, "data": "b", "meta": meta},
             {"event": "silent", "channel": channel, "data": "c", "meta": meta},
             updated(channel, "k", "d", "jim", 1),
-            {"event": "chat", "channel": channel, "data": "e", "meta": meta},
+            {"event": "chat", "channel": channel, "data": "e", "meta": meta, "position": ANY},
             updated(channel, "k", None, None),
         ]
         assert min(map(milliseconds, ids)) >= moment.timestamp() * 1000

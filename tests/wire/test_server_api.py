@@ -109,6 +109,7 @@ async def test_a_message_reaches_all_who_subscribe(
         frame = await jim.receive("chat")
         assert ULID.fullmatch(frame["id"])
         message = {"id": frame["id"], "event": "chat", "channel": channel, "data": data}
+        message |= {"position": 1} if store else {}
         assert frame == message
         assert await nobody.receive("chat") == message
         named = {"id": frame["id"]} if eager else {}
@@ -176,6 +177,7 @@ async def test_a_storage_entry_is_set_for_ever_and_its_meta_is_null(
             "key": "k",
             "data": [1],
             "meta": None,
+            "position": 1,
         }
         listed = await api.channel(channel, "/storage")
         assert listed.json == {"items": [{"key": "k", "data": [1], "meta": None}]}
@@ -292,7 +294,8 @@ async def test_a_scheduled_message_comes_at_its_time(
         )
         assert answer.keys() == {"channel", "event", "scheduleArn"}
         frame = await client.receive("chat")
-        assert frame.keys() == {"id", "event", "channel", "data"}
+        placed = {"position"} if store else set()
+        assert frame.keys() == {"id", "event", "channel", "data"} | placed
         late = datetime.now(UTC) - due.replace(microsecond=0)
         assert timedelta(0) <= late < timedelta(seconds=1.5)
         assert await client.history(channel) == ([frame] if store else [])

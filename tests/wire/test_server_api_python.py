@@ -49,7 +49,8 @@ async def test_a_view_publishes(application: Server, channel: str, path: str, st
         answered = await post(application, path, channel=channel, store=store)
         frame = await client.receive("chat")
         id = answered.json()["id"]
-        assert frame == {"id": id, "event": "chat", "channel": channel, "data": "hi"}
+        placed = {"position": 1} if store else {}
+        assert frame == {"id": id, "event": "chat", "channel": channel, "data": "hi", **placed}
         assert await client.history(channel) == ([frame] if store else [])
         if path == "/anote":
             assert answered.json()["subscriptions"] == 1

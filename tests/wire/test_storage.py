@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
@@ -31,6 +32,7 @@ def updated(channel: str, key: str, data: Any, uid: str | None = "jim", umd: Any
         "key": key,
         "data": data,
         "meta": None if uid is None else {"uid": uid, "umd": umd},
+        "position": ANY,
     }
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.client import PLACE
 from tests.support.connecting import connect, subscribed
 from tests.support.grants import room
 from tests.support.servers import Server
@@ -16,7 +17,8 @@ async def test_a_subscribe_is_answered(every_server: Server, channel: str, data:
     async with connect(every_server, uid="jim", umd={"a": 1}, channels=room(channel)) as client:
         about = {"channel": channel, "data": {}, "meta": {"uid": "jim", "umd": {"a": 1}}}
         await client.send({"event": SUBSCRIBE, "channel": channel, "data": data})
-        assert await client.receive() == {"event": "hotsock.subscribed", **about}
+        joined = {"event": "hotsock.subscribed", **about, "data": PLACE}
+        assert await client.receive() == joined
         await client.send({"event": "hotsock.unsubscribe", "channel": channel})
         assert await client.receive() == {"event": "hotsock.unsubscribed", **about}
 

@@ -18,6 +18,7 @@ from chat.protocol.addresses import network
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.jsontext import same_value
 from chat.protocol.presence import Present, Roster
+from chat.store.epochs import epoch_of
 from chat.store.reports import Time, instant, listening
 from chat.store.transaction import OPERATION_BYTES, Operation, Transaction, marks
 from tokens.names import is_presence
@@ -238,10 +239,11 @@ def _report_connection(
 
 @dataclass(slots=True)
 class Subscribe(SubscriberOperation[tuple[str, int]]):
-    """Registers a subscription and gives where the channel stood: last message id, number. On
-    presence channels `members` is the JSON of their list afterwards, and `node_id` must be the node
-    that holds the connection: one that others took for dead joins nothing any more; and it takes
-    the place of the connection's former subscription, the end of which was held back."""
+    """Registers a subscription and gives where the channel stood: last message id, and the number
+    in its `epoch`. On presence channels `members` is the JSON of their list afterwards, and
+    `node_id` must be the node that holds the connection: one that others took for dead joins
+    nothing any more; and it takes the place of the connection's former subscription, the end of
+    which was held back."""
 
     connection_id: str
     channel: str
@@ -253,6 +255,7 @@ class Subscribe(SubscriberOperation[tuple[str, int]]):
     node_id: str = ""
     members: bytes | None = None
     held: bool = False
+    epoch: str = ""
 
     @property
     def size(self) -> int:
@@ -285,6 +288,7 @@ class Subscribe(SubscriberOperation[tuple[str, int]]):
         if self.single_use is not None:
             self.single_use.consume(transaction)
         head = transaction.heads[self.channel]
+        self.epoch = epoch_of(head.id, head.epoch)
         if roster is not None and self.connection_id in roster.subscribers:
             _end_subscription(transaction, self.connection_id, self.channel)
         row = (self.connection_id, head.id, self.uid, self.umd, self.counted)

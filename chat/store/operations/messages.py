@@ -9,6 +9,7 @@ from msgspec import Raw
 from chat.fanout.announcements import Change, Ephemeral
 from chat.protocol import events, ids
 from chat.protocol.errors import ErrorCode, ProtocolError
+from chat.protocol.events import Event
 from chat.protocol.publication import FOR_EVER, Source
 from chat.store import reports
 from chat.store.reports import Time
@@ -59,6 +60,7 @@ class PublishMessage(ChannelOperation[str]):
         if not id:
             head = transaction.heads[self.channel]
             previous, number = head.number, head.advance()
+            template = transaction.template(self.event, self.channel)
             if self.store:
                 id = transaction.next_message_id(head)
                 expires = None if self.store == FOR_EVER else transaction.after(self.store)
@@ -67,10 +69,11 @@ class PublishMessage(ChannelOperation[str]):
                     "message",
                     (id, head.id, number, self.event, data, self.uid, self.umd, by_server, expires),
                 )
+                frame = template.stored(id, self.data, self.meta, number)
             else:
                 id = ids.new_id(transaction.ms)
-            template = transaction.template(self.event, self.channel)
-            event = template.message(id, self.data, self.meta)
+                frame = template.frame(id, self.data, self.meta)
+            event = Event(frame)
             change = Change(self.channel, previous, number, event, self.origin, self.echo)
             self.announced = (change,)
         if self.source is not None and transaction.reporting:
@@ -144,7 +147,8 @@ class SetReaction(ChannelOperation[None]):
         transaction.add("reaction", (self.message_id, head.id, *row))
         id = ids.new_id(transaction.ms)
         event = events.reaction(
-            id, self.channel, self.message_id, self.reaction, self.action, self.meta
+            *(id, self.channel, self.message_id),
+            *(self.reaction, self.action, self.meta, number),
         )
         change = Change(self.channel, previous, number, event, self.origin, self.echo)
         self.announced = (change,)

@@ -12,6 +12,6 @@ class Probe(Operation[None]):
     node_id: str
 
     def apply(self, transaction: Transaction) -> None:
-        name = (f"#probe.{self.node_id}",)  # no channel's name
-        transaction.execute(NEW_CHANNEL, name)
-        transaction.execute("DELETE FROM chat_channel WHERE name = ?", name)
+        name = f"#probe.{self.node_id}"  # no channel's name
+        transaction.execute(NEW_CHANNEL, (name, ""))
+        transaction.execute("DELETE FROM chat_channel WHERE name = ?", (name,))

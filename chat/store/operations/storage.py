@@ -72,7 +72,7 @@ class SetStorage(ChannelOperation[None]):
         if changes:
             previous, number = head.number, head.advance()
             meta = None if self.data is None else self.meta
-            event = events.storage_updated(self.channel, self.key, self.data, meta)
+            event = events.storage_updated(self.channel, self.key, self.data, meta, number)
             self.announced = (Change(self.channel, previous, number, event, key=self.key),)
             if self.source is not None:
                 changed = self.channel, self.key, self.data, current, meta

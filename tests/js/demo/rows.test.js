@@ -7,11 +7,21 @@ const NOON = new Date(2030, 0, 2, 12).getTime();
 const MINUTE = 60_000;
 
 const entry = (id, { uid = "pam", time = NOON, event = "chat", ...more } = {}) => ({
-  ...{ id, uid, time, event, text: id, reactions: new Map(), ...more },
+  id,
+  uid,
+  time,
+  event,
+  text: id,
+  reactions: new Map(),
+  ...more,
 });
 
 const item = (key, { state = "sent", at = NOON, reason } = {}) => ({
-  ...{ key, state, at, reason, text: `waits ${key}` },
+  key,
+  state,
+  at,
+  reason,
+  text: `waits ${key}`,
 });
 
 const rows = ({ entries = [], waiting = [], unreadId = null, now = NOON }) =>

@@ -6,7 +6,7 @@ import { Opening } from "../model/opening.js";
 import { keepSession, wantedSession } from "../model/session.js";
 import { LINK_NOT_VALID, NO_LINK } from "../model/words.js";
 import { copyText } from "./clipboard.js";
-import { UnreadTitle } from "./unread-title.js";
+import { countInTitle } from "./unread-title.js";
 import { keepInSight } from "./visible-height.js";
 
 const TOAST_MS = 8000;
@@ -33,7 +33,7 @@ export class ChatDemo extends HTMLElement {
     this.addEventListener("summary", ({ target, detail }) =>
       this.#tabs.summarize(target.uid, detail),
     );
-    new UnreadTitle(this);
+    countInTitle(this);
     this.addEventListener("reopen", () => this.#opening.retry());
     // Whatever it has in hand may have gone out meanwhile from another page of this tab.
     addEventListener("pageshow", ({ persisted }) => persisted && location.reload());

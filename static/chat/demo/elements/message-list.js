@@ -114,7 +114,8 @@ export class MessageList {
     chip.title = namesOf(uids);
     chip.tabIndex = item.tabIndex;
     chip.setAttribute("aria-pressed", String(uids.has(this.own)));
-    chip.setAttribute("aria-label", `${NAMES[reaction] ?? reaction}, ${uids.size}: ${namesOf(uids)}`);
+    const label = `${NAMES[reaction] ?? reaction}, ${uids.size}: ${namesOf(uids)}`;
+    chip.setAttribute("aria-label", label);
     return chip;
   }
 

@@ -13,6 +13,7 @@ import { MessageList } from "./message-list.js";
 import { StickyScroll } from "./sticky-scroll.js";
 
 const FRAME_MS = 16;
+const FORWARD = new Set(["newer", "newest", "again"]); // what the reader reads towards the end
 
 export class MessageLog extends HTMLElement {
   #conversation = null;
@@ -131,7 +132,7 @@ export class MessageLog extends HTMLElement {
     this.#list.render(rows, this.#focus.held);
     this.#showPlaceholder(placeholderFor({ history, wasReady, isEmpty: !rows.length }));
     this.#showEdge("older", wasReady && timeline.hasOlder, reader.failed === "older");
-    this.#showEdge("newer", timeline.hasNewer, ["newer", "newest", "again"].includes(reader.failed));
+    this.#showEdge("newer", timeline.hasNewer, FORWARD.has(reader.failed));
     this.#setBusy(history === "loading");
   }
 

@@ -1,6 +1,6 @@
 // Keeps a log at its end while the reader is there; otherwise what the reader looks at stays where
-// it is, whatever changes above or below it. Browsers do the latter by themselves (scroll anchoring,
-// which counts as no layout shift) where they can, but for the very top.
+// it is, whatever changes above or below it. Most browsers do the latter by themselves (scroll
+// anchoring, which is no layout shift), but not at the very top.
 
 const ANCHORS = CSS.supports("overflow-anchor", "auto");
 const NEAR = 48; // px from the end that still count as the end
@@ -90,8 +90,8 @@ export class StickyScroll {
   #restore() {
     const kept = this.#view.find(({ item }) => item.isConnected);
     if (!kept) return;
-    const top = bodyOf(kept.item).getBoundingClientRect().top - this.#scroller.getBoundingClientRect().top;
-    this.#scroller.scrollTop += top - kept.top;
+    const { top } = this.#scroller.getBoundingClientRect();
+    this.#scroller.scrollTop += bodyOf(kept.item).getBoundingClientRect().top - top - kept.top;
   }
 }
 

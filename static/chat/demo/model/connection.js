@@ -1,6 +1,6 @@
 // One person's connection to one channel: the client, and where it stands in words. Knows nothing
-// of messages. Events: "phase", "subscribed", "lost", "typing" (detail: the uids of the others who do),
-// "history-failed" (the client tries again), "refused" (detail: {event, code}).
+// of messages. Events: "phase", "subscribed", "lost", "history-failed" (the client tries again),
+// "typing" (detail: the uids of the others who do), "refused" (detail: {event, code}).
 
 import { ApiError } from "./api.js";
 import { DENIED, KEPT, LOST, OFFLINE, REFUSED, TRYING } from "./words.js";
