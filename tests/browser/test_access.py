@@ -1,12 +1,13 @@
 """For every reader: by keyboard, by screen reader, in the dark, with less motion."""
 
+import asyncio
 import re
 from itertools import chain
 from typing import Any, Literal
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from tests.browser.chat import Chat
 from tests.browser.conftest import Open
@@ -65,9 +66,18 @@ async def test_no_finding_in_what_fails(open_chat: Open) -> None:
     await chat.jim.composer.fill("x" * 40_000)
     await chat.jim.composer.press("Enter")
     await expect(chat.jim.root.locator(".problem")).to_be_visible()
-    await chat.page.route("**/connection/**", lambda route: route.abort())
     assert await findings(chat.page) == []  # a problem with the text
+    held = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await held.wait()
+        await route.abort()
+
+    await chat.page.route("**/connection/**", hold)
     await chat.page.reload()
+    await expect(chat.jim.root.get_by_text("Loading the messages")).to_be_visible()
+    assert await findings(chat.page) == []  # loading
+    held.set()
     await expect(chat.jim.root.get_by_text("The messages could not be loaded")).to_be_visible()
     assert await findings(chat.page) == []  # no history
     await chat.page.route("**/tokens", lambda route: route.abort())

@@ -220,6 +220,41 @@ async def test_what_others_did_meanwhile_is_caught_up_with(open_chat: Open) -> N
     await expect(chat.jim.chips("first")).to_have_text(["❤️1"])
 
 
+async def test_the_banner_pushes_the_messages_down_and_shifts_no_layout(open_chat: Open) -> None:
+    chat = await open_chat(live=False)
+    sockets: list[WebSocketRoute] = []
+    await chat.page.route_web_socket("**/v1**", lambda route: sockets.append(connected(route)))
+    await chat.page.reload()
+    await chat.until_live()
+    await chat.jim.say("hello")
+    await chat.pam.shows("hello")
+    await chat.page.evaluate(
+        "window.shifts = []; new PerformanceObserver((list) => list.getEntries().forEach("
+        "({ value }) => shifts.push(value))).observe({ type: 'layout-shift' })"
+    )
+    before = await chat.pam.bubbles.bounding_box()
+    held = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await held.wait()
+        await route.continue_()
+
+    await chat.page.route("**/tokens", hold)
+    for socket in sockets:
+        await socket.close(code=1012)
+    await expect(chat.pam.notice).to_be_visible()
+    await chat.page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
+    banner, after = [await each.bounding_box() for each in (chat.pam.notice, chat.pam.bubbles)]
+    assert before
+    assert banner
+    assert after
+    assert after["y"] == before["y"] + banner["height"]
+    held.set()
+    await chat.until_live()
+    await expect(chat.pam.notice).to_be_hidden()
+    assert await chat.page.evaluate("shifts.reduce((one, other) => one + other, 0)") < 0.001
+
+
 def connected(route: WebSocketRoute) -> WebSocketRoute:
     route.connect_to_server()
     return route

@@ -11,6 +11,8 @@ import { Kept, Owned, ofTab } from "../model/storage.js";
 import { DRAFT_KEPT, NOT_OPEN, PHASES, TRYING } from "../model/words.js";
 import { Announcer } from "./announcer.js";
 
+const TOUCH = matchMedia("(pointer: coarse)");
+
 export class ChatWindow extends HTMLElement {
   #conversation = null;
   #announcer;
@@ -131,7 +133,8 @@ export class ChatWindow extends HTMLElement {
 
   #showNotice(words) {
     const notice = this.querySelector(".notice");
-    if (!words && notice.contains(document.activeElement)) this.#composer.focus();
+    const isLeft = !words && notice.contains(document.activeElement);
+    if (isLeft && !TOUCH.matches) this.#composer.focus(); // a finger would get a keyboard
     notice.hidden = !words;
     notice.querySelector("p").textContent = words;
   }
