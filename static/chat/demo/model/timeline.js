@@ -118,7 +118,7 @@ export class Timeline {
       if (all.has(message.id) || this.#meanwhile?.deleted.has(message.id)) continue;
       all.set(message.id, this.#read(message));
     }
-    this.entries = [...all.values()].sort((one, other) => (one.id < other.id ? -1 : 1));
+    this.entries = [...all.values()].toSorted((one, other) => (one.id < other.id ? -1 : 1));
   }
 
   #read(message) {
