@@ -184,7 +184,7 @@ async def test_a_kill_in_the_middle_of_a_burst_loses_and_doubles_nothing(
     await chat.jim.shows(*texts)
     await chat.pam.shows(*texts)
     await chat.page.reload()
-    await chat.pam.shows(*texts)
+    await chat.pam.shows(*texts[-50:])
 
 
 async def test_what_others_did_meanwhile_is_caught_up_with(open_chat: Open) -> None:

@@ -85,6 +85,17 @@ async def go_up(window: Window, to: int) -> None:
     while await oldest(window) > to:
         await window.page.mouse.wheel(0, -400)
         await window.page.evaluate("() => new Promise(requestAnimationFrame)")
+    await window.scroller.evaluate(UNTIL_STILL)
+
+
+# Turns of the wheel may still be on their way.
+UNTIL_STILL = """async (scroller) => {
+  for (let top = NaN, frames = 0; frames < 20; frames += 1) {
+    if (scroller.scrollTop !== top) frames = 0;
+    top = scroller.scrollTop;
+    await new Promise(requestAnimationFrame);
+  }
+}"""
 
 
 async def test_older_messages_come_as_one_scrolls_up_and_newer_ones_on_the_way_back(
