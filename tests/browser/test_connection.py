@@ -169,23 +169,22 @@ async def test_a_kill_in_the_middle_of_a_burst_loses_and_doubles_nothing(
     open_chat: Open, own_server: Server
 ) -> None:
     chat = await open_chat(at=own_server, expecting=AWAY)
-    texts = [f"number {number}" for number in range(40)]
+    texts = [f"number {number}" for number in range(140)]
     await chat.jim.composer.evaluate(
         "(area, texts) => { for (const text of texts) { area.value = text;"
         " area.dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', bubbles: true })); } }",
         texts,
     )
-    await chat.jim.message("number 3").wait_for()
+    await chat.pam.message("number 3").wait_for()
     own_server.kill()
     await expect(chat.jim.notice).to_be_visible()
-    await expect(chat.jim.waiting.last).to_contain_text("number 39")
     await asyncio.to_thread(own_server.restart)
     await try_again(chat)
     await expect(chat.jim.waiting).to_have_count(0, timeout=30_000)  # a lease of 15 s at most
     await chat.jim.shows(*texts)
     await chat.pam.shows(*texts)
     await chat.page.reload()
-    await chat.pam.shows(*texts)
+    await chat.pam.shows(*texts[-50:])
 
 
 async def test_what_others_did_meanwhile_is_caught_up_with(open_chat: Open) -> None:
@@ -353,6 +352,7 @@ def refuse_once(texts: list[str]) -> Callable[[WebSocketRoute], None]:
                 return server.send(frame)
             refused.add(text)
             error = {"code": "SERVICE_UNAVAILABLE", "message": "Not now.", "event": "chat"}
+            error["ack"] = said["ack"]
             route.send(json.dumps({"event": "hotsock.error", "error": error}))
 
         route.on_message(pass_on)
@@ -391,7 +391,7 @@ async def test_what_waits_in_a_duplicated_tab_goes_out_once(open_chat: Open) -> 
     copy = Chat(await popup.value, chat.url)
     await copy.until_live()
     await expect(copy.jim.waiting).to_contain_text("Another tab may be sending this")
-    await copy.jim.shows("hello")
+    await copy.jim.shows("hello", "patience")
     await chat.page.unroute_all(behavior="wait")
     await try_again(chat)
     await chat.until_live()

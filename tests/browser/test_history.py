@@ -11,6 +11,7 @@ from websockets.asyncio.client import connect
 
 from tests.browser.chat import Chat, Window
 from tests.browser.conftest import Open
+from tests.support.backend import Backend, backend
 from tests.support.servers import Server, token
 
 CHAT = {"publish": True, "echo": True, "store": 86400}
@@ -84,6 +85,17 @@ async def go_up(window: Window, to: int) -> None:
     while await oldest(window) > to:
         await window.page.mouse.wheel(0, -400)
         await window.page.evaluate("() => new Promise(requestAnimationFrame)")
+    await window.scroller.evaluate(UNTIL_STILL)
+
+
+# Turns of the wheel may still be on their way.
+UNTIL_STILL = """async (scroller) => {
+  for (let top = NaN, frames = 0; frames < 20; frames += 1) {
+    if (scroller.scrollTop !== top) frames = 0;
+    top = scroller.scrollTop;
+    await new Promise(requestAnimationFrame);
+  }
+}"""
 
 
 async def test_older_messages_come_as_one_scrolls_up_and_newer_ones_on_the_way_back(
@@ -231,3 +243,24 @@ async def test_loading_is_told_while_it_lasts(open_chat: Open) -> None:
     await expect(chat.jim.log).to_have_attribute("aria-busy", "true")
     go_on.set()
     await expect(chat.jim.root.get_by_text("No messages yet")).to_be_visible()
+
+
+async def test_a_deleted_message_goes_from_all_windows_and_its_neighbour_has_the_focus(
+    chat: Chat, server: Server
+) -> None:
+    channel = f"chat-{chat.session}"
+    async with backend(server) as application:
+        ids = [await publish(application, channel, text) for text in ("one", "two", "three")]
+        await chat.pam.react("two", "👍")
+        await chat.jim.message("two").focus()
+        deleted = await application.call("DELETE", f"/channels/{channel}/messages/{ids[1]}")
+        assert deleted.status == 204
+    for window in (chat.jim, chat.pam):
+        await window.shows("one", "three")
+    await expect(chat.jim.message("three")).to_be_focused()
+    await expect(chat.jim.log.locator(".chip")).to_have_count(0)
+
+
+async def publish(application: Backend, channel: str, text: str) -> str:
+    fields = {"data": text, "store": 600, "eagerIdGeneration": True}
+    return str((await application.published(channel, **fields))["id"])

@@ -72,6 +72,18 @@ test("at the end the oldest make room for what is new, and can be read again", (
   assert.equal(timeline.hasOlder, true);
 });
 
+test("room is made before it is needed, and only at the end", () => {
+  const timeline = new Timeline();
+  timeline.replace(chats(1, MOST - 1), false, false);
+  assert.equal(timeline.makeRoom(), false);
+  timeline.addLive(chat(MOST));
+  timeline.followsEnd = false;
+  assert.equal(timeline.makeRoom(), false);
+  timeline.followsEnd = true;
+  assert.equal(timeline.makeRoom(), true);
+  assert.deepEqual([timeline.firstId, timeline.hasOlder], [idOf(51), true]);
+});
+
 test("away from the end nothing moves: what is new stays out, and can be read later", () => {
   const timeline = new Timeline();
   timeline.replace(chats(1, MOST), false, false);

@@ -33,7 +33,8 @@ export class MessageList {
   /** `focused`: the message that has the focus, if any. Where it goes, a neighbour gets it. */
   render(rows, focused) {
     const keys = new Set(rows.map(({ key }) => key));
-    const heir = focused && !keys.has(this.#rows.get(focused).key) && this.#heir(focused, keys);
+    const isLost = focused && !keys.has(this.#rows.get(focused).key);
+    const neighbour = isLost ? this.#neighbour(focused, keys) : null;
     this.#removeAllBut(keys);
     let place = this.#list.firstElementChild;
     for (const row of rows) {
@@ -41,7 +42,7 @@ export class MessageList {
       if (item === place) place = place.nextElementSibling;
       else this.#list.insertBefore(item, place);
     }
-    if (heir) heir.focus({ preventScroll: true });
+    if (isLost) this.#focusInstead(neighbour);
     this.#renameDays();
   }
 
@@ -59,14 +60,18 @@ export class MessageList {
     }
   }
 
-  #heir(item, keys) {
+  #neighbour(item, keys) {
     const stays = (each) => each.matches(".message") && keys.has(this.#rows.get(each).key);
     const all = [...this.#list.children];
     const index = all.indexOf(item);
-    const after = all.slice(index).find(stays);
-    const heir = after ?? all.slice(0, index).findLast(stays) ?? this.#list.parentElement;
-    heir.tabIndex = -1;
-    return heir;
+    return all.slice(index).find(stays) ?? all.slice(0, index).findLast(stays);
+  }
+
+  #focusInstead(neighbour) {
+    const last = [...this.#list.children].findLast((each) => each.matches(".message"));
+    const target = neighbour ?? last ?? this.#list.parentElement;
+    if (target === this.#list.parentElement) target.tabIndex = -1;
+    target.focus({ preventScroll: true });
   }
 
   #itemOf(row) {

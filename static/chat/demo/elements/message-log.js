@@ -24,6 +24,7 @@ export class MessageLog extends HTMLElement {
   #picker;
   #unread = new Unread();
   #isScheduled = false;
+  #isBusy = true;
   #renderedAt = 0;
   #wordsTimer;
 
@@ -132,8 +133,9 @@ export class MessageLog extends HTMLElement {
     this.#list.render(rows, this.#focus.held);
     this.#showPlaceholder(placeholderFor({ history, wasReady, isEmpty: !rows.length }));
     this.#showEdge("older", wasReady && timeline.hasOlder, reader.failed === "older");
-    this.#showEdge("newer", timeline.hasNewer, FORWARD.has(reader.failed));
-    this.#setBusy(history === "loading");
+    const hasFailed = FORWARD.has(reader.failed) || history === "failed";
+    this.#showEdge("newer", timeline.hasNewer || (wasReady && hasFailed), hasFailed);
+    this.#setBusy(history === "loading" || reader.reading !== null);
   }
 
   #showPlaceholder(state) {
@@ -150,9 +152,16 @@ export class MessageLog extends HTMLElement {
     edge.querySelector(".edge-failed").hidden = !hasFailed;
   }
 
-  /** While it reads history, a screen reader need not read it all out. */
+  /**
+   * While it reads history, and in the frame that shows it: a screen reader need not read all of
+   * that out.
+   */
   #setBusy(isBusy) {
-    this.querySelector(".log").setAttribute("aria-busy", String(isBusy));
+    if (isBusy === this.#isBusy) return;
+    this.#isBusy = isBusy;
+    const set = () => this.querySelector(".log").setAttribute("aria-busy", String(this.#isBusy));
+    if (isBusy) set();
+    else afterFrame(set);
   }
 
   /** Words about what waits are due after a while. */
@@ -237,6 +246,11 @@ export class MessageLog extends HTMLElement {
   #tell(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail, bubbles: true }));
   }
+}
+
+/** Once what was done until now has been shown. */
+function afterFrame(act) {
+  requestAnimationFrame(() => requestAnimationFrame(act));
 }
 
 /** What stands above the messages, or in their place. */

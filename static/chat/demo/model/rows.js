@@ -14,8 +14,9 @@ const LATE_MS = 2000; // until then a message that waits needs no words
  * @param {?string} shown.unreadId the first unread message
  * @param {number} shown.now unix milliseconds
  * @returns {object[]} {key, kind: "unread"} or
- *   {key, kind: "message", entry, isOwn, isFirst, isLast, after, fate}: first and last of a run; `after` is the time of the message before, NaN where
- *   there is none; `fate` is null for what the server has confirmed, else {state, words, key}
+ *   {key, kind: "message", entry, isOwn, isFirst, isLast, after, fate}: first and last of a run;
+ *   `after` is the time of the message before, NaN where there is none; `fate` is null for what the
+ *   server has confirmed, else {state, words, key}
  */
 export function rowsOf({ entries, waiting, own, unreadId, now }) {
   const rows = [
