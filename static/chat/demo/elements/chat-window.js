@@ -29,7 +29,7 @@ export class ChatWindow extends HTMLElement {
     this.#composer.addEventListener("send", (event) => this.#send(event));
     this.#composer.addEventListener("typed", ({ detail }) => this.#conversation?.typed(detail));
     addEventListener("pagehide", () => this.#conversation?.sending.release());
-    new ResizeObserver(() => requestAnimationFrame(() => this.#makeRoom())).observe(notice);
+    new ResizeObserver(() => this.#log.pushDown(notice.offsetHeight)).observe(notice);
     for (const type of ["online", "offline"]) addEventListener(type, () => this.#showPhase());
   }
 
@@ -137,12 +137,6 @@ export class ChatWindow extends HTMLElement {
     if (isLeft && !TOUCH.matches) this.#composer.focus(); // a finger would get a keyboard
     notice.hidden = !words;
     notice.querySelector("p").textContent = words;
-    this.#makeRoom();
-  }
-
-  /** The notice is above the messages. */
-  #makeRoom() {
-    this.#log.pushDown(this.querySelector(".notice").offsetHeight);
   }
 
   #showTyping(uids) {
