@@ -142,7 +142,8 @@ function placeOf(event, channelName) {
   return LIFECYCLE_EVENTS.has(event) ? LIFECYCLE : EVERYWHERE;
 }
 
-function matches(wanted, event) {
+/** Whether an event is the one wanted, or of the wanted kind. */
+export function matches(wanted, event) {
   if (typeof wanted === "string") return wanted === event;
   if (event === "hotsock.ack") return false; // nobody asked for it who does not know its name
   wanted.lastIndex = 0; // a RegExp with the flag g or y would go on from its last match

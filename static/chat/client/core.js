@@ -5,6 +5,7 @@ import { Bindings } from "./bindings.js";
 import { call } from "./callback.js";
 import { Connection } from "./connection.js";
 import { ClientError, ErrorCode } from "./errors.js";
+import { HttpApi } from "./http_api.js";
 import { Logger } from "./logger.js";
 import { Outbox } from "./outbox.js";
 import { Subscriptions } from "./subscriptions.js";
@@ -14,6 +15,7 @@ export class Core {
   connection;
   subscriptions;
   bindings = new Bindings((error) => this.report(error));
+  http;
   #outbox;
   #logger;
   #tokenErrorFn;
@@ -27,6 +29,7 @@ export class Core {
     this.#logger = new Logger(options.logLevel);
     this.#tokenErrorFn = options.connectTokenErrorFn;
     this.connection = new Connection(address, options, this.#connectionListener());
+    this.http = new HttpApi(address, options.httpUrl, () => this.connection.active);
     this.subscriptions = new Subscriptions({
       isBound: (name) => this.bindings.has(name),
       connectionId: () => this.connection.active?.connectionId,
@@ -80,6 +83,7 @@ export class Core {
     this.connection.close("terminated");
     this.#outbox.terminate();
     this.bindings.clear();
+    this.subscriptions.terminated();
     this.#stopListening();
   }
 

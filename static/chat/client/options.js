@@ -20,6 +20,8 @@ const MAX_SEND_SECONDS = 540; // the server forgets an `ack` after 600 s (protoc
  * @property {number} [heartbeatIntervalSeconds] 1 to 600, at or below the token's
  *   `heartbeatTimeout`; 0: no heartbeats; absent: two thirds of what the token says, none where it
  *   says nothing. Each is sent up to a tenth earlier, never later
+ * @property {string | URL} [httpUrl] of the client HTTP API, up to `/connection/`; by default
+ *   beside the WebSocket: `https://chat.example.org/` for `wss://chat.example.org/v1`
  * @property {boolean} [lazyConnection] connect with the first bind of a channel, message sent or
  *   resume(); by default at once
  * @property {import("./logger.js").LogLevel} [logLevel] "warn" by default
@@ -27,7 +29,18 @@ const MAX_SEND_SECONDS = 540; // the server forgets an `ack` after 600 s (protoc
  *   be sent, or sent again; then it has failed
  */
 
-const isFunction = (value) => typeof value === "function";
+export const isFunction = (value) => typeof value === "function";
+
+function isAddress(value) {
+  try {
+    return /^https?:$/.test(new URL(value, globalThis.location?.href).protocol);
+  } catch {
+    return false;
+  }
+}
+
+/** Whether it is a whole number, 0 or more. */
+export const isCount = (value) => Number.isSafeInteger(value) && value >= 0;
 
 const FIELDS = {
   connectTokenFn: [undefined, isFunction, "a function"],
@@ -47,6 +60,7 @@ const FIELDS = {
     (value) => value === null || value === 0 || (value >= 1 && value <= MAX_HEARTBEAT_SECONDS),
     "a number from 1 to 600, or 0 for none",
   ],
+  httpUrl: [null, (value) => value === null || isAddress(value), "an http: or https: address"],
   lazyConnection: [false, (value) => typeof value === "boolean", "true or false"],
   logLevel: ["warn", (value) => LOG_LEVELS.includes(value), `one of ${LOG_LEVELS.join(", ")}`],
   sendTimeoutSeconds: [
@@ -61,13 +75,21 @@ const FIELDS = {
  * @returns {Options} complete
  * @throws {TypeError}
  */
-export function readOptions(given) {
+export const readOptions = (given) => readFields(FIELDS, given);
+
+/**
+ * @param {object} fields by name: the default, what is valid, and that in words
+ * @param {object} given null counts as absent; unknown fields are ignored
+ * @returns {object} complete
+ * @throws {TypeError}
+ */
+export function readFields(fields, given) {
   const read = ([name, [byDefault, isValid, expected]]) => {
     const value = given?.[name] ?? byDefault;
     if (!isValid(value)) throw new TypeError(`${name} must be ${expected}`);
     return [name, value];
   };
-  return Object.fromEntries(Object.entries(FIELDS).map(read));
+  return Object.fromEntries(Object.entries(fields).map(read));
 }
 
 /**

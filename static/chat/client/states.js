@@ -33,3 +33,6 @@ export const CONNECTS_FROM = Object.freeze({
 
 /** Messages for a channel that is bound wait in these. */
 export const SUBSCRIBING = new Set(["none", "preparing", "pending", "leaving"]);
+
+/** The server has confirmed the subscription, and not its end. */
+export const HAS_SESSION = new Set(["subscribed", "leaving"]);

@@ -1,11 +1,13 @@
 // One channel's subscription: keeps what is subscribed equal to what is bound. One request is under
 // way at most; its answer is compared with what is wanted by then.
 
+import { Asks } from "./asks.js";
 import { Backoff } from "./backoff.js";
 import { ClientError, ErrorCode } from "./errors.js";
 import { encode } from "./frames.js";
 import { Membership } from "./membership.js";
-import { SUBSCRIBING } from "./states.js";
+import { Sessions } from "./session.js";
+import { HAS_SESSION, SUBSCRIBING } from "./states.js";
 import { TokenRequest } from "./token.js";
 
 const MAX_TOKEN_ATTEMPTS = 3; // to get a subscribe token that the server accepts
@@ -25,6 +27,8 @@ export class Subscription {
   requestNumber = 0; // of the request without an answer, the later the higher; 0: there is none
   membership = new Membership();
   subscribeTokenFn = null;
+  asks = new Asks();
+  sessions = new Sessions();
   #calls;
   #tokenRequest = new TokenRequest();
   #timer;
@@ -55,6 +59,7 @@ export class Subscription {
   }
 
   connected() {
+    this.asks.connected();
     this.#startAfresh();
   }
 
@@ -68,8 +73,19 @@ export class Subscription {
     if (this.status === "none" || this.status === "refused") this.#startAfresh();
   }
 
-  /** The last binding has gone. */
+  /**
+   * Ends a subscription that lacks what is asked for by now, and makes it again from where it was.
+   */
+  renew() {
+    const isIdle = this.status === "subscribed" && this.requestNumber === 0;
+    if (!isIdle || !this.#isBound || !this.asks.lackOccupancy) return;
+    this.asks.resume(this.sessions.current);
+    this.#leave();
+  }
+
+  /** The last binding has gone, and who asked for anything with it. */
   released() {
+    this.asks.clear();
     if (this.status === "subscribed") this.#leave();
     else if (this.status === "preparing" || this.status === "refused") this.#enter("none");
     this.#calls.flush();
@@ -79,13 +95,19 @@ export class Subscription {
     this.requestNumber = 0;
   }
 
-  /** The server says that we are subscribed, for whatever reason. */
-  confirmed() {
+  /**
+   * The server says that we are subscribed, for whatever reason.
+   * @param {unknown} [data] of hotsock.subscribed; absent: it had said so before
+   */
+  confirmed(data) {
     if (this.status === "leaving") return; // said before the server saw our request
     const isAnswer = this.status === "pending"; // else the token or the application asked for it
     this.#enter("subscribed");
+    if (data !== undefined || !this.sessions.current) this.sessions.begin(data);
+    if (isAnswer) this.asks.answered();
     this.#calls.flush();
     if (isAnswer && this.status === "subscribed" && !this.#isBound) this.#leave();
+    this.renew();
   }
 
   /** The server says that we are not, or no longer. */
@@ -109,12 +131,14 @@ export class Subscription {
   refused(code) {
     this.answered();
     if (this.status !== "pending") return;
+    if (this.asks.denied(code)) return this.#prepare();
     const how = TRIES_AGAIN.get(code);
     const canAsk = how === "later" || (how === "withAnotherToken" && this.subscribeTokenFn);
     if (!canAsk || !this.#tryAgain(how)) this.#refuse();
   }
 
   #enter(status) {
+    if (!HAS_SESSION.has(status)) this.sessions.end();
     clearTimeout(this.#timer);
     this.#tokenRequest.abandon();
     this.status = status;
@@ -134,14 +158,15 @@ export class Subscription {
     this.#tokenRequest.start(
       this.subscribeTokenFn,
       { channel: this.name, connectionId },
-      (token) => this.#request({ token }),
+      (token) => this.#request(token),
       (error) => this.#tokenFailed(error),
     );
   }
 
-  #request(data) {
+  #request(token) {
     this.#enter("pending");
     this.requestNumber = ++requests;
+    const data = this.asks.data(token);
     this.#calls.send(encode({ event: "hotsock.subscribe", channel: this.name, data }));
   }
 
@@ -161,6 +186,10 @@ export class Subscription {
   #refuse() {
     this.#enter("refused");
     this.#calls.drop(this.name);
+    const details = { channel: this.name };
+    this.sessions.refuse(
+      new ClientError(ErrorCode.SUBSCRIBE_REFUSED, "the channel refused us", details),
+    );
   }
 
   /** @returns {boolean} false: it was tried often enough */

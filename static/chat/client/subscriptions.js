@@ -1,6 +1,7 @@
 // All channels that the application has named, and which of them a frame is about. The server
 // speaks of real names, the application perhaps of an alias (protocol.md section 5).
 
+import { ClientError, ErrorCode } from "./errors.js";
 import { isObject } from "./frames.js";
 import { Subscription } from "./subscription.js";
 
@@ -61,9 +62,19 @@ export class Subscriptions {
     for (const one of this.#byName.values()) one.disconnected();
   }
 
+  terminated() {
+    const error = new ClientError(ErrorCode.SUBSCRIBE_REFUSED, "the client was terminated");
+    for (const { sessions } of this.#byName.values()) sessions.close(error);
+  }
+
   /** @param {import("./frames.js").Frame} frame any */
   receive(frame) {
+    if (frame.position !== undefined) this.#advance(frame);
     this.#readers.get(frame.event)?.(frame);
+  }
+
+  #advance({ channel, position }) {
+    this.#each(channel, ({ sessions }) => sessions.current?.advance(position));
   }
 
   #known(realName) {
@@ -85,7 +96,7 @@ export class Subscriptions {
       if (isAnswer) one.answered();
       one.membership.readSelf(frame);
       one.membership.readMembers(frame);
-      one.confirmed();
+      one.confirmed(data ?? {});
     });
   }
 
@@ -110,6 +121,7 @@ export class Subscriptions {
     const known = this.#known(realName);
     const asked = unanswered.find((one) => known.includes(one)) ?? unanswered[0];
     asked?.answered();
+    asked?.asks.unheard();
     this.#learn(realName, asked);
     this.#each(realName, (one) => one.confirmed());
   }

@@ -5,25 +5,40 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import * as client from "../../../static/chat/client/index.js";
 import { Channel } from "../../../static/chat/client/channel.js";
+import { Follow } from "../../../static/chat/client/follow.js";
 import { readOptions } from "../../../static/chat/client/options.js";
+import { FakeHistory, idOf, message } from "./fake_history.js";
 import { connectedClient, fakeWorld, newest, said, settle, sockets } from "./harness.js";
 
 const GUIDE = readFileSync(new URL("../../../docs/client.md", import.meta.url), "utf8");
 const SECTIONS = GUIDE.split(/^## /m).filter((section) => section.includes("```js"));
 const AsyncFunction = (async () => {}).constructor;
 
+/** The section's code. */
+function snippet(title) {
+  const section = SECTIONS.find((each) => each.startsWith(`${title}\n`));
+  return section
+    .split("```js\n")[1]
+    .split("```")[0]
+    .replace(/^import .*$/m, "");
+}
+
+/** Runs the code with these names; what it logs goes to `logged`. */
+function execute(code, given, logged) {
+  const log = (...words) => logged.push(words);
+  const names = Object.keys(given);
+  const program = new AsyncFunction("console", ...names, code);
+  return program({ log, warn: log }, ...Object.values(given));
+}
+
 /** What the section's code logs and fetches, once it has run with this client. */
 async function run(t, title, given, answer) {
-  const section = SECTIONS.find((each) => each.startsWith(`${title}\n`));
-  const code = section.split("```js\n")[1].split("```")[0].replace(/^import .*$/m, "");
   const [logged, fetched] = [[], []];
-  const log = (...words) => logged.push(words);
   t.mock.method(globalThis, "fetch", async (url, { body }) => {
     fetched.push([url, body && JSON.parse(body)]);
     return { text: async () => answer, json: async () => answer };
   });
-  const names = Object.keys(given);
-  await new AsyncFunction("console", ...names, code)({ log, warn: log }, ...Object.values(given));
+  await execute(snippet(title), given, logged);
   await settle();
   return { logged, fetched };
 }
@@ -139,21 +154,73 @@ test("Typing", async (t) => {
   assert.deepEqual(logged, [["typing:", ["pam"]]]);
 });
 
+test("Follow", async (t) => {
+  fakeWorld(t);
+  const history = new FakeHistory(t);
+  const pages = new EventTarget();
+  const stored = new Map();
+  const given = {
+    client: await connectedClient(),
+    addEventListener: (...listener) => pages.addEventListener(...listener),
+    localStorage: {
+      getItem: (key) => stored.get(key) ?? null,
+      setItem: (key, value) => stored.set(key, value),
+    },
+  };
+  const [code, logged] = [snippet("Follow"), []];
+  await execute(code, given, logged);
+  newest().subscribed("team", { data: { position: 2, epoch: "e" } });
+  const of = (number) => message(number, { channel: "team", event: "message" });
+  await history.answer([of(2), of(1)]);
+  const data = { messageId: idOf(2), reaction: "👍", action: "add" };
+  const meta = { uid: "pam", umd: null };
+  const event = "hotsock.messageReactionAdded";
+  newest().say({ event, channel: "team", data, meta, position: 3 });
+  pages.dispatchEvent(new Event("pagehide"));
+  assert.deepEqual(logged, [
+    [2, "came", ""],
+    ["add", "👍", "by", "pam", "to", "message 2"],
+  ]);
+  const { since, messages } = JSON.parse(stored.get("team"));
+  assert.deepEqual(since, { position: 3, epoch: "e", id: idOf(2) });
+  assert.deepEqual(
+    messages.map(({ id }) => id),
+    [idOf(1), idOf(2)],
+  );
+
+  await execute(code, { ...given, client: await connectedClient() }, logged);
+  assert.deepEqual(said(), ['hotsock.subscribe team {"since":3,"epoch":"e"}']);
+});
+
+test("History", async (t) => {
+  fakeWorld(t);
+  const history = new FakeHistory(t);
+  const logged = [];
+  const ended = execute(snippet("History"), { client: await connectedClient() }, logged);
+  await settle();
+  newest().subscribed("team");
+  await history.answer([message(2), message(1)]);
+  await ended;
+  assert.deepEqual(logged, [
+    [idOf(2), "message 2"],
+    [idOf(1), "message 1"],
+  ]);
+});
+
+test("Occupancy", async (t) => {
+  fakeWorld(t);
+  const { logged } = await run(t, "Occupancy", { client: await connectedClient() });
+  newest().subscribed("team", { data: { subscriptionsCount: 3 } });
+  assert.deepEqual(said(), ['hotsock.subscribe team {"occupancy":true}']);
+  assert.deepEqual(logged, [[3, "are here"]]);
+});
+
 test("Errors and reconnecting", async (t) => {
   fakeWorld(t);
   const given = { client: await connectedClient() };
-  const answer = { messages: [{ id: "2" }] };
-  const { logged, fetched } = await run(t, "Errors and reconnecting", given, answer);
-  newest().subscribed("team");
-  await settle();
-  newest().say({ event: "message", channel: "team", id: "3" });
+  const { logged } = await run(t, "Errors and reconnecting", given);
   newest().refuse("message", "team", "DATA_TOO_LARGE");
   newest().say("nonsense");
-  newest().subscribed("team");
-  assert.deepEqual(
-    fetched.map(([, body]) => body),
-    [{ channel: "team" }, { channel: "team", after: "3" }],
-  );
   newest().end(1001, "Going away");
   assert.deepEqual(logged, [
     ["team", "DATA_TOO_LARGE"],
@@ -166,6 +233,7 @@ test("Errors and reconnecting", async (t) => {
 const NAMES = [
   ...Object.getOwnPropertyNames(client.HotsockClient.prototype),
   ...Object.getOwnPropertyNames(Channel.prototype),
+  ...Object.getOwnPropertyNames(Follow.prototype),
   ...Object.keys(readOptions({ connectTokenFn: () => "" })),
   ...Object.keys(client),
 ];
