@@ -174,4 +174,57 @@ describe("the client and the server", { concurrency: true }, () => {
     await sleep(7000);
     assert.deepEqual([client.state, closes], ["connected", []]);
   });
+
+  test("a follower is told what happened while it was away, once and in order", async (t) => {
+    const messages = { chat: { publish: true, echo: true, store: 60, react: true } };
+    const channels = { "js.followed": { subscribe: true, historyStart: 0, messages } };
+    const ada = connect(t, { uid: "ada", channels });
+    const bob = join(connect(t, { uid: "bob", channels }), "js.followed");
+    const follow = async (client, since) => {
+      const told = [];
+      const rounds = []; // of those who wait until it has caught up
+      const follower = client.channels("js.followed").follow({
+        since,
+        onMessage: ({ data }) => told.push(data),
+        onReaction: ({ reaction, action, uid }) => told.push(`${action} ${reaction} by ${uid}`),
+        onDelete: ({ messageId }) => told.push(`delete ${messageId}`),
+        onCaughtUp: () => rounds.shift()?.(),
+      });
+      const caughtUp = () => new Promise((resolve) => rounds.push(resolve));
+      await caughtUp();
+      return { told, follower, caughtUp };
+    };
+    const say = async (data) => {
+      const echo = next(bob, "chat", (message) => message.data === data);
+      bob.sendMessage("chat", { data });
+      return (await echo).id;
+    };
+    const first = await say("one");
+    const { told, follower, caughtUp } = await follow(ada);
+    const live = next(ada.channels("js.followed"), "chat");
+    const messageId = await say("two");
+    await live;
+    const since = JSON.parse(JSON.stringify(follower.position));
+    ada.suspend();
+    const data = { messageId, reaction: "👍", action: "add" };
+    bob.sendMessage("hotsock.messageReaction", { data });
+    await say("three"); // frames are handled in their order: by now the reaction is stored
+    const { SERVER_URL, API_KEY } = process.env;
+    const deletion = await fetch(`${SERVER_URL}/channels/js.followed/messages/${first}`, {
+      method: "DELETE",
+      headers: { authorization: `Bearer ${API_KEY}` },
+    });
+    assert.equal(deletion.status, 204);
+    const again = caughtUp();
+    ada.resume();
+    await again;
+    const expected = ["add 👍 by bob", `delete ${first}`, "one", "three", "two"];
+    assert.deepEqual(told.toSorted(), expected);
+    const later = await follow(connect(t, { uid: "cleo", channels }), since);
+    assert.ok(later.told.includes("three"));
+    assert.ok(!later.told.includes("two"));
+    const iterator = bob.history({ limit: 2 });
+    const newest = [await iterator.next(), await iterator.next()].map(({ value }) => value.data);
+    assert.deepEqual(newest, ["three", "two"]);
+  });
 });
