@@ -227,4 +227,23 @@ describe("the client and the server", { concurrency: true }, () => {
     const newest = [await iterator.next(), await iterator.next()].map(({ value }) => value.data);
     assert.deepEqual(newest, ["three", "two"]);
   });
+
+  test("how many subscribe is told, also on a subscription that was there before", async (t) => {
+    const channels = { "js.counted": { subscribe: true, getInfo: true } };
+    const here = join(connect(t, { uid: "ada", channels }), "js.counted");
+    await next(here, "hotsock.subscribed");
+    const told = [];
+    const isTold = (count) =>
+      new Promise((resolve) => {
+        here.occupancy((each) => {
+          told.push(each);
+          if (each === count) resolve();
+        });
+      });
+    await isTold(1);
+    const two = isTold(2);
+    join(connect(t, { uid: "bob", channels }), "js.counted");
+    await two;
+    assert.equal(told[0], 1);
+  });
 });
