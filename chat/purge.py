@@ -156,6 +156,9 @@ class Kind:
     `indexed`: an index on `expires_at` finds the rows. Otherwise the whole table is read: an index
     on a channel's `changed_at` would cost every stored message more than that costs a purge, and
     members are few.
+
+    `before` is SQL that is done first, with a place for the condition that a row is one of those
+    to be deleted.
     """
 
     name: str
@@ -165,6 +168,7 @@ class Kind:
     indexed: bool = True
     keep: timedelta = timedelta(0)
     parts: tuple[Part, ...] = ()
+    before: str = ""
 
     def latest(self, database: Database, now: datetime) -> Parameter:
         """The parameter of `due`."""
@@ -212,12 +216,26 @@ def unused(model: type[Model]) -> str:
     )
 
 
+# From a number below one of these, nobody can say any more what was deleted.
+FORGET: Final = (
+    "UPDATE chat_channel SET forgotten = gone.number FROM"
+    " (SELECT channel_id, max(number) AS number FROM chat_deletion"
+    " WHERE outlived AND {} GROUP BY channel_id) AS gone"
+    " WHERE id = gone.channel_id AND forgotten < gone.number"
+)
 KINDS: Final = (
     Kind(
         name="messages",
         table="chat_message",
         keep=REPAIR_WINDOW,
         parts=(Part("reactions", "chat_reaction", "message_id"),),
+    ),
+    Kind(
+        name="deletions",
+        table="chat_deletion",
+        key="message_id",
+        keep=REPAIR_WINDOW,
+        before=FORGET,
     ),
     Kind(
         name="storage_entries",  # an entry that is cleared expires at once
@@ -233,6 +251,7 @@ KINDS: Final = (
         keep=REPAIR_WINDOW,
     ),
     Kind(name="deduplications", table="chat_deduplication"),
+    Kind(name="acknowledgements", table="chat_acknowledgement"),
     Kind(name="used_tokens", table="tokens_usedtoken", key="digest"),
     Kind(
         name="channels",
@@ -387,6 +406,8 @@ def remove_rows(database: Database, kind: Kind, keys: list[Key], now: datetime) 
                 f"SELECT {kind.key} {due}{database.lock_free_rows}", database.keys(keys), latest
             )
             locked = database.keys([key for (key,) in rows])
+            if kind.before:
+                database.execute(kind.before.format(f"{kind.key} {database.in_keys}"), locked)
             removed = {
                 part.name: database.execute(
                     f"DELETE FROM {part.table} WHERE {part.column} {database.in_keys}",  # noqa: S608

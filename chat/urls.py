@@ -5,6 +5,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
 from chat.http import client_api, server_api
+from chat.http.staticfiles import built, compress
 from tokens.conf import settings
 
 
@@ -14,13 +15,16 @@ async def demo(request: HttpRequest) -> HttpResponse:
     """The chat page, where it is switched on; its tokens come from `POST /tokens`."""
     if not settings.DEMO:
         raise Http404
-    return render(request, "chat/demo.html")
+    files = {"script": built("chat/demo/main.js"), "style": built("chat/demo/demo.css")}
+    page = render(request, "chat/demo.html", files)
+    compress(request, page)  # it holds no secret, and nothing of what a request says
+    return page
 
 
 urlpatterns = [
     path("", demo),
     re_path(r"^connection/(?P<operation>[\s\S]*)\Z", client_api.client_operation),
     path("publish", server_api.publish),
-    re_path("^channels(?:/|$)", server_api.channel),
+    re_path("^channels(?:/|$)", server_api.below_channels),
     re_path(r"^schedules/(?P<arn>[\s\S]+)\Z", server_api.schedule),
 ]

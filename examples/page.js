@@ -1,8 +1,6 @@
-// What the examples' pages share: their backend's answers, the connection, and a channel's history.
+// What the examples' pages share: their backend's answers, and the connection.
 
 import { HotsockClient, decodeTime } from "{{CHAT_URL}}/static/chat/client/index.js";
-
-const PAGE = 100; // messages that listMessages answers at once, at most
 
 export const at = (id) => document.getElementById(id);
 
@@ -30,32 +28,4 @@ export function connect(person) {
   client.bind("hotsock.error", ({ error }) => say(error.message));
   client.bind("@@error", ({ message }) => say(message));
   return client;
-}
-
-/** Shows each stored message once and in order: those of the history, then what comes live. */
-export function follow(client, channel, event, show) {
-  let last; // the id of the newest that was shown
-  let history;
-  const once = (message) => {
-    if (message.id <= last) return;
-    last = message.id;
-    show(message);
-  };
-  channel.bind("hotsock.subscribed", () => (history = read(client, channel.name, last, once)));
-  channel.bind(event, async (message) => {
-    await history;
-    once(message);
-  });
-}
-
-async function read(client, channel, last, show) {
-  const url = `{{CHAT_URL}}/connection/listMessages?${new URLSearchParams(client.activeConnection)}`;
-  let after = last;
-  let messages;
-  do {
-    const body = JSON.stringify({ channel, after });
-    ({ messages } = await (await fetch(url, { method: "POST", body })).json());
-    for (const message of messages) show(message);
-    after = messages.at(-1)?.id;
-  } while (messages.length === PAGE);
 }

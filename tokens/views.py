@@ -7,6 +7,7 @@ from http import HTTPStatus
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.gzip import gzip_page
 
 from tokens import strict_json
 from tokens.api import issue
@@ -35,6 +36,7 @@ class Refusal(Exception):
 
 
 @csrf_exempt  # a public endpoint without cookies, for pages of any origin
+@gzip_page  # whoever chooses something of the answer (BREACH) may have all of it
 async def tokens(request: HttpRequest) -> JsonResponse:
     """Tokens of both people for one session. Whoever knows the session id may have them."""
     try:

@@ -9,18 +9,18 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
-from typing import Final
-
-from msgspec import structs
+from typing import Any, Final
 
 from chat.fanout.announcements import Change, Ephemeral
 from chat.fanout.hub import Hub
 from chat.protocol import commands, events, ids, schedule
 from chat.protocol.commands import MESSAGE_ID
 from chat.protocol.errors import ProtocolError
-from chat.protocol.publication import Publication, Receipt, Source
+from chat.protocol.frames import Ack
+from chat.protocol.publication import Acknowledged, Publication, Receipt, Source
 from chat.protocol.session import Route, Session
 from chat.store import outbox
+from chat.store.operations.acknowledgement import DoOnce, Refuse, sender_of
 from chat.store.operations.deduplication import PublishOnce
 from chat.store.operations.messages import PublishMessage, SetReaction
 from chat.store.operations.storage import SetStorage
@@ -30,6 +30,10 @@ from chat.store.transaction import Operation
 from chat.store.writer import Writer
 
 log = logging.getLogger("chat.publishing")
+
+Work = PublishMessage | SetStorage | SetReaction | Refuse | AddSchedule
+"""What a client asks for: on one channel."""
+Stored = PublishMessage | DoOnce
 
 
 # --- by a client --------------------------------------------------------------------------------
@@ -48,29 +52,62 @@ def route_to(session: Session, channel: str, event: str) -> Route:
 
 
 async def publish(
-    hub: Hub, writer: Writer, session: Session, route: Route, data: bytes, at: datetime | None
+    hub: Hub,
+    writer: Writer,
+    session: Session,
+    route: Route,
+    data: bytes,
+    at: datetime | None,
+    ack: Ack | None = None,
 ) -> Receipt:
     """Publishes a client's message, now or `at` a moment.
 
     Raises ProtocolError: SERVICE_UNAVAILABLE, SCHEDULE_PERMISSION_DENIED,
-    INVALID_SCHEDULE_EXPRESSION (the moment has passed).
+    INVALID_SCHEDULE_EXPRESSION (the moment has passed), INVALID_MESSAGE (the ack is another's).
     """
-    rights, receipt = route.rights, Receipt(route.channel, route.event)
+    rights, uid = route.rights, route.sender.uid
     if at is not None:
         schedule.permit(at, rights.schedule_before)
-        arn = await writer.submit(AddSchedule(at, _message(session, route, data)))
-        return structs.replace(receipt, schedule_arn=arn)
+        later = AddSchedule(at, _message(session, route, data))
+        return await carry_out(writer, session, uid, later, route.event, ack)
     if rights.store:
         message = _message(session, route, data)
-        id = await writer.submit(message)
-        remember(session, message.change)
-    else:
-        id = broadcast(hub, session, route, [data])
-        if rights.emit_pubsub_event and listening():
-            message = _message(session, route, data)
-            message.id = id
-            await _report(writer, message)
-    return structs.replace(receipt, id=id)
+        return await carry_out(writer, session, uid, message, route.event, ack)
+    id = broadcast(hub, session, route, [data])
+    if rights.emit_pubsub_event and listening():
+        message = _message(session, route, data)
+        message.id = id
+        await _report(writer, message)
+    if ack is None:
+        return Receipt(route.channel, route.event, id)
+    return Acknowledged(route.channel, route.event, id, ack=ack.name)
+
+
+async def carry_out(
+    writer: Writer,
+    session: Session,
+    uid: str | None,
+    operation: Work,
+    event: str,
+    ack: Ack | None,
+) -> Receipt:
+    """Commits what a client asks for, as this `uid`'s; where it has an ack, once. Ephemeral
+    messages of the session then stay behind it (promise P4). Raises ProtocolError."""
+    if ack is not None:
+        done = await writer.submit(once(session, uid, operation, event, ack))
+        session.follow(done.channel, done.position or 0)
+        return done
+    result, [channel] = await writer.submit(operation), operation.locks()
+    if isinstance(operation, AddSchedule):
+        return Receipt(channel, event, schedule_arn=result)
+    remember(session, operation.change)
+    return Receipt(channel, event, result)
+
+
+def once(session: Session, uid: str | None, operation: Work, event: str, ack: Ack) -> DoOnce:
+    connection_id, [channel] = session.connection_id, operation.locks()
+    receipt = Acknowledged(channel, event, ack=ack.name)
+    return DoOnce(operation, receipt, ack.digest, sender_of(uid, connection_id), connection_id)
 
 
 def broadcast(hub: Hub, session: Session, route: Route, messages: list[bytes]) -> str:
@@ -93,12 +130,15 @@ def store[About](
     session: Session,
     route: Route,
     data: bytes,
-    on_done: Callable[[About, PublishMessage, str | ProtocolError], object],
+    on_done: Callable[[About, Stored, str | Acknowledged | ProtocolError], object],
     about: About,
+    ack: Ack | None,
 ) -> None:
     """Stores one of several messages that follow each other without waiting for the commit;
     `on_done` is called with `about`, the operation and its outcome. Raises SERVICE_UNAVAILABLE."""
-    message = _message(session, route, data)
+    message: Any = _message(session, route, data)
+    if ack is not None:
+        message = once(session, route.sender.uid, message, route.event, ack)
     writer.put(message, partial(on_done, about, message))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from chat.models import Connection, Member, Message, Reaction, Subscription
+from chat.models import Member, Message, Reaction, Subscription
 from chat.protocol import events
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.presence import members_json
@@ -15,7 +15,7 @@ from chat.store.operations.messages import message_not_found
 from chat.store.reads import read
 from tokens.names import is_presence
 
-PAGE: Final = 100
+MAX_PAGE: Final = 100
 
 
 @dataclass(slots=True, frozen=True)
@@ -43,13 +43,12 @@ async def get_channel_info(session: Session, channel: str) -> ChannelInfo:
 
 def channel_info(channel: str) -> ChannelInfo:
     """By its real name; an unknown channel has nobody."""
-    counted = Subscription.objects.filter(channel__name=channel, counted=True)
-    live = counted.filter(connection__in=Connection.objects.live())
+    subscriptions = Subscription.objects.counted().filter(channel__name=channel)
     members = None
     if is_presence(channel):
         present = Member.objects.filter(channel__name=channel, removed=False).order_by("joined")
         members = members_json(events.meta(*row) for row in present.values_list("uid", "umd"))
-    return ChannelInfo(channel, live.count(), members)
+    return ChannelInfo(channel, subscriptions.count(), members)
 
 
 # --- history ------------------------------------------------------------------------------------
@@ -86,24 +85,30 @@ class Page:
 
 
 async def list_messages(
-    session: Session, channel: str, *, after: str = "", before: str = "", reverse: bool = False
+    session: Session,
+    channel: str,
+    *,
+    after: str = "",
+    before: str = "",
+    limit: int = MAX_PAGE,
+    reverse: bool = False,
 ) -> Page:
-    """Up to 100 messages that have not expired, inside the caller's window.
+    """Up to `limit` messages that have not expired, inside the caller's window.
 
     `after` and `before` are message ids, exclusive; `reverse`: the newest first. Raises
     ProtocolError: NOT_SUBSCRIBED, SERVICE_UNAVAILABLE.
     """
     subscription = session.subscription(channel)
     start = subscription.window_start()
-    return await read(_page, subscription.channel, max(start, after), before, reverse)
+    return await read(_page, subscription.channel, max(start, after), before, limit, reverse)
 
 
-def _page(channel: str, after: str, before: str = "", reverse: bool = False) -> Page:
+def _page(channel: str, after: str, before: str, limit: int, reverse: bool) -> Page:
     """Rows, not models: of 100 messages with five reactions each, making those took 5 ms."""
     live = Message.objects.live().of(channel).after(after)
     rows = live.filter(id__lt=before) if before else live
     ordered = rows.order_by("-id" if reverse else "id").values_list(*StoredMessage._fields)
-    messages = [StoredMessage(*row) for row in ordered[:PAGE]]
+    messages = [StoredMessage(*row) for row in ordered[:limit]]
     reactions: dict[str, list[StoredReaction]] = defaultdict(list)
     for reaction in _standing(row.id for row in messages):
         reactions[reaction.message_id].append(reaction)

@@ -2,11 +2,13 @@
 
 from typing import Final
 
-from chat.actions.publishing import remember
+from chat.actions.publishing import carry_out
 from chat.actions.queries import event_of
 from chat.protocol.commands import React
 from chat.protocol.errors import ErrorCode, ProtocolError
+from chat.protocol.publication import Receipt
 from chat.protocol.session import Session, Subscription
+from chat.store.operations.acknowledgement import Refuse
 from chat.store.operations.messages import SetReaction
 from chat.store.reads import read
 from chat.store.writer import Writer
@@ -18,16 +20,31 @@ _events: Final[dict[tuple[str, str], str]] = {}
 """Channel and message id -> the message's event, of MAX_KNOWN messages: it never changes."""
 
 
-async def react(writer: Writer, session: Session, command: React) -> None:
+async def react(writer: Writer, session: Session, command: React) -> Receipt:
     """Adds or removes a reaction; one that changes nothing is not announced.
 
     Raises ProtocolError: NOT_SUBSCRIBED, REACT_PERMISSION_DENIED, MESSAGE_NOT_FOUND,
-    SERVICE_UNAVAILABLE.
+    INVALID_MESSAGE (the ack is another's), SERVICE_UNAVAILABLE.
     """
     subscription = session.subscription(command.channel)
     uid = subscription.reacting_uid()
-    event = await _permitted_event(subscription, command)
-    operation = SetReaction(
+    operation: SetReaction | Refuse
+    try:
+        event = await _permitted_event(subscription, command)
+    except ProtocolError as refusal:
+        # The message has gone; a repeat is acknowledged as the first was (section 19).
+        if command.ack is None or refusal.code is not ErrorCode.MESSAGE_NOT_FOUND:
+            raise
+        operation = Refuse(subscription.channel, refusal)
+    else:
+        operation = _operation(session, subscription, command, uid, event)
+    return await carry_out(writer, session, uid, operation, REACTION, command.ack)
+
+
+def _operation(
+    session: Session, subscription: Subscription, command: React, uid: str, event: str
+) -> SetReaction:
+    return SetReaction(
         channel=subscription.channel,
         message_id=command.message_id,
         uid=uid,
@@ -39,8 +56,6 @@ async def react(writer: Writer, session: Session, command: React) -> None:
         echo=subscription.rights(REACTION).echo,
         source=session.source if subscription.rights(event).emit_pubsub_event else None,
     )
-    await writer.submit(operation)
-    remember(session, operation.change)
 
 
 async def _permitted_event(subscription: Subscription, command: React) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection
 from typing import Final
 
-from chat.actions.publishing import remember
+from chat.actions.publishing import carry_out
 from chat.fanout.send_queue import SendQueue
 from chat.models import StorageEntry
 from chat.protocol import events, schedule
@@ -27,7 +27,7 @@ async def set_storage(writer: Writer, session: Session, command: SetStorage) -> 
     has the schedule's name.
 
     Raises ProtocolError: STORAGE_PERMISSION_DENIED, SCHEDULE_PERMISSION_DENIED,
-    INVALID_SCHEDULE_EXPRESSION, SERVICE_UNAVAILABLE.
+    INVALID_SCHEDULE_EXPRESSION, INVALID_MESSAGE (the ack is another's), SERVICE_UNAVAILABLE.
     """
     channel = session.real_name(command.channel)
     sender = session.sender(channel)
@@ -44,13 +44,11 @@ async def set_storage(writer: Writer, session: Session, command: SetStorage) -> 
         store=rights.store,
         source=session.source if rights.emit_pubsub_event else None,
     )
+    work: storage.SetStorage | AddSchedule = write
     if command.at is not None:
         schedule.permit(command.at, rights.schedule_before)
-        arn = await writer.submit(AddSchedule(command.at, write))
-        return Receipt(channel, SET_STORAGE, schedule_arn=arn)
-    await writer.submit(write)
-    remember(session, write.change)
-    return Receipt(channel, SET_STORAGE)
+        work = AddSchedule(command.at, write)
+    return await carry_out(writer, session, sender.uid, work, SET_STORAGE, command.ack)
 
 
 async def get_storage(session: Session, command: GetStorage) -> events.Event:

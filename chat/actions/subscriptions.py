@@ -12,6 +12,7 @@ from chat.protocol import commands, events
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.session import Subscription
 from chat.runtime.connection import LiveConnection
+from chat.runtime.occupancy import Occupancy
 from chat.store.operations.connections import Subscribe, Unsubscribe
 from chat.store.writer import Writer
 from tokens.names import is_presence
@@ -24,6 +25,7 @@ async def subscribe(
     hub: Hub,
     writer: Writer,
     reaper: Reaper,
+    occupancy: Occupancy,
     *,
     auto: bool = False,
 ) -> int:
@@ -42,18 +44,27 @@ async def subscribe(
         place = await _join(connection, subscriber, operation, hub, writer, reaper)
         subscription.head_id, head = place
         connection.session.add(subscription)
-    connection.send_queue.push(
-        events.subscribed(
-            *(channel, subscription.meta, subscription.alias),
-            auto=auto,
-            members=operation.members,
-            position=head,
-            epoch=operation.epoch,
-        )
-    )
+    count = (await occupancy.count([channel]))[channel] if command.occupancy else None
+    event = _subscribed(subscription, operation, head, count, auto=auto)
+    connection.send_queue.push(event)
     shown = await show_observed(connection.send_queue, subscription, head)
     hub.release(channel, subscriber, head)
+    if count is not None:
+        occupancy.follow(channel, connection.id, connection.send_queue, count)
     return shown + len(operation.members or b"")
+
+
+def _subscribed(
+    subscription: Subscription, operation: Subscribe, head: int, count: int | None, *, auto: bool
+) -> events.Event:
+    return events.subscribed(
+        *(subscription.channel, subscription.meta, subscription.alias),
+        auto=auto,
+        members=operation.members,
+        occupancy=count,
+        position=head,
+        epoch=operation.epoch,
+    )
 
 
 def _operation(connection: LiveConnection, subscription: Subscription, node_id: str) -> Subscribe:

@@ -18,12 +18,13 @@ from django.urls import URLPattern, path
 from django.utils.html import format_html
 from msgspec import Raw, json
 
+from chat import api
 from chat.models import Channel, Message, Reaction
 from chat.protocol import ids
 from chat.store.reads import read
 
 from . import render
-from .base import ChannelRow, ChannelRowAdmin, Column, ContentAdmin
+from .base import ChannelRow, ChannelRowAdmin, Column, ContentAdmin, now
 from .paging import Cursor, Filters, IndexScan, Scans, live, of_channel, read_page
 
 KINDS: Final = 5  # reactions of one message that a list names
@@ -220,16 +221,14 @@ class MessageAdmin(ContentAdmin[Message]):
         return deleted
 
     def delete_queryset(self, request: HttpRequest, queryset: Iterable[Message]) -> None:
-        """Deletes messages with their reactions.
-
-        Locks their channels first, in the writer's order: a reaction that arrives meanwhile finds
-        the message either stored or gone (design.md section 4). Open pages keep showing a deleted
-        message, since the protocol has no event for it.
-        """
-        messages = list(queryset)
-        channels = Channel.objects.filter(id__in={row.channel_id for row in messages})
-        list(channels.select_for_update(no_key=True).order_by("name"))
-        Message.objects.filter(id__in=[row.id for row in messages]).delete()
+        """Deletes messages as the server API does (protocol.md section 19), which notifies who
+        subscribes. Locks channels in the writer's order, by name. Of those that have expired only
+        the rows are left."""
+        for message in sorted(queryset, key=lambda message: message.channel.name):
+            if message.expires_at and message.expires_at <= now(message):
+                message.delete()
+            else:
+                api.delete_message(message.channel.name, message.id)
 
 
 def reaction_counts(ids: Sequence[str]) -> dict[str, list[tuple[str, int]]]:

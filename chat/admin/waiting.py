@@ -196,6 +196,8 @@ def _what(row: OutboxEntry) -> str:
     match said:
         case works.Reaction(reaction=reaction):
             return f"reaction {reaction}"
+        case works.Deletion(message_id=id):
+            return f"deletion of {id}"
         case works.Schedule(work=work):
             return f"schedule of {_kind(work)}"
         case works.Cancellation(schedule=id):

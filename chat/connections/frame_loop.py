@@ -25,11 +25,11 @@ from chat.fanout.announcements import Change
 from chat.fanout.send_queue import Socket
 from chat.protocol import commands, events, frames
 from chat.protocol.errors import CloseCode, ErrorCode, ProtocolError
-from chat.protocol.frames import Frame
+from chat.protocol.frames import About, Frame
+from chat.protocol.publication import Acknowledged
 from chat.protocol.session import Route
 from chat.runtime.connection import MAX_REFUSED, LiveConnection
 from chat.runtime.node import Node
-from chat.store.operations.messages import PublishMessage
 from chat.store.reports import listening
 
 log = logging.getLogger("chat.connection")
@@ -97,7 +97,7 @@ class FrameLoop:
         if self._rate.allows(self._node.loop.time()):
             return True
         if self._rate.refused in (1, MAX_REFUSED):
-            self._refuse(_too_fast(), None, None)
+            self._refuse(_too_fast(), *frames.NOTHING_KNOWN)
         return False
 
     def end(self) -> None:
@@ -146,7 +146,7 @@ class FrameLoop:
                 try:
                     return self._handle_each(coming)
                 except Exception:  # the outermost edge: the next frame is handled all the same
-                    self._fail(None, None)
+                    self._fail(*frames.NOTHING_KNOWN)
         finally:
             flusher.release()
 
@@ -166,7 +166,7 @@ class FrameLoop:
             try:
                 step = frame = self._parse(sent, now)
                 route = session.routes[frame.channel][frame.event]
-                if frame.schedule_expression is None:
+                if frame.schedule_expression is None and frame.ack is None:
                     if route.is_ephemeral:
                         data = None if self._storing else frames.valid_data(frame.data)
                     elif route.is_stored and self._storing < MAX_STORING and run_route is None:
@@ -224,7 +224,7 @@ class FrameLoop:
                 return self._behind(partial(self._handle, step, sent, None))
             self._charge(step)
             rest = HANDLERS[type(command)](self._node, self.connection, command)
-            return None if rest is None else self._finish(rest, step.event, step.channel)
+            return None if rest is None else self._finish(rest, _about(step))
         except ProtocolError as error:
             if self._storing:
                 return self._behind(partial(self._handle, error, sent, None))
@@ -247,23 +247,27 @@ class FrameLoop:
             return None
         if self._storing:
             behind = self._behind(partial(self._publish, frame, route, data, at))
-            return self._finish(behind, frame.event, frame.channel)
+            return self._finish(behind, _about(frame))
         if at is None and route.is_ephemeral:
-            publishing.broadcast(node.hub, session, route, [data])
+            id = publishing.broadcast(node.hub, session, route, [data])
+            if frame.ack is not None:
+                self._acknowledge(Acknowledged(route.channel, route.event, id, ack=frame.ack))
             return None
-        published = publishing.publish(node.hub, node.writer, session, route, data, at)
-        return self._finish(published, frame.event, frame.channel)
+        ack = frames.ack_of(frame)
+        published = publishing.publish(node.hub, node.writer, session, route, data, at, ack)
+        return self._finish(published, _about(frame))
 
     def _store(self, frame: Frame, route: Route, data: bytes) -> None:
-        session, about = self.connection.session, (frame.event, frame.channel)
-        publishing.store(self._node.writer, session, route, data, self._on_stored, about)
+        ack = None if frame.ack is None else frames.ack_of(frame)
+        session, about = self.connection.session, (frame.event, frame.channel, frame.ack)
+        publishing.store(self._node.writer, session, route, data, self._on_stored, about, ack)
         self._storing += 1
 
     def _on_stored(
         self,
-        about: tuple[str, str | None],
-        message: PublishMessage,
-        outcome: str | ProtocolError,
+        about: About,
+        message: publishing.Stored,
+        outcome: str | Acknowledged | ProtocolError,
     ) -> None:
         self._storing -= 1
         if isinstance(outcome, ProtocolError):
@@ -272,9 +276,26 @@ class FrameLoop:
             for change in message.announced:
                 if isinstance(change, Change):
                     self.connection.session.follow(change.channel, change.number)
+            if isinstance(outcome, Acknowledged):
+                self._acknowledge(outcome)
         if not self._storing and self._stored is not None:
             self._stored.set_result(None)
             self._stored = None
+
+    def _acknowledge(self, done: Acknowledged) -> None:
+        """Behind what the connection itself gets of it."""
+        connection, channel = self.connection, done.channel
+        connection.session.follow(channel, done.position or 0)
+        after = done.position or connection.session.last_numbers.get(channel, 0)
+        event = events.ack(
+            *(channel, done.ack),
+            id=done.id,
+            position=done.position,
+            scheduleArn=done.schedule_arn,
+            repeated=done.repeated,
+        )
+        if not self._node.hub.reply(channel, connection.id, after, event):
+            connection.send_queue.push(event)
 
     async def _behind(self, handle: Callable[[], Awaitable[object] | None]) -> None:
         """Calls `handle` once all messages before it are stored, or were refused."""
@@ -287,14 +308,16 @@ class FrameLoop:
         if (rest := handle()) is not None:
             await rest
 
-    async def _finish(self, rest: Awaitable[object], event: str, channel: str | None) -> None:
+    async def _finish(self, rest: Awaitable[object], about: About) -> None:
         self.connection.handling = True
         try:
-            await rest
+            done = await rest
+            if isinstance(done, Acknowledged):
+                self._acknowledge(done)
         except ProtocolError as error:
-            self._refuse(error, event, channel)
+            self._refuse(error, *about)
         except Exception:  # the outermost edge
-            self._fail(event, channel)
+            self._fail(*about)
         finally:
             self.connection.handling = False
 
@@ -303,27 +326,26 @@ class FrameLoop:
         for channel in connection.session.grants.auto_channels():
             try:
                 command = commands.Subscribe(commands.valid_channel(channel))
-                await subscribe(
-                    *(connection, command, node.id, node.hub, node.writer, node.reaper),
-                    auto=True,
-                )
+                await _subscribe_to(node, connection, command, auto=True)
             except ProtocolError as error:
-                self._refuse(error, "hotsock.subscribe", channel)
+                self._refuse(error, "hotsock.subscribe", channel, None)
             except Exception:  # the outermost edge
-                self._fail("hotsock.subscribe", channel)
+                self._fail("hotsock.subscribe", channel, None)
 
     # --- refusals ---------------------------------------------------------------------------
 
-    def _fail(self, event: str | None, channel: str | None) -> None:
+    def _fail(self, event: str | None, channel: str | None, ack: str | None) -> None:
         log.exception("A frame could not be handled")
-        self._refuse(ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, FAILED), event, channel)
+        self._refuse(ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, FAILED), event, channel, ack)
 
-    def _refuse(self, error: ProtocolError, event: str | None, channel: str | None) -> None:
+    def _refuse(
+        self, error: ProtocolError, event: str | None, channel: str | None, ack: str | None
+    ) -> None:
         queue = self.connection.send_queue
         if isinstance(error, FrameTooLarge):
             queue.close(CloseCode.TOO_LARGE)
             return
-        queue.push(events.error(error.code, error.message, event, error.channel or channel))
+        queue.push(events.error(error.code, error.message, event, error.channel or channel, ack))
         if event == "hotsock.subscribe" and error.code is ErrorCode.SERVICE_UNAVAILABLE:
             # a client would wait for ever for its hotsock.subscribed (protocol.md section 7)
             queue.close(CloseCode.TRY_AGAIN_LATER)
@@ -338,8 +360,16 @@ Handler = Callable[[Node, LiveConnection, Any], Awaitable[object] | None]
 
 
 async def _subscribe(node: Node, connection: LiveConnection, command: commands.Subscribe) -> None:
-    size = await subscribe(connection, command, node.id, node.hub, node.writer, node.reaper)
-    node.connections.owe(connection.id, size)
+    if command.occupancy:
+        node.connections.spend(connection.id, frames.COSTS["getChannelInfo"])
+    node.connections.owe(connection.id, await _subscribe_to(node, connection, command))
+
+
+def _subscribe_to(
+    node: Node, connection: LiveConnection, command: commands.Subscribe, *, auto: bool = False
+) -> Awaitable[int]:
+    parts = node.id, node.hub, node.writer, node.reaper, node.occupancy
+    return subscribe(connection, command, *parts, auto=auto)
 
 
 async def _get_storage(
@@ -380,6 +410,10 @@ HANDLERS: Final[dict[type[commands.Command], Handler]] = {
 
 class FrameTooLarge(ProtocolError):
     """The frame ends its connection."""
+
+
+def _about(frame: Frame) -> About:
+    return frame.event, frame.channel, frame.ack
 
 
 def _too_fast() -> ProtocolError:

@@ -14,10 +14,12 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from chat.fanout.announcements import Announcement, Change, Ephemeral
+from chat.fanout.announcements import BYTES_OF_ANNOUNCEMENT, Announcement, Change, Ephemeral
 from chat.fanout.broker import Broker, BrokerStatus
+from chat.fanout.occupancy import Followers
 from chat.fanout.send_queue import MAX_UNSENT_BYTES, Batch, SendQueue
 from chat.protocol.errors import CloseCode, ProtocolError
+from chat.protocol.events import Event
 
 log = logging.getLogger("chat.hub")
 
@@ -55,12 +57,15 @@ class Subscriber:
     send_queue: SendQueue
     observes: Callable[[str], bool] = frozenset[str]().__contains__  # which storage keys
     head: int | None = None  # the channel's number when it subscribed, once it is known
+    above: int = 0  # changes up to this number are not for it
     held: list[Announcement] | None = None
     held_bytes: int = 0
 
     def hold(self, announcement: Announcement) -> None:
         """As much as could be sent at once; for a change beyond that, its client is to come back
         and catch up (P3)."""
+        if isinstance(announcement, Change) and announcement.number <= self.above:
+            return
         size = announcement.size
         if self.held_bytes + size <= MAX_UNSENT_BYTES:
             self.held_bytes += size
@@ -73,9 +78,25 @@ class Subscriber:
         """What was held back above its head."""
         held, self.held, self.held_bytes = self.held, None, 0
         for announcement in held or ():
-            is_new = isinstance(announcement, Ephemeral) or announcement.number > (self.head or 0)
+            is_new = isinstance(announcement, Ephemeral) or announcement.number > self.above
             if is_new and (announcement.echo or announcement.origin != self.connection_id):
                 self.send_queue.push_frame(_frames(announcement))
+
+
+@dataclass(slots=True, eq=False)
+class Reply:
+    """A frame for one subscriber, which follows what it gets up to the change `previous`."""
+
+    previous: int
+    subscriber: Subscriber
+    frame: bytes
+
+    @property
+    def size(self) -> int:
+        return BYTES_OF_ANNOUNCEMENT + len(self.frame)
+
+    def send(self) -> None:
+        self.subscriber.send_queue.push_frame(self.frame)
 
 
 @dataclass(slots=True, eq=False)
@@ -139,7 +160,7 @@ class Feed:
     _head: int = UNKNOWN  # the channel's number as far as it is known
     # A heap: by what must come before; ephemeral messages before the change that follows the same,
     # since their sender may have caused it afterwards (P4); then as they arrived.
-    _waiting: list[tuple[int, bool, int, Announcement]] = field(default_factory=list)
+    _waiting: list[tuple[int, bool, int, Announcement | Reply]] = field(default_factory=list)
     _waiting_bytes: int = 0
     _arrivals: Iterator[int] = field(default_factory=itertools.count)
     _repair: asyncio.Task[None] | None = None
@@ -149,10 +170,13 @@ class Feed:
 
     def add(self, subscriber: Subscriber) -> None:
         self.subscribers[subscriber.connection_id] = subscriber
+        subscriber.above = max(self._last, self._head)  # it will stand there, or higher
         self._holding.append(subscriber)
 
     def remove(self, connection_id: str) -> None:
         subscriber = self.subscribers.pop(connection_id, None)
+        if self._waiting:
+            self._send_replies(subscriber)
         if subscriber in self._holding:
             self._holding.remove(subscriber)
         else:
@@ -161,7 +185,7 @@ class Feed:
     def release(self, subscriber: Subscriber, head: int) -> None:
         """It gets all above `head`, the channel's number when it subscribed. Of the first one that
         is from where nothing may be missing."""
-        subscriber.head = head
+        subscriber.head = subscriber.above = head
         if self._last == UNKNOWN:
             self._last = head
             self._deliver_waiting()
@@ -233,15 +257,18 @@ class Feed:
         """Where there is room for it; a change for which there is none is read."""
         if isinstance(announcement, Change):
             self._head = max(self._head, announcement.number)
-        room = min(
-            MAX_WAITING_BYTES - self._waiting_bytes, MAX_ALL_WAITING_BYTES - self._all_waiting.bytes
-        )
-        if announcement.size <= room:
+        if announcement.size <= self._room:
             self._keep(announcement)
         elif self._last != UNKNOWN:
             self._repair_where_behind()
 
-    def _keep(self, announcement: Announcement) -> None:
+    @property
+    def _room(self) -> int:
+        return min(
+            MAX_WAITING_BYTES - self._waiting_bytes, MAX_ALL_WAITING_BYTES - self._all_waiting.bytes
+        )
+
+    def _keep(self, announcement: Announcement | Reply) -> None:
         is_change = isinstance(announcement, Change)
         place = (announcement.previous, is_change, next(self._arrivals), announcement)
         heapq.heappush(self._waiting, place)
@@ -263,12 +290,43 @@ class Feed:
             announcement = heapq.heappop(self._waiting)[-1]
             size += announcement.size
             self._count(-announcement.size)
-            self._deliver(announcement)
+            if isinstance(announcement, Reply):
+                announcement.send()
+            else:
+                self._deliver(announcement)
         else:
             self._last = max(self._last, known)
         if self._holding:
             self._release_held()
         self._repair_where_behind()
+
+    # --- replies ----------------------------------------------------------------------------
+
+    def reply(self, connection_id: str, after: int, frame: bytes) -> bool:
+        """Sends it behind what the subscriber gets up to the change `after`: at once where that has
+        been sent, or where there is no room for it to wait. False: there is no such subscriber."""
+        subscriber = self.subscribers.get(connection_id)
+        if subscriber is None:
+            return False
+        reply = Reply(after, subscriber, frame)
+        if (after > self._last or self._goes_on) and reply.size <= self._room:
+            self._keep(reply)
+            if self._last != UNKNOWN:
+                self._repair_where_behind()
+        else:
+            reply.send()
+        return True
+
+    def _send_replies(self, subscriber: Subscriber | None) -> None:
+        """At once, those that wait for a subscriber who leaves."""
+        waiting, self._waiting = sorted(self._waiting), []
+        for place in waiting:
+            reply = place[-1]
+            if isinstance(reply, Reply) and reply.subscriber is subscriber:
+                self._count(-reply.size)
+                reply.send()
+            else:
+                self._waiting.append(place)  # sorted, it is a heap
 
     # --- gap repair -------------------------------------------------------------------------
 
@@ -348,6 +406,7 @@ class Hub:
         self._feeds: dict[str, Feed] = {}
         self._waiting = Waiting()
         self.broker = broker
+        self.followers = Followers()
 
     # --- subscribing ------------------------------------------------------------------------
 
@@ -364,6 +423,7 @@ class Hub:
         self._feeds[channel].release(subscriber, head)
 
     def unsubscribe(self, channel: str, connection_id: str) -> None:
+        self.followers.remove(channel, connection_id)
         feed = self._feeds.get(channel)
         if feed is None:
             return
@@ -396,6 +456,12 @@ class Hub:
         if feed is not None:
             feed.receive(announcement)
         self.broker.announce(announcement)
+
+    def reply(self, channel: str, connection_id: str, after: int, event: Event) -> bool:
+        """Sends an answer to one subscriber behind what it gets of the channel up to the change
+        `after`. False: it does not subscribe."""
+        feed = self._feeds.get(channel)
+        return feed is not None and feed.reply(connection_id, after, event.frame)
 
     def deliver(self, announcement: Announcement) -> None:
         """What was done anywhere, to the subscribers of this process."""

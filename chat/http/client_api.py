@@ -4,14 +4,15 @@ the verbs act. An operation is a Struct for its body, a function and a row of OP
 
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Final, cast
+from typing import Annotated, Final, cast
 
 from django.http import HttpResponse
-from msgspec import UNSET, Raw, Struct, UnsetType, json
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType, json
 
 from chat.actions.metadata import update_umd
 from chat.actions.publishing import publish, route_to
 from chat.actions.queries import (
+    MAX_PAGE,
     ChannelInfo,
     Page,
     StoredReaction,
@@ -39,7 +40,6 @@ from chat.models import StorageEntry
 from chat.protocol import commands, events, frames
 from chat.protocol.commands import Publish, React
 from chat.protocol.errors import ErrorCode, ProtocolError
-from chat.protocol.publication import Receipt
 from chat.protocol.session import NOTHING, Session
 from chat.runtime import node as nodes
 from chat.runtime.node import Node
@@ -65,7 +65,8 @@ async def client_operation(request: Call, operation: str) -> HttpResponse:
         await session_of(node, connection_id, secret, "")  # strangers are not waited for
     await request.until_answered.enter_async_context(turns.take(page=page))
     body = await body_of(request)
-    _, channel = frames.outline(body)
+    _, channel, ack = frames.outline(body)
+    request.ack = ack if operation in CHANGES else None
     session = await session_of(node, connection_id, secret, channel)
     limit = settings.CLIENT_FRAMES_PER_SECOND
     if not frames.rate_of(connection_id, limit).allows(time.monotonic()):
@@ -108,16 +109,17 @@ async def _publish_message(node: Node, session: Session, text: str) -> HttpRespo
     body = frames.read(text, _message_body, BODY)
     command = cast("Publish | React", commands.decode(body, REACTION))
     if isinstance(command, React):
-        await react(node.writer, session, command)
-        return accepted(Receipt(session.real_name(command.channel), body.event), with_id=False)
+        return accepted(await react(node.writer, session, command), with_id=False)
     route = route_to(session, command.channel, command.event)
-    receipt = await publish(node.hub, node.writer, session, route, command.data, command.at)
+    work = command.data, command.at, command.ack
+    receipt = await publish(node.hub, node.writer, session, route, *work)
     return accepted(receipt, with_id=bool(body.eager_id_generation))
 
 
 class HistoryBody(ChannelBody, gc=False, rename="camel"):
     after: str | None = None
     before: str | None = None
+    limit: Annotated[int, Meta(ge=1, le=MAX_PAGE)] | None = None
     reverse: bool | None = None
     expand_reactions: bool | None = None
 
@@ -149,6 +151,7 @@ async def _list_messages(node: Node, session: Session, body: HistoryBody) -> Htt
         commands.valid_channel(body.channel),
         after="" if reverse else _message_id(body.after, "after"),
         before=_message_id(body.before, "before") if reverse else "",
+        limit=body.limit or MAX_PAGE,
         reverse=reverse,
     )
     messages = b",".join(_messages(page, expand=bool(body.expand_reactions)))

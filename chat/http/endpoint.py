@@ -16,7 +16,7 @@ from msgspec import json, structs
 from chat.actions.connections import MAX_USER_AGENT_LENGTH
 from chat.http.bodies import Body, BodyError
 from chat.protocol.errors import HTTP_STATUS, ErrorCode, ProtocolError
-from chat.protocol.publication import Receipt, Source, Trigger
+from chat.protocol.publication import Acknowledged, Receipt, Source, Trigger
 
 
 class Call(ASGIRequest):
@@ -24,6 +24,7 @@ class Call(ASGIRequest):
 
     incoming: Body
     refused: BodyError | None = None  # that it is answered by, whatever it asks for
+    ack: str | None = None  # of a client's operation, once its body has been read
     until_answered: AsyncExitStack  # ends when the answer has left
 
 
@@ -48,7 +49,7 @@ def endpoint[**P](*methods: str, allow: str | None = None) -> Callable[[View[P]]
                 return await view(request, *args, **kwargs)
             except ProtocolError as error:
                 await request.until_answered.aclose()  # a refusal holds up no other call
-                return refusal(error)
+                return refusal(error, ack=request.ack)
 
         return endpoint
 
@@ -84,13 +85,21 @@ def respond(body: bytes, status: int = 200) -> HttpResponse:
 
 
 def accepted(receipt: Receipt, *, with_id: bool) -> HttpResponse:
-    """202; a message's id only where the caller asked for it (`eagerIdGeneration`)."""
-    return respond(json.encode(receipt if with_id else structs.replace(receipt, id=None)), 202)
+    """202; a message's id only where the caller asked for it (`eagerIdGeneration`, `ack`), and no
+    position, which belongs to the frames of a connection."""
+    if isinstance(receipt, Acknowledged):
+        receipt = structs.replace(receipt, position=None)
+    elif not with_id:
+        receipt = structs.replace(receipt, id=None)
+    return respond(json.encode(receipt), 202)
 
 
-def refusal(error: ProtocolError, status: int | None = None) -> HttpResponse:
-    """The error, with the status that goes with its code."""
-    body = json.encode({"error": {"code": error.code, "message": error.message}})
+def refusal(
+    error: ProtocolError, status: int | None = None, ack: str | None = None
+) -> HttpResponse:
+    """The error, with the status that goes with its code, and the ack of what is refused."""
+    told = {"code": error.code, "message": error.message}
+    body = json.encode({"error": told if ack is None else {**told, "ack": ack}})
     known = error.status if isinstance(error, BodyError) else HTTP_STATUS.get(error.code, 403)
     response = respond(body, status or known)
     if error.code is ErrorCode.INVALID_API_KEY:

@@ -7,6 +7,7 @@ from urllib.parse import quote, unquote_to_bytes
 
 from django.http import HttpResponse
 
+from chat.actions.deletion import delete_message
 from chat.actions.publishing import cancel_schedule, publish_as_server
 from chat.actions.queries import channel_info
 from chat.actions.storage import list_entries
@@ -28,6 +29,8 @@ from chat.runtime import node as nodes
 from chat.store.reads import read
 
 STORAGE: Final = b"/storage"
+MESSAGES: Final = b"/messages/"
+READING: Final = ("GET", "HEAD")
 
 
 @endpoint("POST")
@@ -41,24 +44,49 @@ async def publish(request: Call) -> HttpResponse:
     return accepted(receipt, with_id=publication.eager)
 
 
-@endpoint("GET", "HEAD")
+async def below_channels(request: Call) -> HttpResponse:
+    """A path that is read names a channel, which may have slashes, too."""
+    reads = request.method in READING or MESSAGES not in _path(request)
+    return await (channel if reads else message)(request)
+
+
+def _path(request: Call) -> bytes:
+    """What follows `/channels/`, percent-encoded: a slash in a name differs from the path's."""
+    whole: bytes = request.scope.get("raw_path") or quote(request.path).encode()
+    return whole.partition(b"/channels/")[2]
+
+
+@endpoint(*READING)
 async def channel(request: Call) -> HttpResponse:
     """`GET /channels/{name}` and `GET /channels/{name}/storage`."""
     require_api_key(request)
-    # Still percent-encoded: a slash in the name differs from one of the path.
-    whole: bytes = request.scope.get("raw_path") or quote(request.path).encode()
-    path = whole.partition(b"/channels/")[2]
+    path = _path(request)
     if path.endswith(STORAGE):
         return await _entries(request, _name(path.removesuffix(STORAGE)))
     return info_response(b"name", await read(channel_info, _name(path)))
 
 
+@endpoint("DELETE", allow="GET, HEAD, DELETE")
+async def message(request: Call) -> HttpResponse:
+    """`DELETE /channels/{name}/messages/{id}` (section 19)."""
+    require_api_key(request)
+    name, _, id = _path(request).rpartition(MESSAGES)
+    source = source_of(request, "server.http")
+    node = await nodes.current()
+    await delete_message(node.writer, _name(name), _decoded(id) or "", source)
+    return HttpResponse(status=204)
+
+
 def _name(encoded: bytes) -> str:
+    return commands.valid_channel(_decoded(encoded))
+
+
+def _decoded(encoded: bytes) -> str | None:
+    """None: it is no UTF-8."""
     try:
-        name = unquote_to_bytes(encoded).decode()
+        return unquote_to_bytes(encoded).decode()
     except UnicodeDecodeError:
-        name = None
-    return commands.valid_channel(name)
+        return None
 
 
 async def _entries(request: Call, channel: str) -> HttpResponse:

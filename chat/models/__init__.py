@@ -1,16 +1,18 @@
 """Rows and querysets; no verbs. Every write of the running server goes through its writer."""
 
 from .backend_events import BackendEvent
-from .channels import Channel, Deduplication, Member, Schedule, StorageEntry
+from .channels import Acknowledgement, Channel, Deduplication, Member, Schedule, StorageEntry
 from .connections import Connection, Node, Subscription
-from .messages import Message, Reaction
+from .messages import Deletion, Message, Reaction
 from .outbox import OutboxEntry
 
 __all__ = [
+    "Acknowledgement",
     "BackendEvent",
     "Channel",
     "Connection",
     "Deduplication",
+    "Deletion",
     "Member",
     "Message",
     "Node",

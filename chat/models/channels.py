@@ -22,6 +22,11 @@ class Channel(models.Model):
     name = CodePointField(max_length=256, unique=True)
     number = models.BigIntegerField(default=0)
     last_message_id = CodePointField(max_length=26, blank=True, default="")
+    forgotten = models.BigIntegerField(
+        default=0,
+        db_default=0,
+        help_text="Up to this number, deletions of messages may have left no mark any more.",
+    )
     changed_at = models.DateTimeField()
     epoch = CodePointField(
         max_length=16,
@@ -176,3 +181,35 @@ class Deduplication(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+
+class Acknowledgement(models.Model):
+    """What was done for a client's `ack`. A repeat does nothing, and is acknowledged with the same
+    (protocol.md section 19)."""
+
+    # No constraint: who writes a row has locked the channel's, and the check would cost each.
+    channel = models.ForeignKey(
+        Channel,
+        on_delete=models.CASCADE,
+        related_name="acknowledgements",
+        db_index=False,
+        db_constraint=False,
+    )
+    sender = CodePointField(max_length=160, help_text="A uid or, without one, a connection.")
+    ack = CodePointField(max_length=64)
+    digest = models.CharField(max_length=32, help_text="Of what was sent.")
+    result = CodePointField(
+        max_length=26, blank=True, help_text="The message's or the schedule's id; empty: neither."
+    )
+    position = models.BigIntegerField(null=True, help_text="The number of the change; empty: none.")
+    expires_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=("channel", "sender", "ack"), name="chat_acknowledgement_once"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.ack

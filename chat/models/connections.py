@@ -1,5 +1,6 @@
 """Server processes, the connections that they hold, and subscriptions."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Self
 
@@ -90,6 +91,17 @@ class Connection(models.Model):
         return self.id
 
 
+class SubscriptionQuerySet(models.QuerySet["Subscription"]):
+    def counted(self) -> Self:
+        """Those that count: not under `omitFromSubCount`, of live connections."""
+        return self.filter(counted=True, connection__in=Connection.objects.live())
+
+    def counts(self, channels: Iterable[str]) -> dict[str, int]:
+        """How many count in each of these channels; those without any are left out."""
+        rows = self.counted().filter(channel__name__in=list(channels)).order_by()
+        return dict(rows.values_list("channel__name").annotate(models.Count("id")))
+
+
 class Subscription(models.Model):
     """A connection's subscription to a channel."""
 
@@ -114,6 +126,8 @@ class Subscription(models.Model):
         max_length=26, blank=True, help_text="The channel's last message id when it began."
     )
     subscribed_at = models.DateTimeField()
+
+    objects = SubscriptionQuerySet.as_manager()
 
     class Meta:
         ordering = ("id",)

@@ -53,6 +53,29 @@ class Message(models.Model):
         return self.id
 
 
+class Deletion(models.Model):
+    """The mark of a deleted message, by which gap repair finds the change. It stays as long as the
+    message would have, seven days at most; `purge_expired` deletes it later.
+
+    Without a constraint, which would lock the channel's row for each mark.
+    """
+
+    message_id = CodePointField(max_length=26, primary_key=True)
+    channel = models.ForeignKey(
+        Channel, on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False
+    )
+    number = models.BigIntegerField(help_text="The channel's number at the deletion.")
+    expires_at = models.DateTimeField(db_index=True)
+    outlived = models.BooleanField(help_text="Its message would have stayed longer.")
+
+    class Meta:
+        ordering = ("number",)
+        indexes = (models.Index(fields=("channel", "number"), name="chat_deletion_repair"),)
+
+    def __str__(self) -> str:
+        return self.message_id
+
+
 class ReactionQuerySet(models.QuerySet["Reaction"]):
     def standing(self) -> Self:
         """The reactions that were not removed."""

@@ -13,7 +13,7 @@ from tokens.names import is_channel_name, is_event_name, is_reaction, is_storage
 
 from . import schedule
 from .errors import ErrorCode, ProtocolError
-from .frames import NULL, Frame, convert, due, malformed, valid_data
+from .frames import NULL, Ack, Fields, ack_of, convert, due, malformed, valid_data
 
 MESSAGE_ID: Final = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 CLEARING: Final = re.compile(rb"null|\{\s*\}")  # a storage entry (protocol.md section 12)
@@ -36,8 +36,11 @@ class Heartbeat(Command, frozen=True, gc=False):
 
 
 class Subscribe(Command, frozen=True, gc=False):
+    """`occupancy`: it is to be told how many subscribe (protocol.md section 19)."""
+
     channel: str
     token: str | None = None
+    occupancy: bool = False
 
 
 class Unsubscribe(Command, frozen=True, gc=False):
@@ -49,6 +52,7 @@ class React(Command, frozen=True, gc=False):
     message_id: str
     reaction: str
     action: Literal["add", "remove"]
+    ack: Ack | None = None
 
 
 class Publish(Command, frozen=True, gc=False):
@@ -59,6 +63,7 @@ class Publish(Command, frozen=True, gc=False):
     event: str
     data: bytes
     at: datetime | None = None
+    ack: Ack | None = None
 
 
 class UpdateUmd(Command, frozen=True, gc=False):
@@ -80,6 +85,7 @@ class SetStorage(Command, frozen=True, gc=False):
     key: str
     data: bytes | None
     at: datetime | None = None
+    ack: Ack | None = None
 
 
 # --- decoding -----------------------------------------------------------------------------------
@@ -89,6 +95,10 @@ class TokenData(Struct, gc=False):
     token: str | None = None
 
 
+class SubscribeData(TokenData, gc=False):
+    occupancy: bool | None = None
+
+
 class ReactionData(Struct, gc=False, rename="camel"):
     message_id: str
     reaction: str
@@ -96,10 +106,11 @@ class ReactionData(Struct, gc=False, rename="camel"):
 
 
 _token_decoder = msgspec.json.Decoder(TokenData)
+_subscribe_decoder = msgspec.json.Decoder(SubscribeData)
 _reaction_decoder = msgspec.json.Decoder(ReactionData)
 
 
-def decode(frame: Frame, known: Container[str] | None = None) -> Command:
+def decode(frame: Fields, known: Container[str] | None = None) -> Command:
     """The command that a frame asks for; raises ProtocolError. `known`: the events of our own that
     can be asked for, None: all."""
     decoder = DECODERS.get(frame.event) if known is None or frame.event in known else None
@@ -108,7 +119,7 @@ def decode(frame: Frame, known: Container[str] | None = None) -> Command:
     if frame.event.startswith("hotsock."):
         raise ProtocolError(ErrorCode.UNKNOWN_EVENT, f'There is no event "{frame.event[:128]}".')
     channel, event = valid_channel(frame.channel), valid_event(frame.event)
-    return Publish(channel, event, valid_data(frame.data), due(frame))
+    return Publish(channel, event, valid_data(frame.data), due(frame), ack_of(frame))
 
 
 # --- names --------------------------------------------------------------------------------------
@@ -148,11 +159,19 @@ def valid_key(key: str | None, field: str = "key") -> str:
 # --- events -------------------------------------------------------------------------------------
 
 
-def _token(frame: Frame) -> str | None:
+def _token(frame: Fields) -> str | None:
     return None if frame.data == NULL else convert(frame.data, _token_decoder, "data").token
 
 
-def react(frame: Frame) -> React:
+def subscribe(frame: Fields) -> Subscribe:
+    channel = valid_channel(frame.channel)
+    if frame.data == NULL:
+        return Subscribe(channel)
+    data = convert(frame.data, _subscribe_decoder, "data")
+    return Subscribe(channel, data.token, bool(data.occupancy))
+
+
+def react(frame: Fields) -> React:
     channel = valid_channel(frame.channel)
     if frame.schedule_expression is not None:
         raise schedule.invalid("A reaction cannot be scheduled.")
@@ -164,7 +183,8 @@ def react(frame: Frame) -> React:
             ErrorCode.INVALID_REACTION,
             "data.reaction must not be blank, hold no # and take at most 100 bytes of UTF-8.",
         )
-    return React(channel, data.message_id, data.reaction, data.action)  # type: ignore[arg-type]
+    what = data.message_id, data.reaction, data.action
+    return React(channel, *what, ack_of(frame))  # type: ignore[arg-type]
 
 
 def umd_update(token: str | None, channel: str | None) -> UpdateUmd:
@@ -180,13 +200,14 @@ def get_storage(channel: str | None, key: str | None) -> GetStorage:
     return GetStorage(valid_channel(channel), valid_key(key))
 
 
-def set_storage(frame: Frame) -> SetStorage:
+def set_storage(frame: Fields) -> SetStorage:
     channel, key, data = valid_channel(frame.channel), valid_key(frame.key), valid_data(frame.data)
-    return SetStorage(channel, key, None if CLEARING.fullmatch(data) else data, due(frame))
+    value = None if CLEARING.fullmatch(data) else data
+    return SetStorage(channel, key, value, due(frame), ack_of(frame))
 
 
-DECODERS: dict[str, Callable[[Frame], Command]] = {
-    "hotsock.subscribe": lambda frame: Subscribe(valid_channel(frame.channel), _token(frame)),
+DECODERS: dict[str, Callable[[Fields], Command]] = {
+    "hotsock.subscribe": subscribe,
     "hotsock.unsubscribe": lambda frame: Unsubscribe(valid_channel(frame.channel)),
     "hotsock.ping": lambda frame: Ping(),
     "hotsock.pong": lambda frame: Pong(),

@@ -97,20 +97,29 @@ def subscribed(
     *,
     auto: bool = False,
     members: bytes | None = None,
+    occupancy: int | None = None,
     position: int,
     epoch: str,
 ) -> Event:
-    """`members` is the JSON list of a presence channel's, None on any other; `position` where the
-    channel stands, `epoch` what its positions are compared within (protocol.md section 19)."""
+    """`members` is the JSON list of a presence channel's, None on any other; `occupancy` how many
+    subscribe, None where that was not asked for; `position` where the channel stands, `epoch` what
+    its positions are compared within (protocol.md section 19)."""
     data: dict[str, object] = {"autoSubscribed": True} if auto else {}
     if members is not None:
         data["members"] = Raw(members)
+    if occupancy is not None:
+        data["subscriptionsCount"] = occupancy
     data |= {"position": position, "epoch": epoch}
     return _event("hotsock.subscribed", channel, data=data, meta=_with_alias(meta, alias))
 
 
 def unsubscribed(channel: str, meta: bytes, alias: str | None) -> Event:
     return _event("hotsock.unsubscribed", channel, data={}, meta=_with_alias(meta, alias))
+
+
+def channel_updated(channel: str, occupancy: int) -> Event:
+    """How many subscribe now."""
+    return _event("hotsock.channelUpdated", channel, data={"subscriptionsCount": occupancy})
 
 
 def _with_alias(meta: bytes, alias: str | None) -> Raw:
@@ -218,6 +227,11 @@ def reaction(
     return encoded(json.encode(fields))
 
 
+def message_deleted(channel: str, message_id: str, position: int) -> Event:
+    data = {"messageId": message_id}
+    return _event("hotsock.messageDeleted", channel, position=position, data=data)
+
+
 def storage_item(key: str, data: bytes | None, meta: bytes | None) -> dict[str, object]:
     """An entry as `channelStorageList` has it. `data` None: unset; `meta` None: unset, or set by
     the server API."""
@@ -237,10 +251,20 @@ def storage_updated(
     return _event("hotsock.channelStorageUpdated", channel, **item, position=position)
 
 
-def error(code: ErrorCode, message: str, event: str | None, channel: str | None) -> Event:
-    """`hotsock.error`; `event` and `channel` as the client sent them, where it sent any, but for
-    what is too long to be a name."""
+def ack(channel: str, ack: str, **done: str | int | None) -> Event:
+    """`hotsock.ack`; of what is `done` only that is said which is there."""
+    told = {name: value for name, value in done.items() if value}
+    return _event("hotsock.ack", channel, data={"ack": ack, **told})
+
+
+def error(
+    code: ErrorCode, message: str, event: str | None, channel: str | None, ack: str | None = None
+) -> Event:
+    """`hotsock.error`; `event`, `channel` and `ack` as the client sent them, where it sent any, but
+    for what is too long to be a name."""
     error = {"code": code, "message": message}
     if event is not None:
         error["event"] = event[:MAX_ECHOED]
+    if ack is not None:
+        error["ack"] = ack
     return _event("hotsock.error", channel and channel[:MAX_ECHOED], error=error)

@@ -1,12 +1,14 @@
 """What a client may send, at what rate, and text to frame: fields of the right type, or a sentence
 that names the one that is not. No Django and no clock here."""
 
+import re
 from datetime import datetime
 from functools import lru_cache
-from typing import Final
+from hashlib import blake2b
+from typing import Annotated, Final
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 
 from tokens import strict_json
 from tokens.names import MAX_DATA_BYTES
@@ -39,10 +41,13 @@ WORK_SECONDS: Final = 40.0
 MAX_RATES: Final = 10_000
 SURELY_SHALLOW: Final = 2 * jsontext.MAX_DEPTH
 """Characters of valid JSON that cannot be nested too deep: each level opens and closes."""
+DIGEST_BYTES: Final = 16
+ACK: Final = r"\A[A-Za-z0-9_-]{16,64}\Z"
+_ack: Final = re.compile(ACK)
 
 
-class Frame(Struct, gc=False, rename="camel"):
-    """A client's frame, or the body of `publishMessage`: the same fields."""
+class Fields(Struct, gc=False, rename="camel"):
+    """What anybody may say of an operation."""
 
     event: str
     channel: str | None = None
@@ -52,11 +57,31 @@ class Frame(Struct, gc=False, rename="camel"):
     schedule_expression_timezone: str | None = None
 
 
+class Frame(Fields, gc=False, rename="camel"):
+    """A client's frame, or the body of `publishMessage`: the same fields."""
+
+    ack: Annotated[str, Meta(pattern=ACK)] | None = None
+
+
+class Ack(Struct, frozen=True, gc=False):
+    """Asks to do an operation once, and to be told (protocol.md section 19): `name` is the client's
+    own for it, `digest` tells what it sent from anything else."""
+
+    name: str
+    digest: str
+
+
 class Outline(Struct, gc=False):
     """What any frame is about, whatever is wrong with it."""
 
     event: object = None
     channel: object = None
+    ack: object = None
+
+
+About = tuple[str | None, str | None, str | None]
+"""The event, the channel and the ack of a frame, as its sender is told of a refusal."""
+NOTHING_KNOWN: Final[About] = (None, None, None)
 
 
 def malformed(message: str) -> ProtocolError:
@@ -103,7 +128,7 @@ def read[S: Struct](text: str, decoder: msgspec.json.Decoder[S], what: str) -> S
     if "\\u0000" in text and jsontext.holds_nul(text):
         raise malformed(f"{what} holds the character NUL (\\u0000), which cannot be stored.")
     long = len(text) > SURELY_SHALLOW
-    if long and isinstance(shape, Frame) and jsontext.too_deep(bytes(shape.data)):
+    if long and isinstance(shape, Fields) and jsontext.too_deep(bytes(shape.data)):
         raise malformed(f"data is nested more than {jsontext.MAX_DEPTH} levels deep.")
     return shape
 
@@ -126,7 +151,16 @@ def valid_data(raw: Raw, what: str = "data") -> bytes:
     return data
 
 
-def due(frame: Frame) -> datetime | None:
+def ack_of(frame: Fields) -> Ack | None:
+    """None where it asks for none; the server's own operations never do."""
+    if not isinstance(frame, Frame) or frame.ack is None:
+        return None
+    expression, zone = frame.schedule_expression, frame.schedule_expression_timezone
+    about = msgspec.json.encode((frame.event, frame.key, expression, expression and zone))
+    return Ack(frame.ack, blake2b(about + bytes(frame.data), digest_size=DIGEST_BYTES).hexdigest())
+
+
+def due(frame: Fields) -> datetime | None:
     """When what the frame asks for is to be done; None: now. Raises
     INVALID_SCHEDULE_EXPRESSION."""
     if frame.schedule_expression is None:
@@ -134,17 +168,19 @@ def due(frame: Frame) -> datetime | None:
     return schedule.instant(frame.schedule_expression, frame.schedule_expression_timezone)
 
 
-def outline(sent: str | bytes) -> tuple[str | None, str | None]:
-    """The event and the channel of a frame that was refused, where they can be read: its sender is
-    told which event failed (protocol.md section 17). Bytes, a binary frame, have none."""
+def outline(sent: str | bytes) -> About:
+    """What a frame that was refused is about, where that can be read: its sender is told which one
+    failed (protocol.md section 17). Bytes, a binary frame, say nothing."""
     if isinstance(sent, bytes):
-        return None, None
+        return NOTHING_KNOWN
     try:
-        about = _outline_decoder.decode(sent)
+        said = _outline_decoder.decode(sent)
     except UNDECODED:
-        return None, None
-    event, channel = about.event, about.channel
-    return event if isinstance(event, str) else None, channel if isinstance(channel, str) else None
+        return NOTHING_KNOWN
+    event, channel, ack = (
+        value if isinstance(value, str) else None for value in (said.event, said.channel, said.ack)
+    )
+    return event, channel, ack if ack is not None and _ack.match(ack) else None
 
 
 class Rate:

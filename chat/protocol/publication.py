@@ -13,7 +13,7 @@ from tokens.names import MAX_STORE_SECONDS, MAX_UMD_BYTES, is_uid
 from . import commands, frames, jsontext
 from .commands import Publish, React, SetStorage
 from .errors import ErrorCode, ProtocolError
-from .frames import NULL, Frame, malformed, valid_data
+from .frames import NULL, Fields, malformed, valid_data
 
 KNOWN: Final = frozenset({"hotsock.messageReaction", "hotsock.channelStorageSet"})
 FOR_EVER: Final = -1
@@ -31,7 +31,7 @@ class Source(Struct, frozen=True, gc=False):
     user_agent: str = ""
 
 
-class Body(Frame, gc=False, rename="camel"):
+class Body(Fields, gc=False, rename="camel"):
     """A frame's fields, and what the server alone may say."""
 
     store: int | None = None
@@ -70,6 +70,17 @@ class Receipt(Struct, frozen=True, gc=False, rename="camel", omit_defaults=True)
     id: str | None = None
     schedule_arn: str | None = None
     pending: bool = False
+
+
+class Acknowledged(
+    Receipt, frozen=True, gc=False, rename="camel", omit_defaults=True, kw_only=True
+):
+    """What a client is told whose operation had an `ack`: `position` is the number of the change
+    that it made, where it made one; `repeated`: it was done before (protocol.md section 19)."""
+
+    ack: str
+    position: int | None = None
+    repeated: bool = False
 
 
 _body_decoder = msgspec.json.Decoder(Body)

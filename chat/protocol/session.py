@@ -192,6 +192,10 @@ class Session(Sender):
                 ErrorCode.PRESENCE_CHANNEL_USER_ID_REQUIRED,
                 "A presence channel needs a token with a uid.",
             )
+        if command.occupancy and not granted.channel(channel).get_info:
+            raise ProtocolError(
+                ErrorCode.INFO_PERMISSION_DENIED, "You may not ask for data.occupancy: no getInfo."
+            )
         return subscription
 
     def _granted(self, channel: str, granted: Grants, claims: Claims | None) -> Subscription:

@@ -27,6 +27,7 @@ from chat.protocol.errors import CloseCode, ProtocolError
 from chat.runtime.background import BackgroundTasks, Make
 from chat.runtime.connection import BAR, Connections
 from chat.runtime.metadata import READ_AGAIN, Metadata
+from chat.runtime.occupancy import Occupancy
 from chat.runtime.order import FOLLOW, FOLLOWS, Order
 from chat.runtime.recurring import (
     check_heads,
@@ -76,6 +77,7 @@ class Node:
             self.connections, self._broker, self.writer, self.member_throttle, self.outlast
         )
         self.order = Order(self.connections, self._broker)
+        self.occupancy = Occupancy(self.hub.followers)
         self.lease = Lease(self.id, self.writer, settings.NODE_LEASE_SECONDS * LEASE_SHARE)
         self.reaper = Reaper(self.lease, self.writer, self.member_throttle, self._check_everywhere)
         self._outlasting: set[asyncio.Task[None]] = set()
@@ -185,6 +187,7 @@ class Node:
             "reaper": partial(repeat, "Looking for what has ended", self.reaper.reap),
             "removal": partial(repeat, "Removing what has ended", self.reaper.remove),
             "scheduler": partial(run_schedules, writer),
+            "occupancy": self.occupancy.run,
             "storage expiry": partial(
                 repeat, "Reporting expiries", partial(report_expiries, writer, set())
             ),
@@ -194,8 +197,7 @@ class Node:
         if settings.WEBHOOK_URL:
             from chat.webhooks import Webhook  # its client takes a third of a second
 
-            webhook = Webhook(writer, settings.WEBHOOK_URL, settings.WEBHOOK_SECRET)
-            work["webhook"] = webhook.run
+            work["webhook"] = Webhook(writer, settings.WEBHOOK_URL, settings.WEBHOOK_SECRET).run
         return work
 
     def _check_everywhere(self) -> None:

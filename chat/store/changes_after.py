@@ -10,7 +10,7 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Length
 
 from chat.fanout.announcements import Change
-from chat.models import Channel, Member, Message, Reaction, StorageEntry
+from chat.models import Channel, Deletion, Member, Message, Reaction, StorageEntry
 from chat.protocol import events, ids
 from chat.protocol.presence import members_json
 from tokens.names import is_presence
@@ -42,6 +42,8 @@ def changes_after(channel: str, after: int) -> tuple[list[Change], int]:
             found[message.number] = message_event(channel, message)
     for reaction in Reaction.objects.filter(**between):
         found[reaction.number] = _reaction_event(channel, reaction)
+    for mark in Deletion.objects.filter(**between):
+        found[mark.number] = events.message_deleted(channel, mark.message_id, mark.number)
     for entry in entries.filter(number__lte=known):
         found[entry.number] = events.storage_updated(channel, entry.key, *entry.shown, entry.number)
         keys[entry.number] = entry.key

@@ -62,10 +62,12 @@ TABLES: Final = {
     "subscription": "connection_id channel_id uid umd counted claims head_id subscribed_at",
     "message": "id channel_id number event data uid umd by_server expires_at",
     "reaction": "message_id channel_id number uid umd reaction removed created_at",
+    "deletion": "message_id channel_id number expires_at outlived",
     "member": "channel_id uid umd joined number removed changed_at",
     "storageentry": "channel_id key number data uid umd by_server expires_at reports_expiry",
     "schedule": "id channel_id due_at work created_at",
     "deduplication": "channel_id key answer expires_at",
+    "acknowledgement": "channel_id sender ack digest result position expires_at",
     "backendevent": "webhook_id stream type body created_at next_attempt_at attempts last_error",
 }
 UNIQUE: Final = {  # where such a row is there already, it is updated
@@ -73,6 +75,7 @@ UNIQUE: Final = {  # where such a row is there already, it is updated
     "member": "channel_id uid",
     "storageentry": "channel_id key",
     "deduplication": "channel_id key",
+    "acknowledgement": "channel_id sender ack",
 }
 
 
@@ -156,6 +159,8 @@ class Transaction:
         self.reactions: dict[tuple[str, str, str], bool] = {}  # message, uid, reaction -> stands
         self.reacted: Counter[tuple[str, str]] = Counter()  # message, uid -> different reactions
         self.answers: dict[tuple[int, str], str] = {}  # channel row, deduplication id -> JSON
+        # channel row, sender, ack -> digest, result, position
+        self.acknowledged: dict[tuple[int, str, str], tuple[str, str, int | None]] = {}
         # channel row, storage key -> number and value of what is set there
         self.entries: dict[tuple[int, str], tuple[int, bytes | None]] = {}
         self.rosters: dict[str, Roster] = {}  # of presence channels

@@ -56,7 +56,11 @@ BUSY: Final = (
     " SELECT name FROM chat_channel WHERE name = ANY(?) AND id NOT IN (SELECT id FROM free)"
 )
 STATUS: Final = "SELECT pg_xact_status(%s::xid8)"
-STORED: Final = "SELECT count(*) FROM chat_message WHERE id = ANY(%s)"
+STORED: Final = (
+    "SELECT count(*) FROM unnest(%s::text[]) AS stored (id)"
+    " WHERE EXISTS (SELECT FROM chat_message m WHERE m.id = stored.id)"
+    " OR EXISTS (SELECT FROM chat_deletion d WHERE d.message_id = stored.id)"
+)
 
 OnOutage = Callable[[], bool]
 """Called again and again while the outcome of a COMMIT is unknown; False: give up."""

@@ -1,13 +1,19 @@
-import { at, connect, follow, timeOf } from "./page.js";
+import { at, connect, timeOf } from "./page.js";
 
 const SHOWN = 60; // readings in a line
 const rows = new Map(); // service -> { item, readings }
 
-const client = connect({});
-follow(client, client.channels("dashboard.load"), "load", (message) => {
-  at("time").textContent = timeOf(message);
-  for (const [service, percent] of Object.entries(message.data)) show(service, Number(percent));
-});
+connect({})
+  .channels("dashboard.load")
+  .follow({
+    event: "load",
+    limit: SHOWN,
+    onMessage(message) {
+      at("time").textContent = timeOf(message);
+      for (const [service, percent] of Object.entries(message.data)) show(service, Number(percent));
+    },
+    onJump: () => rows.forEach(({ readings }) => readings.splice(0)),
+  });
 
 function show(service, percent) {
   const { item, readings } = rows.get(service) ?? add(service);

@@ -1,4 +1,4 @@
-import { ask, at, connect, follow, say, timeOf } from "./page.js";
+import { ask, at, connect, say, timeOf } from "./page.js";
 
 // Who one is: ?as=ada or ?as=bob. An application would know it from its session.
 const uid = new URLSearchParams(location.search).get("as") ?? "ada";
@@ -12,12 +12,18 @@ const mine = client.channels(`user.${uid}`);
 mine.subscribeTokenFn = async ({ connectionId }) =>
   (await ask("/subscribe-token", { uid, connectionId })).token;
 
-follow(client, mine, "notice", (message) => {
-  const item = document.createElement("li");
-  const time = document.createElement("time");
-  time.textContent = timeOf(message);
-  item.append(time, String(message.data));
-  at("feed").prepend(item);
+mine.follow({
+  event: "notice",
+  onMessage(message) {
+    const item = document.createElement("li");
+    item.id = message.id;
+    const time = document.createElement("time");
+    time.textContent = timeOf(message);
+    item.append(time, String(message.data));
+    at("feed").prepend(item);
+  },
+  onDelete: ({ messageId }) => at(messageId)?.remove(),
+  onJump: () => at("feed").replaceChildren(),
 });
 
 at("notify").addEventListener("submit", async (event) => {

@@ -1,4 +1,4 @@
-import { at, connect, follow } from "./page.js";
+import { at, connect } from "./page.js";
 
 const TYPING_MS = 3000; // how long one is said to be typing; told again at most that often
 const typing = new Map(); // uid -> the timer that ends it
@@ -17,12 +17,18 @@ function join(person) {
   team.bind(/^hotsock\.(subscribed|member)/, () => {
     at("members").replaceChildren(...team.members.map(({ uid }) => element("li", uid)));
   });
-  follow(client, team, "chat", ({ data, meta }) => {
-    const item = element("li", "");
-    item.append(element("strong", meta.uid), element("span", String(data)));
-    at("log").append(item);
-    item.scrollIntoView({ block: "nearest" });
-    showTyping(meta.uid, false);
+  team.follow({
+    event: "chat",
+    onMessage({ id, data, meta }) {
+      const item = element("li", "");
+      item.id = id;
+      item.append(element("strong", meta.uid), element("span", String(data)));
+      at("log").append(item);
+      item.scrollIntoView({ block: "nearest" });
+      showTyping(meta.uid, false);
+    },
+    onDelete: ({ messageId }) => at(messageId)?.remove(),
+    onJump: () => at("log").replaceChildren(),
   });
   team.bind("typing", ({ meta }) => showTyping(meta.uid, true));
   at("composer").addEventListener("submit", (event) => {

@@ -14,9 +14,11 @@ from pytest_django import DjangoDbBlocker
 from chat.models import (
     Channel,
     Connection,
+    Deletion,
     Member,
     Message,
     Node,
+    OutboxEntry,
     Reaction,
     Schedule,
     StorageEntry,
@@ -26,7 +28,7 @@ from tests.support.databases import default_database, migrated
 from tests.support.servers import Postgres
 
 TABLES = (
-    *(Reaction, Message, StorageEntry, Member, Schedule),
+    *(Reaction, Message, Deletion, StorageEntry, Member, Schedule, OutboxEntry),
     *(Subscription, Connection, Node, Channel),
     *(LogEntry, Session, User),
 )

@@ -7,6 +7,7 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 
 from chat.models import OutboxEntry
+from chat.store.operations.messages import DeleteMessage
 from chat.store.operations.work import CancelSchedule, encode
 from tests.admin import stored
 from tests.admin.conftest import on_both, staff
@@ -58,6 +59,13 @@ def test_a_list_says_how_many_wait_and_why_others_are_parked(viewer: Client) -> 
 
 def test_a_page_shows_the_work(viewer: Client, entries: list[int]) -> None:
     assert '"hello"' in Page(viewer, page_url("outboxentry", entries[0])).fields["content"]
+
+
+def test_a_deletion_says_of_which_message(viewer: Client) -> None:
+    work = encode(DeleteMessage("chat-c", "0" * 26))
+    OutboxEntry.objects.create(channel="chat-c", work=work)
+    page = Page(viewer, list_url("outboxentry", channel="chat-c"))
+    assert page.column("what") == [f"deletion of {'0' * 26}"]
 
 
 def test_what_is_parked_is_tried_again(moderator: Client, entries: list[int]) -> None:

@@ -456,6 +456,31 @@ def test_who_is_not_released_holds_back_what_could_be_sent_at_once(
     run(scenario)
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_what_was_before_it_subscribed_is_not_held_back(
+    monkeypatch: pytest.MonkeyPatch, known: bool
+) -> None:
+    """Its process stood still, and reads a long gap."""
+    monkeypatch.setattr(hub, "MAX_UNSENT_BYTES", SMALL)
+    channel = Channel(committed=up_to(30))
+
+    async def scenario() -> None:
+        channel.subscribe("jim")
+        channel.release("jim", 0)
+        channel.hub.announce(change(30))  # 1 to 29 did not come
+        channel.subscribe("pam")
+        if known:
+            channel.release("pam", 30)
+        await all_repaired()
+        assert len(channel.received["jim"]) == 30
+        assert not channel.subscribers["pam"].send_queue.closing
+        channel.release("pam", 30)
+        channel.hub.announce(change(31))
+
+    run(scenario)
+    assert channel.received["pam"] == ["31"]
+
+
 def test_a_feed_that_ends_gives_back_its_room() -> None:
     channel = Channel()
 
@@ -901,3 +926,81 @@ def test_nothing_overtakes_the_rest_of_a_piece(monkeypatch: pytest.MonkeyPatch) 
 
     run(scenario)
     assert channel.received["jim"] == ["1", "2", "p1", "p2", "p3", "p4"]
+
+
+# --- replies --------------------------------------------------------------------------------------
+
+
+def reply(channel: Channel, name: str, after: int, text: str) -> bool:
+    return channel.hub.reply("c", name, after, encoded(text.encode()))
+
+
+def test_a_reply_follows_the_change_that_it_tells_of() -> None:
+    """At once where that was sent before; else before anything later."""
+    channel = Channel(committed=up_to(5))
+
+    async def scenario() -> None:
+        for name in ("jim", "pam"):
+            channel.subscribe(name)
+            channel.release(name, 0)
+        channel.hub.deliver(change(1))
+        assert reply(channel, "jim", 1, "a1")
+        channel.hub.deliver(change(3))
+        channel.hub.deliver(ephemeral(3, "p"))
+        reply(channel, "jim", 3, "a3")
+        channel.hub.deliver(change(4))
+        reply(channel, "jim", 1, "a1 again")
+        await turn()
+        assert channel.received["jim"] == ["1", "a1", "a1 again"]
+
+    run(scenario)
+    assert channel.received["jim"] == ["1", "a1", "a1 again", "2", "3", "p", "a3", "4", "5"]
+    assert channel.received["pam"] == ["1", "2", "3", "p", "4", "5"]
+    assert channel.hub._waiting.bytes == 0
+
+
+def test_a_reply_finds_the_change_of_which_nothing_was_announced() -> None:
+    channel = Channel(committed=up_to(2))
+
+    async def scenario() -> None:
+        channel.subscribe("jim")
+        channel.release("jim", 0)
+        reply(channel, "jim", 2, "a2")
+        await all_repaired()
+
+    run(scenario)
+    assert channel.received["jim"] == ["1", "2", "a2"]
+
+
+def test_whoever_does_not_subscribe_or_leaves_does_not_wait_for_it() -> None:
+    channel = Channel(committed=up_to(2))
+
+    async def scenario() -> None:
+        assert not reply(channel, "jim", 2, "a2")
+        for name in ("jim", "pam"):
+            channel.subscribe(name)
+            channel.release(name, 0)
+        assert not reply(channel, "nobody", 2, "a2")
+        for name in ("pam", "jim", "pam"):
+            reply(channel, name, 2, f"a2 {name}")
+        channel.unsubscribe("jim")
+        channel.unsubscribe("pam")
+        await turn()
+        assert channel.received == {"jim": ["a2 jim"], "pam": ["a2 pam", "a2 pam"]}
+
+    run(scenario)
+    assert channel.hub._waiting.bytes == 0
+
+
+def test_a_reply_for_which_there_is_no_room_is_sent_at_once() -> None:
+    channel = Channel(committed=up_to(2))
+
+    async def scenario() -> None:
+        channel.subscribe("jim")
+        channel.release("jim", 0)
+        channel.hub._waiting.bytes = hub.MAX_ALL_WAITING_BYTES
+        reply(channel, "jim", 2, "a2")
+        await turn()
+        assert channel.received["jim"] == ["a2"]
+
+    run(scenario)

@@ -1,4 +1,4 @@
-"""A TCP link that is as slow as one wants: what is sent arrives later, in its order."""
+"""A TCP link that is as slow as one wants, what is sent arrives later, in its order; or is cut."""
 
 import asyncio
 import threading
@@ -9,7 +9,8 @@ from tests.support.servers import free_port
 
 
 class Proxy:
-    """Listens on `port`, passes on to `target`. `delay` seconds each way may change at any time.
+    """Listens on `port`, passes on to `target`. `delay` seconds each way may change at any time,
+    and so may `target`, for connections from then on.
 
     On a thread of its own: a test that blocks its event loop slows nobody down.
     """
@@ -17,7 +18,9 @@ class Proxy:
     def __init__(self, target: int) -> None:
         self.port = free_port()
         self.delay = 0.0
-        self._target = target
+        self.target = target
+        self._broken = False
+        self._open: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     @contextmanager
@@ -32,8 +35,21 @@ class Proxy:
             loop.call_soon_threadsafe(loop.stop)
             thread.join(5)
 
+    def cut(self) -> None:
+        """Resets all connections, and each new one until it is mended."""
+        self._broken = True
+        self._loop.call_soon_threadsafe(self._reset)
+
+    def mend(self) -> None:
+        self._broken = False
+
+    def _reset(self) -> None:
+        for writer in self._open:
+            writer.transport.abort()
+
     def _run(self, loop: asyncio.AbstractEventLoop, started: threading.Event) -> None:
         asyncio.set_event_loop(loop)
+        self._loop = loop
         server = loop.run_until_complete(asyncio.start_server(self._pass, "127.0.0.1", self.port))
         started.set()
         loop.run_forever()
@@ -45,12 +61,17 @@ class Proxy:
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            there = await asyncio.open_connection("127.0.0.1", self._target)
+            there = await asyncio.open_connection("127.0.0.1", self.target)
         except OSError:
             writer.close()
             return
+        both = {writer, there[1]}
+        self._open |= both
+        if self._broken:
+            self._reset()
         ways = (self._flow(reader, there[1]), self._flow(there[0], writer))
         await asyncio.gather(*ways, return_exceptions=True)
+        self._open -= both
 
     async def _flow(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         loop, queue = asyncio.get_running_loop(), asyncio.Queue[tuple[float, bytes]]()

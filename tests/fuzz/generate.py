@@ -194,7 +194,8 @@ def call(random: Random) -> bytes:
         name = quote_from_bytes(random.choice([OWN, *VALUES]).strip(b'"')[:2000], safe="")
         name = name.replace(".", "%2E").encode() or b"empty"
         rest = random.choice([b"", b"/storage", b"/storage?after=%b&keys=%b" % (name, name)])
-        paths = [b"/channels/" + name + rest, b"/schedules/" + name, b"/healthz", b"/"]
+        message = b"/channels/%b/messages/%b" % (name, random.choice([name, MESSAGE]))
+        paths = [b"/channels/" + name + rest, message, b"/schedules/" + name, b"/healthz", b"/"]
         method, path = random.choice([b"GET", b"GET", b"DELETE"]), random.choice(paths)
     if random.random() < 0.05:
         method = random.choice([b"GET", b"POST", b"PUT", b"HEAD", b"OPTIONS", b"BREW"])

@@ -57,6 +57,7 @@ LISTING: dict[Path, str] = {
     ("channel",): "channel",
     ("after",): "message after",
     ("before",): "unused",
+    ("limit",): "limit",
     ("reverse",): "flag",
     ("expandReactions",): "flag",
 }
@@ -79,6 +80,7 @@ PUBLISHING: dict[Path, str] = {
     ("eagerIdGeneration",): "flag",
     **SCHEDULE,
 }
+BY_CLIENT: dict[Path, str] = {**PUBLISHING, ("ack",): "ack"}
 BY_SERVER: dict[Path, str] = {
     **PUBLISHING,
     ("channel",): "any channel",
@@ -103,13 +105,13 @@ CALLS: dict[str, Call] = {
     "publishMessage": Call(
         "publishMessage",
         {"channel": C, "event": "chat", "data": "hi", **LATE},
-        {**PUBLISHING, ("event",): "event"},
+        {**BY_CLIENT, ("event",): "event"},
         "PUBLISH_PERMISSION_DENIED",
     ),
     "publishMessage of a reaction": Call(
         "publishMessage",
         {"channel": C, "event": "hotsock.messageReaction", "data": REACTION},
-        {**PUBLISHING, **REACTING},
+        {**BY_CLIENT, **REACTING},
         "NOT_SUBSCRIBED",
     ),
     "channelStorageGet": Call(
@@ -121,7 +123,10 @@ CALLS: dict[str, Call] = {
     "channelStorageSet": Call(
         "channelStorageSet",
         {"channel": C, "key": "k", "data": 1, **LATE},
-        {("channel",): "channel", ("key",): "key", ("data",): "data", **SCHEDULE},
+        {
+            **{("channel",): "channel", ("key",): "key", ("data",): "data"},
+            **{("ack",): "ack", **SCHEDULE},
+        },
         "STORAGE_PERMISSION_DENIED",
     ),
     "channelStorageList": Call(
@@ -260,6 +265,16 @@ async def test_a_bad_name_in_the_path_gets_its_code(application: Backend, rest: 
             expected = (200, None) if code is None else (status_of(code), code)
             got = (answered.status, None if answered.status == 200 else answered.code)
             assert got == expected, name
+
+
+async def test_a_bad_message_is_none(jim: Client, application: Backend, channel: str) -> None:
+    before = all_rows(jim)
+    for group, values in TEXTS.items():
+        for value in values.values():
+            if group != "large":  # longer than a request line may be
+                refused = await application.delete(channel, value)
+                assert refused.refusal == (404, "MESSAGE_NOT_FOUND"), value
+    assert all_rows(jim) == before
 
 
 async def test_a_bad_schedule_is_none(jim: Client, application: Backend) -> None:

@@ -41,6 +41,7 @@ UNUSED: dict[Path, str] = {
     ("key",): "unused",
     ("scheduleExpression",): "unused",
     ("scheduleExpressionTimezone",): "unused",
+    ("ack",): "ack",
 }
 FRAMES: dict[str, Frame] = {
     "hotsock.ping": Frame({}, {}),
@@ -52,6 +53,7 @@ FRAMES: dict[str, Frame] = {
             ("channel",): "channel",
             ("data",): "token data",
             ("data", "token"): "subscribe token",
+            ("data", "occupancy"): "flag",
         },
         "SUBSCRIBE_PERMISSION_DENIED",
     ),
@@ -121,7 +123,7 @@ async def subscriber(server: Server, channel: str) -> AsyncIterator[Client]:
     messages = {"chat": {**STORED, "scheduleBefore": FAR}, "typing": PASSING}
     storage = {"*": {"get": True, "set": True, "scheduleBefore": FAR}}
     granted = {"subscribe": True, "historyStart": 0, "messages": messages, "storage": storage}
-    channels = {channel: granted, f"{channel}-2": {"subscribe": True}}
+    channels = {channel: granted, f"{channel}-2": {"subscribe": True, "getInfo": True}}
     async with subscribed(server, channel, uid="jim", channels=channels) as client:
         yield client
         await codes(client, {"event": "hotsock.subscribe", "channel": channel})  # it may have left

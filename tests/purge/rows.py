@@ -8,9 +8,11 @@ from itertools import count
 from django.utils import timezone
 
 from chat.models import (
+    Acknowledgement,
     Channel,
     Connection,
     Deduplication,
+    Deletion,
     Member,
     Message,
     Node,
@@ -28,9 +30,11 @@ SECOND = timedelta(seconds=1)
 NOTHING = {
     "messages": 0,
     "reactions": 0,
+    "deletions": 0,
     "storage_entries": 0,
     "former_members": 0,
     "deduplications": 0,
+    "acknowledgements": 0,
     "used_tokens": 0,
     "channels": 0,
 }
@@ -54,7 +58,9 @@ def survivors() -> Survivors:
 
 def clear() -> None:
     for model in (
+        Acknowledgement,
         Deduplication,
+        Deletion,
         Member,
         StorageEntry,
         Reaction,
@@ -88,6 +94,17 @@ def messages(
         _reaction(message, nth) for message in stored for nth in range(reactions)
     )
     return stored
+
+
+def deletion(channel: Channel, expires_at: datetime, *, outlived: bool = False) -> Deletion:
+    number = next(_numbers)
+    return Deletion.objects.create(
+        message_id=ids.new_id(number),
+        channel=channel,
+        number=number,
+        expires_at=expires_at,
+        outlived=outlived,
+    )
 
 
 def used_token(expires_at: datetime) -> UsedToken:
@@ -125,6 +142,11 @@ def deduplication(channel: Channel, expires_at: datetime) -> Deduplication:
     return Deduplication.objects.create(
         channel=channel, key=key, answer="{}", expires_at=expires_at
     )
+
+
+def acknowledgement(channel: Channel, expires_at: datetime) -> Acknowledgement:
+    ack = str(next(_numbers))
+    return Acknowledgement.objects.create(channel=channel, ack=ack, expires_at=expires_at)
 
 
 def node(lease_until: datetime) -> Node:

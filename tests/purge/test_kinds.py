@@ -12,7 +12,15 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chat.models import Channel, Deduplication, Member, Reaction, StorageEntry
+from chat.models import (
+    Acknowledgement,
+    Channel,
+    Deduplication,
+    Deletion,
+    Member,
+    Reaction,
+    StorageEntry,
+)
 from chat.purge import Database, count_due, purge, unused
 from tests.purge import rows
 from tests.purge.rows import DAY, MINUTE, NOTHING, SECOND, Survivors, ago, survivors
@@ -33,6 +41,20 @@ def test_messages_go_a_minute_after_they_expired_with_all_reactions_to_them() ->
     assert gone.id not in left.messages
     assert len(left.reactions) == 9
     assert report.removed == NOTHING | {"messages": 1, "reactions": 3}
+
+
+def test_marks_of_deleted_messages_go_a_minute_after_their_time() -> None:
+    """Of those that their messages would have outlived, the channel remembers the last."""
+    channel, other = rows.channel(), rows.channel()
+    rows.deletion(other, ago(MINUTE + SECOND))
+    last = [rows.deletion(channel, ago(DAY), outlived=True).number for _ in range(3)][-1]
+    rows.deletion(channel, ago(DAY))
+    kept = rows.deletion(channel, ago(MARGIN), outlived=True)
+    assert purge().removed == NOTHING | {"deletions": 5}
+    assert list(Deletion.objects.all()) == [kept]
+    for row in (channel, other):
+        row.refresh_from_db()
+    assert (channel.forgotten, other.forgotten) == (last, 0)
 
 
 def test_storage_entries_go_a_minute_after_they_expired_or_were_cleared() -> None:
@@ -65,6 +87,14 @@ def test_what_was_published_under_a_deduplication_id_is_forgotten_in_time() -> N
     kept = rows.deduplication(channel, ago(-MARGIN))
     assert purge().removed == NOTHING | {"deduplications": 1}
     assert Deduplication.objects.get().id == kept.id
+
+
+def test_what_was_acknowledged_is_forgotten_in_time() -> None:
+    channel = rows.channel()
+    rows.acknowledgement(channel, ago(SECOND))
+    kept = rows.acknowledgement(channel, ago(-MARGIN))
+    assert purge().removed == NOTHING | {"acknowledgements": 1}
+    assert Acknowledgement.objects.get().id == kept.id
 
 
 def test_used_tokens_go_when_their_token_can_no_longer_be_used() -> None:

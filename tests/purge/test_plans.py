@@ -54,6 +54,7 @@ def fill() -> None:
         for hours in range(-5, 5) if age % 2 else ():
             rows.storage_entry(channel, ago(hours * HOUR))
             rows.deduplication(channel, ago(hours * HOUR))
+            rows.deletion(channel, ago(hours * HOUR), outlived=hours % 2 == 1)
             rows.member(channel, ago(hours * HOUR))
     for minutes in range(-50, 50):
         rows.used_token(ago(minutes * MINUTE))
@@ -93,6 +94,7 @@ def test_no_table_is_read_whole(statements: list[str]) -> None:
         ("SELECT count(*) FROM chat_message", "chat_message_expiry"),
         ("SELECT id, expires_at < %s AND NOT reports_expiry FROM", "chat_storage_expiry"),
         ("SELECT id, expires_at < %s FROM chat_deduplication", "expires_at"),
+        ("SELECT message_id, expires_at < %s FROM chat_deletion", "expires_at"),
         ("SELECT digest, expires_at < %s FROM tokens_usedtoken", "expires_at"),
         # Of so few rows PostgreSQL may find those that are due first, and take their ids from them.
         (

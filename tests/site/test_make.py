@@ -17,8 +17,9 @@ import pytest
 from tests.support.servers import ROOT, StartError, free_port, server_environment
 
 TARGETS = [
-    *("help", "setup", "run", "test", "test-faults", "test-hostile", "test-nginx", "fuzz", "lint"),
-    *("format", "bench", "bench-against", "bench-report", "profile", "measure-code", "clean"),
+    *("help", "setup", "run", "build", "test", "test-faults", "test-hostile", "test-nginx", "fuzz"),
+    *("lint", "format", "bench", "bench-against", "bench-report", "profile", "measure-code"),
+    "clean",
 ]
 LIMIT_SECONDS = 30
 

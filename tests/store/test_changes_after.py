@@ -14,7 +14,7 @@ from chat.models import Channel, Message
 from chat.protocol import events
 from chat.store import changes_after as catchup
 from chat.store.changes_after import changes_after
-from chat.store.operations.messages import PublishMessage, SetReaction
+from chat.store.operations.messages import DeleteMessage, PublishMessage, SetReaction
 from chat.store.operations.storage import SetStorage
 from chat.store.writer import commit
 
@@ -120,6 +120,21 @@ def test_a_reaction_comes_in_its_last_state(channel: str, message: str) -> None:
     assert [(change.previous, change.number) for change in found] == [(1, 3), (3, 6)]
     assert shown(found)[1][2] == shown([last])[0][2]
     assert known == 6
+
+
+def test_a_deletion_comes_without_what_it_deleted(channel: str, message: str) -> None:
+    *_, last = committed(
+        store(channel, "1"),
+        react(channel, message, "👍"),
+        react(channel, message, "👎"),
+        DeleteMessage(channel, message),
+    )
+    found, known = changes_after(channel, 1)
+    assert [(change.previous, change.number) for change in found] == [(1, 2), (2, 5)]
+    assert found[-1].event.payload == last.event.payload
+    assert json.loads(last.event.payload)["data"] == {"messageId": message}
+    assert known == 5
+    assert changes_after(channel, 0)[0][0].number == 2
 
 
 def test_expiry_is_looked_past(channel: str, message: str) -> None:

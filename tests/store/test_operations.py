@@ -18,12 +18,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chat.cluster.leases import RenewLease
-from chat.models import Channel, Connection, Message, Reaction, Subscription
+from chat.models import Channel, Connection, Deletion, Message, Reaction, Subscription
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.ids import new_id as ulid
 from chat.store import transaction as transactions
+from chat.store import writer
 from chat.store.operations.connections import CloseConnection, Unsubscribe
-from chat.store.operations.messages import PublishMessage
+from chat.store.operations.messages import DeleteMessage, PublishMessage
 from chat.store.writer import commit
 from tests.support.written import do, new_id, node, opening, react, single_use, store, subscribing
 from tokens.models import UsedToken
@@ -52,6 +53,34 @@ def test_a_message_of_the_server_has_no_sender(database: str, channel: str) -> N
     (id,) = do(PublishMessage(channel, "chat", b"1", None, "null", None, -1))
     row = Message.objects.get(id=id)
     assert (row.by_server, row.uid, row.expires_at) == (True, None, None)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "kept", "outlived"), [(60, 60, False), (-1, 604_800, True), (10**6, 604_800, True)]
+)
+def test_a_deletion_is_marked_as_long_as_its_message_would_stay_and_seven_days_at_most(
+    database: str, channel: str, seconds: int, kept: int, outlived: bool
+) -> None:
+    (id,) = do(store(channel, seconds=seconds))
+    do(DeleteMessage(channel, id))
+    mark = Deletion.objects.get(message_id=id)
+    left = (mark.expires_at - datetime.now(UTC)).total_seconds()
+    assert (mark.channel.name, mark.number, mark.outlived) == (channel, 2, outlived)
+    assert abs(left - kept) < 30
+
+
+def test_a_reaction_and_a_deletion_in_one_transaction(
+    database: str, channel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one before it goes, too, and the one behind it finds nothing; nothing is retried."""
+    monkeypatch.delattr(writer, "_commit_each")
+    (id,) = do(store(channel))
+    operations = react(channel, id), DeleteMessage(channel, id), react(channel, id, "👎")
+    codes = [code(outcome) for outcome in commit([*operations, store(channel)])]
+    assert codes == [None, None, ErrorCode.MESSAGE_NOT_FOUND, None]
+    assert [each.change and each.change.number for each in operations] == [2, 3, None]
+    assert not Reaction.objects.filter(message_id=id).exists()
+    assert Channel.objects.get(name=channel).number == 4
 
 
 def test_the_longest_store_is_a_hundred_years(database: str, channel: str) -> None:

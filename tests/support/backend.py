@@ -42,9 +42,22 @@ class Backend:
         return answered.json
 
     async def channel(self, name: str, rest: str = "") -> Answer:
-        """Asks about a channel; a dot is encoded, too: else `.` and `..` are steps of the path."""
-        encoded = quote(name, safe="").replace(".", "%2E")
-        return await self.call("GET", f"/channels/{encoded}{rest}")
+        """Asks about a channel."""
+        return await self.call("GET", f"/channels/{encoded(name)}{rest}")
+
+    async def delete(self, channel: str, message: str) -> Answer:
+        path = f"/channels/{encoded(channel)}/messages/{encoded(message)}"
+        return await self.call("DELETE", path)
+
+    async def deleted(self, channel: str, message: str) -> None:
+        """It was there, and is gone."""
+        answered = await self.delete(channel, message)
+        assert (answered.status, answered.text) == (204, ""), answered.text
+
+
+def encoded(name: str) -> str:
+    """Its dots, too: else `.` and `..` are steps of the path."""
+    return quote(name, safe="").replace(".", "%2E")
 
 
 @asynccontextmanager

@@ -46,7 +46,8 @@ class Conversation:
         named = event[:CUT] if isinstance(event, str) else None
         self._asked.add(named)
         if wrong is None:
-            beyond = beyond_schema(str(text)) or not (named or "").isascii()
+            used = frame.get("ack") is not None  # perhaps for something else before
+            beyond = used or beyond_schema(str(text)) or not (named or "").isascii()
             wrong = MAYBE if beyond else PING if event == PING else None
         if wrong is not None:
             self._awaited.append((named, wrong))

@@ -34,7 +34,7 @@ async def moderator(server: Server) -> AsyncIterator[httpx.AsyncClient]:
         yield browser
 
 
-async def submit(browser: httpx.AsyncClient, path: str, **form: str) -> None:
+async def submit(browser: httpx.AsyncClient, path: str, **form: str | list[str]) -> None:
     fields = {**form, "csrfmiddlewaretoken": browser.cookies["csrftoken"]}
     origin = str(browser.base_url).rstrip("/")
     answer = await browser.post(path, data=fields, headers={"Origin": origin, "Referer": origin})
@@ -74,6 +74,27 @@ async def delete_an_entry(near: Server, far: Server, channel: str) -> None:
             assert (await get(client, channel))["data"] is None
         await jim.send(setting(channel, "k", "a bad word"))
         assert await pam.receive() == updated(channel, "k", "a bad word")
+
+
+async def test_who_subscribes_is_told_that_a_message_was_deleted(
+    processes: tuple[Server, Server], channel: str
+) -> None:
+    """In every process, of each that was ticked."""
+    near, far = processes
+    async with (
+        moderator(near) as browser,
+        subscribed(near, channel, uid="jim") as jim,
+        subscribed(far, channel, uid="pam") as pam,
+    ):
+        kept, *gone = await jim.fill(channel, 3)
+        for _ in (kept, *gone):
+            await pam.receive("chat")
+        ticked = {"action": "delete_selected", "_selected_action": gone, "post": "yes"}
+        await submit(browser, "/admin/chat/message/", index="0", **ticked)
+        for client in (jim, pam):
+            told = [await client.receive("hotsock.messageDeleted") for _ in gone]
+            assert sorted(frame["data"]["messageId"] for frame in told) == gone
+            assert [message["id"] for message in await client.history(channel)] == [kept]
 
 
 async def test_what_is_cancelled_is_not_published(server: Server, channel: str) -> None:

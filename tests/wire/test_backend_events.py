@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.backend import backend
 from tests.support.client import eventually
 from tests.support.connecting import connect, subscribed
 from tests.support.grants import STORED, room
@@ -174,6 +175,30 @@ async def test_a_reaction_expires_with_its_message(reporting: Reporting, channel
             channel,
         )
     assert delivery.body["data"]["expiresAt"][:19] == str(expiry).replace(" ", "T")[:19]
+
+
+async def test_a_deletion(reporting: Reporting, channel: str) -> None:
+    """Of any stored message, also of one that was not reported."""
+    async with (
+        subscribed(reporting.server, channel, CHAT, uid="jim") as jim,
+        backend(reporting.server) as api,
+    ):
+        id = await jim.store(channel, 1, "quiet")
+        await api.deleted(channel, id)
+        assert (await api.delete(channel, id)).status == 404
+        delivery = await reporting.receiver.one("messageDeleted", channel)
+    asked = delivery.body["metadata"]
+    assert ULID.fullmatch(asked.pop("requestId"))
+    assert asked.pop("userAgent")
+    assert delivery.body == {
+        "source": "hotsock.v1",
+        "type": "hotsock.messageDeleted",
+        "metadata": metadata(
+            channel, event="quiet", connectionId="", sourceIp="127.0.0.1", trigger="server.http"
+        ),
+        "data": {"channel": channel, "messageId": id, "event": "quiet"},
+        "dataType": "messageDeletion",
+    }
 
 
 async def test_what_is_delivered_leaves_no_row(reporting: Reporting, channel: str) -> None:

@@ -82,6 +82,7 @@ CURSORS: list[tuple[dict[str, Any], list[int]]] = [
     ({"reverse": True, "before": LEAST}, []),
     ({"reverse": True, "after": 1}, [4, 3, 2, 1, 0]),  # ignored too
     ({"reverse": True, "after": 1, "before": 3}, [2, 1, 0]),
+    ({"limit": None}, [0, 1, 2, 3, 4]),
 ]
 
 
@@ -95,6 +96,24 @@ async def test_after_before_and_reverse(every_server: Server, channel: str) -> N
             }
             listed = [message["data"] for message in await client.history(channel, **body)]
             assert listed == expected, asked
+
+
+async def test_a_page_may_have_a_limit(every_server: Server, channel: str) -> None:
+    """From 1 to 100, in either direction; any other is refused with a sentence that names it."""
+    async with subscribed(every_server, channel) as client:
+        sent = await client.fill(channel, 5)
+        for limit in (1, 2, 4, 5, 6, 100):
+            assert ids_of(await client.history(channel, limit=limit)) == sent[:limit]
+            backward = await client.history(channel, reverse=True, before=sent[4], limit=limit)
+            assert ids_of(backward) == sent[3::-1][:limit]
+            assert (
+                ids_of(await client.history(channel, after=sent[0], limit=limit))
+                == (sent[1:][:limit])
+            )
+        for limit in (0, -1, 101, 2**64, 1.0, "1", True, []):
+            refused = await client.call("listMessages", {"channel": channel, "limit": limit})
+            assert refused.refusal == (400, "INVALID_MESSAGE")
+            assert "limit" in refused.json["error"]["message"]
 
 
 async def test_a_cursor_may_be_of_another_channel(any_server: Server, channel: str) -> None:

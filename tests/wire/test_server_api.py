@@ -76,6 +76,7 @@ async def test_a_key_that_is_not_configured_opens_nothing(tmp_path: Any, channel
         *(("/publish", method, "POST") for method in ("GET", "PUT", "DELETE", "OPTIONS")),
         *(("/channels/c", method, "GET, HEAD") for method in ("POST", "DELETE", "OPTIONS")),
         *(("/channels/c/storage", method, "GET, HEAD") for method in ("POST", "PUT")),
+        *(("/channels/c/messages/x", method, "GET, HEAD, DELETE") for method in ("POST", "PUT")),
         *(("/schedules/x", method, "DELETE") for method in ("GET", "POST")),
     ],
 )

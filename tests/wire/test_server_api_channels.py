@@ -174,6 +174,13 @@ HOSTILE = [
     *("/channels/%", "/channels/%zz", "/channels/%2", "/channels%2Fa", "/channels/a%00b"),
     *("//channels/a", "/channels/a/../b", "/channels/..%2fa", "/channels/%e2%82"),
     *("/channels/a?keys", "/channels/a/storage?keys=%ff&after=%ff", "/channels/a?%00"),
+    *(
+        "/channels/a/messages",
+        "/channels/a/messages/",
+        "/channels//messages/",
+        "/channels/messages/",
+    ),
+    *("/channels/%zz/messages/%zz", "/channels/a/messages/%ff", "/channels/a/messages/a/messages/"),
     *("/schedules/", "/schedules/%ff", "/publish/", "/publish/x", "http://h/channels/a"),
     "/channels/" + "a" * 8000,
 ]

@@ -56,6 +56,15 @@ async def test_a_view_publishes(application: Server, channel: str, path: str, st
             assert answered.json()["subscriptions"] == 1
 
 
+async def test_a_view_deletes(application: Server, channel: str) -> None:
+    async with subscribed(application, channel) as client:
+        answered = await post(application, "/anote", channel=channel, store=-1, delete=1)
+        assert (await client.receive("chat"))["id"] == answered.json()["id"]
+        deleted = await client.receive("hotsock.messageDeleted")
+        assert deleted["data"] == {"messageId": answered.json()["id"]}
+        assert await client.history(channel) == []
+
+
 @pytest.mark.parametrize("store", [0, -1])
 async def test_what_a_view_commits_is_announced_with_the_commit(
     application: Server, channel: str, store: int

@@ -13,7 +13,7 @@ from chat.protocol import events, ids, publication, schedule
 from chat.protocol.frames import NULL
 from chat.protocol.publication import Receipt, Trigger
 from chat.store.operations.deduplication import PublishOnce
-from chat.store.operations.messages import PublishMessage, SetReaction
+from chat.store.operations.messages import DeleteMessage, PublishMessage, SetReaction
 from chat.store.operations.storage import SetStorage
 from chat.store.reports import raw
 from chat.store.transaction import Operation, Transaction
@@ -155,6 +155,17 @@ class Reaction(Row, frozen=True, tag="reaction"):
         return SetReaction(self.channel, self.message_id, *reactor, *sent)
 
 
+class Deletion(Row, frozen=True, tag="delete"):
+    """Of a message."""
+
+    channel: str
+    message_id: str
+    source: Source | None = None
+
+    def operation(self) -> DeleteMessage:
+        return DeleteMessage(self.channel, self.message_id, _requested(self.source))
+
+
 class Schedule(Row, frozen=True, tag="schedule"):
     """Does `work` at a moment that has not come yet."""
 
@@ -195,7 +206,7 @@ def _requested(source: Source | None) -> publication.Source | None:
 
 # --- writing and reading ------------------------------------------------------------------------
 
-AnyRow = Message | Storage | Reaction | Schedule | Cancellation
+AnyRow = Message | Storage | Reaction | Deletion | Schedule | Cancellation
 
 
 class Versioned(Struct):
@@ -225,7 +236,7 @@ def decode(row: str) -> Operation[Any]:
     """Raises UnreadableWork."""
     said = read(row)
     operation = said.operation()
-    if not said.deduplication_id or isinstance(said, Cancellation):
+    if not said.deduplication_id or isinstance(said, Cancellation | Deletion):
         return operation
     receipt = Receipt(said.channel, said.event)
     return PublishOnce(operation, receipt, said.gives, said.deduplication_id)
@@ -264,6 +275,8 @@ def _row(operation: Operation[Any]) -> AnyRow:
         case SetReaction(channel, id, uid, umd, _, reaction, action, origin, echo, source):
             reactor = reaction, action, uid, Raw(umd), origin, echo
             return Reaction(channel, id, *reactor, _source(source))
+        case DeleteMessage(channel, id, source):
+            return Deletion(channel, id, _source(source))
         case AddSchedule(at, work):
             return Schedule(at, cast("Message | Storage", _row(work)))
         case CancelSchedule(id):

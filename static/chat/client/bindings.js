@@ -14,10 +14,29 @@ const LIFECYCLE_EVENTS = new Set([
   "@@messageSent",
 ]);
 
+/**
+ * What callbacks of the client's own events receive.
+ * @typedef {{"@@connect": {type: string}, "@@disconnect": {code: number, reason: string},
+ *   "@@error": ClientError, "@@message": {data: unknown}, "@@messageSent": string}} ClientEvents
+ */
+
+/**
+ * What callbacks of an event receive.
+ * @template {string | RegExp} Name
+ * @typedef {Name extends keyof ClientEvents ? ClientEvents[Name] : import("./frames.js").Frame
+ *   } Received
+ */
+
 /** A callback bound to an event; made by bind(). */
 export class Binding {
   #remove;
 
+  /**
+   * @param {string | RegExp} event
+   * @param {function(any): void} callback
+   * @param {?import("./channel.js").Channel} channel
+   * @param {function(Binding): void} remove
+   */
   constructor(event, callback, channel, remove) {
     this.event = event;
     this.callback = callback;

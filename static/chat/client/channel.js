@@ -1,10 +1,10 @@
 // What an application holds of a channel: a name, and the client calls that go with it.
 
+import { ClientError, ErrorCode } from "./errors.js";
 import { Follow } from "./follow.js";
+import { encode } from "./frames.js";
 import { checkRange, iterate, read } from "./history.js";
 import { watchOccupancy } from "./occupancy.js";
-import { ClientError, ErrorCode } from "./errors.js";
-import { encode } from "./frames.js";
 import { checkCallback, checkName } from "./options.js";
 import { TYPING, TypingSignal, watchTyping } from "./typing.js";
 
@@ -57,6 +57,7 @@ export class Channel {
    * Gives the subscribe token, where the connect token does not allow this channel. Asked at every
    * subscribing, and again (up to three times in a row) when it fails or the server says
    * `INVALID_SUBSCRIBE_TOKEN`; after that waiting messages go to `@@error`.
+   * @type {function({channel: string, connectionId: string}): (string | Promise<string>)}
    */
   get subscribeTokenFn() {
     return this.#subscription.subscribeTokenFn;
@@ -66,12 +67,21 @@ export class Channel {
     this.#subscription.subscribeTokenFn = subscribeTokenFn;
   }
 
-  /** As client.bind, for this channel. */
+  /**
+   * As client.bind, for this channel.
+   * @param {string | RegExp} event
+   * @param {(frame: import("./frames.js").Frame) => unknown} callback
+   * @param {{subscribeTokenFn?: Channel["subscribeTokenFn"]}} [options]
+   * @returns {import("./bindings.js").Binding}
+   */
   bind(event, callback, { subscribeTokenFn } = {}) {
     return this.#client.bind(event, callback, { channel: this.name, subscribeTokenFn });
   }
 
-  /** As client.unbind, for this channel. */
+  /**
+   * As client.unbind, for this channel.
+   * @param {string | RegExp} [event] left out: of all events
+   */
   unbind(event) {
     this.#client.unbind(event, { channel: this.name });
   }
@@ -79,7 +89,7 @@ export class Channel {
   /**
    * As client.sendMessage, to this channel.
    * @param {string} event
-   * @param {object} [options] as there
+   * @param {import("./client.js").SendOptions} [options]
    * @returns {Promise<import("./acknowledgement.js").Outcome>}
    */
   sendMessage(event, options) {
@@ -135,7 +145,7 @@ export class Channel {
    * Tells each stored message once and in order, and what becomes of it, with what is missed while
    * the connection is away. Begins with the newest messages, or after `since`. Ends with stop(), or
    * as the channel's bindings do (unbind, clearBindings).
-   * @param {import("./follow.js").FollowOptions} options
+   * @param {import("./follow_options.js").FollowOptions} options
    * @returns {Follow}
    * @throws {TypeError} for a mistake in the options
    */
@@ -154,6 +164,7 @@ export class Channel {
    * @throws {TypeError}
    */
   occupancy(callback) {
+    checkCallback(callback);
     return watchOccupancy(this, this.#subscription, callback);
   }
 

@@ -9,6 +9,17 @@ import { encode } from "./frames.js";
 import { terminated } from "./outbox.js";
 import { checkBinding, checkName, readAddress, readOptions } from "./options.js";
 
+/**
+ * @typedef {object} SendOptions
+ * @property {unknown} [data] any JSON, up to 32 KiB; undefined: none
+ * @property {string} [key] a storage key
+ * @property {string} [scheduleExpression]
+ * @property {string} [scheduleExpressionTimezone]
+ * @property {boolean} [retry] false: sent once at most, for what is not stored; true by default
+ * @property {string} [ack] 16 to 64 of A-Z, a-z, 0-9, _ and -, random; by default a new one. That of
+ *   an earlier try, before the page was reloaded, stores the message once; at most 600 s later
+ */
+
 export class HotsockClient {
   #core;
   #channels = new Map();
@@ -51,8 +62,9 @@ export class HotsockClient {
    *
    * What a callback throws is logged and goes to `@@error`; the others run all the same.
    *
-   * @param {string | RegExp} event
-   * @param {function(import("./frames.js").Frame): void} callback
+   * @template {string | RegExp} Name
+   * @param {Name} event
+   * @param {(received: import("./bindings.js").Received<Name>) => unknown} callback
    * @param {object} [options]
    * @param {string} [options.channel] its name or alias
    * @param {function({channel: string, connectionId: string}): (string | Promise<string>)}
@@ -102,34 +114,25 @@ export class HotsockClient {
   }
 
   /**
-   * Sends a message, or one of the `hotsock.` events that clients may send (protocol.md section 7),
-   * and says what became of it. The promise never rejects, so who does not care may ignore it.
+   * Sends a message, or one of the `hotsock.` events that clients may send (protocol.md section 7).
    *
    * Until the client is connected, and for a channel with bindings until it is subscribed, it waits
    * with those before it, also through reconnecting and suspend(), for up to sendTimeoutSeconds.
-   * What a breaking connection swallows is sent again after reconnecting, before what was sent
-   * later, where the server has shown that it acknowledges; what is stored is stored once all the same. The server knows a message again by its `ack`
-   * and uid: without a uid, or under another, nothing is sent again. Nor does it know again what it
-   * does not store: with `retry: false` that is never sent twice. Both fail as `UNACKNOWLEDGED`.
+   * Where the connection breaks before the answer, it is sent again after reconnecting, before what
+   * was sent later; what is stored is stored once all the same. That is, if the server has shown
+   * that it acknowledges, and if our uid is the same as before: the server knows the message again
+   * by both `ack` and uid. What it does not store, it does not know again.
    *
-   * Failures of the client's own: `QUEUE_FULL` (256 messages or 4 MiB wait), `EXPIRED` and
-   * `SUBSCRIBE_REFUSED`, which also go to `@@error`, `TERMINATED`, and `UNACKNOWLEDGED`: it was
-   * sent, and nobody here knows whether it arrived. For events that the server does not acknowledge
-   * (`hotsock.` but for reactions and `hotsock.channelStorageSet`), `sent` means handed to the
-   * socket.
+   * For events that the server does not acknowledge (those of `hotsock.`, but for reactions and
+   * `hotsock.channelStorageSet`), `sent` means handed to the socket.
    *
    * @param {string} event
-   * @param {object} [options]
-   * @param {string} [options.channel] name or alias
-   * @param {unknown} [options.data] any JSON, up to 32 KiB; undefined: none
-   * @param {string} [options.key] a storage key
-   * @param {string} [options.scheduleExpression]
-   * @param {string} [options.scheduleExpressionTimezone]
-   * @param {boolean} [options.retry] false: at most once, also where it is not stored
-   * @param {string} [options.ack] 16 to 64 of A-Z, a-z, 0-9, _ and -, random: that of an earlier
-   *   try, such as before the page was reloaded, at most 600 s ago
-   * @returns {Promise<import("./acknowledgement.js").Outcome>}
-   * @throws {TypeError} for a name that is no string, and for data that JSON cannot express
+   * @param {SendOptions & {channel?: string}} [options] channel: its name or alias
+   * @returns {Promise<import("./acknowledgement.js").Outcome>} never rejects, so who does not care
+   *   may ignore it. Failures of the client's own: `QUEUE_FULL` (256 messages or 4 MiB wait),
+   *   `EXPIRED` and `SUBSCRIBE_REFUSED`, which also go to `@@error`; `TERMINATED`; and
+   *   `UNACKNOWLEDGED`: it was sent, and nobody here knows whether it arrived
+   * @throws {TypeError} for a name that is no string, a bad ack, and data that JSON cannot express
    */
   sendMessage(event, { channel, data, key, ack = newAck(), retry = true, ...schedule } = {}) {
     checkName("event", event);

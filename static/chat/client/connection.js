@@ -125,8 +125,10 @@ export class Connection {
       established: (active, uid) => this.#established(active, uid),
       ended: (event) => this.#ended(event),
     };
+    const WebSocket = this.#options.WebSocket ?? globalThis.WebSocket;
     try {
-      this.#socket = new Socket(address.href, heartbeatSeconds(token, this.#options), listener);
+      const webSocket = new WebSocket(address.href);
+      this.#socket = new Socket(webSocket, heartbeatSeconds(token, this.#options), listener);
     } catch (cause) {
       this.#retryIn(this.#pace.failed());
       const message = "the WebSocket could not be made";

@@ -110,8 +110,7 @@ export class Follow {
   }
 
   #recovered() {
-    const position = Math.max(this.position.position, this.#session.data.position);
-    this.#live(position, true);
+    this.#live(this.#session.position, true);
   }
 
   #live(position, recovered) {
@@ -166,13 +165,13 @@ class Replay {
   /** @returns {boolean} whether this was the last one */
   endsWith({ event, position }) {
     if (this.#left === 0 || !this.#contains(event, position)) return false;
-    this.#position = position ?? this.#position;
+    if (position > this.#position) this.#position = position;
     this.#left -= 1;
     return this.#left === 0;
   }
 
+  // An entry that has expired since then may have no position, or one of before.
   #contains(event, position) {
-    if (position === undefined) return event === "hotsock.channelStorageUpdated";
-    return position > this.#position;
+    return position > this.#position || event === "hotsock.channelStorageUpdated";
   }
 }

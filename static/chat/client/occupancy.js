@@ -7,10 +7,8 @@ import { isObject } from "./frames.js";
  * @param {import("./subscription.js").Subscription} subscription
  * @param {function(number): void} callback
  * @returns {function(): void} ends it
- * @throws {TypeError}
  */
 export function watchOccupancy(channel, subscription, callback) {
-  if (typeof callback !== "function") throw new TypeError("the callback must be a function");
   const ask = { occupancy: true };
   subscription.asks.add(ask); // before binding, which subscribes where it is the first
   const binding = channel.bind(/^hotsock\.(subscribed|channelUpdated)$/, ({ data }) => {

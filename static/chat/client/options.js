@@ -15,6 +15,8 @@ const MAX_SEND_SECONDS = 540; // the server forgets an `ack` after 600 s (protoc
  *   wait as for a lost connection, until terminate() or suspend()
  * @property {function(Error): void} [connectTokenErrorFn] called each time the attempts are used
  *   up; `cause` holds what connectTokenFn threw
+ * @property {new (url: string) => object} [WebSocket] the class to connect with, such as that of
+ *   the npm package ws; by default the platform's own, so Node needs it below version 22
  * @property {number} [heartbeatIntervalSeconds] 1 to 600, at or below the token's
  *   `heartbeatTimeout`; 0: no heartbeats; absent: two thirds of what the token says, none where it
  *   says nothing. Each is sent up to a tenth earlier, never later
@@ -48,6 +50,11 @@ const FIELDS = {
     "an integer of 1 or more, or Infinity",
   ],
   connectTokenErrorFn: [() => {}, isFunction, "a function"],
+  WebSocket: [
+    null,
+    (value) => isFunction(value ?? globalThis.WebSocket),
+    "a WebSocket class, and must be given where there is no global one (Node below 22)",
+  ],
   heartbeatIntervalSeconds: [
     null,
     (value) => value === null || value === 0 || (value >= 1 && value <= MAX_HEARTBEAT_SECONDS),

@@ -43,13 +43,12 @@ export class Socket {
   #established = false;
 
   /**
-   * @param {string} url
+   * @param {WebSocket} webSocket that has just been made
    * @param {number} heartbeatSeconds 0: no heartbeats
    * @param {SocketListener} listener
-   * @throws what the WebSocket constructor throws, such as for ws: on a page of https:
    */
-  constructor(url, heartbeatSeconds, listener) {
-    this.#webSocket = new globalThis.WebSocket(url);
+  constructor(webSocket, heartbeatSeconds, listener) {
+    this.#webSocket = webSocket;
     this.#listener = listener;
     this.#liveness = new Liveness(heartbeatSeconds, {
       send: (text) => this.send(text),

@@ -126,6 +126,15 @@ test("reactions and deletions are told, also of messages that it did not tell", 
   ]);
 });
 
+test("a frame that comes twice is told once", async (t) => {
+  const { told } = await live(t);
+  for (const twice of [() => reacted(0, 4), () => say(5), () => deleted(3, 6)]) {
+    twice();
+    twice();
+  }
+  assert.deepEqual(told, ["add 👍 by pam to 0", "message 5", "delete 3"]);
+});
+
 test("what is not stored is not told, nor what another event than its own brings", async (t) => {
   const { told, follower } = await live(t, { event: "chat" });
   newest().say({ event: "chat", channel: "c", id: idOf(9), data: "passing" });
@@ -183,7 +192,8 @@ test("where the server cannot recover, history is compared with what was told", 
   told.length = 0;
   await reconnect();
   newest().subscribed("c", at(9, { recovered: false }));
-  reacted(6, 10);
+  reacted(3, 10); // which history will have
+  reacted(6, 11);
   const reactions = { "👍": { count: 1, items: [{ uid: "pam" }] } };
   await history.answer([message(6), message(5), message(3, { reactions }), message(1)]);
   assert.deepEqual(told, [
@@ -270,6 +280,37 @@ test("several followers of a channel recover from the earliest position, each on
   assert.deepEqual(told, ["message 4", { count: 1, ...how }]);
   assert.deepEqual(late.told, ["message 3", "message 4", { count: 2, ...how }]);
   follower.stop();
+});
+
+test("one that is added too late to be asked for reads history", async (t) => {
+  const { client, history } = await live(t);
+  await reconnect();
+  const { told } = follow(client, { since: { position: 2, epoch: "e", id: idOf(2) } });
+  newest().subscribed("c", at(4, { recovered: true, replayed: 1 }));
+  say(4);
+  await history.answer(messages(4, 3, 2, 1));
+  assert.deepEqual(told, [
+    "message 3",
+    "message 4",
+    { count: 2, recovered: false, jumped: false, opening: false },
+  ]);
+});
+
+test("the message at which it began is never told again", async (t) => {
+  const { history, told } = await following(t, { since: { id: idOf(2) } });
+  for (const [answer, reconnects] of [
+    [messages(3, 2), true],
+    [messages(2, 1), false],
+  ]) {
+    newest().subscribed("c", at(9, { recovered: false }));
+    newest().say({ event: "hotsock.channelStorageUpdated", channel: "c", position: 10 });
+    await history.answer(answer);
+    if (reconnects) await reconnect();
+  }
+  assert.deepEqual(
+    told.filter((each) => typeof each === "string"),
+    ["message 3", "delete 3"],
+  );
 });
 
 test("one that comes late begins on the subscription that is there", async (t) => {

@@ -6,11 +6,11 @@ import { test } from "node:test";
 import { chance } from "./chance.js";
 import { fakeWorld, makeClient, newest, pass, settle } from "./harness.js";
 import { FakeWebSocket } from "./fake_websocket.js";
-import { ScriptedServer } from "./scripted_server.js";
+import { ScriptedChannel } from "./scripted_channel.js";
 
-const RUNS = Number(process.env.FOLLOW_RUNS ?? 40);
+const RUNS = Number(process.env.FOLLOW_RUNS ?? 25);
 const SEED = Number(process.env.FOLLOW_SEED ?? Math.floor(Math.random() * 2 ** 31));
-const STEPS = 200;
+const STEPS = 500;
 
 /** What an application shows, by what it is told. */
 class View {
@@ -71,11 +71,11 @@ class World {
   constructor(t, seed) {
     this.random = chance(seed);
     const { pick, below } = this.random;
-    this.server = new ScriptedServer({ isNumbered: below(4) > 0 });
+    this.server = new ScriptedChannel({ isNumbered: below(4) > 0 });
     this.options = {
       event: "chat",
       limit: pick([0, 3, 50]),
-      maxMissed: pick([2, 20, 1000]),
+      maxMissed: pick([5, 30, 1000]),
     };
     t.mock.method(globalThis, "fetch", (url, request) => this.#ask(url, request));
     t.mock.method(FakeWebSocket.prototype, "send", (text) => this.server.receive(newest(), text));
@@ -139,14 +139,14 @@ class World {
     },
     connect: () => this.connect(),
     forgetful: () => (this.server.canRecover = !this.server.canRecover),
-    purge: () => this.random.below(8) === 0 && this.server.isNumbered && this.restore([]),
+    purge: () => this.random.below(10) === 0 && this.server.isNumbered && this.restore([]),
     lose: () => {
       const { messages, isNumbered } = this.server;
-      if (this.random.below(8) > 0 || !isNumbered) return;
+      if (this.random.below(10) > 0 || !isNumbered) return;
       this.restore(messages.slice(0, this.random.below(messages.length + 1)));
     },
     reload: () => this.random.below(3) === 0 && this.reload(),
-    time: () => pass(1000 * this.random.below(3)),
+    time: () => pass(1500 * this.random.below(4)),
   };
 
   restore(messages) {
@@ -187,7 +187,7 @@ class World {
   }
 
   async run() {
-    const often = ["connect", "deliver", "answer", "time"].flatMap((name) => Array(4).fill(name));
+    const often = ["connect", "deliver", "answer", "time"].flatMap((name) => Array(6).fill(name));
     const names = [...Object.keys(this.acts), ...often];
     for (let step = 0; step < STEPS && !this.failure; step += 1) {
       await this.acts[this.random.pick(names)]();

@@ -128,6 +128,32 @@ test("Publish and react", async (t) => {
   assert.deepEqual(logged, [["jim", "reacts to", "by-pam", "with", "👍"]]);
 });
 
+test("Send", async (t) => {
+  fakeWorld(t);
+  const { logged } = await run(t, "Send", { client: await connectedClient() });
+  const [hello, question] = newest().frames;
+  newest().acknowledge(hello.ack, { id: "01J" });
+  newest().refuse("message", "desk", "RATE_LIMITED", question.ack);
+  await settle();
+  assert.deepEqual(said(), ['message desk "hello"', 'message desk "are you there?"', "cursor desk [3,4]"]);
+  assert.deepEqual(logged, [
+    ["stored as", "01J"],
+    ["RATE_LIMITED", "No."],
+  ]);
+});
+
+test("Typing", async (t) => {
+  fakeWorld(t);
+  const input = new EventTarget();
+  const given = { client: await connectedClient(), document: { querySelector: () => input } };
+  const { logged } = await run(t, "Typing", given);
+  newest().subscribed("lounge");
+  for (let keys = 0; keys < 3; keys += 1) input.dispatchEvent(new Event("input"));
+  newest().say({ event: "is-typing", channel: "lounge", meta: { uid: "pam" } });
+  assert.deepEqual(said(), ["hotsock.subscribe lounge", "is-typing lounge"]);
+  assert.deepEqual(logged, [["typing:", ["pam"]]]);
+});
+
 test("Follow", async (t) => {
   fakeWorld(t);
   const history = new FakeHistory(t);

@@ -11,6 +11,7 @@ test("only connectTokenFn is needed", () => {
   assert.deepEqual(options, {
     connectTokenFn,
     connectTokenFnMaxAttempts: 2,
+    WebSocket: null,
     heartbeatIntervalSeconds: null,
     httpUrl: null,
     lazyConnection: false,
@@ -45,6 +46,7 @@ const BAD = [
   ["connectTokenFnMaxAttempts", NaN],
   ["connectTokenFnMaxAttempts", "3"],
   ["connectTokenErrorFn", true],
+  ["WebSocket", "ws"],
   ["heartbeatIntervalSeconds", -1],
   ["heartbeatIntervalSeconds", 0.5],
   ["heartbeatIntervalSeconds", 601],

@@ -142,6 +142,30 @@ describe("the client and the server", { concurrency: true }, () => {
     assert.ok(Date.now() >= due.getTime());
   });
 
+  test("a message whose answer was lost is sent again, and stored once", async (t) => {
+    const messages = { note: { publish: true, store: 60 } };
+    const channels = { "js.once": { subscribe: true, historyStart: 0, messages } };
+    const client = connect(t, { uid: "ada", channels });
+    const channel = join(client, "js.once");
+    await next(channel, "hotsock.subscribed");
+    const first = await channel.sendMessage("note", { data: 0 });
+    const outcomes = [1, 2].map((data) => channel.sendMessage("note", { data }));
+    client.suspend(); // the frames are on the wire, their answers are not heard
+    client.resume();
+    const ids = [first, ...(await Promise.all(outcomes))].map(({ id }) => id);
+    const query = new URLSearchParams(client.activeConnection);
+    const url = `${process.env.SERVER_URL}/connection/listMessages?${query}`;
+    const body = JSON.stringify({ channel: "js.once" });
+    const history = (await (await fetch(url, { method: "POST", body })).json()).messages;
+    assert.deepEqual(history.map(({ id, data }) => [id, data]), ids.map((id, data) => [id, data]));
+  });
+
+  test("a refusal is told to whoever sent the message", async (t) => {
+    const client = connect(t, { uid: "ada" });
+    const { status, code } = await client.channels("js.refused").sendMessage("note");
+    assert.deepEqual([status, code], ["failed", "PUBLISH_PERMISSION_DENIED"]);
+  });
+
   test("heartbeats keep a connection whose token asks for them", async (t) => {
     const client = connect(t, { heartbeatTimeout: 5 });
     await next(client, "hotsock.connected");
@@ -149,5 +173,77 @@ describe("the client and the server", { concurrency: true }, () => {
     client.bind("@@disconnect", ({ code }) => closes.push(code));
     await sleep(7000);
     assert.deepEqual([client.state, closes], ["connected", []]);
+  });
+
+  test("a follower is told what happened while it was away, once and in order", async (t) => {
+    const messages = { chat: { publish: true, echo: true, store: 60, react: true } };
+    const channels = { "js.followed": { subscribe: true, historyStart: 0, messages } };
+    const ada = connect(t, { uid: "ada", channels });
+    const bob = join(connect(t, { uid: "bob", channels }), "js.followed");
+    const follow = async (client, since) => {
+      const told = [];
+      const rounds = []; // of those who wait until it has caught up
+      const follower = client.channels("js.followed").follow({
+        since,
+        onMessage: ({ data }) => told.push(data),
+        onReaction: ({ reaction, action, uid }) => told.push(`${action} ${reaction} by ${uid}`),
+        onDelete: ({ messageId }) => told.push(`delete ${messageId}`),
+        onCaughtUp: () => rounds.shift()?.(),
+      });
+      const caughtUp = () => new Promise((resolve) => rounds.push(resolve));
+      await caughtUp();
+      return { told, follower, caughtUp };
+    };
+    const say = async (data) => {
+      const echo = next(bob, "chat", (message) => message.data === data);
+      bob.sendMessage("chat", { data });
+      return (await echo).id;
+    };
+    const first = await say("one");
+    const { told, follower, caughtUp } = await follow(ada);
+    const live = next(ada.channels("js.followed"), "chat");
+    const messageId = await say("two");
+    await live;
+    const since = JSON.parse(JSON.stringify(follower.position));
+    ada.suspend();
+    const data = { messageId, reaction: "👍", action: "add" };
+    bob.sendMessage("hotsock.messageReaction", { data });
+    await say("three"); // frames are handled in their order: by now the reaction is stored
+    const { SERVER_URL, API_KEY } = process.env;
+    const deletion = await fetch(`${SERVER_URL}/channels/js.followed/messages/${first}`, {
+      method: "DELETE",
+      headers: { authorization: `Bearer ${API_KEY}` },
+    });
+    assert.equal(deletion.status, 204);
+    const again = caughtUp();
+    ada.resume();
+    await again;
+    const expected = ["add 👍 by bob", `delete ${first}`, "one", "three", "two"];
+    assert.deepEqual(told.toSorted(), expected);
+    const later = await follow(connect(t, { uid: "cleo", channels }), since);
+    assert.ok(later.told.includes("three"));
+    assert.ok(!later.told.includes("two"));
+    const iterator = bob.history({ limit: 2 });
+    const newest = [await iterator.next(), await iterator.next()].map(({ value }) => value.data);
+    assert.deepEqual(newest, ["three", "two"]);
+  });
+
+  test("how many subscribe is told, also on a subscription that was there before", async (t) => {
+    const channels = { "js.counted": { subscribe: true, getInfo: true } };
+    const here = join(connect(t, { uid: "ada", channels }), "js.counted");
+    await next(here, "hotsock.subscribed");
+    const told = [];
+    const isTold = (count) =>
+      new Promise((resolve) => {
+        here.occupancy((each) => {
+          told.push(each);
+          if (each === count) resolve();
+        });
+      });
+    await isTold(1);
+    const two = isTold(2);
+    join(connect(t, { uid: "bob", channels }), "js.counted");
+    await two;
+    assert.equal(told[0], 1);
   });
 });

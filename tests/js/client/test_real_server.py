@@ -25,6 +25,7 @@ def node(server: Server, *arguments: str) -> Iterator[subprocess.Popen[str]]:
             **os.environ,
             "SERVER_URL": server.url,
             "SIGNING_KEY": server.env["SIGNING_KEY_1_ENCODED"],
+            "API_KEY": server.env["API_SECRET_KEY_1"],
         },
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -47,6 +47,8 @@ async def anote(request: HttpRequest) -> HttpResponse:
     store, channel = int(request.GET.get("store", "0")), request.GET["channel"]
     receipt = await api.apublish(channel, "chat", request.body.decode(), store=store)
     await api.aset_storage(channel, "k", 1)
+    if "delete" in request.GET:
+        await api.adelete_message(channel, receipt.id or "")
     info = await api.achannel_info(channel)
     return JsonResponse({"id": receipt.id, "subscriptions": info.subscriptions_count})
 

@@ -105,6 +105,7 @@ export class MessageLog extends HTMLElement {
   #render() {
     const { timeline, sending, reader } = this.#conversation;
     this.#renderedAt = performance.now();
+    this.#scroll.hasStart = !timeline.hasOlder;
     this.#scroll.hasEnd = !timeline.hasNewer;
     this.#scroll.keep(() => this.#renderContent());
     this.#focus.settle();

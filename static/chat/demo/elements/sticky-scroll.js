@@ -4,12 +4,13 @@
 
 const ANCHORS = CSS.supports("overflow-anchor", "auto");
 const NEAR = 48; // px from the end that still count as the end
-const SOON = 800; // px from either edge: time to bring what is beyond it
+const SOON = 1200; // px from either edge: time to bring what is beyond it
 
 export class StickyScroll {
   /** Whether the reader is at the end. */
   isStuck = true;
-  /** Whether the end of the content is the end of all there is. */
+  /** Whether the content begins where all begins, and ends where all ends. */
+  hasStart = true;
   hasEnd = true;
   #scroller;
   #list;
@@ -59,6 +60,7 @@ export class StickyScroll {
     this.isStuck = below < NEAR && (this.hasEnd || this.isStuck);
     if (!this.isStuck) this.#look();
     this.#on.moved();
+    if (!this.hasStart && scrollTop < 1) this.#scroller.scrollTop = 1; // where there are anchors
     if (isUp && scrollTop < SOON) this.#on.near("older");
     if (!isUp && below < SOON) this.#on.near("newer");
   }
@@ -71,7 +73,7 @@ export class StickyScroll {
 
   #settle() {
     if (this.isStuck) this.#scroller.scrollTop = this.#scroller.scrollHeight;
-    else if (!this.#isAnchored) this.#restore();
+    else this.#restore();
   }
 
   get #isAnchored() {
@@ -91,7 +93,8 @@ export class StickyScroll {
     const kept = this.#view.find(({ item }) => item.isConnected);
     if (!kept) return;
     const { top } = this.#scroller.getBoundingClientRect();
-    this.#scroller.scrollTop += bodyOf(kept.item).getBoundingClientRect().top - top - kept.top;
+    const moved = bodyOf(kept.item).getBoundingClientRect().top - top - kept.top;
+    if (Math.abs(moved) > 1) this.#scroller.scrollTop += moved;
   }
 }
 

@@ -1,0 +1,60 @@
+/** @returns {string} without the fields that are undefined */
+export function encode(frame: any): string;
+/**
+ * @param {unknown} text
+ * @returns {?Frame} null for what is no frame
+ */
+export function decode(text: unknown): Frame | null;
+/** Whether value has fields that can be read. */
+export function isObject(value: any): boolean;
+/**
+ * @typedef {object} Frame what callbacks receive
+ * @property {string} event
+ * @property {string} [channel] the real name, also where the client uses an alias
+ * @property {string} [key] of storage entries
+ * @property {unknown} [data] any JSON; null where a storage entry is not set
+ * @property {?{uid: ?string, umd: unknown}} [meta] who sent it, or wrote the storage entry last; the
+ *   server API leaves none
+ * @property {string} [id] of messages; a ULID
+ * @property {{code: string, message: string, event: string}} [error] on `hotsock.error`
+ */
+export const HEARTBEAT: string;
+export const PING: string;
+/**
+ * what callbacks receive
+ */
+export type Frame = {
+    event: string;
+    /**
+     * the real name, also where the client uses an alias
+     */
+    channel?: string | undefined;
+    /**
+     * of storage entries
+     */
+    key?: string | undefined;
+    /**
+     * any JSON; null where a storage entry is not set
+     */
+    data?: unknown;
+    /**
+     * who sent it, or wrote the storage entry last; the
+     * server API leaves none
+     */
+    meta?: {
+        uid: string | null;
+        umd: unknown;
+    } | null | undefined;
+    /**
+     * of messages; a ULID
+     */
+    id?: string | undefined;
+    /**
+     * on `hotsock.error`
+     */
+    error?: {
+        code: string;
+        message: string;
+        event: string;
+    } | undefined;
+};

@@ -1,0 +1,16 @@
+export class Subscriptions {
+    /** @param {object} calls as of Subscription */
+    constructor(calls: object);
+    /** @returns {Subscription} the one of that name, made where there is none */
+    named(name: any): Subscription;
+    /** @returns {boolean} whether a message for the channel should wait for its subscription */
+    isAwaited(name: any): boolean;
+    /** @returns {string[]} what a channel may be called in bindings */
+    namesOf(realName: any): string[];
+    connected(): void;
+    disconnected(): void;
+    /** @param {import("./frames.js").Frame} frame any */
+    receive(frame: import("./frames.js").Frame): void;
+    #private;
+}
+import { Subscription } from "./subscription.js";

@@ -1,0 +1,5 @@
+/**
+ * @param {function(): void} wake
+ * @returns {function(): void} stops listening
+ */
+export function listenForWakeups(wake: () => void): () => void;

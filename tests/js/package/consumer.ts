@@ -1,0 +1,56 @@
+// What applications write in TypeScript: checked with --strict, never run.
+
+import { ClientError, ErrorCode, HotsockClient, decodeTime } from "chatsite-client";
+
+const client = new HotsockClient("wss://chat.example.org/v1", {
+  connectTokenFn: async () => (await fetch("/token", { method: "POST" })).text(),
+});
+new HotsockClient(new URL("wss://chat.example.org/v1"), {
+  connectTokenFn: () => "token",
+  connectTokenFnMaxAttempts: Infinity,
+  connectTokenErrorFn: (error) => console.warn(error.message, error.cause),
+  heartbeatIntervalSeconds: 0,
+  lazyConnection: true,
+  logLevel: "silent",
+  WebSocket,
+});
+
+// @ts-expect-error connectTokenFn is needed
+new HotsockClient("wss://chat.example.org/v1", {});
+// @ts-expect-error no such level
+new HotsockClient("wss://chat.example.org/v1", { connectTokenFn: () => "", logLevel: "loud" });
+
+const binding = client.bind("message", ({ id, channel, data, meta }) => {
+  const time: number = decodeTime(id ?? "");
+  console.log(time, channel, data, meta?.uid);
+  // @ts-expect-error data may be anything
+  data.text;
+}, { channel: "team" });
+client.bind(/^hotsock\./, (frame) => console.log(frame.event, frame.error?.code));
+client.bind("@@connect", ({ type }) => console.log(type));
+client.bind("@@disconnect", ({ code, reason }) => console.log(code + 1, reason.length));
+client.bind("@@error", (error) => {
+  const isFull: boolean = error.code === ErrorCode.QUEUE_FULL;
+  console.log(error instanceof ClientError, isFull, error.channel ?? "none");
+});
+client.bind("@@messageSent", (text) => text.length);
+// @ts-expect-error a string has no event
+client.bind("@@messageSent", (text) => text.event);
+binding.unbind();
+
+const team = client.channels("team");
+team.subscribeTokenFn = async ({ channel, connectionId }) => `${channel} ${connectionId}`;
+team.bind("hotsock.subscribed", () => console.log(team.uid, team.members.map(({ uid }) => uid)));
+team.sendMessage("message", { data: { any: ["JSON"] } });
+// @ts-expect-error an event has a name
+team.sendMessage({ data: "no event" });
+
+const { connectionId, connectionSecret } = client.activeConnection ?? {};
+console.log(connectionId, connectionSecret, client.state === "connected");
+// @ts-expect-error no such state
+console.log(client.state === "online");
+client.unbind("message", { channel: "team" });
+client.clearBindings();
+client.suspend();
+client.resume();
+client.terminate();
