@@ -29,6 +29,8 @@ HOLD: Final = {"sqlite": 0.0005, "postgresql": 0.005}
 """For how many seconds a transaction holds its locks beside a live server. On SQLite the server's
 writer waits for them."""
 MIN_PAUSE: Final = 0.0025  # seconds
+RECOVERY_WINDOW: Final = timedelta(days=1)
+"""For so long a client that comes back is told that an entry was cleared or has expired."""
 REPAIR_WINDOW: Final = timedelta(minutes=1)
 """Gap repair reads rows that have just expired (design.md section 4, "The hub"). Less than
 `PURGE_OVERDUE` of chat/checks.py."""
@@ -216,13 +218,17 @@ def unused(model: type[Model]) -> str:
     )
 
 
-# From a number below one of these, nobody can say any more what was deleted.
-FORGET: Final = (
-    "UPDATE chat_channel SET forgotten = gone.number FROM"
-    " (SELECT channel_id, max(number) AS number FROM chat_deletion"
-    " WHERE outlived AND {} GROUP BY channel_id) AS gone"
-    " WHERE id = gone.channel_id AND forgotten < gone.number"
-)
+def forget(table: str, which: str) -> str:
+    """What is done before such marks go: from a number below one of theirs, nobody can say any more
+    what is gone."""
+    return (
+        "UPDATE chat_channel SET forgotten = gone.number FROM"  # noqa: S608
+        f" (SELECT channel_id, max(number) AS number FROM {table}"
+        f" WHERE {which} AND {{}} GROUP BY channel_id) AS gone"
+        " WHERE id = gone.channel_id AND forgotten < gone.number"
+    )
+
+
 KINDS: Final = (
     Kind(
         name="messages",
@@ -235,13 +241,14 @@ KINDS: Final = (
         table="chat_deletion",
         key="message_id",
         keep=REPAIR_WINDOW,
-        before=FORGET,
+        before=forget("chat_deletion", "outlived"),
     ),
     Kind(
         name="storage_entries",  # an entry that is cleared expires at once
         table="chat_storageentry",
         due="expires_at < %s AND NOT reports_expiry",
-        keep=REPAIR_WINDOW,
+        keep=RECOVERY_WINDOW,
+        before=forget("chat_storageentry", "TRUE"),
     ),
     Kind(
         name="former_members",

@@ -1,9 +1,10 @@
 """Subscribing to a channel and ending it (protocol.md section 7)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from chat.actions.connections import single_use, verified
+from chat.actions.recovery import find_missed, replay, work
 from chat.actions.storage import show_observed
 from chat.cluster.leases import Reaper
 from chat.fanout.hub import Hub, Subscriber
@@ -29,8 +30,9 @@ async def subscribe(
     *,
     auto: bool = False,
 ) -> int:
-    """Subscribes and says so, with what is stored under the observed keys, then lets through what
-    was published meanwhile. Returns the bytes of members and entries that it has sent.
+    """Subscribes and says so, with what is stored under the observed keys or what the client has
+    missed, then lets through what was published meanwhile. Returns what that has cost, as bytes
+    sent.
 
     The hub holds back what arrives until `hotsock.subscribed` has been pushed, so that nothing
     published after it is missed (promise P3). Raises ProtocolError.
@@ -44,18 +46,41 @@ async def subscribe(
         place = await _join(connection, subscriber, operation, hub, writer, reaper)
         subscription.head_id, head = place
         connection.session.add(subscription)
+    missed = await _missed(command, operation, subscription, place)
     count = (await occupancy.count([channel]))[channel] if command.occupancy else None
-    event = _subscribed(subscription, operation, head, count, auto=auto)
+    event = _subscribed(command, subscription, operation, head, missed, count, auto=auto)
     connection.send_queue.push(event)
-    shown = await show_observed(connection.send_queue, subscription, head)
+    if missed is None:
+        shown = await show_observed(connection.send_queue, subscription, head)
+    else:
+        shown = await replay(connection.send_queue, missed)
     hub.release(channel, subscriber, head)
     if count is not None:
         occupancy.follow(channel, connection.id, connection.send_queue, count)
-    return shown + len(operation.members or b"")
+    return shown + work(command.since, head) + len(operation.members or b"")
+
+
+async def _missed(
+    command: commands.Subscribe,
+    operation: Subscribe,
+    subscription: Subscription,
+    place: tuple[str, int],
+) -> Sequence[bytes] | None:
+    """What is to be replayed; None: it is not asked for, or cannot be."""
+    if command.since is None or command.epoch != operation.epoch:
+        return None
+    return await find_missed(subscription, command.since, place)
 
 
 def _subscribed(
-    subscription: Subscription, operation: Subscribe, head: int, count: int | None, *, auto: bool
+    command: commands.Subscribe,
+    subscription: Subscription,
+    operation: Subscribe,
+    head: int,
+    missed: Sequence[bytes] | None,
+    count: int | None,
+    *,
+    auto: bool,
 ) -> events.Event:
     return events.subscribed(
         *(subscription.channel, subscription.meta, subscription.alias),
@@ -64,6 +89,8 @@ def _subscribed(
         occupancy=count,
         position=head,
         epoch=operation.epoch,
+        recovered=None if command.since is None else missed is not None,
+        replayed=len(missed or ()),
     )
 
 
@@ -97,7 +124,9 @@ async def _join(
                 hub.subscribe(channel, subscriber)
                 try:
                     await hub.broker.subscribe(channel)
-                    return await writer.submit(operation)
+                    place = await writer.submit(operation)
+                    hub.place(channel, subscriber, place[1])
+                    return place
                 except BaseException:
                     hub.unsubscribe(channel, connection.id)
                     raise

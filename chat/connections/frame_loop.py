@@ -362,6 +362,8 @@ Handler = Callable[[Node, LiveConnection, Any], Awaitable[object] | None]
 async def _subscribe(node: Node, connection: LiveConnection, command: commands.Subscribe) -> None:
     if command.occupancy:
         node.connections.spend(connection.id, frames.COSTS["getChannelInfo"])
+    if command.since is not None:
+        node.connections.spend(connection.id, frames.COSTS["recovery"])
     node.connections.owe(connection.id, await _subscribe_to(node, connection, command))
 
 

@@ -56,15 +56,15 @@ class Subscriber:
     connection_id: str
     send_queue: SendQueue
     observes: Callable[[str], bool] = frozenset[str]().__contains__  # which storage keys
-    head: int | None = None  # the channel's number when it subscribed, once it is known
-    above: int = 0  # changes up to this number are not for it
+    head: int = 0  # the channel's number when it subscribed, or as far as that is known
+    released: bool = False
     held: list[Announcement] | None = None
     held_bytes: int = 0
 
     def hold(self, announcement: Announcement) -> None:
         """As much as could be sent at once; for a change beyond that, its client is to come back
         and catch up (P3)."""
-        if isinstance(announcement, Change) and announcement.number <= self.above:
+        if isinstance(announcement, Change) and announcement.number <= self.head:
             return
         size = announcement.size
         if self.held_bytes + size <= MAX_UNSENT_BYTES:
@@ -78,7 +78,7 @@ class Subscriber:
         """What was held back above its head."""
         held, self.held, self.held_bytes = self.held, None, 0
         for announcement in held or ():
-            is_new = isinstance(announcement, Ephemeral) or announcement.number > self.above
+            is_new = isinstance(announcement, Ephemeral) or announcement.number > self.head
             if is_new and (announcement.echo or announcement.origin != self.connection_id):
                 self.send_queue.push_frame(_frames(announcement))
 
@@ -170,7 +170,7 @@ class Feed:
 
     def add(self, subscriber: Subscriber) -> None:
         self.subscribers[subscriber.connection_id] = subscriber
-        subscriber.above = max(self._last, self._head)  # it will stand there, or higher
+        subscriber.head = max(self._last, self._head)  # it will stand there, or higher
         self._holding.append(subscriber)
 
     def remove(self, connection_id: str) -> None:
@@ -182,13 +182,17 @@ class Feed:
         else:
             self._broadcast.remove(connection_id)
 
-    def release(self, subscriber: Subscriber, head: int) -> None:
-        """It gets all above `head`, the channel's number when it subscribed. Of the first one that
-        is from where nothing may be missing."""
-        subscriber.head = subscriber.above = head
+    def place(self, subscriber: Subscriber, head: int) -> None:
+        """It is to get all above `head`, the channel's number when it subscribed. Of the first one
+        that is from where nothing may be missing."""
+        subscriber.head = head
         if self._last == UNKNOWN:
             self._last = head
             self._deliver_waiting()
+
+    def release(self, subscriber: Subscriber, head: int) -> None:
+        self.place(subscriber, head)
+        subscriber.released = True
         self._release_held()
         self.check(head)
 
@@ -196,11 +200,11 @@ class Feed:
         """Those up to whose head all has been delivered."""
         holding, self._holding = self._holding, []
         for subscriber in holding:
-            if subscriber.head is None or subscriber.head > self._last:
-                self._holding.append(subscriber)
-            else:
+            if subscriber.released and subscriber.head <= self._last:
                 subscriber.send_held()
                 self._broadcast.add(subscriber.connection_id, subscriber.send_queue)
+            else:
+                self._holding.append(subscriber)
 
     def close(self) -> None:
         self._all_waiting.bytes -= self._waiting_bytes
@@ -248,7 +252,7 @@ class Feed:
             for subscriber in self.subscribers.values():
                 if subscriber.observes(key):
                     subscriber.hold(announcement)
-                    if subscriber.head is not None and subscriber.head <= self._last:
+                    if subscriber.released and subscriber.head <= self._last:
                         subscriber.send_held()
         if self._holding:
             self._release_held()
@@ -417,6 +421,12 @@ class Hub:
             reads = self._waiting, self._read_changes, self._patience
             feed = self._feeds[channel] = Feed(channel, *reads)
         feed.add(subscriber)
+
+    def place(self, channel: str, subscriber: Subscriber, head: int) -> None:
+        """What it holds back begins above `head`, the channel's number when it subscribed. To be
+        called as soon as that is known: one that is released before and began later would have
+        what lies between dropped."""
+        self._feeds[channel].place(subscriber, head)
 
     def release(self, channel: str, subscriber: Subscriber, head: int) -> None:
         """From now on it gets everything above `head`, beginning with what it held back."""

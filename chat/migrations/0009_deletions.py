@@ -17,7 +17,7 @@ class Migration(migrations.Migration):
             field=models.BigIntegerField(
                 default=0,
                 db_default=0,
-                help_text="Up to this number, deletions of messages may have left no mark any more.",
+                help_text="Up to this number, what is gone may have left no mark any more.",
             ),
         ),
         migrations.CreateModel(

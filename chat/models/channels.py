@@ -25,7 +25,7 @@ class Channel(models.Model):
     forgotten = models.BigIntegerField(
         default=0,
         db_default=0,
-        help_text="Up to this number, deletions of messages may have left no mark any more.",
+        help_text="Up to this number, what is gone may have left no mark any more.",
     )
     changed_at = models.DateTimeField()
     epoch = CodePointField(

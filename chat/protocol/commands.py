@@ -4,10 +4,10 @@ to command. Never acts; whether a command is permitted is `session`'s to say. No
 import re
 from collections.abc import Callable, Container
 from datetime import datetime
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from tokens.names import is_channel_name, is_event_name, is_reaction, is_storage_key
 
@@ -16,6 +16,7 @@ from .errors import ErrorCode, ProtocolError
 from .frames import NULL, Ack, Fields, ack_of, convert, due, malformed, valid_data
 
 MESSAGE_ID: Final = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
+MAX_EPOCH: Final = 32  # characters
 CLEARING: Final = re.compile(rb"null|\{\s*\}")  # a storage entry (protocol.md section 12)
 
 
@@ -36,11 +37,14 @@ class Heartbeat(Command, frozen=True, gc=False):
 
 
 class Subscribe(Command, frozen=True, gc=False):
-    """`occupancy`: it is to be told how many subscribe (protocol.md section 19)."""
+    """`occupancy`: it is to be told how many subscribe. With `since` it recovers what changed after
+    that position of the channel's `epoch` (protocol.md section 19)."""
 
     channel: str
     token: str | None = None
     occupancy: bool = False
+    since: int | None = None
+    epoch: str | None = None
 
 
 class Unsubscribe(Command, frozen=True, gc=False):
@@ -97,6 +101,8 @@ class TokenData(Struct, gc=False):
 
 class SubscribeData(TokenData, gc=False):
     occupancy: bool | None = None
+    since: Annotated[int, Meta(ge=0)] | None = None
+    epoch: Annotated[str, Meta(max_length=MAX_EPOCH)] | None = None
 
 
 class ReactionData(Struct, gc=False, rename="camel"):
@@ -168,7 +174,7 @@ def subscribe(frame: Fields) -> Subscribe:
     if frame.data == NULL:
         return Subscribe(channel)
     data = convert(frame.data, _subscribe_decoder, "data")
-    return Subscribe(channel, data.token, bool(data.occupancy))
+    return Subscribe(channel, data.token, bool(data.occupancy), data.since, data.epoch)
 
 
 def react(frame: Fields) -> React:

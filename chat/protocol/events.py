@@ -100,16 +100,20 @@ def subscribed(
     occupancy: int | None = None,
     position: int,
     epoch: str,
+    recovered: bool | None = None,
+    replayed: int = 0,
 ) -> Event:
     """`members` is the JSON list of a presence channel's, None on any other; `occupancy` how many
     subscribe, None where that was not asked for; `position` where the channel stands, `epoch` what
-    its positions are compared within (protocol.md section 19)."""
+    its positions are compared within; `recovered` None: nobody asked (protocol.md section 19)."""
     data: dict[str, object] = {"autoSubscribed": True} if auto else {}
     if members is not None:
         data["members"] = Raw(members)
     if occupancy is not None:
         data["subscriptionsCount"] = occupancy
     data |= {"position": position, "epoch": epoch}
+    if recovered is not None:
+        data |= {"recovered": True, "replayed": replayed} if recovered else {"recovered": False}
     return _event("hotsock.subscribed", channel, data=data, meta=_with_alias(meta, alias))
 
 
@@ -167,7 +171,7 @@ class Template:
     """The messages of one sender under one event in a channel, of which all is known but their ids
     and data."""
 
-    __slots__ = ("_meta", "_named", "_size", "_tail")
+    __slots__ = ("_meta", "_named", "_placed", "_size", "_tail")
 
     def __init__(self, event: str, channel: str) -> None:
         self._named = _named(event, channel)
@@ -182,6 +186,7 @@ class Template:
     def _prepare(self, meta: bytes | None) -> None:
         """Keeps what only depends on `meta` for the next message. Not for two threads at once."""
         self._meta, self._tail = meta, b"}" if meta is None else b',"meta":%b}' % meta
+        self._placed = self._tail[:-1] + _POSITION
         self._size = len(_BEGIN) + ID_BYTES + len(self._named) + len(self._tail)
 
     def frame(self, id: str, data: bytes, meta: bytes | None) -> bytes:
@@ -196,10 +201,10 @@ class Template:
         """A stored one as a WebSocket frame, with its place in the channel's order."""
         if meta is not self._meta:
             self._prepare(meta)
-        tail = b"%b%b%d}" % (self._tail[:-1], _POSITION, position)
-        size = self._size - len(self._tail) + len(tail) + len(data)
+        number = b"%d}" % position
+        size = self._size + len(_POSITION) + len(number) - 1 + len(data)
         beginning = _BEGINNINGS[size] if size < len(_BEGINNINGS) else _frame_header(size) + _BEGIN
-        return b"".join((beginning, id.encode(), self._named, data, tail))
+        return b"".join((beginning, id.encode(), self._named, data, self._placed, number))
 
 
 def message(

@@ -34,7 +34,9 @@ COSTS: Final = {
     "listMessages": 3,
     "listReactions": 2,
     "umdUpdate": 1,
+    "recovery": 3,  # what it adds to a subscription
 }
+CHANGE_BYTES: Final = 1024  # a change that a recovery looks at costs as much as so many sent
 UPDATE_COST: Final = 1 / 16  # of each subscription that an update of metadata may change
 UNIT_BYTES: Final = 64 * 1024
 WORK_SECONDS: Final = 40.0

@@ -67,6 +67,11 @@ class Subscription(Sender):
             )
         return self.uid
 
+    @property
+    def reaches_back(self) -> bool:
+        """Whether history may hold what is older than this subscription."""
+        return self.grants.channel(self.channel).history_start is not None
+
     def window_start(self) -> str:
         """History reaches back to the ids above this one (protocol.md section 8)."""
         start = self.grants.channel(self.channel).history_start

@@ -41,7 +41,7 @@ def changes_after(channel: str, after: int) -> tuple[list[Change], int]:
         if message.number <= known:
             found[message.number] = message_event(channel, message)
     for reaction in Reaction.objects.filter(**between):
-        found[reaction.number] = _reaction_event(channel, reaction)
+        found[reaction.number] = reaction_event(channel, reaction)
     for mark in Deletion.objects.filter(**between):
         found[mark.number] = events.message_deleted(channel, mark.message_id, mark.number)
     for entry in entries.filter(number__lte=known):
@@ -81,7 +81,7 @@ def message_event(channel: str, row: Message) -> events.Event:
     return events.message(row.id, row.event, channel, row.data.encode(), meta, row.number)
 
 
-def _reaction_event(channel: str, row: Reaction) -> events.Event:
+def reaction_event(channel: str, row: Reaction) -> events.Event:
     return events.reaction(
         ids.new_id(int(row.created_at.timestamp() * 1000)),
         *(channel, row.message_id, row.reaction, ACTIONS[row.removed]),

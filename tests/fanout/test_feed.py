@@ -885,6 +885,26 @@ def test_a_change_that_is_gone_holds_back_nobody() -> None:
     assert channel.received == {"jim": ["p"], "pam": ["p"]}
 
 
+def test_who_takes_longer_to_begin_misses_nothing_that_came_before_another_began() -> None:
+    channel = Channel(committed=up_to(3))
+
+    async def scenario() -> None:
+        channel.subscribe("jim")
+        channel.hub.place("c", channel.subscribers["jim"], 0)
+        channel.hub.announce(change(1))
+        channel.hub.announce(change(2))
+        channel.subscribe("pam")
+        channel.release("pam", 2)
+        channel.hub.announce(change(3))
+        await turn()
+        assert channel.received == {"jim": [], "pam": ["3"]}
+        channel.release("jim", 0)
+
+    run(scenario)
+    assert channel.numbers("jim") == [1, 2, 3]
+    assert channel.reads == 0
+
+
 @pytest.mark.parametrize("takes", [True, False])
 def test_what_waited_comes_in_pieces_as_it_is_taken(
     monkeypatch: pytest.MonkeyPatch, takes: bool

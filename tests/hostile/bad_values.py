@@ -51,10 +51,12 @@ GROUPS: Final[dict[str, dict[str, Any]]] = {
     "NUL": {"NUL": "a\0b", "only NUL": "\0"},
     "strange": {
         "mark-up": "<script>alert(1)</script>",
-        "SQL": "')OR(1=1);DELETE/0/FROM/0/chat_message;--",
         "a path": "../../../etc/passwd",
-        "a format": "%s%n%(x)s{0.__class__}${jndi:ldap://x}",
         "right to left": "\u202eabc\u2066",
+    },
+    "stranger": {
+        "SQL": "')OR(1=1);DELETE/0/FROM/0/chat_message;--",
+        "a format": "%s%n%(x)s{0.__class__}${jndi:ldap://x}",
         "combining": "e" + "\u0301" * 45,
     },
 }
@@ -69,7 +71,9 @@ TYPES: Final = (
     "objects",
     "deep",
 )
-TEXTS: Final = ("empty", "blank", "comma", "star", "hash", "long", "large", "strange")
+TEXTS: Final = (
+    *("empty", "blank", "comma", "star", "hash", "long", "large", "strange", "stranger"),
+)
 NONE: Final = ("missing", "null")
 NO_NAME: Final = ("empty", "blank", "comma", "star", "hash", "long", "large")
 
@@ -88,7 +92,7 @@ def _required(*rules: tuple[tuple[str, ...], str | None], **more: str) -> dict[s
 
 
 def _name(code: str, strange: str | None = OK) -> dict[str, str | None]:
-    return _kind(((*NO_NAME, *NONE), code), strange=strange)
+    return _kind(((*NO_NAME, *NONE), code), strange=strange, stranger=strange)
 
 
 def _optional(kind: dict[str, str | None]) -> dict[str, str | None]:
@@ -108,13 +112,15 @@ KINDS: Final[dict[str, dict[str, str | None]]] = {
     "channel": _channel,
     "optional channel": _optional(_channel),
     "any channel": _name("INVALID_CHANNEL_NAME"),
-    "event": _required(_no_event, (("blank", "comma", "strange"), ELSEWHERE)),
+    "event": _required(_no_event, (("blank", "comma", "strange", "stranger"), ELSEWHERE)),
     "any event": _required(_no_event),
     "key": _key,
     "key after": {**_optional(_key), "empty": OK},
     "key in a list": {**_key, "missing": OK, "null": "INVALID_MESSAGE"},
     "keys": _kind((TEXTS, "INVALID_MESSAGE"), (("empty list", "strings"), OK)),
     "token data": _kind((TEXTS, "INVALID_MESSAGE"), objects=OK),
+    "epoch": _kind((("long", "large", "stranger"), "INVALID_MESSAGE")),
+    "position": _kind((TEXTS, "INVALID_MESSAGE"), zero=OK, huge=OK),
     "subscribe token": _kind((TEXTS, "INVALID_SUBSCRIBE_TOKEN")),
     "umd data": _kind((TEXTS, "INVALID_MESSAGE"), ((*NONE, "objects"), "INVALID_UMD_TOKEN")),
     "umd token": _kind(((*TEXTS, *NONE), "INVALID_UMD_TOKEN")),

@@ -48,12 +48,14 @@ FRAMES: dict[str, Frame] = {
     "hotsock.pong": Frame({}, {}),
     "hotsock.heartbeat": Frame({}, {}),
     "hotsock.subscribe": Frame(
-        {"channel": f"{C}-2", "data": {"token": None}},
+        {"channel": f"{C}-2", "data": {"token": None, "since": 0, "epoch": "e"}},
         {
             ("channel",): "channel",
             ("data",): "token data",
             ("data", "token"): "subscribe token",
             ("data", "occupancy"): "flag",
+            ("data", "since"): "position",
+            ("data", "epoch"): "epoch",
         },
         "SUBSCRIBE_PERMISSION_DENIED",
     ),

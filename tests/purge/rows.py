@@ -24,6 +24,7 @@ from chat.protocol import ids
 from tokens.models import UsedToken
 
 DAY = timedelta(days=1)
+HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
 SECOND = timedelta(seconds=1)
 

@@ -23,7 +23,7 @@ from chat.models import (
 )
 from chat.purge import Database, count_due, purge, unused
 from tests.purge import rows
-from tests.purge.rows import DAY, MINUTE, NOTHING, SECOND, Survivors, ago, survivors
+from tests.purge.rows import DAY, HOUR, MINUTE, NOTHING, SECOND, Survivors, ago, survivors
 
 pytestmark = pytest.mark.usefixtures("url")
 
@@ -57,17 +57,23 @@ def test_marks_of_deleted_messages_go_a_minute_after_their_time() -> None:
     assert (channel.forgotten, other.forgotten) == (last, 0)
 
 
-def test_storage_entries_go_a_minute_after_they_expired_or_were_cleared() -> None:
-    """Not before their expiry has been reported, where it is to be."""
-    channel = rows.channel()
-    rows.storage_entry(channel, ago(MINUTE + SECOND))
+def test_storage_entries_go_a_day_after_they_expired_or_were_cleared() -> None:
+    """The channel remembers the last. Not before their expiry has been reported, where it is to
+    be."""
+    channel, other = rows.channel(), rows.channel()
+    gone = rows.storage_entry(channel, ago(DAY + SECOND))
+    rows.storage_entry(other, ago(HOUR))
     kept = {
         rows.storage_entry(channel, ago(MARGIN)).id,
         rows.storage_entry(channel, None).id,
-        rows.storage_entry(channel, ago(DAY), reports_expiry=True).id,
+        rows.storage_entry(channel, ago(2 * DAY), reports_expiry=True).id,
     }
     assert purge().removed == NOTHING | {"storage_entries": 1}
-    assert set(StorageEntry.objects.values_list("id", flat=True)) == kept
+    entries = StorageEntry.objects.filter(channel=channel)
+    assert set(entries.values_list("id", flat=True)) == kept
+    for row in (channel, other):
+        row.refresh_from_db()
+    assert (channel.forgotten, other.forgotten) == (gone.number, 0)
 
 
 def test_marks_of_members_go_a_minute_after_they_left() -> None:

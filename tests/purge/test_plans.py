@@ -52,7 +52,7 @@ def fill() -> None:
         expiries = [ago(hours * HOUR) if hours % 2 else None for hours in range(-25, 25)]
         rows.messages(channel, expiries if age % 2 else [])
         for hours in range(-5, 5) if age % 2 else ():
-            rows.storage_entry(channel, ago(hours * HOUR))
+            rows.storage_entry(channel, ago(hours * DAY))
             rows.deduplication(channel, ago(hours * HOUR))
             rows.deletion(channel, ago(hours * HOUR), outlived=hours % 2 == 1)
             rows.member(channel, ago(hours * HOUR))

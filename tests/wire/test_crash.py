@@ -15,7 +15,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from tests.support.client import Client, eventually
-from tests.support.connecting import Refused, open_client, subscribed
+from tests.support.connecting import Refused, connect, open_client, subscribed
 from tests.support.grants import STORED, room
 from tests.support.kinds import handshake_status
 from tests.support.servers import SHORT_LEASE, Server, start_server, token
@@ -34,6 +34,7 @@ class Aftermath:
 
     server: Server
     once: str  # a token that could be used once, and was
+    epoch: str = ""
     seen: list[dict[str, Any]] = field(default_factory=list)  # by a subscriber, in this order
     answered: list[str] = field(default_factory=list)  # ids that HTTP answers named
     echoed: list[str] = field(default_factory=list)  # ids of copies that publishers got
@@ -66,7 +67,7 @@ def aftermath(
 async def crash(after: Aftermath) -> None:
     """Publishers over the socket and over HTTP, and a watcher; killed while all are busy."""
     watcher = await open_client(after.server, after.once)
-    await watcher.subscribe(CHANNEL)
+    after.epoch = (await watcher.subscribe(CHANNEL))["data"]["epoch"]
     publishers = [
         await open_client(after.server, token(after.server, uid=f"p{number}", channels=CHANNELS))
         for number in range(PUBLISHERS)
@@ -165,6 +166,21 @@ async def test_each_publishers_messages_are_a_beginning_of_what_it_sent(
     for uid in (f"p{number}" for number in range(1, PUBLISHERS)):
         numbers = [row["data"] for row in history if row["meta"]["uid"] == uid]
         assert numbers == list(range(len(numbers)))
+
+
+async def test_whoever_was_cut_off_recovers(aftermath: Aftermath, reader: Client) -> None:
+    """What was committed and not seen, too."""
+    since = aftermath.seen[-100]["position"]
+    missed = [row for row in await reader.whole_history(CHANNEL) if row["position"] > since]
+    async with connect(aftermath.server, uid="back", channels=CHANNELS) as client:
+        data = {"since": since, "epoch": aftermath.epoch}
+        await client.send({"event": "hotsock.subscribe", "channel": CHANNEL, "data": data})
+        said = (await client.receive("hotsock.subscribed"))["data"]
+        assert said["recovered"]
+        frames = [await client.receive() for _ in range(said["replayed"])]
+        for message in missed:
+            message.pop("reactions", None)
+        assert [frame for frame in frames if frame["event"] == "chat"] == missed
 
 
 async def test_it_goes_on_at_once(aftermath: Aftermath, reader: Client) -> None:

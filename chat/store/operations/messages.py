@@ -154,8 +154,7 @@ class SetReaction(ChannelOperation[None]):
         transaction.add("reaction", (self.message_id, head.id, *row))
         id = ids.new_id(transaction.ms)
         event = events.reaction(
-            *(id, self.channel, self.message_id),
-            *(self.reaction, self.action, self.meta, number),
+            id, self.channel, self.message_id, self.reaction, self.action, self.meta, number
         )
         change = Change(self.channel, previous, number, event, self.origin, self.echo)
         self.announced = (change,)
