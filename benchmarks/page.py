@@ -23,6 +23,7 @@ STORED: Final = (10_000, 100_000)
 FILL: Final = 1000  # frames on their way at once
 SENT: Final = 200
 BY_OTHERS: Final = 40
+LAST: Final = f"from another browser {BY_OTHERS - 1}"
 SCROLLED: Final = 2000
 CHAT: Final = {"publish": True, "echo": True, "store": 86400}
 READY: Final = "[data-phase=live] [role=log][aria-busy=false]"
@@ -123,7 +124,7 @@ async def _send(_server: Server, page: Page) -> None:
 
 async def _others(server: Server, page: Page) -> None:
     await publish(server, "long", BY_OTHERS, "from another browser")
-    await page.locator("#window-jim").get_by_text(f"another browser {BY_OTHERS - 1}").wait_for()
+    await page.locator("#window-jim").get_by_text(LAST, exact=True).wait_for()
     print(f"  {BY_OTHERS} messages from another browser")
 
 
