@@ -206,10 +206,8 @@ async def test_it_is_gone_in_every_process(processes: Two, channel: str) -> None
         ids = await jim.fill(channel, 2)
         for id in ids:
             await pam.react(channel, id)  # its process knows the message
-        await pam.settle()
-        await jim.settle()
-        for client in (jim, pam):
-            await client.drain()
+        await pam.drain()
+        await jim.until({"messageId": ids[-1], "reaction": "👍", "action": "add"})
         for id, (here, there) in zip(ids, ((api, elsewhere), (elsewhere, api)), strict=True):
             await here.deleted(channel, id)
             frames = [await client.receive(DELETED) for client in (jim, pam)]

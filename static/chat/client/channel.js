@@ -1,10 +1,7 @@
 // What an application holds of a channel: a name, and the client calls that go with it.
 
 import { ClientError, ErrorCode } from "./errors.js";
-import { Follow } from "./follow.js";
 import { encode } from "./frames.js";
-import { checkRange, iterate, read } from "./history.js";
-import { watchOccupancy } from "./occupancy.js";
 import { checkCallback, checkName } from "./options.js";
 import { TYPING, TypingSignal, watchTyping } from "./typing.js";
 
@@ -125,57 +122,5 @@ export class Channel {
       const message = "the callback given to onTyping failed";
       this.#core.report(new ClientError(ErrorCode.CALLBACK_FAILED, message, details));
     });
-  }
-
-  /**
-   * The stored messages, within the token's history window: with `after` oldest first, from the
-   * message after that one; else newest first. Subscribes while it runs, waits for that, and asks
-   * again on another connection. Ends at once with `break` or return().
-   * @param {import("./history.js").Range & {signal?: AbortSignal}} [range] signal: ends it, too
-   * @returns {AsyncIterableIterator<import("./history.js").Message>} throws a ClientError:
-   *   HISTORY_FAILED (its `cause` has `status` and `code`) or SUBSCRIBE_REFUSED
-   * @throws {TypeError} for a mistake in the range
-   */
-  history({ signal, ...range } = {}) {
-    checkRange(range);
-    return iterate((end) => this.#read(range, end), signal);
-  }
-
-  /**
-   * Tells each stored message once and in order, and what becomes of it, with what is missed while
-   * the connection is away. Begins with the newest messages, or after `since`. Ends with stop(), or
-   * as the channel's bindings do (unbind, clearBindings).
-   * @param {import("./follow_options.js").FollowOptions} options
-   * @returns {Follow}
-   * @throws {TypeError} for a mistake in the options
-   */
-  follow(options) {
-    const { http } = this.#core;
-    const report = (error) => this.#core.report(error);
-    return new Follow({ channel: this, subscription: this.#subscription, http, report }, options);
-  }
-
-  /**
-   * Calls back with how many subscribe to the channel: once subscribed, then with each change, at
-   * most once a second. The token must grant `getInfo`. Call it before the channel's first bind: a
-   * subscription without it is ended and made again, which others see on presence channels.
-   * @param {function(number): void} callback
-   * @returns {function(): void} ends it
-   * @throws {TypeError}
-   */
-  occupancy(callback) {
-    checkCallback(callback);
-    return watchOccupancy(this, this.#subscription, callback);
-  }
-
-  async *#read(range, signal) {
-    const binding = this.bind("hotsock.subscribed", () => {});
-    const { http } = this.#core;
-    const { sessions } = this.#subscription;
-    try {
-      yield* read({ channel: this.name, sessions, http, signal }, range);
-    } finally {
-      binding.unbind();
-    }
   }
 }

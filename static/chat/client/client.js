@@ -21,6 +21,9 @@ import { checkBinding, checkName, readAddress, readOptions } from "./options.js"
  */
 
 export class HotsockClient {
+  /** What channels() makes. */
+  static Channel = Channel;
+
   #core;
   #channels = new Map();
 
@@ -108,7 +111,8 @@ export class HotsockClient {
   channels(name) {
     checkName("channel", name);
     if (!this.#channels.has(name)) {
-      this.#channels.set(name, new Channel(this, this.#core, name));
+      const { Channel: Kind } = /** @type {typeof HotsockClient} */ (this.constructor);
+      this.#channels.set(name, new Kind(this, this.#core, name));
     }
     return this.#channels.get(name);
   }

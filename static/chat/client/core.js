@@ -5,7 +5,6 @@ import { Bindings } from "./bindings.js";
 import { call } from "./callback.js";
 import { Connection } from "./connection.js";
 import { ClientError, ErrorCode } from "./errors.js";
-import { HttpApi } from "./http_api.js";
 import { Logger } from "./logger.js";
 import { Outbox } from "./outbox.js";
 import { Subscriptions } from "./subscriptions.js";
@@ -15,7 +14,8 @@ export class Core {
   connection;
   subscriptions;
   bindings = new Bindings((error) => this.report(error));
-  http;
+  address;
+  httpUrl;
   #outbox;
   #logger;
   #tokenErrorFn;
@@ -29,7 +29,8 @@ export class Core {
     this.#logger = new Logger(options.logLevel);
     this.#tokenErrorFn = options.connectTokenErrorFn;
     this.connection = new Connection(address, options, this.#connectionListener());
-    this.http = new HttpApi(address, options.httpUrl, () => this.connection.active);
+    this.address = address;
+    this.httpUrl = options.httpUrl;
     this.subscriptions = new Subscriptions({
       isBound: (name) => this.bindings.has(name),
       connectionId: () => this.connection.active?.connectionId,

@@ -4,8 +4,10 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import * as client from "../../../static/chat/client/index.js";
+import * as small from "../../../static/chat/client/small.js";
 import { Channel } from "../../../static/chat/client/channel.js";
 import { Follow } from "../../../static/chat/client/follow.js";
+import { FollowingChannel } from "../../../static/chat/client/following_channel.js";
 import { readOptions } from "../../../static/chat/client/options.js";
 import { FakeHistory, idOf, message } from "./fake_history.js";
 import { connectedClient, fakeWorld, newest, said, settle, sockets } from "./harness.js";
@@ -231,7 +233,8 @@ test("Errors and reconnecting", async (t) => {
 });
 
 const NAMES = [
-  ...Object.getOwnPropertyNames(client.HotsockClient.prototype),
+  ...Object.getOwnPropertyNames(small.HotsockClient.prototype),
+  ...Object.getOwnPropertyNames(FollowingChannel.prototype),
   ...Object.getOwnPropertyNames(Channel.prototype),
   ...Object.getOwnPropertyNames(Follow.prototype),
   ...Object.keys(readOptions({ connectTokenFn: () => "" })),

@@ -45,6 +45,21 @@ team.sendMessage("message", { data: { any: ["JSON"] } });
 // @ts-expect-error an event has a name
 team.sendMessage({ data: "no event" });
 
+const follower = team.follow({
+  event: "message",
+  since: { position: 3, epoch: "e", id: "01J" },
+  onMessage: ({ id, data, reactions }) => console.log(id.length, data, reactions?.["👍"].count),
+  onReaction: ({ messageId, action }) => console.log(messageId, action === "add"),
+  onCaughtUp: ({ count, jumped }) => console.log(count + 1, jumped),
+});
+// @ts-expect-error no such state
+console.log(follower.position?.id, follower.state === "online");
+follower.stop();
+for await (const { id } of team.history({ limit: 20, expandReactions: true })) console.log(id);
+// @ts-expect-error ids are strings
+team.history({ after: 1 });
+team.occupancy((count) => console.log(count + 1))();
+
 const { connectionId, connectionSecret } = client.activeConnection ?? {};
 console.log(connectionId, connectionSecret, client.state === "connected");
 // @ts-expect-error no such state
