@@ -64,11 +64,11 @@ test("the line stands nowhere while its message is not here", () => {
   assert.deepEqual(keys({ entries: [entry("a")], unreadId: "0" }), ["a"]);
 });
 
-test("what waits has words after 2 s, a refusal at once", () => {
-  const waiting = [item(1), item(2, { state: "failed", reason: "Too large." })];
+test("the last one that waits has words after 2 s, a refusal at once", () => {
+  const waiting = [item(0), item(1), item(2, { state: "failed", reason: "Too large." })];
   const words = (now) => rows({ waiting, now }).map(({ fate }) => fate.words);
-  assert.deepEqual(words(NOON + 1999), ["", "Not sent. Too large."]);
-  assert.deepEqual(words(NOON + 2000), ["Not sent yet", "Not sent. Too large."]);
+  assert.deepEqual(words(NOON + 1999), ["", "", "Not sent. Too large."]);
+  assert.deepEqual(words(NOON + 2000), ["", "Not sent yet", "Not sent. Too large."]);
   assert.equal(nextWords(waiting, NOON + 1), NOON + 2000);
   assert.equal(nextWords(waiting, NOON + 2000), Infinity);
 });

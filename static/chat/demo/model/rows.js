@@ -19,9 +19,10 @@ const LATE_MS = 2000; // until then a message that waits needs no words
  *   server has confirmed, else {state, words, key}
  */
 export function rowsOf({ entries, waiting, own, unreadId, now }) {
+  const last = waiting.findLast(({ state }) => state !== "failed"); // words below an earlier one would move the rest
   const rows = [
     ...entries.filter(isChat).map((entry) => rowOf(entry, own)),
-    ...waiting.map((item) => waitingRow(item, own, now)),
+    ...waiting.map((item) => waitingRow(item, own, item === last && now - item.at >= LATE_MS)),
   ];
   const unread = unreadId === null ? -1 : rows.findIndex(({ entry }) => entry.id === unreadId);
   rows.forEach((row, index) => {
@@ -44,18 +45,16 @@ function rowOf(entry, own) {
   return { key, kind: "message", entry, isOwn: entry.uid === own, fate: null };
 }
 
-function waitingRow(item, own, now) {
+function waitingRow(item, own, isLate) {
   const key = keyOf(item);
   const { text, at, state } = item;
   const entry = { id: null, uid: own, text, time: at, reactions: new Map() };
-  const words = state === "failed" ? `Not sent. ${item.reason}` : lateWords(item, now);
+  const words = state === "failed" ? `Not sent. ${item.reason}` : isLate ? NOT_SENT : "";
   return { key, kind: "message", entry, isOwn: true, fate: { state, words, key: item.key } };
 }
 
 /** The key of a message's row, from its item of the outbox. */
 export const keyOf = ({ key }) => `waiting-${key}`;
-
-const lateWords = ({ at }, now) => (now - at < LATE_MS ? "" : NOT_SENT);
 
 function isRun(before, after) {
   if (!before || !after || before.entry.uid !== after.entry.uid) return false;
