@@ -19,7 +19,8 @@ const LATE_MS = 2000; // until then a message that waits needs no words
  *   server has confirmed, else {state, words, key}
  */
 export function rowsOf({ entries, waiting, own, unreadId, now }) {
-  const last = waiting.findLast(({ state }) => state !== "failed"); // words below an earlier one would move the rest
+  // Words below an earlier one would move the others.
+  const last = waiting.findLast(({ state }) => state !== "failed");
   const rows = [
     ...entries.filter(isChat).map((entry) => rowOf(entry, own)),
     ...waiting.map((item) => waitingRow(item, own, item === last && now - item.at >= LATE_MS)),
