@@ -7,7 +7,17 @@ import sys
 from importlib import import_module
 from typing import Final
 
-LONG: Final = ("admin", "brokers", "idle", "presence", "purge", "simulate", "tokens", "units")
+LONG: Final = (
+    "admin",
+    "brokers",
+    "idle",
+    "page",
+    "presence",
+    "purge",
+    "simulate",
+    "tokens",
+    "units",
+)
 
 
 def main() -> None:

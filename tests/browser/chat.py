@@ -29,14 +29,14 @@ class Window:
         self.send_button = self.root.get_by_role("button", name=f"Send as {self.name}")
         self.state = self.root.locator(".state")
         self.notice = self.root.locator(".notice")
-        self.waiting = self.root.locator(".pending .message")
+        self.waiting = self.log.locator(".waiting")
         self.typing = self.root.locator(".typing-words")
         self.picker = self.root.get_by_role("group", name="React")
         self.newer = self.root.locator(".newer")
 
     async def say(self, text: str) -> None:
         await self.composer.fill(text)
-        await self.composer.press("Enter")
+        await self.composer.press("Control+Enter")  # also where Enter makes a new line
 
     def message(self, text: str) -> Locator:
         """The message with exactly this text."""

@@ -40,6 +40,14 @@ async def test_blank_text_is_not_sent_and_other_text_is_trimmed(chat: Chat) -> N
     assert await chat.pam.bubbles.evaluate("(bubble) => bubble.textContent") == "text"
 
 
+async def test_several_lines_keep_their_indentation(chat: Chat) -> None:
+    await chat.jim.say("\n    if new:\n        show\n")
+    await expect(chat.pam.bubbles).to_have_count(1)
+    text = await chat.pam.bubbles.evaluate("(bubble) => bubble.textContent")
+    assert text == "    if new:\n        show"
+    await expect(chat.pam.bubbles).to_have_css("white-space-collapse", "preserve")
+
+
 async def test_enter_that_ends_a_composition_does_not_send(chat: Chat) -> None:
     await chat.jim.composer.focus()
     browser = await chat.page.context.new_cdp_session(chat.page)

@@ -17,8 +17,8 @@ AWAY = ("net::ERR_", "WebSocket connection to", "status of 401", "status of 503"
 
 
 async def test_the_state_is_one_word(chat: Chat) -> None:
-    await chat.jim.is_said_to_be("Online")
-    await chat.pam.is_said_to_be("Online")
+    await chat.jim.is_said_to_be("Connected")
+    await chat.pam.is_said_to_be("Connected")
     await expect(chat.jim.notice).to_be_hidden()
 
 
@@ -124,7 +124,7 @@ async def test_a_refused_token_is_told_and_can_be_tried_again(open_chat: Open) -
     await chat.jim.is_said_to_be("Offline")
     await expect(chat.jim.notice).to_contain_text("did not accept the connection")
     await chat.jim.say("written meanwhile")
-    await expect(chat.jim.waiting).to_contain_text("Waiting to be sent")
+    await expect(chat.jim.waiting).to_contain_text("Not sent yet")
     await chat.page.unroute_all(behavior="wait")
     await try_again(chat)
     await chat.until_live()
@@ -142,7 +142,7 @@ async def test_nothing_is_lost_or_doubled_over_a_restart(
     await chat.jim.say("sent while it is down")
     await chat.pam.say("so is this")
     await chat.jim.composer.fill("a draft")
-    await expect(chat.jim.waiting).to_contain_text("Waiting to be sent")
+    await expect(chat.jim.waiting).to_contain_text("Not sent yet")
     await asyncio.to_thread(own_server.restart)
     await try_again(chat)
     await chat.until_live()
@@ -169,13 +169,14 @@ async def test_a_kill_in_the_middle_of_a_burst_loses_and_doubles_nothing(
     open_chat: Open, own_server: Server
 ) -> None:
     chat = await open_chat(at=own_server, expecting=AWAY)
-    texts = [f"number {number}" for number in range(40)]
+    texts = [f"number {number}" for number in range(140)]
     await chat.jim.composer.evaluate(
         "(area, texts) => { for (const text of texts) { area.value = text;"
         " area.dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', bubbles: true })); } }",
         texts,
     )
-    own_server.kill()  # whatever it has stored and answered by now
+    await chat.pam.message("number 3").wait_for()
+    own_server.kill()
     await expect(chat.jim.notice).to_be_visible()
     await asyncio.to_thread(own_server.restart)
     await try_again(chat)
@@ -183,7 +184,7 @@ async def test_a_kill_in_the_middle_of_a_burst_loses_and_doubles_nothing(
     await chat.jim.shows(*texts)
     await chat.pam.shows(*texts)
     await chat.page.reload()
-    await chat.pam.shows(*texts)
+    await chat.pam.shows(*texts[-50:])
 
 
 async def test_what_others_did_meanwhile_is_caught_up_with(open_chat: Open) -> None:
@@ -215,7 +216,42 @@ async def test_what_others_did_meanwhile_is_caught_up_with(open_chat: Open) -> N
     held.set()
     await chat.jim.shows("first", "second")
     await chat.pam.shows("first", "second")
-    await expect(chat.jim.chips("first")).to_have_text(["❤️"])
+    await expect(chat.jim.chips("first")).to_have_text(["❤️1"])
+
+
+async def test_the_banner_pushes_the_messages_down_and_shifts_no_layout(open_chat: Open) -> None:
+    chat = await open_chat(live=False)
+    sockets: list[WebSocketRoute] = []
+    await chat.page.route_web_socket("**/v1**", lambda route: sockets.append(connected(route)))
+    await chat.page.reload()
+    await chat.until_live()
+    await chat.jim.say("hello")
+    await chat.pam.shows("hello")
+    await chat.page.evaluate(
+        "window.shifts = []; new PerformanceObserver((list) => list.getEntries().forEach("
+        "({ value }) => shifts.push(value))).observe({ type: 'layout-shift' })"
+    )
+    before = await chat.pam.bubbles.bounding_box()
+    held = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await held.wait()
+        await route.continue_()
+
+    await chat.page.route("**/tokens", hold)
+    for socket in sockets:
+        await socket.close(code=1012)
+    await expect(chat.pam.notice).to_be_visible()
+    await chat.page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
+    banner, after = [await each.bounding_box() for each in (chat.pam.notice, chat.pam.bubbles)]
+    assert before
+    assert banner
+    assert after
+    assert after["y"] == before["y"] + banner["height"]
+    held.set()
+    await chat.until_live()
+    await expect(chat.pam.notice).to_be_hidden()
+    assert await chat.page.evaluate("shifts.reduce((one, other) => one + other, 0)") < 0.001
 
 
 def connected(route: WebSocketRoute) -> WebSocketRoute:
@@ -295,7 +331,7 @@ async def test_a_refused_message_says_why_and_can_be_sent_again_or_discarded(
     await chat.page.reload()  # what failed survives that, too
     await chat.until_live()
     failed = chat.jim.waiting.filter(has_text="try me")
-    await failed.get_by_role("button", name="Send again").click()
+    await failed.get_by_role("button", name="Try again").click()
     await chat.pam.shows("try me")
     await chat.jim.waiting.get_by_role("button", name="Discard").click()
     await expect(chat.jim.waiting).to_have_count(0)
@@ -329,7 +365,7 @@ async def test_what_waits_survives_a_reload(open_chat: Open, own_server: Server)
     await asyncio.to_thread(own_server.stop)
     await expect(chat.jim.notice).to_be_visible()
     await chat.jim.say("patience")
-    await expect(chat.jim.waiting).to_contain_text("Waiting to be sent")
+    await expect(chat.jim.waiting).to_contain_text("Not sent yet")
     await asyncio.to_thread(own_server.restart)
     await chat.page.reload()
     await chat.pam.shows("patience")
@@ -349,13 +385,13 @@ async def test_what_waits_in_a_duplicated_tab_goes_out_once(open_chat: Open) -> 
     for socket in sockets:
         await socket.close(code=1012)
     await chat.jim.say("patience")
-    await expect(chat.jim.waiting).to_contain_text("Waiting to be sent")
+    await expect(chat.jim.waiting).to_contain_text("Not sent yet")
     async with chat.page.expect_popup() as popup:
         await chat.page.evaluate("window.open(location.href) && null")
     copy = Chat(await popup.value, chat.url)
     await copy.until_live()
     await expect(copy.jim.waiting).to_contain_text("Another tab may be sending this")
-    await copy.jim.shows("hello")
+    await copy.jim.shows("hello", "patience")
     await chat.page.unroute_all(behavior="wait")
     await try_again(chat)
     await chat.until_live()
@@ -376,7 +412,7 @@ async def test_a_device_without_a_network_is_told_as_offline(open_chat: Open) ->
     await chat.jim.is_said_to_be("Offline")
     await expect(chat.jim.notice).to_contain_text("This device is offline")
     await chat.jim.say("from the tunnel")
-    await expect(chat.jim.waiting).to_contain_text("Waiting to be sent")
+    await expect(chat.jim.waiting).to_contain_text("Not sent yet")
     await chat.page.context.set_offline(False)
     await chat.until_live()
     await chat.pam.shows("from the tunnel")

@@ -1,8 +1,12 @@
 """What is written in one window stands in both: text, sides, times, runs."""
 
+import re
+
 from playwright.async_api import Page, expect
 
 from tests.browser.chat import Chat, Window
+from tests.browser.conftest import Open
+from tests.browser.times import rewrite_times
 
 
 async def box(window: Window, text: str) -> dict[str, float]:
@@ -46,27 +50,103 @@ async def test_own_messages_stand_right_others_left(chat: Chat) -> None:
 async def test_the_time_is_that_of_the_message_id(chat: Chat) -> None:
     before = await chat.page.evaluate("Date.now()")
     await chat.jim.say("what time is it?")
-    time = chat.pam.message("what time is it?").locator("time")
+    time = chat.pam.message("what time is it?").locator(".when")
     shown = await time.evaluate("(element) => Date.parse(element.dateTime)")
     assert before - 2000 <= shown <= before + 10_000
     expected = await time.evaluate(
         "(element) => new Date(element.dateTime).toLocaleTimeString(undefined,"
-        " {hour: '2-digit', minute: '2-digit'})"
+        " {hour: 'numeric', minute: '2-digit'})"
     )
     await expect(time).to_have_text(expected)
 
 
-async def test_sender_and_time_are_shown_once_a_run(chat: Chat) -> None:
+async def test_the_exact_time_is_seen_on_hover_and_focus(chat: Chat) -> None:
+    for text in ("one", "two"):
+        await chat.jim.say(text)
+    await chat.pam.shows("one", "two")
+    time = chat.pam.message("one").locator(".when")
+    await expect(time).to_have_css("opacity", "0")
+    await chat.pam.message("one").locator(".bubble").hover()
+    await expect(time).to_have_css("opacity", "1")
+    await expect(time).to_have_attribute("title", re.compile(r"\d:\d\d:\d\d"))
+    await chat.page.mouse.move(2, 2)
+    await expect(time).to_have_css("opacity", "0")
+    await chat.pam.message("one").focus()
+    await expect(time).to_have_css("opacity", "1")
+
+
+async def test_hours_are_not_padded_in_any_format(open_chat: Open) -> None:
+    chat = await open_chat(locale="de-DE", timezone_id="Europe/Berlin")
+    words = "(times) => ['clock', 'exact'].map((kind) => times[`${kind}Words`](1e12 + 19 * 36e5))"
+    module = f"import('{chat.url}/static/chat/demo/model/times.js')"
+    assert await chat.page.evaluate(f"{module}.then({words})") == [
+        "22:46",
+        "Sonntag, 9. September 2001 um 22:46:40",
+    ]
+    early = "(times) => times.clockWords(1e12 + 6 * 36e5)"
+    assert await chat.page.evaluate(f"{module}.then({early})") == "9:46"
+
+
+async def test_the_sender_is_named_once_a_run_of_others(chat: Chat) -> None:
     for text in ("one", "two"):
         await chat.jim.say(text)
     await chat.pam.say("three")
-    await chat.pam.shows("one", "two", "three")
-    shown = await chat.pam.log.locator(".byline").evaluate_all(
-        "(lines) => lines.map((line) => line.getBoundingClientRect().width > 2)"
-    )
-    assert shown == [True, False, True]
+    shown = "(lines) => lines.map((line) => line.getBoundingClientRect().height > 2)"
+    for window, expected in ((chat.pam, [True, False, False]), (chat.jim, [False, False, True])):
+        await window.shows("one", "two", "three")
+        assert await window.log.locator(".byline").evaluate_all(shown) == expected
     # A screen reader is told the sender of each.
     await expect(chat.pam.log.locator(".sender")).to_have_text(["Jim", "Jim", "Pam"])
+
+
+async def test_a_day_and_a_pause_are_told_above_what_follows(chat: Chat) -> None:
+    for count in range(6):
+        await chat.jim.say(f"number {count}")
+        await expect(chat.jim.waiting).to_have_count(0)
+    await chat.page.route("**/connection/listMessages**", rewrite_times)
+    await chat.page.reload()
+    await chat.until_live()
+    await expect(chat.pam.bubbles).to_have_count(6)
+    lines = chat.pam.log.locator(".since")
+    days = [re.compile(r"^\w+day\W.*\d"), re.compile(r"^Yesterday \d"), re.compile(r"^Today \d")]
+    pause = re.compile(r"^ ?\d")
+    await expect(lines).to_have_text([days[0], pause, days[1], pause, days[2]])
+
+
+SLACK = """(bubble) => {
+  const range = document.createRange();
+  range.selectNodeContents(bubble);
+  const [outer, inner] = [bubble, range].map((each) => each.getBoundingClientRect().width);
+  const { paddingLeft, paddingRight } = getComputedStyle(bubble);
+  return outer - inner - parseFloat(paddingLeft) - parseFloat(paddingRight);
+}"""
+
+
+async def test_a_bubble_is_as_wide_as_its_text(chat: Chat) -> None:
+    for text in ("i", "a little longer", "and one with words " + "o" * 45 + " that wraps"):
+        await chat.jim.say(text)
+        await chat.pam.message(text).wait_for()
+        for window in (chat.jim, chat.pam):
+            assert abs(await window.message(text).locator(".bubble").evaluate(SLACK)) < 2
+
+
+async def test_a_few_emoji_alone_are_large(chat: Chat) -> None:
+    for text in ("🎉👍🏽", "well 🎉"):
+        await chat.jim.say(text)
+    await chat.pam.shows("🎉👍🏽", "well 🎉")
+    size = "(bubbles) => bubbles.map((bubble) => parseFloat(getComputedStyle(bubble).fontSize))"
+    large, normal = await chat.pam.bubbles.evaluate_all(size)
+    assert large > 2 * normal
+
+
+async def test_links_lead_where_they_say_and_tell_nobody_from_where(chat: Chat) -> None:
+    await chat.jim.say("see https://example.org/a_(b), or javascript:alert(1)")
+    for window in (chat.jim, chat.pam):
+        links = window.bubbles.locator("a")
+        await expect(links).to_have_text(["https://example.org/a_(b)"])
+        await expect(links).to_have_attribute("href", "https://example.org/a_(b)")
+        await expect(links).to_have_attribute("rel", "noopener noreferrer")
+        await expect(links).to_have_attribute("target", "_blank")
 
 
 TEXTS = [

@@ -77,3 +77,13 @@ async def test_history_opens_at_its_end(long: Chat) -> None:
     await expect(long.pam.waiting).to_have_count(0)
     await long.page.reload()
     await expect(long.jim.message("last")).to_be_in_viewport()
+
+
+async def test_it_stays_at_the_end_below_a_banner(long: Chat) -> None:
+    await long.pam.say("last")
+    await expect(long.jim.message("last")).to_be_in_viewport()
+    await long.jim.notice.evaluate("(notice) => { notice.hidden = false; }")
+    await expect(long.jim.notice).to_be_visible()
+    await expect(long.jim.message("last")).to_be_in_viewport(ratio=1)
+    below = "({ scrollHeight, scrollTop, clientHeight }) => scrollHeight - scrollTop - clientHeight"
+    assert await long.jim.scroller.evaluate(below) < 1

@@ -1,9 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Api, ApiError } from "../../../static/chat/demo/model/api.js";
-import { CHANNEL, FakeServer, chat, idOf } from "./harness.js";
-
-const CREDENTIALS = { connectionId: "a+b/c=", connectionSecret: "s&t?u" };
 
 /** An Api whose calls end up in `calls`, each answered with the next of the answers. */
 function apiThatHears(...answers) {
@@ -35,41 +32,6 @@ test("a token is each person's own", async () => {
   const { api, calls } = apiThatHears({ sessionId: "abc", token: "of pam" });
   assert.equal(await api.token("abc", "pam"), "of pam");
   assert.deepEqual(calls[0].body, { sessionId: "abc", uid: "pam" });
-});
-
-test("credentials are percent-encoded", async () => {
-  const { api, calls } = apiThatHears({ messages: [] });
-  await api.pages(CREDENTIALS, CHANNEL, "").next();
-  const query = "connectionId=a%2Bb%2Fc%3D&connectionSecret=s%26t%3Fu";
-  assert.equal(calls[0].url, `https://chat.test/connection/listMessages?${query}`);
-  assert.deepEqual(calls[0].body, { channel: CHANNEL, expandReactions: true });
-});
-
-async function readAll(count, after = "") {
-  const server = new FakeServer();
-  server.history = Array.from({ length: count }, (_, index) => chat(index + 1));
-  const read = [];
-  const api = new Api("https://chat.test/", server.fetch);
-  const { signal } = new AbortController();
-  for await (const page of api.pages(CREDENTIALS, CHANNEL, after, signal)) read.push(page.length);
-  return { read, afters: server.asked.map((asked) => asked.after) };
-}
-
-const LENGTHS = [
-  [0, [0], [""]],
-  [99, [99], [""]],
-  [100, [100, 0], ["", idOf(100)]],
-  [250, [100, 100, 50], ["", idOf(100), idOf(200)]],
-];
-
-for (const [count, pages, afters] of LENGTHS) {
-  test(`${count} messages are read in ${pages.length} pages`, async () => {
-    assert.deepEqual(await readAll(count), { read: pages, afters });
-  });
-}
-
-test("reading can begin after an id", async () => {
-  assert.deepEqual(await readAll(120, idOf(110)), { read: [10], afters: [idOf(110)] });
 });
 
 const FAILURES = [

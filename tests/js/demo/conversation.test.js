@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { keyOf } from "../../../static/chat/demo/model/rows.js";
 import { newest, pass, settle, sockets } from "../client/harness.js";
 import {
   CHANNEL,
   acknowledge,
   chat,
+  deleted,
   heard,
   idOf,
   keep,
@@ -22,93 +24,121 @@ import {
 const messages = (from, to) =>
   Array.from({ length: to - from + 1 }, (_, index) => chat(from + index));
 
-test("history is read forward, page by page, as soon as the channel is subscribed", async (t) => {
+test("it begins with the newest messages, in one request", async (t) => {
   const { conversation, server } = await makeConversation(t);
   server.history = messages(1, 230);
   assert.equal(conversation.history, "loading");
   await subscribe();
   assert.equal(conversation.history, "ready");
-  assert.deepEqual(texts(conversation), server.history.map(({ data }) => data));
-  assert.deepEqual(server.asked.map(({ after }) => after), ["", idOf(100), idOf(200)]);
+  assert.deepEqual(texts(conversation), messages(181, 230).map(({ data }) => data));
+  assert.deepEqual(server.asked, [{ limit: 50 }]);
 });
 
-test("only chat is shown of what the channel holds", async (t) => {
+test("older messages are read as the reader goes up, to the first", async (t) => {
   const { conversation, server } = await makeConversation(t);
-  server.history = [chat(1), chat(2, { event: "note" }), chat(3)];
+  server.history = messages(1, 80);
   await subscribe();
-  assert.deepEqual(texts(conversation), ["message 1", "message 3"]);
-});
-
-test("what arrives while history loads is neither lost nor doubled", async (t) => {
-  const { conversation, server } = await makeConversation(t);
-  server.history = messages(1, 2);
-  const letGo = server.hold();
-  await subscribe();
-  newest().say(chat(2));
-  newest().say(chat(3));
-  newest().say(reacted(1, "pam", "👍"));
-  newest().say(reacted(2, "pam", "👍"));
-  newest().say(reacted(2, "pam", "👍", "remove"));
-  assert.deepEqual(texts(conversation), ["message 2", "message 3"]);
-  letGo();
+  const { reader, timeline } = conversation;
+  reader.older();
+  reader.older(); // is on its way
+  assert.equal(reader.reading, "older");
   await settle();
-  assert.deepEqual(texts(conversation), ["message 1", "message 2", "message 3"]);
-  assert.deepEqual(conversation.timeline.entries.map(({ reactions }) => plain(reactions)), [
-    { "👍": ["pam"] },
-    {},
-    {},
-  ]);
+  assert.deepEqual([timeline.firstId, timeline.hasOlder, reader.reading], [idOf(1), false, null]);
+  reader.older();
+  assert.deepEqual(server.asked, [{ limit: 50 }, { before: idOf(31), limit: 50 }]);
 });
 
-test("after a reconnect what was missed comes first, then old reactions are brought up to date", async (t) => {
+test("a short chat is known to its beginning", async (t) => {
   const { conversation, server } = await makeConversation(t);
   server.history = messages(1, 3);
   await subscribe();
-  newest().say(chat(4));
-  newest().end(1012);
-  server.history = [...messages(1, 6)];
-  server.history[0].reactions = reactionsOf({ "😂": ["pam"] });
-  server.asked.length = 0;
-  const entries = heard(conversation, "entries");
-  const reactions = heard(conversation, "reactions");
-  await pass(1000);
-  await subscribe();
-  assert.deepEqual(server.asked.map(({ after }) => after), [idOf(4), ""]);
-  assert.deepEqual(entries.map(({ added, news }) => [added.map(({ id }) => id), news]), [
-    [[idOf(5), idOf(6)], true],
-  ]);
-  assert.deepEqual(reactions.map(({ id }) => id), [idOf(1)]);
+  assert.equal(conversation.timeline.hasOlder, false);
 });
 
-test("until a first reading has reached the end, it was not ready; a later one changes nothing", async (t) => {
+test("what is new is told as that, what was there is not", async (t) => {
   const { conversation, server } = await makeConversation(t);
+  const arrived = heard(conversation, "arrived");
   server.history = messages(1, 2);
-  server.hold();
   await subscribe();
   newest().say(chat(3));
-  assert.equal(conversation.wasReady, false);
-  newest().end();
-  server.hold()();
-  await pass(1000);
-  await subscribe();
-  assert.equal(conversation.wasReady, true);
-  server.hold();
-  conversation.retry();
-  assert.deepEqual([conversation.history, conversation.wasReady], ["loading", true]);
+  newest().say(chat(4, { event: "note" }));
+  assert.deepEqual(arrived, [{ id: idOf(3), uid: "pam" }]);
 });
 
-test("a reading that was cut short is made up for, also behind live messages", async (t) => {
+test("what the server replays after a cut needs no history", async (t) => {
   const { conversation, server } = await makeConversation(t);
-  server.history = messages(1, 150);
-  server.hold();
-  await subscribe();
-  newest().say(chat(150)); // live, while nothing before it was read
+  server.history = messages(1, 3);
+  await subscribe({ position: 3 });
   newest().end();
-  server.hold()();
   await pass(1000);
+  await subscribe({ position: 5, recovered: true, replayed: 2 });
+  newest().say(chat(4));
+  newest().say(reacted(1, "pam", "👍"));
+  assert.deepEqual(texts(conversation), messages(1, 4).map(({ data }) => data));
+  assert.deepEqual(plain(conversation.timeline.entries[0].reactions), { "👍": ["pam"] });
+  assert.equal(server.asked.length, 1);
+});
+
+test("where it cannot, all that is shown is read again", async (t) => {
+  const { conversation, server } = await makeConversation(t);
+  server.history = messages(1, 80);
   await subscribe();
-  assert.equal(conversation.history, "ready");
-  assert.equal(texts(conversation).length, 150);
+  conversation.reader.older();
+  await settle();
+  newest().end();
+  server.history = messages(1, 82).filter(({ id }) => id !== idOf(5) && id !== idOf(70));
+  server.history[2].reactions = reactionsOf({ "😂": ["pam"] });
+  await pass(1000);
+  await subscribe({ position: 900, recovered: false });
+  const shown = conversation.timeline.entries;
+  assert.deepEqual(shown.map(({ id }) => id), server.history.slice(1).map(({ id }) => id));
+  assert.deepEqual(plain(shown[1].reactions), { "😂": ["pam"] });
+});
+
+test("after more than can be made up for, it shows the newest to who is at the end", async (t) => {
+  const { conversation, server } = await makeConversation(t);
+  server.history = messages(1, 60);
+  await subscribe();
+  newest().end();
+  server.history = messages(1, 2000);
+  await pass(1000);
+  await subscribe({ position: 2000, recovered: false });
+  assert.deepEqual(texts(conversation), messages(1951, 2000).map(({ data }) => data));
+});
+
+test("a reader further up stays there; the end is read when it is wanted", async (t) => {
+  const { conversation, server } = await makeConversation(t);
+  server.history = messages(1, 60);
+  await subscribe();
+  const { timeline } = conversation;
+  conversation.followEnd(false);
+  newest().end();
+  server.history = messages(1, 2000);
+  await pass(1000);
+  await subscribe({ position: 2000, recovered: false });
+  const isShown = () => [timeline.get(idOf(60)) !== undefined, timeline.hasNewer];
+  assert.deepEqual(isShown(), [true, true]);
+  newest().say(chat(2001));
+  assert.deepEqual([...isShown(), timeline.get(idOf(2001))], [true, true, undefined]);
+  server.history.push(chat(2001));
+  conversation.followEnd(true);
+  await settle();
+  newest().say(chat(2002));
+  assert.deepEqual(texts(conversation), messages(1952, 2002).map(({ data }) => data));
+});
+
+test("a stretch that cannot be read says so, and can be read again", async (t) => {
+  const { conversation, server } = await makeConversation(t);
+  server.history = messages(1, 80);
+  await subscribe();
+  server.failure = 400;
+  conversation.reader.older();
+  await settle();
+  assert.deepEqual([conversation.reader.failed, conversation.reader.reading], ["older", null]);
+  server.failure = null;
+  conversation.retry();
+  await settle();
+  assert.deepEqual([conversation.reader.failed, texts(conversation).length], [null, 80]);
 });
 
 test("history that cannot be read is told, and Try again reads it", async (t) => {
@@ -116,13 +146,30 @@ test("history that cannot be read is told, and Try again reads it", async (t) =>
   server.history = messages(1, 2);
   server.failure = 503;
   await subscribe();
-  assert.equal(conversation.history, "failed");
-  newest().say(chat(3));
+  assert.deepEqual([conversation.history, conversation.wasReady], ["failed", false]);
   server.failure = null;
   conversation.retry();
-  await settle();
-  assert.equal(conversation.history, "ready");
-  assert.deepEqual(texts(conversation), ["message 1", "message 2", "message 3"]);
+  await pass(1000);
+  await subscribe();
+  assert.deepEqual([conversation.history, texts(conversation)], ["ready", ["message 1", "message 2"]]);
+});
+
+test("a deleted message is gone, with its reactions", async (t) => {
+  const { conversation, server } = await makeConversation(t);
+  server.history = messages(1, 3);
+  await subscribe();
+  newest().say(deleted(2));
+  newest().say(reacted(2, "pam", "👍"));
+  assert.deepEqual(texts(conversation), ["message 1", "message 3"]);
+});
+
+test("a message that is confirmed keeps the key of the one that waited", async (t) => {
+  const { conversation } = await makeConversation(t);
+  await subscribe();
+  for (const text of ["a", "b"]) conversation.sending.send(text);
+  const [, b] = conversation.sending.outbox.items.map(keyOf);
+  newest().say(chat(1, { uid: "jim", data: "b" }));
+  assert.equal(conversation.timeline.get(idOf(1)).key, b);
 });
 
 test("a message is waiting until its echo is here", async (t) => {
@@ -178,7 +225,7 @@ test("what was lost with the connection goes out again as the same message", asy
   assert.deepEqual(waiting(conversation), ["sent a", "sent b", "queued c"]);
   server.history.push(chat(1, { uid: "jim", data: "a" }));
   await pass(1000);
-  await subscribe();
+  await subscribe({ position: 1 });
   assert.deepEqual(newest().frames.slice(1, 3), before);
   assert.deepEqual([sent("chat"), waiting(conversation)], [["a", "b", "c"], ["sent b", "sent c"]]);
   await acknowledge("a", idOf(1));
@@ -329,9 +376,10 @@ test("a reaction is sent, and shown when its echo is here", async (t) => {
   assert.deepEqual(sent("hotsock.messageReaction"), [
     { messageId: idOf(1), reaction: "👍", action: "add" },
   ]);
-  assert.deepEqual(plain(entry.reactions), {});
+  const shown = () => plain(conversation.timeline.get(idOf(1)).reactions);
+  assert.deepEqual(shown(), {});
   newest().say(reacted(1, "jim", "👍"));
-  assert.deepEqual(plain(entry.reactions), { "👍": ["jim"] });
+  assert.deepEqual(shown(), { "👍": ["jim"] });
 });
 
 test("another reaction takes the first one back before", async (t) => {

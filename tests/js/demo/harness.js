@@ -1,7 +1,6 @@
 // A conversation on the real client, with fake sockets and a server made of a list: fetch answers
 // from `history` as the server would (protocol.md section 14), at once or when it is let go.
 
-import { Api } from "../../../static/chat/demo/model/api.js";
 import { Connection } from "../../../static/chat/demo/model/connection.js";
 import { Conversation } from "../../../static/chat/demo/model/conversation.js";
 import { fakeWorld, makeClient, newest, settle } from "../client/harness.js";
@@ -11,8 +10,10 @@ export const CHANNEL = "chat-s";
 /** The nth message id of a test; later ones are greater. */
 export const idOf = (n) => `01J0000000${String(n).padStart(16, "0")}`;
 
+/** The nth change of the channel, a message. */
 export const chat = (n, { uid = "pam", data = `message ${n}`, ...more } = {}) => ({
   id: idOf(n),
+  position: n,
   event: "chat",
   channel: CHANNEL,
   data,
@@ -20,12 +21,22 @@ export const chat = (n, { uid = "pam", data = `message ${n}`, ...more } = {}) =>
   ...more,
 });
 
+let changes = 900_000; // behind all messages
+
 export const reacted = (n, uid, reaction, action = "add") => ({
-  id: idOf(900_000),
+  id: idOf(++changes),
+  position: changes,
   event: `hotsock.messageReaction${action === "add" ? "Added" : "Removed"}`,
   channel: CHANNEL,
   data: { messageId: idOf(n), reaction, action },
   meta: { uid, umd: null },
+});
+
+export const deleted = (n) => ({
+  event: "hotsock.messageDeleted",
+  channel: CHANNEL,
+  position: ++changes,
+  data: { messageId: idOf(n) },
 });
 
 /** {count, items} as a page with expandReactions has them. */
@@ -41,7 +52,7 @@ export class FakeServer {
   history = [];
   /** Status that every listMessages answers instead, where set. */
   failure = null;
-  /** What listMessages was asked: {connectionId, after}. */
+  /** What listMessages was asked: {before, after, limit}, those that were given. */
   asked = [];
   #gate = Promise.resolve();
 
@@ -52,17 +63,18 @@ export class FakeServer {
     return resolve;
   }
 
-  fetch = async (url, { body, signal }) => {
-    const { status, answer } = this.#answer(url, JSON.parse(body));
+  fetch = async (_url, { body, signal }) => {
+    const { status, answer } = this.#answer(JSON.parse(body));
     await Promise.race([this.#gate, aborted(signal)]);
     return new Response(JSON.stringify(answer), { status });
   };
 
-  #answer(url, { channel, after = "" }) {
-    const connectionId = url.searchParams.get("connectionId");
-    this.asked.push({ connectionId, channel, after });
+  #answer({ before, after, reverse, limit = 100 }) {
+    this.asked.push(JSON.parse(JSON.stringify({ before, after, limit })));
     if (this.failure) return { status: this.failure, answer: {} };
-    const messages = this.history.filter(({ id }) => id > after).slice(0, 100);
+    const isIn = ({ id }) => id > (after ?? "") && (!before || id < before);
+    const all = this.history.filter(isIn);
+    const messages = (reverse ? all.toReversed() : all).slice(0, limit);
     return { status: 200, answer: structuredClone({ messages }) };
   }
 }
@@ -100,6 +112,7 @@ export async function makeConversation(
 ) {
   fakeWorld(t);
   const server = new FakeServer();
+  t.mock.method(globalThis, "fetch", server.fetch);
   const connection = new Connection({
     channel: CHANNEL,
     token,
@@ -107,17 +120,16 @@ export async function makeConversation(
     isOnline: () => true,
     ...more,
   });
-  const api = new Api("https://chat.test/", server.fetch);
-  const conversation = new Conversation({ uid: "jim", channel: CHANNEL, api, connection, kept });
+  const conversation = new Conversation({ uid: "jim", connection, kept });
   t.after(() => conversation.close());
   await settle();
   return { conversation, server, kept };
 }
 
-/** Connects the newest socket and subscribes on it. */
-export async function subscribe() {
+/** Connects the newest socket and subscribes on it; `data`: what the server says of a recovery. */
+export async function subscribe(data = {}) {
   newest().connect();
-  newest().subscribed(CHANNEL, { data: { position: 0, epoch: "e" } });
+  newest().subscribed(CHANNEL, { data: { position: 0, epoch: "e", ...data } });
   await settle();
 }
 

@@ -7,6 +7,7 @@ const KIB_32 = 32 * 1024;
 const TYPED = [
   ["is trimmed", " \n hi\tthere \n", "hi\tthere"],
   ["keeps its lines", "one\ntwo", "one\ntwo"],
+  ["of several lines keeps their indentation", "\n \n  if:\n    then \n", "  if:\n    then"],
   ["of blanks is nothing", " \n\t　", ""],
   ["loses NUL, which the server cannot store", "a\0b", "ab"],
   ["gets whole characters for halves", "a\ud83d", "a\ufffd"],

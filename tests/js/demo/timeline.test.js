@@ -1,42 +1,43 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Timeline } from "../../../static/chat/demo/model/timeline.js";
+import { MOST, Timeline } from "../../../static/chat/demo/model/timeline.js";
 import { chat, idOf, plain, reacted, reactionsOf } from "./harness.js";
 
 const ids = (timeline) => timeline.entries.map(({ id }) => id);
 
+const range = (from, to) => Array.from({ length: to - from + 1 }, (_, index) => from + index);
+
+const chats = (from, to) => range(from, to).map((n) => chat(n));
+
 const react = (timeline, { data, meta }) => timeline.react(data, meta.uid);
 
-test("live messages and pages come together in the order of ids, each once", () => {
+/** Holds these, as a page that reached neither end. */
+function holding(from, to) {
   const timeline = new Timeline();
-  timeline.beginReading();
-  timeline.addLive(chat(5));
-  timeline.addPage([chat(1), chat(2)]);
-  timeline.addLive(chat(6));
-  timeline.addPage([chat(3), chat(4), chat(5)]);
-  timeline.addLive(chat(5));
-  assert.deepEqual(ids(timeline), [1, 2, 3, 4, 5, 6].map(idOf));
-  assert.equal(timeline.lastId, idOf(6));
-});
+  timeline.replace(chats(from, to), true, true);
+  return timeline;
+}
 
-test("only what is new is told as added", () => {
+test("live messages follow what is here, each once, in the order of ids", () => {
   const timeline = new Timeline();
-  assert.equal(timeline.addLive(chat(1)).id, idOf(1));
-  assert.equal(timeline.addLive(chat(1)), undefined);
-  const { added, changed } = timeline.addPage([chat(1), chat(2)]);
-  assert.deepEqual([added.map(({ id }) => id), changed], [[idOf(2)], []]);
+  for (const n of [1, 2, 4, 3, 4]) timeline.addLive(chat(n));
+  assert.deepEqual(ids(timeline), [1, 2, 3, 4].map(idOf));
 });
 
 test("an entry has the sender, the text and who reacted", () => {
   const timeline = new Timeline();
-  timeline.addPage([chat(1, { data: "hi", reactions: reactionsOf({ "👍": ["jim", "pam"] }) })]);
+  timeline.replace([chat(1, { data: "hi", reactions: reactionsOf({ "👍": ["jim", "pam"] }) })]);
   const [{ uid, text, reactions }] = timeline.entries;
   assert.deepEqual([uid, text, plain(reactions)], ["pam", "hi", { "👍": ["jim", "pam"] }]);
 });
 
 test("a message of the server's own, or with other data than text, is shown too", () => {
   const timeline = new Timeline();
-  timeline.addPage([chat(1, { meta: undefined }), chat(2, { data: { a: [1] } }), chat(3, { data: null })]);
+  timeline.replace([
+    chat(1, { meta: undefined }),
+    chat(2, { data: { a: [1] } }),
+    chat(3, { data: null }),
+  ]);
   assert.deepEqual(
     timeline.entries.map(({ uid, text }) => [uid, text]),
     [[null, "message 1"], ["pam", '{"a":[1]}'], ["pam", "null"]],
@@ -45,60 +46,95 @@ test("a message of the server's own, or with other data than text, is shown too"
 
 test("a live reaction changes its message, the same again nothing", () => {
   const timeline = new Timeline();
-  const entry = timeline.addLive(chat(1));
-  assert.equal(react(timeline, reacted(1, "jim", "👍")), entry);
-  assert.equal(react(timeline, reacted(1, "jim", "👍")), undefined);
-  assert.deepEqual(plain(entry.reactions), { "👍": ["jim"] });
-  assert.equal(react(timeline, reacted(1, "jim", "👍", "remove")), entry);
-  assert.equal(react(timeline, reacted(1, "jim", "👍", "remove")), undefined);
-  assert.deepEqual(plain(entry.reactions), {});
-});
-
-test("a page that is read again tells the messages whose reactions have changed", () => {
-  const timeline = new Timeline();
-  timeline.addPage([chat(1, { reactions: reactionsOf({ "👍": ["pam"] }) }), chat(2)]);
-  timeline.beginReading();
-  const { changed } = timeline.addPage([chat(1, { reactions: {} }), chat(2)]);
-  assert.deepEqual(changed.map(({ id, reactions }) => [id, plain(reactions)]), [[idOf(1), {}]]);
-});
-
-test("what was live before the reading began does not outrank its pages", () => {
-  const timeline = new Timeline();
-  timeline.beginReading();
-  const entry = timeline.addLive(chat(1));
-  react(timeline, reacted(1, "pam", "👍"));
-  timeline.endReading();
-  timeline.beginReading(); // a new connection: pam took it back while there was none
-  timeline.addPage([chat(1, { reactions: {} })]);
-  assert.deepEqual(plain(entry.reactions), {});
-});
-
-test("nor does what was live during a reading that was cut short", () => {
-  const timeline = new Timeline();
-  timeline.beginReading();
   timeline.addLive(chat(1));
-  react(timeline, reacted(1, "pam", "👍"));
-  timeline.beginReading();
-  timeline.addPage([chat(1, { reactions: {} })]);
-  assert.deepEqual(plain(timeline.get(idOf(1)).reactions), {});
+  const shown = () => plain(timeline.get(idOf(1)).reactions);
+  assert.equal(react(timeline, reacted(1, "jim", "👍")), timeline.get(idOf(1)));
+  assert.equal(react(timeline, reacted(1, "jim", "👍")), undefined);
+  assert.deepEqual(shown(), { "👍": ["jim"] });
+  assert.equal(react(timeline, reacted(1, "jim", "👍", "remove")), timeline.get(idOf(1)));
+  assert.equal(react(timeline, reacted(1, "jim", "👍", "remove")), undefined);
+  assert.deepEqual(shown(), {});
 });
 
-// Every interleaving. The server does the steps in this order; a page shows what is true after the
-// first `read` of them; the steps after the first `from` come live, and `seen` of these before the
-// page arrives. In the end the window must show what is true on the server.
+test("a deleted message goes, and does not come back with a page that was on its way", () => {
+  const timeline = holding(5, 7);
+  timeline.beginReading();
+  for (const n of [3, 6]) timeline.remove(idOf(n));
+  timeline.addOlder(chats(2, 4), true);
+  assert.deepEqual(ids(timeline), [2, 4, 5, 7].map(idOf));
+});
+
+test("at the end the oldest make room for what is new, and can be read again", () => {
+  const timeline = new Timeline();
+  timeline.replace(chats(1, MOST), false, false);
+  timeline.addLive(chat(MOST + 1));
+  assert.deepEqual([timeline.firstId, timeline.lastId], [idOf(2), idOf(MOST + 1)]);
+  assert.equal(timeline.hasOlder, true);
+});
+
+test("room is made before it is needed, and only at the end", () => {
+  const timeline = new Timeline();
+  timeline.replace(chats(1, MOST - 1), false, false);
+  assert.equal(timeline.makeRoom(), false);
+  timeline.addLive(chat(MOST));
+  timeline.followsEnd = false;
+  assert.equal(timeline.makeRoom(), false);
+  timeline.followsEnd = true;
+  assert.equal(timeline.makeRoom(), true);
+  assert.deepEqual([timeline.firstId, timeline.hasOlder], [idOf(51), true]);
+});
+
+test("away from the end nothing moves: what is new stays out, and can be read later", () => {
+  const timeline = new Timeline();
+  timeline.replace(chats(1, MOST), false, false);
+  timeline.followsEnd = false;
+  timeline.addLive(chat(MOST + 1));
+  timeline.addLive(chat(MOST + 2));
+  assert.deepEqual([timeline.firstId, timeline.lastId], [idOf(1), idOf(MOST)]);
+  assert.equal(timeline.hasNewer, true);
+});
+
+test("older messages push out the newest, newer ones the oldest", () => {
+  const timeline = holding(101, 100 + MOST);
+  timeline.addOlder(chats(51, 100), true);
+  assert.deepEqual([timeline.firstId, timeline.lastId], [idOf(51), idOf(50 + MOST)]);
+  timeline.addNewer(chats(51 + MOST, 100 + MOST), true);
+  assert.deepEqual([timeline.firstId, timeline.lastId], [idOf(101), idOf(100 + MOST)]);
+  assert.deepEqual([timeline.hasOlder, timeline.hasNewer], [true, true]);
+});
+
+test("a page that reaches the end is followed by what came while it was on its way", () => {
+  const timeline = holding(1, 10);
+  timeline.beginReading();
+  for (const n of [12, 13]) timeline.addLive(chat(n));
+  assert.equal(timeline.lastId, idOf(10));
+  timeline.addNewer(chats(11, 12), false);
+  timeline.endReading();
+  timeline.addLive(chat(14));
+  assert.deepEqual(ids(timeline), range(1, 14).map(idOf));
+});
+
+test("where more came meanwhile than there is room for, there is still more to be read", () => {
+  const timeline = holding(1, 10);
+  timeline.beginReading();
+  for (const n of range(12, 12 + MOST)) timeline.addLive(chat(n));
+  timeline.addNewer([chat(11)], false);
+  assert.deepEqual([timeline.lastId, timeline.hasNewer], [idOf(11), true]);
+});
+
+// Every interleaving. The server does the steps in this order; a page of the messages before the
+// one that is held shows what is true after the first `read` of them; the steps after the first
+// `from` come live, and `seen` of these before the page arrives. In the end all must be true.
 const STORIES = {
-  "a reaction to a message": [chat(1), reacted(1, "pam", "👍")],
-  "a reaction taken back": [chat(1), reacted(1, "pam", "👍"), reacted(1, "pam", "👍", "remove")],
+  "a reaction": [reacted(1, "pam", "👍")],
+  "a reaction taken back": [reacted(1, "pam", "👍"), reacted(1, "pam", "👍", "remove")],
   "taken back and given again": [
-    chat(1),
     reacted(1, "pam", "👍"),
     reacted(1, "pam", "👍", "remove"),
     reacted(1, "pam", "👍"),
   ],
   "two people, changing their minds": [
-    chat(1),
     reacted(1, "pam", "👍"),
-    chat(2),
     reacted(1, "jim", "👍"),
     reacted(1, "pam", "👍", "remove"),
     reacted(1, "pam", "❤️"),
@@ -108,14 +144,11 @@ const STORIES = {
 };
 
 /** What the server would answer after these steps. */
-function historyAfter(steps) {
-  const stored = new Map();
-  for (const step of steps) {
-    if (step.event === "chat") stored.set(step.id, { message: step, bits: new Map() });
-    else toggle(stored.get(step.data.messageId).bits, step.data, step.meta.uid);
-  }
-  return [...stored.values()].map(({ message, bits }) =>
-    Object.assign(structuredClone(message), { reactions: reactionsOf(Object.fromEntries(bits)) }),
+function pageAfter(steps) {
+  const bits = new Map([1, 2].map((n) => [idOf(n), new Map()]));
+  for (const { data, meta } of steps) toggle(bits.get(data.messageId), data, meta.uid);
+  return [1, 2].map((n) =>
+    chat(n, { reactions: reactionsOf(Object.fromEntries(bits.get(idOf(n)))) }),
   );
 }
 
@@ -135,44 +168,21 @@ function* interleavings(length) {
   }
 }
 
-const live = (timeline) => (step) =>
-  step.event === "chat" ? timeline.addLive(step) : react(timeline, step);
-
-const shown = (timeline) =>
-  timeline.entries.map(({ id, text, reactions }) => [id, text, plain(reactions)]);
-
-function truth(steps) {
-  const timeline = new Timeline();
-  timeline.addPage(historyAfter(steps));
-  return shown(timeline);
-}
+const shown = (timeline) => timeline.entries.map(({ id, reactions }) => [id, plain(reactions)]);
 
 for (const [what, steps] of Object.entries(STORIES)) {
   test(`${what}: right in the end, however page and live events interleave`, () => {
+    const truth = holding(3, 3);
+    truth.addOlder(pageAfter(steps), true);
     for (const { from, read, seen } of interleavings(steps.length)) {
-      const timeline = new Timeline();
+      const timeline = holding(3, 3);
+      for (const step of steps.slice(0, from)) react(timeline, step);
       timeline.beginReading();
-      steps.slice(from, from + seen).forEach(live(timeline));
-      timeline.addPage(historyAfter(steps.slice(0, read)));
-      steps.slice(from + seen).forEach(live(timeline));
+      for (const step of steps.slice(from, from + seen)) react(timeline, step);
+      timeline.addOlder(pageAfter(steps.slice(0, read)), true);
       timeline.endReading();
-      assert.deepEqual(shown(timeline), truth(steps), JSON.stringify({ from, read, seen }));
-    }
-  });
-
-  test(`${what}: right also after a second reading on a new connection`, () => {
-    for (const { from, read, seen } of interleavings(steps.length)) {
-      const timeline = new Timeline();
-      // An earlier connection, which heard all until it broke after `from` steps or before.
-      timeline.beginReading();
-      steps.slice(0, Math.min(from, 2)).forEach(live(timeline));
-      timeline.endReading();
-      timeline.beginReading();
-      steps.slice(from, from + seen).forEach(live(timeline));
-      timeline.addPage(historyAfter(steps.slice(0, read)));
-      steps.slice(from + seen).forEach(live(timeline));
-      timeline.endReading();
-      assert.deepEqual(shown(timeline), truth(steps), JSON.stringify({ from, read, seen }));
+      for (const step of steps.slice(from + seen)) react(timeline, step);
+      assert.deepEqual(shown(timeline), shown(truth), JSON.stringify({ from, read, seen }));
     }
   });
 }

@@ -6,6 +6,8 @@ import { Opening } from "../model/opening.js";
 import { keepSession, wantedSession } from "../model/session.js";
 import { LINK_NOT_VALID, NO_LINK } from "../model/words.js";
 import { copyText } from "./clipboard.js";
+import { countInTitle } from "./unread-title.js";
+import { keepInSight } from "./visible-height.js";
 
 const TOAST_MS = 8000;
 
@@ -28,10 +30,15 @@ export class ChatDemo extends HTMLElement {
     }
     this.addEventListener("trouble", ({ detail }) => this.#say(detail));
     this.addEventListener("news", ({ target, detail }) => this.#tabs.count(target.uid, detail));
+    this.addEventListener("summary", ({ target, detail }) =>
+      this.#tabs.summarize(target.uid, detail),
+    );
+    countInTitle(this);
     this.addEventListener("reopen", () => this.#opening.retry());
     // Whatever it has in hand may have gone out meanwhile from another page of this tab.
     addEventListener("pageshow", ({ persisted }) => persisted && location.reload());
     addEventListener("hashchange", () => this.#openWanted());
+    keepInSight(this);
     this.#openWanted();
   }
 

@@ -1,24 +1,35 @@
 // One person's window: shows what the conversation says, and tells it what the person does.
-// Events, which bubble: "news" (detail: how many messages of others arrived), "trouble" (detail: a
+// Events, which bubble: "news" (detail: how many messages of others arrived), "summary" (detail:
+// {state, line}: the connection's state, and what is newest, in words), "trouble" (detail: a
 // sentence), "reopen" (there is no session to try again with).
 
 import { Connection } from "../model/connection.js";
 import { Conversation } from "../model/conversation.js";
-import { namesOf } from "../model/people.js";
+import { nameOf, namesOf } from "../model/people.js";
+import { isChat } from "../model/rows.js";
 import { Kept, Owned, ofTab } from "../model/storage.js";
 import { DRAFT_KEPT, NOT_OPEN, PHASES, TRYING } from "../model/words.js";
+import { Announcer } from "./announcer.js";
+
+const TOUCH = matchMedia("(pointer: coarse)");
 
 export class ChatWindow extends HTMLElement {
   #conversation = null;
+  #announcer;
+  #newest = null; // the last message
 
   connectedCallback() {
+    const notice = this.querySelector(".notice");
+    this.#announcer = new Announcer(this.querySelector(".announcer"), nameOf(this.uid));
     this.addEventListener("click", ({ target }) => this.#clicked(target));
     this.#log.addEventListener("react", ({ detail: { entry, reaction } }) =>
       this.#conversation.reacting.choose(entry, reaction),
     );
+    this.#log.addEventListener("left", () => this.#composer.focus());
     this.#composer.addEventListener("send", (event) => this.#send(event));
     this.#composer.addEventListener("typed", ({ detail }) => this.#conversation?.typed(detail));
     addEventListener("pagehide", () => this.#conversation?.sending.release());
+    new ResizeObserver(() => this.#log.pushDown(notice.offsetHeight)).observe(notice);
     for (const type of ["online", "offline"]) addEventListener(type, () => this.#showPhase());
   }
 
@@ -35,7 +46,7 @@ export class ChatWindow extends HTMLElement {
       createClient,
     });
     const kept = new Owned(ofTab, `hotsock-chat-outbox:${id}:${this.uid}`);
-    const conversation = new Conversation({ uid: this.uid, channel, api, connection, kept });
+    const conversation = new Conversation({ uid: this.uid, connection, kept });
     this.#conversation = conversation;
     this.#listen(conversation);
     this.#log.open(conversation, this.uid);
@@ -56,6 +67,7 @@ export class ChatWindow extends HTMLElement {
   #close() {
     this.#conversation?.close();
     this.#conversation = null;
+    this.#newest = null;
     this.#log.close();
     this.#show("connecting");
     this.#showTyping([]);
@@ -77,7 +89,8 @@ export class ChatWindow extends HTMLElement {
     on("phase", () => this.#showPhase());
     on("typing", () => this.#showTyping(conversation.typingUids));
     on("trouble", (words) => this.#tell("trouble", words));
-    on("entries", ({ added, news }) => news && this.#countNews(added));
+    on("arrived", ({ uid }) => uid !== this.uid && this.#tell("news", 1));
+    on("changed", () => this.#showNewest(conversation.timeline));
   }
 
   /** A draft written before there was a session goes along to the one that came. */
@@ -110,26 +123,59 @@ export class ChatWindow extends HTMLElement {
   }
 
   #show(phase, notice) {
+    const isNews = this.dataset.phase !== phase;
     this.dataset.phase = phase;
     this.querySelector(".state-word").textContent = PHASES[phase];
-    this.querySelector(".notice").hidden = !notice;
-    this.querySelector(".notice p").textContent = notice ?? "";
+    this.#showNotice(notice ?? "");
+    if (isNews) this.#announcer.say(notice ?? PHASES[phase]);
+    this.#summarize();
+  }
+
+  #showNotice(words) {
+    const notice = this.querySelector(".notice");
+    const isLeft = !words && notice.contains(document.activeElement);
+    if (isLeft && !TOUCH.matches) this.#composer.focus(); // a finger would get a keyboard
+    notice.hidden = !words;
+    notice.querySelector("p").textContent = words;
   }
 
   #showTyping(uids) {
     const line = this.querySelector(".typing");
     line.toggleAttribute("data-shown", uids.length > 0);
-    if (!uids.length) return;
-    const verb = uids.length === 1 ? "is" : "are";
-    line.querySelector(".typing-words").textContent = `${namesOf(uids)} ${verb} typing…`;
+    if (uids.length) {
+      line.querySelector(".typing-words").textContent = typingWords(uids);
+      this.#announcer.mention(typingWords(uids));
+    }
+    this.#summarize();
   }
 
-  #countNews(added) {
-    const ofOthers = added.filter(({ uid }) => uid !== this.uid).length;
-    if (ofOthers) this.#tell("news", ofOthers);
+  #showNewest({ entries, hasNewer }) {
+    const entry = hasNewer ? this.#newest : (entries.findLast(isChat) ?? null);
+    if (entry === this.#newest) return;
+    this.#newest = entry;
+    this.#summarize();
+  }
+
+  /** For whoever sees only the tab of this window. */
+  #summarize() {
+    const uids = this.#conversation?.typingUids ?? [];
+    const state = PHASES[this.dataset.phase];
+    const line = uids.length ? typingWords(uids) : lineOf(this.#newest, this.uid);
+    this.#tell("summary", { state, line: line ?? state });
   }
 
   #tell(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail, bubbles: true }));
   }
+}
+
+const typingWords = (uids) => `${namesOf(uids)} ${uids.length === 1 ? "is" : "are"} typing…`;
+
+const LINE = 200; // UTF-16 units: more than a tab has room for
+
+/** The message in one line, and whose it is. */
+function lineOf(entry, own) {
+  if (!entry) return null;
+  const text = entry.text.slice(0, LINE).replace(/\s+/gu, " ");
+  return `${entry.uid === own ? "You" : nameOf(entry.uid)}: ${text}`;
 }

@@ -3,6 +3,7 @@
 
 import { readMessage } from "../model/text.js";
 
+const TOUCH = matchMedia("(pointer: coarse)"); // there Return makes a new line, the button sends
 const IME_KEY = 229; // the keyCode of a key that belongs to an input method's composition
 
 export class MessageComposer extends HTMLElement {
@@ -13,6 +14,7 @@ export class MessageComposer extends HTMLElement {
   connectedCallback() {
     this.#area = this.querySelector("textarea");
     this.#problem = this.querySelector(".problem");
+    this.#area.enterKeyHint = TOUCH.matches ? "enter" : "send";
     this.#area.addEventListener("keydown", (event) => this.#key(event));
     this.#area.addEventListener("input", (event) => this.#input(event));
     this.querySelector("form").addEventListener("submit", (event) => this.#submit(event));
@@ -30,6 +32,10 @@ export class MessageComposer extends HTMLElement {
     this.#kept.write("");
     this.#kept = kept;
     this.#changed();
+  }
+
+  focus() {
+    this.#area.focus();
   }
 
   /** Why it cannot be sent, in words; "" where it can. */
@@ -52,7 +58,8 @@ export class MessageComposer extends HTMLElement {
 
   #key(event) {
     const composes = event.isComposing || event.keyCode === IME_KEY;
-    if (event.key !== "Enter" || event.shiftKey || composes) return;
+    const isLine = event.shiftKey || (TOUCH.matches && !event.ctrlKey && !event.metaKey);
+    if (event.key !== "Enter" || isLine || composes) return;
     event.preventDefault();
     this.#send();
   }

@@ -4,11 +4,12 @@
 const HOVER_MS = 100; // a pointer that only passes by opens nothing
 const LONG_PRESS_MS = 450;
 
+// Where a key leads, among the messages that are here.
 const KEYS = {
-  ArrowUp: (item) => item.previousElementSibling,
-  ArrowDown: (item) => item.nextElementSibling,
-  Home: (item) => item.parentElement.firstElementChild,
-  End: (item) => item.parentElement.lastElementChild,
+  ArrowUp: (items, index) => items[index - 1],
+  ArrowDown: (items, index) => items[index + 1],
+  Home: (items) => items[0],
+  End: (items) => items.at(-1),
 };
 
 export class MessageFocus {
@@ -19,9 +20,10 @@ export class MessageFocus {
   #offered = null; // the one whose reactions are open
   #dismissed = null; // the one whose reactions stay closed until the reader comes back to it
   #restsAt = ""; // where the pointer was then: what moves under it is no wish
+  #pressed = null; // the one whose reactions were open when a finger came down
   #timer;
 
-  /** `on`: {show(item), hide()} */
+  /** `on`: {show(item), hide(), end()}: `end` shows the newest messages. */
   constructor(content, on) {
     this.#content = content;
     this.#on = on;
@@ -37,9 +39,16 @@ export class MessageFocus {
     listen("keydown", (event) => this.#key(event));
   }
 
+  /** The message that has the focus, or whose reactions have it. */
+  get held() {
+    const focused = document.activeElement;
+    if (this.#picker.contains(focused)) return this.#offered;
+    return this.#content.contains(focused) ? this.#itemOf(focused) : null;
+  }
+
   /** The list changed. Whoever comes by Tab comes to the last message. */
   settle() {
-    if (!this.#holdsFocus) this.#makeCurrent(this.#list.lastElementChild);
+    if (!this.#holdsFocus) this.#makeCurrent(this.#items.at(-1));
   }
 
   /** The reader is done with the reactions that are open. */
@@ -47,6 +56,10 @@ export class MessageFocus {
     this.#dismissed = this.#offered;
     if (this.#picker.contains(document.activeElement)) this.#offered?.focus();
     this.#hide();
+  }
+
+  get #items() {
+    return [...this.#list.querySelectorAll(":scope > .message")];
   }
 
   get #picker() {
@@ -69,6 +82,7 @@ export class MessageFocus {
   }
 
   #press({ target, pointerType }) {
+    this.#pressed = pointerType === "touch" ? this.#offered : null;
     const item = pointerType === "touch" && this.#itemOf(target);
     if (item) this.#wait(() => item.focus(), LONG_PRESS_MS);
   }
@@ -88,14 +102,17 @@ export class MessageFocus {
   #clicked(event) {
     this.#restsAt = placeOf(event);
     const item = this.#itemOf(event.target);
-    if (!item || event.target.closest("button")) return;
+    if (!item || event.target.closest("button, a")) return;
+    if (item === this.#pressed) return this.dismiss();
     this.#dismissed = null;
     this.#offer(item);
   }
 
   #key(event) {
     const item = this.#itemOf(event.target);
-    const next = item && KEYS[event.key]?.(item);
+    if (item && event.key === "End") this.#on.end();
+    const items = this.#items;
+    const next = item && KEYS[event.key]?.(items, items.indexOf(item));
     if (event.key === "Escape") this.dismiss();
     else if (event.key === "Enter" && event.target === item) this.#enterPicker(item);
     else if (next) next.focus();

@@ -1,30 +1,28 @@
-// The list of messages in the order of their ids: puts in what is new where it belongs, and keeps
-// runs of one sender together. Text only ever becomes a text node.
+// The list of messages: makes its elements say what the rows say (model/rows.js), and touches only
+// what differs. An element stays with its row's key, so a message that is confirmed stays where it
+// is. Text only ever becomes a text node.
 
-import { decodeTime } from "../../client/index.js";
 import { nameOf, namesOf } from "../model/people.js";
 import { fill } from "./fill.js";
+import { showText } from "./message-text.js";
+import { renameDays, showSince, showWhen } from "./message-time.js";
 
-const RUN_MS = 5 * 60_000; // a longer pause begins a new run, with its own time
-const DAY_MS = 24 * 60 * 60_000;
-const CLOCK = { hour: "2-digit", minute: "2-digit" };
-const timeOfDay = new Intl.DateTimeFormat(undefined, CLOCK);
-const dayAndTime = new Intl.DateTimeFormat(undefined, { ...CLOCK, weekday: "short" });
-const fullTime = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
 const NAMES = { "❤️": "Heart", "👍": "Thumbs up", "👎": "Thumbs down", "😂": "Laughter" };
 
 export class MessageList {
   own; // the uid whose messages stand at the right
   #list;
-  #items = new Map(); // message id -> li
-  #entries = new WeakMap(); // li -> entry
+  #items = new Map(); // row's key -> li
+  #rows = new WeakMap(); // li -> row
+  #today = "";
 
   constructor(list) {
     this.#list = list;
   }
 
+  /** The message that the element shows; its `id` is null while the server has not confirmed it. */
   entryOf(item) {
-    return this.#entries.get(item);
+    return this.#rows.get(item).entry;
   }
 
   clear() {
@@ -32,52 +30,97 @@ export class MessageList {
     this.#list.replaceChildren();
   }
 
-  /** `entries`: all of them in order, with `added` among them, most often at the end. */
-  insert(added, entries) {
-    const waiting = new Set(added);
-    let next = null;
-    for (let index = entries.length - 1; waiting.size > 0; index -= 1) {
-      const entry = entries[index];
-      if (waiting.delete(entry)) this.#list.insertBefore(this.#make(entry), next);
-      next = this.#items.get(entry.id);
+  /** `focused`: the message that has the focus, if any. Where it goes, a neighbour gets it. */
+  render(rows, focused) {
+    const keys = new Set(rows.map(({ key }) => key));
+    const isLost = focused && !keys.has(this.#rows.get(focused).key);
+    const neighbour = isLost ? this.#neighbour(focused, keys) : null;
+    this.#removeAllBut(keys);
+    let place = this.#list.firstElementChild;
+    for (const row of rows) {
+      const item = this.#itemOf(row);
+      if (item === place) place = place.nextElementSibling;
+      else this.#list.insertBefore(item, place);
     }
-    for (const { id } of added) this.#markRuns(this.#items.get(id));
+    if (isLost) this.#focusInstead(neighbour);
+    this.#renameDays();
   }
 
-  /** Its reactions changed. */
-  update(entry) {
-    const item = this.#items.get(entry.id);
-    const chips = item.querySelector(".chips");
-    const focused = chips.contains(document.activeElement) && document.activeElement.dataset;
-    chips.replaceChildren(...[...entry.reactions].map((each) => this.#chip(item, ...each)));
-    if (focused) this.#refocus(item, focused.reaction);
+  #renameDays() {
+    const today = new Date().toDateString();
+    if (today !== this.#today) renameDays(this.#list);
+    this.#today = today;
   }
 
-  #make(entry) {
-    const item = fill("message-template", {
-      ".sender": nameOf(entry.uid),
-      ".disc": nameOf(entry.uid).slice(0, 1).toUpperCase(),
-      ".bubble": entry.text,
-    });
-    item.classList.toggle("own", entry.uid === this.own);
-    item.dataset.sender = entry.uid;
-    showTime(item.querySelector("time"), timeOf(entry));
-    this.#items.set(entry.id, item);
-    this.#entries.set(item, entry);
-    if (entry.reactions.size) this.update(entry);
+  #removeAllBut(keys) {
+    for (const [key, item] of this.#items) {
+      if (keys.has(key)) continue;
+      item.remove();
+      this.#items.delete(key);
+    }
+  }
+
+  #neighbour(item, keys) {
+    const stays = (each) => each.matches(".message") && keys.has(this.#rows.get(each).key);
+    const all = [...this.#list.children];
+    const index = all.indexOf(item);
+    return all.slice(index).find(stays) ?? all.slice(0, index).findLast(stays);
+  }
+
+  #focusInstead(neighbour) {
+    const last = [...this.#list.children].findLast((each) => each.matches(".message"));
+    const target = neighbour ?? last ?? this.#list.parentElement;
+    if (target === this.#list.parentElement) target.tabIndex = -1;
+    target.focus({ preventScroll: true });
+  }
+
+  #itemOf(row) {
+    const item = this.#items.get(row.key) ?? this.#make(row);
+    if (row.kind === "message") this.#update(item, row);
+    this.#rows.set(item, row);
     return item;
+  }
+
+  #make({ key, kind, entry, isOwn }) {
+    const item = kind === "message" ? makeMessage(entry, isOwn) : fill(`${kind}-template`, {});
+    this.#items.set(key, item);
+    return item;
+  }
+
+  #update(item, row) {
+    const before = this.#rows.get(item);
+    item.classList.toggle("first", row.isFirst);
+    item.classList.toggle("last", row.isLast);
+    item.classList.toggle("waiting", row.fate !== null);
+    if (before?.entry !== row.entry) this.#showEntry(item, row.entry, before?.entry);
+    if (!before || !Object.is(before.after, row.after)) showSince(item, row.after, row.entry.time);
+    if (before?.fate || row.fate) showFate(item, row.fate);
+  }
+
+  #showEntry(item, entry, before) {
+    if (!before || before.time !== entry.time) showWhen(item, entry.time);
+    if (entry.reactions.size || before?.reactions.size) this.#showReactions(item, entry);
+  }
+
+  #showReactions(item, { reactions }) {
+    const chips = item.querySelector(".chips") ?? item.appendChild(make("div", "chips"));
+    const focused = chips.contains(document.activeElement) && document.activeElement.dataset;
+    chips.replaceChildren(...[...reactions].map((each) => this.#chip(item, ...each)));
+    if (focused) this.#refocus(item, focused.reaction);
+    if (!reactions.size) chips.remove();
   }
 
   #chip(item, reaction, uids) {
     const chip = fill("chip-template", {
       ".chip-emoji": reaction,
-      ".chip-count": uids.size > 1 ? String(uids.size) : "",
+      ".chip-count": String(uids.size),
     });
     chip.dataset.reaction = reaction;
     chip.title = namesOf(uids);
     chip.tabIndex = item.tabIndex;
     chip.setAttribute("aria-pressed", String(uids.has(this.own)));
-    chip.setAttribute("aria-label", `${NAMES[reaction] ?? reaction}: ${namesOf(uids)}`);
+    const label = `${NAMES[reaction] ?? reaction}, ${uids.size}: ${namesOf(uids)}`;
+    chip.setAttribute("aria-label", label);
     return chip;
   }
 
@@ -86,37 +129,33 @@ export class MessageList {
     const chips = [...item.querySelectorAll(".chip")];
     (chips.find((chip) => chip.dataset.reaction === reaction) ?? item).focus();
   }
-
-  #markRuns(item) {
-    for (const each of [item, item.nextElementSibling]) {
-      if (each) each.classList.toggle("first", !this.#isRun(each.previousElementSibling, each));
-    }
-    for (const each of [item.previousElementSibling, item]) {
-      if (each) each.classList.toggle("last", !this.#isRun(each, each.nextElementSibling));
-    }
-  }
-
-  #isRun(before, item) {
-    if (!before || !item) return false;
-    const [one, other] = [this.entryOf(before), this.entryOf(item)];
-    return one.uid === other.uid && !(timeOf(other) - timeOf(one) > RUN_MS);
-  }
 }
 
-/** NaN for the id of a foreign server that is no ULID: the message is shown without a time. */
-function timeOf({ id }) {
-  try {
-    return decodeTime(id);
-  } catch (error) {
-    if (error instanceof TypeError) return NaN;
-    throw error;
-  }
+function makeMessage({ uid, text }, isOwn) {
+  const item = fill("message-template", {
+    ".sender": nameOf(uid),
+    ".disc": nameOf(uid).slice(0, 1).toUpperCase(),
+  });
+  showText(item.querySelector(".bubble"), text);
+  item.classList.toggle("own", isOwn);
+  item.dataset.sender = uid;
+  return item;
 }
 
-function showTime(element, time) {
-  if (Number.isNaN(time)) return element.remove();
-  const isToday = Date.now() - time < DAY_MS && new Date(time).getDay() === new Date().getDay();
-  element.textContent = (isToday ? timeOfDay : dayAndTime).format(time);
-  element.title = fullTime.format(time);
-  element.dateTime = new Date(time).toISOString();
+/** What becomes of a message that the server has not confirmed; null: it has. */
+function showFate(item, fate) {
+  let element = item.querySelector(".fate");
+  if (!fate?.words) return element?.remove();
+  element ??= item.appendChild(fill("fate-template", {}));
+  item.dataset.state = fate.state;
+  const isFailed = fate.state === "failed";
+  const words = element.querySelector(".fate-words");
+  words.setAttribute("role", isFailed ? "alert" : "none");
+  if (words.textContent !== fate.words) words.textContent = fate.words; // else read out again
+  for (const button of element.querySelectorAll("button")) button.dataset.key = fate.key;
+  element.querySelector(".fate-actions").hidden = !isFailed;
+}
+
+function make(name, className) {
+  return Object.assign(document.createElement(name), { className });
 }

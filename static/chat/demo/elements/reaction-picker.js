@@ -1,7 +1,7 @@
 // The pill of four reactions beside a message. Event: "pick" (detail: {item, reaction}).
 
 const GAP = 8; // px
-const STEPS = { ArrowLeft: -1, ArrowRight: 1 };
+const STEPS = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 };
 
 export class ReactionPicker extends HTMLElement {
   #item = null;
@@ -18,7 +18,7 @@ export class ReactionPicker extends HTMLElement {
       button.setAttribute("aria-pressed", String(active.has(button.dataset.reaction)));
     }
     this.hidden = false;
-    this.#place(item.querySelector(".bubble"), item.classList.contains("own"), scroller);
+    this.#place(item, scroller.getBoundingClientRect());
   }
 
   /** The message that it is open beside; null while it is hidden. */
@@ -49,19 +49,44 @@ export class ReactionPicker extends HTMLElement {
     buttons[to].focus();
   }
 
-  /** Beside the bubble where there is room, else above it, else below; never out of sight. */
-  #place(bubble, isOwn, scroller) {
-    const at = bubble.getBoundingClientRect();
-    const view = scroller.getBoundingClientRect();
-    const { offsetWidth: width, offsetHeight: height } = this; // as it is after its animation
-    const origin = this.offsetParent.getBoundingClientRect();
-    const beside = isOwn ? at.left - GAP - width : at.right + GAP;
+  /** Beside the bubble and its time; beside a tall one as a column; else above it, else below. */
+  #place(item, view) {
+    const at = seenPart(item.querySelector(".bubble").getBoundingClientRect(), view);
+    const isOwn = item.classList.contains("own");
+    this.classList.remove("column");
+    const { offsetWidth: long, offsetHeight: short } = this; // as it is after its animation
+    const free = isOwn ? at.left - view.left : view.right - at.right;
+    const far = GAP + widthOfTime(item);
+    const isBeside = free >= far + long + GAP;
+    const isColumn = !isBeside && at.bottom - at.top >= long;
+    this.classList.toggle("column", isColumn);
+    const [width, height] = isColumn ? [short, long] : [long, short];
+    const gap = isColumn ? GAP : far;
+    const beside = isOwn ? at.left - gap - width : at.right + gap;
     const aligned = isOwn ? at.right - width : at.left;
     const above = at.top - height - GAP / 2;
     const stacked = above >= view.top ? above : at.bottom + GAP / 2;
-    const fits = beside >= view.left + GAP && beside + width <= view.right - GAP;
-    const top = fits ? at.top + (at.height - height) / 2 : stacked;
-    this.style.left = `${(fits ? beside : aligned) - origin.left}px`;
-    this.style.top = `${Math.max(view.top, Math.min(top, view.bottom - height)) - origin.top}px`;
+    if (isBeside || isColumn) this.#put(beside, (at.top + at.bottom - height) / 2, view);
+    else this.#put(aligned, stacked, view);
   }
+
+  /** Never out of sight. */
+  #put(left, top, view) {
+    const origin = this.offsetParent.getBoundingClientRect();
+    const x = between(view.left, left, view.right - this.offsetWidth);
+    const y = between(view.top, top, view.bottom - this.offsetHeight);
+    this.style.translate = `${x - origin.left}px ${y - origin.top}px`; // no layout shift
+  }
+}
+
+const between = (least, value, most) => Math.max(least, Math.min(value, most));
+
+/** A long message may begin above what is seen and end below it. */
+function seenPart({ left, right, top, bottom }, view) {
+  return { left, right, top: Math.max(top, view.top), bottom: Math.min(bottom, view.bottom) };
+}
+
+function widthOfTime(item) {
+  const time = item.querySelector(".when");
+  return time ? time.offsetWidth + GAP : 0;
 }

@@ -15,6 +15,7 @@ export class WindowTabs extends HTMLElement {
   #tabs;
   #shown;
   #unread = new Map();
+  #summaries = new Map();
 
   connectedCallback() {
     this.#tabs = [...this.querySelectorAll('[role="tab"]')];
@@ -29,6 +30,12 @@ export class WindowTabs extends HTMLElement {
   count(uid, news) {
     if (!NARROW.matches || uid === this.#shown) return;
     this.#unread.set(uid, (this.#unread.get(uid) ?? 0) + news);
+    this.#render();
+  }
+
+  /** `summary`: {state, line} of the window, in words. The state is told of the one that is shown. */
+  summarize(uid, summary) {
+    this.#summaries.set(uid, summary);
     this.#render();
   }
 
@@ -64,6 +71,8 @@ export class WindowTabs extends HTMLElement {
     tab.tabIndex = isShown ? 0 : -1;
     tab.querySelector(".badge").hidden = unread === 0;
     tab.querySelector(".badge-count").textContent = unread > 99 ? "99+" : String(unread);
+    const { state, line } = this.#summaries.get(tab.dataset.uid) ?? { state: "", line: "" };
+    tab.querySelector(".tab-line").textContent = isShown ? state : line;
     const panel = document.getElementById(tab.getAttribute("aria-controls"));
     panel.hidden = NARROW.matches && !isShown;
     panel.setAttribute("role", NARROW.matches ? "tabpanel" : "region");

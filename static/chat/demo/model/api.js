@@ -1,9 +1,8 @@
-// The page's HTTP calls: the demo's tokens and the history (protocol.md sections 14 and 18).
+// The page's HTTP calls: the demo's tokens (protocol.md section 18).
 // What fails is an ApiError whose message is a sentence for people.
 
 import { UNREACHABLE, UNREADABLE, statusWords } from "./words.js";
 
-const PAGE = 100;
 const PATIENCE = 15_000; // ms: a server that takes longer counts as out of reach
 
 export class ApiError extends Error {
@@ -35,17 +34,6 @@ export class Api {
     return (await this.#post("/tokens", { sessionId, uid })).token;
   }
 
-  /** Pages of history from after the id `after` on, forward, each an array of messages. */
-  async *pages(credentials, channel, after, signal) {
-    const body = { channel, after: after || undefined, expandReactions: true };
-    for (let isFull = true; isFull; ) {
-      const { messages } = await this.#post(listMessages(credentials), body, signal);
-      yield messages;
-      isFull = messages.length >= PAGE;
-      body.after = messages.at(-1)?.id;
-    }
-  }
-
   async #post(path, body, signal) {
     const response = await this.#answer(path, body, signal);
     if (!response.ok) throw new ApiError(statusWords(response.status), response.status);
@@ -69,9 +57,4 @@ export class Api {
       throw new ApiError(UNREACHABLE, 0);
     }
   }
-}
-
-/** URLSearchParams percent-encodes: a connection id may end in `=`. */
-function listMessages({ connectionId, connectionSecret }) {
-  return `/connection/listMessages?${new URLSearchParams({ connectionId, connectionSecret })}`;
 }

@@ -1,15 +1,9 @@
 // One person's connection to one channel: the client, and where it stands in words. Knows nothing
-// of messages. Events: "phase", "subscribed", "lost", "frame" (detail: a frame of the channel),
+// of messages. Events: "phase", "subscribed", "lost", "history-failed" (the client tries again),
 // "typing" (detail: the uids of the others who do), "refused" (detail: {event, code}).
 
 import { ApiError } from "./api.js";
 import { DENIED, KEPT, LOST, OFFLINE, REFUSED, TRYING } from "./words.js";
-
-const FRAMES = [
-  "chat",
-  "hotsock.messageReactionAdded",
-  "hotsock.messageReactionRemoved",
-];
 
 // Of the client's errors, those that end a try to connect.
 const FAILED_TRIES = new Set(["SOCKET_FAILED", "SOCKET_SILENT", "HANDSHAKE_TIMEOUT"]);
@@ -53,11 +47,6 @@ export class Connection extends EventTarget {
     return words ? `${words} ${KEPT}` : null;
   }
 
-  /** `connectionId` and `connectionSecret`, while connected. */
-  get credentials() {
-    return this.#client.activeConnection;
-  }
-
   /** As channel.sendMessage(). */
   send(event, data, options = {}) {
     return this.#channel.sendMessage(event, { ...options, data });
@@ -68,9 +57,19 @@ export class Connection extends EventTarget {
     this.#channel.typing();
   }
 
+  /** The channel's stored messages and what becomes of them, as the client's channel.follow(). */
+  follow(callbacks) {
+    return this.#channel.follow(callbacks);
+  }
+
+  /** Stretches of its history, as channel.history(). */
+  history(stretch) {
+    return this.#channel.history(stretch);
+  }
+
   /** Tries again now. */
   retry() {
-    if (this.credentials) this.renew();
+    if (this.#client.activeConnection) this.renew();
     else this.#client.resume();
   }
 
@@ -91,7 +90,6 @@ export class Connection extends EventTarget {
     client.bind("hotsock.error", ({ error }) => this.#refused(error));
     this.#channel.bind("hotsock.subscribed", () => this.#subscribed());
     this.#channel.onTyping((uids) => this.#tell("typing", uids));
-    for (const event of FRAMES) this.#channel.bind(event, (frame) => this.#tell("frame", frame));
   }
 
   async #token(token) {
@@ -115,6 +113,7 @@ export class Connection extends EventTarget {
   }
 
   #clientFailed({ code }) {
+    if (code === "HISTORY_FAILED") this.#tell("history-failed");
     // The error of a socket that was live is the end of a connection, not a refusal.
     if (FAILED_TRIES.has(code) && !this.#channel.subscribed) this.#say(`${REFUSED} ${TRYING}`);
   }

@@ -1,32 +1,31 @@
-// What one person's window shows and does, without the window: joins the connection, the history,
-// the messages that wait, the reactions and the typing. No DOM. Events, each for what has changed:
-//   "entries"    detail {added, news}: messages, as the timeline has them now; news: not just read
-//                on opening
-//   "reactions"  detail: the entry
-//   "outbox" "typing" "phase" "history"
+// What one person's window shows and does, without the window: joins the channel's messages, the
+// older ones, the messages that wait, the reactions and the typing. No DOM. Events:
+//   "changed"    messages, reactions, what waits, or the reading of history
+//   "arrived"    detail: {id, uid} of a message that came after this was opened
+//   "typing" "phase"
 //   "trouble"    detail: a sentence to tell once
 
-import { CatchUp } from "./catchup.js";
+import { PAGE, Reader } from "./reader.js";
 import { REACTION, Reacting } from "./reacting.js";
+import { isChat, keyOf } from "./rows.js";
 import { Sending } from "./sending.js";
 import { Timeline } from "./timeline.js";
 
 export class Conversation extends EventTarget {
   timeline = new Timeline();
+  reader;
   sending;
   reacting;
+  /** "loading", "ready" or "failed" */
+  history = "loading";
+  /** Whether the newest messages have been read before: then only what is new is missing. */
+  wasReady = false;
   /** Of the others who type. */
   typingUids = [];
   #uid;
   #connection;
-  #catchUp;
-  #credentials = null;
-
-  #onFrame = {
-    chat: (message) => this.#heard(message),
-    [`${REACTION}Added`]: (message) => this.reacting.heard(message),
-    [`${REACTION}Removed`]: (message) => this.reacting.heard(message),
-  };
+  #newestId; // of the messages that are known, also where they are not in the timeline
+  #followedFrom = null; // the first message of those that the connection keeps up to date
 
   #onRefusal = {
     [REACTION]: (code) => this.reacting.refused(code),
@@ -35,24 +34,18 @@ export class Conversation extends EventTarget {
   /**
    * @param {object} parts
    * @param {string} parts.uid whose window this is
-   * @param {string} parts.channel
-   * @param {import("./api.js").Api} parts.api
    * @param {import("./connection.js").Connection} parts.connection
    * @param {import("./storage.js").Owned} parts.kept where what waits outlives a reload
    */
-  constructor({ uid, channel, api, connection, kept }) {
+  constructor({ uid, connection, kept }) {
     super();
     this.#uid = uid;
     this.#connection = connection;
-    this.sending = new Sending({
-      connection,
-      kept,
-      lastId: () => this.timeline.lastId,
-      changed: () => this.#tell("outbox"),
-    });
+    this.sending = this.#makeSending(connection, kept);
     this.reacting = this.#makeReacting(connection);
-    this.#catchUp = this.#makeCatchUp(api, channel);
+    this.reader = this.#makeReader(connection);
     this.#listen(connection);
+    this.#follow(connection);
   }
 
   get phase() {
@@ -64,95 +57,124 @@ export class Conversation extends EventTarget {
     return this.#connection.notice;
   }
 
-  /** "loading", "ready" or "failed" */
-  get history() {
-    return this.#catchUp.state;
-  }
-
-  /** Whether history has been read to its end before: then only what is new is missing. */
-  get wasReady() {
-    return this.#catchUp.wasReady;
-  }
-
   /** The person typed; `text` is what stands in the composer now. */
   typed(text) {
     if (text.trim()) this.#connection.typing();
   }
 
+  /** The reader wants to be at the newest messages, or goes away from there. */
+  followEnd(isWanted) {
+    this.timeline.followsEnd = isWanted;
+    if (isWanted && this.timeline.hasNewer) this.reader.newest();
+  }
+
   /** Tries again what did not work: to connect, else to read the history. */
   retry() {
-    if (this.#isLive) this.#catchUp.start(this.#credentials);
+    if (this.reader.failed) this.reader.retry();
     else this.#connection.retry();
   }
 
   close() {
-    this.#catchUp.stop();
+    this.reader.stop();
     this.sending.stop();
     this.#connection.close();
   }
 
-  get #isLive() {
-    return this.phase === "live";
+  #makeSending(connection, kept) {
+    return new Sending({
+      connection,
+      kept,
+      lastId: () => this.#newestId,
+      changed: () => this.#changed(),
+    });
   }
 
   #makeReacting(connection) {
     const on = {
-      changed: (entry) => this.#tell("reactions", entry),
+      changed: () => this.#changed(),
       trouble: (words) => this.#tell("trouble", words),
     };
     return new Reacting({ uid: this.#uid, connection, timeline: this.timeline, on });
   }
 
-  #makeCatchUp(api, channel) {
-    const on = {
-      page: (page, isNews) => this.#read(page, isNews),
-      state: () => this.#tell("history"),
-    };
-    return new CatchUp({ api, channel, timeline: this.timeline, on });
+  #makeReader(connection) {
+    return new Reader({
+      history: (stretch) => connection.history(stretch),
+      timeline: this.timeline,
+      changed: () => this.#changed(),
+    });
+  }
+
+  #follow(connection) {
+    connection.follow({
+      limit: PAGE,
+      onMessage: (message) => this.#heard(message),
+      onReaction: (change) => this.reacting.heard(change),
+      onDelete: ({ messageId }) => this.#deleted(messageId),
+      onJump: () => this.#jumped(),
+      onCaughtUp: (news) => this.#caughtUp(news),
+    });
   }
 
   #listen(connection) {
-    connection.addEventListener("phase", () => this.#tell("phase"));
-    connection.addEventListener("subscribed", () => this.#subscribed());
-    connection.addEventListener("lost", () => this.#lost());
-    connection.addEventListener("frame", ({ detail }) => this.#onFrame[detail.event](detail));
-    connection.addEventListener("typing", ({ detail }) => this.#typed(detail));
-    connection.addEventListener("refused", ({ detail: { event, code } }) =>
-      this.#onRefusal[event]?.(code),
-    );
-  }
-
-  #subscribed() {
-    this.#credentials = this.#connection.credentials;
-    this.#catchUp.start(this.#credentials);
-    this.sending.flush();
-  }
-
-  #lost() {
-    this.#catchUp.stop();
-    this.reacting.interrupt();
+    const on = (type, act) => connection.addEventListener(type, ({ detail }) => act(detail));
+    on("phase", () => this.#tell("phase"));
+    on("subscribed", () => this.sending.flush());
+    on("lost", () => this.reacting.interrupt());
+    on("typing", (uids) => this.#typed(uids));
+    on("history-failed", () => this.#enter("failed"));
+    on("refused", ({ event, code }) => this.#onRefusal[event]?.(code));
   }
 
   #heard(message) {
-    const entry = this.timeline.addLive(message);
-    if (entry) this.#added([entry], true);
+    const { id } = message;
+    const uid = message.meta?.uid ?? null;
+    this.#followedFrom ??= id;
+    this.#newestId = id;
+    this.timeline.addLive(message);
+    if (uid === this.#uid) this.#confirm(id, message.data);
+    if (this.wasReady && isChat(message)) this.#tell("arrived", { id, uid });
+    this.#changed();
   }
 
-  #read({ added, changed }, isNews) {
-    this.#added(added, isNews);
-    for (const entry of changed) this.#tell("reactions", entry);
+  /** An own message: it may be one of those that wait. */
+  #confirm(id, text) {
+    const item = this.sending.heard({ id, text });
+    if (item) this.timeline.adopt(id, keyOf(item));
   }
 
-  #added(added, news) {
-    for (const entry of added) {
-      if (entry.uid === this.#uid) this.sending.heard(entry);
-    }
-    if (added.length) this.#tell("entries", { added, news });
+  #deleted(messageId) {
+    this.timeline.remove(messageId);
+    this.#changed();
+  }
+
+  /** Of what was missed only the newest messages follow. */
+  #jumped() {
+    this.#followedFrom = null;
+    if (this.timeline.followsEnd) this.timeline.replace([], true, false);
+    else this.timeline.leaveEnd();
+  }
+
+  #caughtUp({ count, recovered, opening }) {
+    if (opening) this.timeline.hasOlder ||= count >= PAGE;
+    else if (!recovered && this.timeline.firstId < this.#followedFrom) this.reader.again();
+    this.wasReady = true;
+    this.sending.caughtUp();
+    this.#enter("ready");
+  }
+
+  #enter(state) {
+    this.history = state;
+    this.#changed();
   }
 
   #typed(uids) {
     this.typingUids = uids;
     this.#tell("typing");
+  }
+
+  #changed() {
+    this.#tell("changed");
   }
 
   #tell(type, detail) {

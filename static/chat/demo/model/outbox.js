@@ -63,6 +63,11 @@ export class Outbox {
     else this.#change(item, { id });
   }
 
+  /** All messages up to that id are known, or were passed over. */
+  settle(lastId) {
+    for (const { key, id } of this.#items) if (id <= lastId) this.drop(key);
+  }
+
   /** It was refused, or cannot be sent; after an earlier try nobody knows whether that arrived. */
   fail(item, reason, uncertain) {
     const { isInDoubt } = item;
@@ -121,7 +126,7 @@ export class Outbox {
   }
 
   #push(item) {
-    this.#items.push({ ...item, key: this.#nextKey++, state: "queued" });
+    this.#items.push({ ...item, key: this.#nextKey++, at: this.#now(), state: "queued" });
     this.#save(this.#items);
   }
 

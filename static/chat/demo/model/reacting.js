@@ -18,8 +18,8 @@ export class Reacting {
    * @param {string} parts.uid whose reactions these are
    * @param {import("./connection.js").Connection} parts.connection
    * @param {import("./timeline.js").Timeline} parts.timeline
-   * @param {{changed: function(object): void, trouble: function(string): void}} parts.on told of
-   *   an entry whose reactions have changed, and what did not work, as a sentence
+   * @param {{changed: function(): void, trouble: function(string): void}} parts.on told when the
+   *   reactions of an entry have changed, and what did not work, as a sentence
    */
   constructor({ uid, connection, timeline, on }) {
     this.#uid = uid;
@@ -37,11 +37,11 @@ export class Reacting {
   }
 
   /** Someone's reaction came, or went. */
-  heard({ data, meta }) {
-    const entry = this.#timeline.react(data, meta?.uid);
+  heard({ uid, ...change }) {
+    const entry = this.#timeline.react(change, uid);
     if (!entry) return;
-    if (meta.uid === this.#uid) this.#wishes.settle(entry, this.#uid);
-    this.#on.changed(entry);
+    if (uid === this.#uid) this.#wishes.settle(entry, this.#uid);
+    this.#on.changed();
   }
 
   refused(code) {

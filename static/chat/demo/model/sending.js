@@ -60,6 +60,11 @@ export class Sending {
     return this.outbox.confirm(entry);
   }
 
+  /** Whatever was missed has come. */
+  caughtUp() {
+    this.outbox.settle(this.#lastId());
+  }
+
   /** This page is done with what waits: the next one that has it may send it. */
   release() {
     this.#kept.release();

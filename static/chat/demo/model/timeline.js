@@ -1,127 +1,214 @@
-// The messages of one channel in the order of their ids, and who reacted how. No DOM, no network.
+// An unbroken stretch of one channel's stored messages in the order of their ids, and who reacted
+// how. Holds MOST at most: beyond that it lets go at the end that the reader is not at; history
+// brings that back. No DOM, no network.
 //
-// The merge rule, for history pages and live events that arrive in any interleaving:
-// 1. A message enters once, the first time its id is seen; the same id again adds nothing.
-// 2. (message, reaction, uid) is one bit. A live event sets it. A page sets it too, unless a live
-//    event for that bit came since the reading began: then the live event stands.
-// 3. Live reactions to a message that is not here yet wait for its page until the reading ends.
+// The merge rule, for a page of history and what is live while it is on its way:
+// 1. A message enters once; the same id again adds nothing. One deleted meanwhile does not enter.
+// 2. (message, reaction, uid) is one bit: as the page says, unless a live event for that bit came
+//    since the page was asked for. Then the last of these stands.
+// 3. A page that reaches the newest message is followed by the messages that came meanwhile.
 //
-// Why it holds: what a page says was true at some moment after the reading began, and every
-// change after the subscription comes live, in order, none missing (design.md section 3, P2 and
-// P3). So a bit without a live event is as the page says, and of the others the last live event
-// speaks last: one that the page already contained is followed by those that it also contained.
+// Why it holds: what a page says was true at some moment after it was asked for, and every change
+// after that comes live, in order, none missing (design.md section 3, P2 and P3).
+
+import { decodeTime } from "../../client/ulid.js";
+
+export const MOST = 150; // in each of the page's two windows
+const ROOMY = 100; // so many are left where there is to be room again
 
 export class Timeline {
-  #byId = new Map();
-  #order = [];
-  #reading = null; // message id -> bit key -> the last live event since the reading began
-
-  /** Entries in the order of their ids. Read only. */
-  get entries() {
-    return this.#order;
-  }
+  /** In order. Read only; what changes is replaced, arrays and entries alike. */
+  entries = [];
+  /** Whether history may have messages before the first one here, and after the last one. */
+  hasOlder = false;
+  hasNewer = false;
+  /** Whether the reader is at the newest messages: then the oldest make room, else the newest. */
+  followsEnd = true;
+  #meanwhile = null;
 
   get(id) {
-    return this.#byId.get(id);
+    return this.entries[this.#indexOf(id)];
+  }
+
+  get firstId() {
+    return this.entries[0]?.id;
   }
 
   get lastId() {
-    return this.#order.at(-1)?.id;
+    return this.entries.at(-1)?.id;
   }
 
-  /** Pages will follow. Called before the first of them is asked for. */
+  /** A page will be asked for. */
   beginReading() {
-    this.#reading = new Map();
+    this.#meanwhile = new Meanwhile();
   }
 
-  /** All pages are in: what is not here by now comes live. */
+  /** It is here, or will not come. */
   endReading() {
-    this.#reading = null;
+    this.#meanwhile = null;
   }
 
-  /**
-   * A page of history.
-   * @returns {{added: object[], changed: object[]}} the entries that were not here before, and the
-   *   others whose reactions are not what they were
-   */
-  addPage(messages) {
-    const added = messages.map((message) => this.addLive(message)).filter(Boolean);
-    const changed = messages
-      .filter(({ id, reactions }) => this.#readReactions(this.#byId.get(id), reactions ?? {}))
-      .map(({ id }) => this.#byId.get(id));
-    const fresh = new Set(added);
-    return { added, changed: changed.filter((entry) => !fresh.has(entry)) };
+  /** The page before the first entry, in order. */
+  addOlder(messages, hasOlder) {
+    this.hasOlder = hasOlder;
+    this.#add(messages);
+    if (this.entries.length > MOST) this.#letGoOfNewest();
   }
 
-  /** A live message. Returns its entry, or nothing where it was here already. */
+  /** The page after the last entry, in order. */
+  addNewer(messages, hasNewer) {
+    this.hasNewer = hasNewer || Boolean(this.#meanwhile?.isCutShort);
+    this.#add(this.hasNewer ? messages : [...messages, ...(this.#meanwhile?.messages ?? [])]);
+    if (this.entries.length > MOST) this.#letGoOfOldest(MOST);
+  }
+
+  /** This page, in order, instead of all that was here. */
+  replace(messages, hasOlder, hasNewer) {
+    this.entries = [];
+    this.hasOlder = hasOlder;
+    this.addNewer(messages, hasNewer);
+  }
+
+  /** What was here may no longer be next to what comes from now on. */
+  leaveEnd() {
+    this.hasNewer = true;
+  }
+
+  /** A live message. It stays out where there is a gap before it, or no room. */
   addLive(message) {
-    if (this.#byId.has(message.id)) return undefined;
-    const entry = {
+    this.#meanwhile?.add(message);
+    if (this.hasNewer || (this.hasOlder && message.id < this.firstId)) return;
+    if (!this.followsEnd && this.entries.length >= MOST) return this.leaveEnd();
+    this.#add([message]);
+    if (this.entries.length > MOST) this.#letGoOfOldest(MOST);
+  }
+
+  /** Lets go of the oldest before new ones need their room, so that both do not move at once. */
+  makeRoom() {
+    if (!this.followsEnd || this.entries.length < MOST) return false;
+    this.#letGoOfOldest(ROOMY);
+    return true;
+  }
+
+  /** A live reaction event. Returns the entry as it is now, or nothing where it changed none. */
+  react({ messageId, reaction, action }, uid) {
+    const bit = { reaction, uid, present: action === "add" };
+    this.#meanwhile?.react(messageId, bit);
+    const entry = this.get(messageId);
+    const reactions = entry && withBit(entry.reactions, bit);
+    if (!entry || reactions === entry.reactions) return undefined;
+    return this.#put({ ...entry, reactions });
+  }
+
+  /** The message was deleted. */
+  remove(id) {
+    this.#meanwhile?.deleted.add(id);
+    this.entries = this.entries.filter((entry) => entry.id !== id);
+  }
+
+  /** The entry is the message that waited under this key. */
+  adopt(id, key) {
+    const entry = this.get(id);
+    if (entry) this.#put({ ...entry, key });
+  }
+
+  #add(messages) {
+    const all = new Map(this.entries.map((entry) => [entry.id, entry]));
+    for (const message of messages) {
+      if (all.has(message.id) || this.#meanwhile?.deleted.has(message.id)) continue;
+      all.set(message.id, this.#read(message));
+    }
+    this.entries = [...all.values()].toSorted((one, other) => (one.id < other.id ? -1 : 1));
+  }
+
+  #read(message) {
+    let reactions = readReactions(message.reactions);
+    for (const bit of this.#meanwhile?.bitsOf(message.id) ?? []) reactions = withBit(reactions, bit);
+    return {
       id: message.id,
+      event: message.event,
       uid: message.meta?.uid ?? null,
       text: asText(message.data),
-      reactions: new Map(),
+      time: timeOf(message.id),
+      reactions,
     };
-    this.#byId.set(entry.id, entry);
-    this.#order.splice(this.#place(entry.id), 0, entry);
+  }
+
+  #put(entry) {
+    this.entries = this.entries.with(this.#indexOf(entry.id), entry);
     return entry;
   }
 
-  /** A live reaction event. Returns the entry that it changed, or nothing. */
-  react({ messageId, reaction, action }, uid) {
-    const bit = { reaction, uid, present: action === "add" };
-    this.#remember(messageId, bit);
-    const entry = this.#byId.get(messageId);
-    return entry && setBit(entry.reactions, bit) ? entry : undefined;
+  #letGoOfNewest() {
+    this.entries = this.entries.slice(0, MOST);
+    this.hasNewer = true;
   }
 
-  /** Where an id belongs: nearly always at the end, so that is looked at first. */
-  #place(id) {
-    if (!this.#order.length || this.lastId < id) return this.#order.length;
-    let [low, high] = [0, this.#order.length];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (this.#order[middle].id < id) low = middle + 1;
-      else high = middle;
-    }
-    return low;
+  #letGoOfOldest(rest) {
+    this.entries = this.entries.slice(-rest);
+    this.hasOlder = true;
   }
 
-  #readReactions(entry, page) {
-    const before = entry.reactions;
-    entry.reactions = new Map(
-      Object.entries(page).map(([reaction, { items }]) => [reaction, uidsOf(items)]),
-    );
-    for (const bit of this.#reading?.get(entry.id)?.values() ?? []) setBit(entry.reactions, bit);
-    return !isSame(before, entry.reactions);
-  }
-
-  #remember(messageId, bit) {
-    if (!this.#reading) return;
-    if (!this.#reading.has(messageId)) this.#reading.set(messageId, new Map());
-    this.#reading.get(messageId).set(`${bit.reaction}\0${bit.uid}`, bit);
+  /** Most often one of the last. */
+  #indexOf(id) {
+    return this.entries.findLastIndex((entry) => entry.id === id);
   }
 }
 
-const uidsOf = (items) => new Set(items.map(({ uid }) => uid));
+/** What was live since a page was asked for. */
+class Meanwhile {
+  messages = [];
+  isCutShort = false; // more messages came than there is room for
+  deleted = new Set();
+  #bits = new Map(); // message id -> bit key -> the last live event
 
-const isSame = (one, other) => asJson(one) === asJson(other);
+  add(message) {
+    if (this.messages.length < MOST) this.messages.push(message);
+    else this.isCutShort = true;
+  }
 
-const asJson = (reactions) =>
-  JSON.stringify([...reactions], (_, value) => (value instanceof Set ? [...value] : value));
+  react(messageId, bit) {
+    if (!this.#bits.has(messageId)) this.#bits.set(messageId, new Map());
+    this.#bits.get(messageId).set(`${bit.reaction}\0${bit.uid}`, bit);
+  }
 
-/** Whether the bit was not so before. */
-function setBit(reactions, { reaction, uid, present }) {
-  const uids = reactions.get(reaction) ?? new Set();
-  if (uids.has(uid) === present) return false;
+  bitsOf(messageId) {
+    return this.#bits.get(messageId)?.values() ?? [];
+  }
+}
+
+/** From the form that history has with `expandReactions`: reaction -> Set of uids. */
+function readReactions(page = {}) {
+  return new Map(
+    Object.entries(page).map(([reaction, { items }]) => [
+      reaction,
+      new Set(items.map(({ uid }) => uid)),
+    ]),
+  );
+}
+
+/** The reactions with that bit; the same object where it was so before. */
+function withBit(reactions, { reaction, uid, present }) {
+  const uids = new Set(reactions.get(reaction));
+  if (uids.has(uid) === present) return reactions;
   if (present) uids.add(uid);
   else uids.delete(uid);
-  if (uids.size) reactions.set(reaction, uids);
-  else reactions.delete(reaction);
-  return true;
+  const changed = new Map(reactions).set(reaction, uids);
+  if (!uids.size) changed.delete(reaction);
+  return changed;
 }
 
 /** A message of another client may be any JSON. */
 function asText(data) {
   return typeof data === "string" ? data : JSON.stringify(data ?? null);
+}
+
+/** NaN for the id of a foreign server that is no ULID: the message is shown without a time. */
+function timeOf(id) {
+  try {
+    return decodeTime(id);
+  } catch (error) {
+    if (error instanceof TypeError) return NaN;
+    throw error;
+  }
 }

@@ -3,7 +3,7 @@
 /** The connection's state in one word; where it is not as it should be, a notice says why. */
 export const PHASES = {
   connecting: "Connecting",
-  live: "Online",
+  live: "Connected",
   reconnecting: "Reconnecting",
   offline: "Offline",
   failed: "Offline",
