@@ -3,11 +3,14 @@ export class Backoff {
     constructor(maxAttempts?: number);
     /**
      * Counts a failed attempt.
-     * @param {{atOnce?: boolean}} [options] atOnce: the first failure costs no wait
-     * @returns {?number} milliseconds to wait, 0 to 30,000; null when no attempt is left
+     * @param {object} [options]
+     * @param {boolean} [options.atOnce] the first failure costs no wait
+     * @param {number} [options.ceilingMs] the longest wait, 30,000 by default
+     * @returns {?number} milliseconds to wait; null when no attempt is left
      */
-    next({ atOnce }?: {
-        atOnce?: boolean;
+    next({ atOnce, ceilingMs }?: {
+        atOnce?: boolean | undefined;
+        ceilingMs?: number | undefined;
     }): number | null;
     reset(): void;
     #private;

@@ -1,3 +1,5 @@
+/** Whether an event is the one wanted, or of the wanted kind. */
+export function matches(wanted: any, event: any): any;
 /**
  * What callbacks of the client's own events receive.
  * @typedef {{"@@connect": {type: string}, "@@disconnect": {code: number, reason: string},

@@ -1,6 +1,6 @@
 export class Channel {
     /** Made by client.channels(name), one for each name. */
-    constructor(client: any, subscription: any);
+    constructor(client: any, core: any, name: any);
     /** @returns {string} as the application calls it: the real name or an alias */
     get name(): string;
     /**
@@ -50,7 +50,33 @@ export class Channel {
      * @param {string | RegExp} [event] left out: of all events
      */
     unbind(event?: string | RegExp): void;
-    /** As client.sendMessage, to this channel. */
-    sendMessage(event: any, options: any): void;
+    /**
+     * As client.sendMessage, to this channel.
+     * @param {string} event
+     * @param {import("./client.js").SendOptions} [options]
+     * @returns {Promise<import("./acknowledgement.js").Outcome>}
+     */
+    sendMessage(event: string, options?: import("./client.js").SendOptions): Promise<import("./acknowledgement.js").Outcome>;
+    /**
+     * We are typing: call it at each key. Tells the others at most each 1.5 s, and not at all while
+     * not connected and subscribed. The token must let us publish the event, best without `store`.
+     * @param {{event?: string}} [options] "is-typing" by default
+     * @throws {TypeError}
+     */
+    typing({ event }?: {
+        event?: string;
+    }): void;
+    /**
+     * Calls back with the uids of the others who are typing, as that changes: each for 2 s after
+     * their last sign of it, or until another event of theirs, such as their message. A binding: it
+     * subscribes to the channel. At most 50 are listed.
+     * @param {function(string[]): void} callback
+     * @param {{event?: string}} [options] as of typing()
+     * @returns {function(): void} ends it
+     * @throws {TypeError}
+     */
+    onTyping(callback: (arg0: string[]) => void, { event }?: {
+        event?: string;
+    }): () => void;
     #private;
 }

@@ -1,4 +1,16 @@
+/**
+ * @typedef {object} SendOptions
+ * @property {unknown} [data] any JSON, up to 32 KiB; undefined: none
+ * @property {string} [key] a storage key
+ * @property {string} [scheduleExpression]
+ * @property {string} [scheduleExpressionTimezone]
+ * @property {boolean} [retry] false: sent once at most, for what is not stored; true by default
+ * @property {string} [ack] 16 to 64 of A-Z, a-z, 0-9, _ and -, random; by default a new one. That of
+ *   an earlier try, before the page was reloaded, stores the message once; at most 600 s later
+ */
 export class HotsockClient {
+    /** What channels() makes. */
+    static Channel: typeof Channel;
     /**
      * @param {string | URL} url of the WebSocket, such as "wss://chat.example.org/v1"
      * @param {import("./options.js").Options} options
@@ -68,26 +80,28 @@ export class HotsockClient {
     channels(name: string): Channel;
     /**
      * Sends a message, or one of the `hotsock.` events that clients may send (protocol.md section 7).
+     *
      * Until the client is connected, and for a channel with bindings until it is subscribed, it waits
-     * with those before it, also through reconnecting and suspend(); beyond 256 waiting, it goes to
-     * `@@error` as `QUEUE_FULL`. Where the channel refuses us, as `SUBSCRIBE_REFUSED`. Sent at most
-     * once: what a breaking connection swallows is lost; where that matters, look for the echo.
+     * with those before it, also through reconnecting and suspend(), for up to sendTimeoutSeconds.
+     * Where the connection breaks before the answer, it is sent again after reconnecting, before what
+     * was sent later; what is stored is stored once all the same. That is, if the server has shown
+     * that it acknowledges, and if our uid is the same as before: the server knows the message again
+     * by both `ack` and uid. What it does not store, it does not know again.
+     *
+     * For events that the server does not acknowledge (those of `hotsock.`, but for reactions and
+     * `hotsock.channelStorageSet`), `sent` means handed to the socket.
+     *
      * @param {string} event
-     * @param {object} [options]
-     * @param {string} [options.channel] name or alias
-     * @param {unknown} [options.data] any JSON, up to 32 KiB; undefined: none
-     * @param {string} [options.key] a storage key
-     * @param {string} [options.scheduleExpression]
-     * @param {string} [options.scheduleExpressionTimezone]
-     * @throws {TypeError} for a name that is no string, and for data that JSON cannot express
+     * @param {SendOptions & {channel?: string}} [options] channel: its name or alias
+     * @returns {Promise<import("./acknowledgement.js").Outcome>} never rejects, so who does not care
+     *   may ignore it. Failures of the client's own: `QUEUE_FULL` (256 messages or 4 MiB wait),
+     *   `EXPIRED` and `SUBSCRIBE_REFUSED`, which also go to `@@error`; `TERMINATED`; and
+     *   `UNACKNOWLEDGED`: it was sent, and nobody here knows whether it arrived
+     * @throws {TypeError} for a name that is no string, a bad ack, and data that JSON cannot express
      */
-    sendMessage(event: string, { channel, data, key, ...schedule }?: {
-        channel?: string | undefined;
-        data?: unknown;
-        key?: string | undefined;
-        scheduleExpression?: string | undefined;
-        scheduleExpressionTimezone?: string | undefined;
-    }): void;
+    sendMessage(event: string, { channel, data, key, ack, retry, ...schedule }?: SendOptions & {
+        channel?: string;
+    }): Promise<import("./acknowledgement.js").Outcome>;
     /**
      * Sends the text as it is. Waits until the client is connected, but for no subscription.
      * @param {string} text a client frame
@@ -102,5 +116,26 @@ export class HotsockClient {
     terminate(): void;
     #private;
 }
+export type SendOptions = {
+    /**
+     * any JSON, up to 32 KiB; undefined: none
+     */
+    data?: unknown;
+    /**
+     * a storage key
+     */
+    key?: string | undefined;
+    scheduleExpression?: string | undefined;
+    scheduleExpressionTimezone?: string | undefined;
+    /**
+     * false: sent once at most, for what is not stored; true by default
+     */
+    retry?: boolean | undefined;
+    /**
+     * 16 to 64 of A-Z, a-z, 0-9, _ and -, random; by default a new one. That of
+     * an earlier try, before the page was reloaded, stores the message once; at most 600 s later
+     */
+    ack?: string | undefined;
+};
 import { Binding } from "./bindings.js";
 import { Channel } from "./channel.js";

@@ -6,6 +6,7 @@ export class Connection {
      *   `tokenless(ClientError)`
      */
     constructor(address: URL, options: import("./options.js").Options, listener: object);
+    uid: null;
     /** @returns {import("./states.js").ConnectionState} */
     get state(): import("./states.js").ConnectionState;
     get active(): null;
@@ -15,6 +16,8 @@ export class Connection {
     connect(cause: "need" | "retry" | "wakeup" | "resume"): void;
     /** The network is back or somebody looks: no more waiting, and no trust in a silent socket. */
     wake(): void;
+    /** The network is gone: so is what was connected, whatever the socket says. */
+    lose(): void;
     /** @param {"suspended" | "terminated"} state */
     close(state: "suspended" | "terminated"): void;
     #private;

@@ -5,8 +5,12 @@ export const ErrorCode: Readonly<{
     CALLBACK_FAILED: "CALLBACK_FAILED";
     /** connectTokenFn gave no token, connectTokenFnMaxAttempts times in a row. */
     CONNECT_TOKEN_FAILED: "CONNECT_TOKEN_FAILED";
+    /** A message waited longer than sendTimeoutSeconds, and was dropped; as QUEUE_FULL. */
+    EXPIRED: "EXPIRED";
     /** The socket did not get as far as `hotsock.connected` in time; the client tries again. */
     HANDSHAKE_TIMEOUT: "HANDSHAKE_TIMEOUT";
+    /** A channel's history could not be read; `cause` says why. A follower tries again. */
+    HISTORY_FAILED: "HISTORY_FAILED";
     /** The server sent what is no frame; it was ignored. */
     INVALID_FRAME: "INVALID_FRAME";
     /** Too much waits to be sent; the message named by `channel`, `event` and `data` was dropped. */
@@ -19,6 +23,13 @@ export const ErrorCode: Readonly<{
     SUBSCRIBE_REFUSED: "SUBSCRIBE_REFUSED";
     /** subscribeTokenFn gave no token for `channel`, several times in a row. */
     SUBSCRIBE_TOKEN_FAILED: "SUBSCRIBE_TOKEN_FAILED";
+    /** terminate() was called before the message could be sent; only an outcome of sendMessage. */
+    TERMINATED: "TERMINATED";
+    /**
+     * The message was sent, but no answer came: it may have arrived or not; only an outcome of
+     * sendMessage.
+     */
+    UNACKNOWLEDGED: "UNACKNOWLEDGED";
 }>;
 /** What `@@error` callbacks receive. */
 export class ClientError extends Error {

@@ -1,3 +1,3 @@
-export { HotsockClient } from "./client.js";
+export { HotsockClient } from "./following_client.js";
 export { decodeTime } from "./ulid.js";
 export { ClientError, ErrorCode } from "./errors.js";

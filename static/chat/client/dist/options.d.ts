@@ -1,9 +1,10 @@
 /**
- * @param {Partial<Options>} given null counts as absent; unknown fields are ignored
- * @returns {Options} complete
+ * @param {object} fields by name: the default, what is valid, and that in words
+ * @param {object} given null counts as absent; unknown fields are ignored
+ * @returns {object} complete
  * @throws {TypeError}
  */
-export function readOptions(given: Partial<Options>): Options;
+export function readFields(fields: object, given: object): object;
 /**
  * @param {string | URL} url of the WebSocket; on a page it may be relative to it
  * @returns {URL} ws: or wss:
@@ -13,7 +14,12 @@ export function readAddress(url: string | URL): URL;
 /** @throws {TypeError} that calls the value by its label */
 export function checkName(label: any, value: any): void;
 /** @throws {TypeError} */
+export function checkCallback(callback: any): void;
+/** @throws {TypeError} */
 export function checkBinding(event: any, callback: any, subscribeTokenFn: any): void;
+export function isFunction(value: any): boolean;
+export function isCount(value: any): boolean;
+export function readOptions(given: Partial<Options>): Options;
 export type Options = {
     /**
      * gives a connect token; called
@@ -44,6 +50,11 @@ export type Options = {
      */
     heartbeatIntervalSeconds?: number | undefined;
     /**
+     * of the client HTTP API, up to `/connection/`; by default
+     * beside the WebSocket: `https://chat.example.org/` for `wss://chat.example.org/v1`
+     */
+    httpUrl?: string | URL | undefined;
+    /**
      * connect with the first bind of a channel, message sent or
      * resume(); by default at once
      */
@@ -52,4 +63,9 @@ export type Options = {
      * "warn" by default
      */
     logLevel?: import("./logger.js").LogLevel | undefined;
+    /**
+     * 1 to 540, 300 by default: how long a message may wait to
+     * be sent, or sent again; then it has failed
+     */
+    sendTimeoutSeconds?: number | undefined;
 };

@@ -13,6 +13,8 @@ export class Socket {
     get writable(): boolean;
     /** Pings where that makes sense. */
     probe(): void;
+    /** Ends it as a broken connection, where it was established. */
+    lose(reason: any): void;
     /** Closes it without waiting for its end: on a dead network that takes a minute. */
     abandon(): void;
     #private;
@@ -24,9 +26,10 @@ export type SocketListener = {
      */
     received: (arg0: MessageEvent) => void;
     /**
-     * with the credentials; before that frame itself
+     * with the credentials and our uid; before
+     * that frame itself
      */
-    established: (arg0: object) => void;
+    established: (arg0: object, arg1: string | null) => void;
     frame: (arg0: import("./frames.js").Frame) => void;
     sent: (arg0: string) => void;
     failed: (arg0: ClientError) => void;

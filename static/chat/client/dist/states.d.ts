@@ -28,6 +28,8 @@ export const CONNECTS_FROM: Readonly<{
  */
 /** Messages for a channel that is bound wait in these. */
 export const SUBSCRIBING: Set<string>;
+/** The server has confirmed the subscription, and not its end. */
+export const HAS_SESSION: Set<string>;
 /**
  * - `idle`: lazy, and not needed yet
  * - `connecting`: from asking for a token to `hotsock.connected`

@@ -22,6 +22,8 @@ export class Subscription {
     requestNumber: number;
     membership: Membership;
     subscribeTokenFn: null;
+    asks: Asks;
+    sessions: Sessions;
     name: string;
     /** Whether a message for the channel should wait. */
     get isAwaited(): boolean;
@@ -29,11 +31,18 @@ export class Subscription {
     disconnected(): void;
     /** Somebody bound to the channel. */
     bound(): void;
-    /** The last binding has gone. */
+    /**
+     * Ends a subscription that lacks what is asked for by now, and makes it again from where it was.
+     */
+    renew(): void;
+    /** The last binding has gone, and who asked for anything with it. */
     released(): void;
     answered(): void;
-    /** The server says that we are subscribed, for whatever reason. */
-    confirmed(): void;
+    /**
+     * The server says that we are subscribed, for whatever reason.
+     * @param {unknown} [data] of hotsock.subscribed; absent: it had said so before
+     */
+    confirmed(data?: unknown): void;
     /** The server says that we are not, or no longer. */
     ended(): void;
     /** `NOT_SUBSCRIBED`: we took it for granted, or wanted to end what was not there. */
@@ -45,4 +54,6 @@ export class Subscription {
     #private;
 }
 import { Membership } from "./membership.js";
+import { Asks } from "./asks.js";
+import { Sessions } from "./session.js";
 import { ClientError } from "./errors.js";

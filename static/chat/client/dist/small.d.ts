@@ -1,0 +1,3 @@
+export { HotsockClient } from "./client.js";
+export { decodeTime } from "./ulid.js";
+export { ClientError, ErrorCode } from "./errors.js";
