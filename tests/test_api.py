@@ -1,6 +1,7 @@
 """`chat.api`: publishing from Python, within the caller's transaction (docs/python.md)."""
 
 import asyncio
+import json
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -328,8 +329,7 @@ class Listener:
             return len(self._got) >= count
 
         self.on_the_loop(eventually(enough))
-        texts = (message["text"] for message in self._got)
-        return [text.partition('"data":')[2].rstrip("}") for text in texts]
+        return [str(json.loads(message["text"])["data"]) for message in self._got]
 
     def end(self) -> None:
         self.on_the_loop(self.node.stop())

@@ -103,7 +103,9 @@ async def list_messages(
     return await read(_page, subscription.channel, max(start, after), before, limit, reverse)
 
 
-def _page(channel: str, after: str, before: str, limit: int, reverse: bool) -> Page:
+def _page(
+    channel: str, after: str, before: str = "", limit: int = MAX_PAGE, reverse: bool = False
+) -> Page:
     """Rows, not models: of 100 messages with five reactions each, making those took 5 ms."""
     live = Message.objects.live().of(channel).after(after)
     rows = live.filter(id__lt=before) if before else live

@@ -10,7 +10,7 @@ from tests.support.servers import Server, start_server
 CALLS = ("/connection/listMessages", "/connection/nothing", "/publish", "/publishing", "/channels")
 OWN = {
     *("access-control-allow-origin", "access-control-expose-headers", "allow", "content-length"),
-    *("content-type", "date", "vary", "www-authenticate", "x-frame-options"),
+    *("content-encoding", "content-type", "date", "vary", "www-authenticate", "x-frame-options"),
 }
 BY_TLS = {"x-forwarded-proto": "https", "origin": "https://app.example.org"}
 

@@ -98,7 +98,7 @@ QUERIES: dict[str, Callable[[Message], Any]] = {
     ),
 }
 LARGE = ("chat_message", "chat_reaction")
-MOST_ROWS = 2 * queries.PAGE  # of one table that a query may look at
+MOST_ROWS = 2 * queries.MAX_PAGE  # of one table that a query may look at
 
 
 @pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)

@@ -134,10 +134,9 @@ def paths() -> list[tuple[re.Pattern[str], str]]:
 def operation_of(method: str, path: str) -> dict[str, Any] | None:
     """What openapi.yaml says of a call; `path` is percent-encoded and has no query."""
     for pattern, template in paths():
-        if pattern.fullmatch(path):
-            methods = description("openapi.yaml")["paths"][template]
-            operation: dict[str, Any] | None = methods.get(method.lower())
-            return operation and {**operation, "at": f"{_escaped(template)}/{method.lower()}"}
+        methods = description("openapi.yaml")["paths"][template]
+        if method.lower() in methods and pattern.fullmatch(path):
+            return {**methods[method.lower()], "at": f"{_escaped(template)}/{method.lower()}"}
     return None
 
 
