@@ -161,11 +161,48 @@ async def how(chat: Chat) -> None:
     await chat.button("How it works")
 
 
+async def look_inside(chat: Chat, tab: str) -> None:
+    await busy(chat)
+    await chat.jim.root.get_by_role("button", name="Look inside").click()
+    await chat.jim.root.get_by_role("tab", name=tab).click()
+
+
+async def switch(chat: Chat, name: str) -> None:
+    await chat.page.locator("#inside-jim").get_by_role("button", name=name).click()
+
+
+async def inside_frames(chat: Chat) -> None:
+    """The newest frames, one of them open."""
+    await look_inside(chat, "Frames")
+    await chat.jim.root.locator("summary:visible").last.click()
+
+
+async def inside_token(chat: Chat) -> None:
+    await look_inside(chat, "Token")
+
+
+async def inside_trials(chat: Chat) -> None:
+    await look_inside(chat, "Forbidden")
+    await chat.jim.root.get_by_role("button", name="Send it").first.click()
+    await expect(chat.jim.root.get_by_text("Refused")).to_be_visible()
+
+
+async def inside_offline(chat: Chat) -> None:
+    """It is offline, was, and has caught up."""
+    await look_inside(chat, "Frames")
+    await switch(chat, "Go offline")
+    await say(chat.pam, "Are you there?")
+    await switch(chat, "Go online")
+    await chat.jim.bubbles.filter(has_text="Are you there?").wait_for(state="attached")
+    await switch(chat, "Go offline")
+
+
 STATES: dict[str, State] = {
     each.__name__: each
     for each in (
         *(empty, busy, days, picker, tall_picker, typing, lost),
         *(away, loading, too_long, toast, other_tab, how),
+        *(inside_frames, inside_token, inside_trials, inside_offline),
     )
 }
 

@@ -11,6 +11,7 @@ from playwright.async_api import Page, Route, expect
 
 from tests.browser.chat import Chat
 from tests.browser.conftest import Open
+from tests.browser.test_inside import look
 from tests.browser.test_phone import PHONE
 
 COLOURS = ["color-contrast", "link-in-text-block"]
@@ -57,6 +58,11 @@ async def test_no_finding(open_chat: Open, options: dict[str, Any]) -> None:
     assert await findings(chat.page) == []  # with a picker
     await chat.button("How it works")
     assert await findings(chat.page) == []  # with the dialog
+    await chat.page.keyboard.press("Escape")
+    for tab in ("Frames", "Token", "Forbidden"):
+        await look(chat.jim, tab)
+        assert await findings(chat.page) == []
+        await chat.page.keyboard.press("Escape")
 
 
 async def test_no_finding_in_what_fails(open_chat: Open) -> None:
@@ -130,10 +136,12 @@ async def test_everything_is_reached_by_tab_in_the_order_of_reading(chat: Chat) 
     await expect(chat.pam.chips("hello")).to_have_count(1)
     await start_anew(chat)
     bar = ["Copy link", "New chat", "How it works"]
+    header = ["Look inside"]
     log = ["hello", "Thumbs up, 1: Jim", "heart", "thumbs up", "thumbs down", "laughter"]
     jim, pam = (["Message as " + name, "Send as " + name] for name in ("Jim", "Pam"))
-    expected = [*bar, *log, *jim, *log, *pam]
-    assert [await next_by_tab(chat.page) for _ in expected] == expected
+    expected = [*bar, *header, *log, *jim, *header, *log, *pam]
+    found = [await next_by_tab(chat.page) for _ in expected]
+    assert [re.sub(" (Jim|Pam)’s window", "", each) for each in found] == expected
 
 
 async def start_anew(chat: Chat) -> None:
@@ -160,7 +168,7 @@ async def test_what_has_the_focus_is_seen(chat: Chat) -> None:
     await chat.jim.say("hello")
     await chat.pam.shows("hello")
     await start_anew(chat)
-    for _ in range(17):
+    for _ in range(19):
         await chat.page.keyboard.press("Tab")
         assert await has_ring(chat.page), await chat.page.evaluate("document.activeElement.id")
 

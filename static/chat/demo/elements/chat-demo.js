@@ -21,7 +21,7 @@ export class ChatDemo extends HTMLElement {
   #actions = {
     copy: () => this.#copyLink(),
     new: () => this.#newChat(),
-    how: () => this.querySelector("dialog").showModal(),
+    how: () => this.querySelector("dialog.how").showModal(),
   };
 
   connectedCallback() {

@@ -5,11 +5,13 @@
 
 import { Connection } from "../model/connection.js";
 import { Conversation } from "../model/conversation.js";
+import { Inside } from "../model/inside.js";
 import { nameOf, namesOf } from "../model/people.js";
 import { isChat } from "../model/rows.js";
 import { Kept, Owned, ofTab } from "../model/storage.js";
-import { DRAFT_KEPT, NOT_OPEN, PHASES, TRYING } from "../model/words.js";
+import { DRAFT_KEPT, KEPT, NOT_OPEN, PHASES, SWITCHED_OFF, TRYING } from "../model/words.js";
 import { Announcer } from "./announcer.js";
+import { offerInside } from "./inside-button.js";
 
 const TOUCH = matchMedia("(pointer: coarse)");
 
@@ -17,6 +19,7 @@ export class ChatWindow extends HTMLElement {
   #conversation = null;
   #announcer;
   #newest = null; // the last message
+  #inside = new Inside();
 
   connectedCallback() {
     const notice = this.querySelector(".notice");
@@ -31,6 +34,8 @@ export class ChatWindow extends HTMLElement {
     addEventListener("pagehide", () => this.#conversation?.sending.release());
     new ResizeObserver(() => this.#log.pushDown(notice.offsetHeight)).observe(notice);
     for (const type of ["online", "offline"]) addEventListener(type, () => this.#showPhase());
+    this.#inside.addEventListener("switched", () => this.#switched());
+    offerInside(this, this.#inside, (words) => this.#tell("trouble", words));
   }
 
   get uid() {
@@ -40,10 +45,13 @@ export class ChatWindow extends HTMLElement {
   open({ id, channel }, api, createClient) {
     this.#openDraft(id);
     this.#close();
+    const inside = this.#inside;
+    inside.chat = { channel, messageId: () => this.#newest?.id };
     const connection = new Connection({
       channel,
-      token: () => api.token(id, this.uid),
-      createClient,
+      token: async () => inside.sees(await api.token(id, this.uid)),
+      createClient: (options) => inside.watch(createClient(options)),
+      isOnline: () => navigator.onLine && !inside.isOffline,
     });
     const kept = new Owned(ofTab, `hotsock-chat-outbox:${id}:${this.uid}`);
     const conversation = new Conversation({ uid: this.uid, connection, kept });
@@ -114,12 +122,21 @@ export class ChatWindow extends HTMLElement {
 
   #clicked(target) {
     if (!target.closest('[data-action="retry"]')) return;
-    if (this.#conversation) this.#conversation.retry();
-    else this.#tell("reopen");
+    if (!this.#conversation) this.#tell("reopen");
+    else if (this.#inside.isOffline) this.#inside.setOffline(false);
+    else this.#conversation.retry();
   }
 
   #showPhase() {
-    if (this.#conversation) this.#show(this.#conversation.phase, this.#conversation.notice);
+    if (!this.#conversation) return;
+    const notice = this.#inside.isOffline ? `${SWITCHED_OFF} ${KEPT}` : this.#conversation.notice;
+    this.#show(this.#conversation.phase, notice);
+  }
+
+  #switched() {
+    const words = this.#inside.isOffline ? "Go online" : "Try again";
+    this.querySelector('.notice [data-action="retry"]').textContent = words;
+    this.#showPhase();
   }
 
   #show(phase, notice) {

@@ -3,6 +3,7 @@
 // "typing" (detail: the uids of the others who do), "refused" (detail: {event, code}).
 
 import { ApiError } from "./api.js";
+import { isTrial } from "./inside.js";
 import { DENIED, KEPT, LOST, OFFLINE, REFUSED, TRYING } from "./words.js";
 
 // Of the client's errors, those that end a try to connect.
@@ -87,7 +88,7 @@ export class Connection extends EventTarget {
     const client = this.#client;
     client.bind("@@disconnect", () => this.#ended());
     client.bind("@@error", (error) => this.#clientFailed(error));
-    client.bind("hotsock.error", ({ error }) => this.#refused(error));
+    this.#channel.bind("hotsock.error", ({ error }) => this.#refused(error));
     this.#channel.bind("hotsock.subscribed", () => this.#subscribed());
     this.#channel.onTyping((uids) => this.#tell("typing", uids));
   }
@@ -118,7 +119,8 @@ export class Connection extends EventTarget {
     if (FAILED_TRIES.has(code) && !this.#channel.subscribed) this.#say(`${REFUSED} ${TRYING}`);
   }
 
-  #refused({ event, code }) {
+  #refused({ event, code, ack }) {
+    if (isTrial(ack)) return;
     if (event === "hotsock.subscribe" && code.endsWith("_DENIED")) this.#say(DENIED);
     else this.#tell("refused", { event, code });
   }

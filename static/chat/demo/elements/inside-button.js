@@ -1,0 +1,29 @@
+// The button in a window's header that opens its drawer. The drawer is loaded when it is first
+// wanted, so it imports nothing that the page has: what it needs of that, it is given.
+
+import { NOT_LOADED } from "../model/words.js";
+import { StickyScroll } from "./sticky-scroll.js";
+
+/**
+ * @param {HTMLElement} window of one person
+ * @param {import("../model/inside.js").Inside} inside
+ * @param {function(string): void} trouble told in a sentence why there is no drawer
+ */
+export function offerInside(window, inside, trouble) {
+  const button = window.querySelector('[data-action="inside"]');
+  let drawer = null;
+  button.addEventListener("click", async () => {
+    drawer ??= load(window, { button, inside, StickyScroll });
+    try {
+      (await drawer).toggle();
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error; // a module that did not come
+      trouble(NOT_LOADED);
+    }
+  });
+}
+
+async function load(window, parts) {
+  const { openDrawer } = await import("./inside-drawer.js");
+  return openDrawer(window, parts);
+}
