@@ -6,4 +6,4 @@ import { readToken } from "../../../static/chat/demo/model/inside-token.js";
 const part = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
 const tokenOf = (claims) => `${part({ alg: "HS256" })}.${part(claims)}.signature`;
 const all = JSON.parse(await text(process.stdin));
-console.log(JSON.stringify(all.map((claims) => readToken(tokenOf(claims)).items)));
+process.stdout.write(JSON.stringify(all.map((claims) => readToken(tokenOf(claims)).items)));
