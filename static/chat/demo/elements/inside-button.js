@@ -17,7 +17,8 @@ export function offerInside(window, inside, trouble) {
     try {
       (await drawer).toggle();
     } catch (error) {
-      if (!(error instanceof TypeError)) throw error; // a module that did not come
+      drawer = null;
+      if (!(error instanceof TypeError)) throw error; // a file that did not come
       trouble(NOT_LOADED);
     }
   });

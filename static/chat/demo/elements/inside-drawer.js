@@ -129,16 +129,34 @@ customElements.define("inside-token", InsideToken);
 customElements.define("inside-trials", InsideTrials);
 customElements.define("inside-drawer", InsideDrawer);
 
-/** A drawer in that window, not open yet, once its style sheet is there. */
+/**
+ * A drawer in that window, not open yet, once its HTML and its style sheet are there.
+ * @throws {TypeError} where one of them is not to be had
+ */
 export async function openDrawer(window, parts) {
-  const { content } = document.getElementById("inside-template");
-  const drawer = document.importNode(content, true).firstElementChild;
-  const isStyled = new Promise((done) => {
-    const link = drawer.querySelector("link");
-    for (const type of ["load", "error"]) link.addEventListener(type, done, { once: true });
-  });
+  const { parts: html, style } = parts.button.dataset;
+  const drawer = await load(html);
+  await dress(drawer, style, window);
   drawer.set({ uid: window.uid, owner: window.querySelector("h2").textContent }, parts);
-  window.append(drawer);
-  await isStyled;
   return drawer;
+}
+
+async function load(url) {
+  const response = await fetch(url);
+  if (!response.ok) throw new TypeError(`${url}: ${response.status}`);
+  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  return document.importNode(page.querySelector("inside-drawer"), true);
+}
+
+function dress(drawer, href, window) {
+  const link = Object.assign(document.createElement("link"), { rel: "stylesheet", href });
+  drawer.prepend(link);
+  return new Promise((done, fail) => {
+    link.addEventListener("load", done);
+    link.addEventListener("error", () => {
+      drawer.remove();
+      fail(new TypeError(href));
+    });
+    window.append(drawer);
+  });
 }

@@ -89,7 +89,7 @@ export class InsideFrames extends HTMLElement {
 
   #add(entry) {
     const { title, words, tone } = this.#meanings.of(entry);
-    const item = document.getElementById("frame-template").content.firstElementChild.cloneNode(true);
+    const item = this.querySelector("template").content.firstElementChild.cloneNode(true);
     const [arrow, way] = WAYS[entry.kind] ?? STATE;
     const isFrame = entry.kind in WAYS;
     const texts = { way, arrow, time: timeWords(entry.time), event: title, words };

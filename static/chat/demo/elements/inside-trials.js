@@ -20,7 +20,7 @@ export class InsideTrials extends HTMLElement {
   show() {}
 
   #itemOf(trial) {
-    const item = document.getElementById("trial-template").content.firstElementChild.cloneNode(true);
+    const item = this.querySelector("template").content.firstElementChild.cloneNode(true);
     const button = item.querySelector("button");
     item.querySelector(".trial-name").textContent = trial.name;
     item.querySelector(".trial-why").textContent = trial.why;
