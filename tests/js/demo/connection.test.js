@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ApiError } from "../../../static/chat/demo/model/api.js";
 import { Connection } from "../../../static/chat/demo/model/connection.js";
+import { Inside } from "../../../static/chat/demo/model/inside.js";
 import { fakeWorld, makeClient, newest, pass, settle, sockets } from "../client/harness.js";
 import { CHANNEL } from "./harness.js";
 
@@ -114,6 +115,15 @@ test("refusals are handed on", async (t) => {
   subscribe();
   newest().refuse("chat", CHANNEL, "RATE_LIMITED");
   assert.deepEqual(events.slice(1), [["refused", { event: "chat", code: "RATE_LIMITED" }]]);
+});
+
+test("of a frame that was sent to be refused, and of other channels, nothing is handed on", async (t) => {
+  const { connection, events } = await connect(t);
+  subscribe();
+  newest().refuse("hotsock.messageReaction", CHANNEL, "REACT_PERMISSION_DENIED", new Inside().newAck());
+  newest().refuse("hotsock.subscribe", "another", "SUBSCRIBE_PERMISSION_DENIED");
+  newest().end();
+  assert.deepEqual([events, connection.phase], [["subscribed", "lost"], "reconnecting"]);
 });
 
 test("a message is sent with its ack, and what becomes of it is told", async (t) => {

@@ -44,10 +44,9 @@ export class Meanings {
   }
 
   #begin({ event, channel, data }) {
-    const isEnd = event === "hotsock.connected";
-    if (event !== "hotsock.subscribed" && !isEnd) return;
+    if (event !== "hotsock.subscribed" && event !== "hotsock.connected") return;
     const all = data?.recovered === true && data.replayed > 0 ? data.replayed : 0;
-    this.#missed = all && !isEnd ? { channel, all, left: all } : null;
+    this.#missed = all ? { channel, all, left: all } : null;
   }
 }
 
