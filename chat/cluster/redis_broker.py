@@ -11,7 +11,7 @@ import logging
 import os
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from functools import cache
+from dataclasses import dataclass, field
 from itertools import batched
 from typing import Final, cast
 
@@ -238,28 +238,45 @@ def notify_from_outside(kind: str, *fields: object) -> None:
 
 
 def _send_from_outside(sent: Sequence[tuple[str, Message]]) -> None:
+    sender = _sender()
+    sending = asyncio.run_coroutine_threadsafe(_send(sent, sender.turn), sender.loop)
     try:
-        asyncio.run_coroutine_threadsafe(_send(sent), _sending_loop()).result()
+        sending.result(SEND_SECONDS + 1)  # its thread may not run, as at the process's end
     except FAILURES as error:
+        sending.cancel()
         log.warning("Servers were not notified of what was published: %r", error)
 
 
-@cache
-def _sending_loop() -> asyncio.AbstractEventLoop:
-    """Keeps the connection open: to begin one for each publication takes 4 ms."""
-    loop = asyncio.new_event_loop()
-    threading.Thread(target=loop.run_forever, name="announcer", daemon=True).start()
-    return loop
+@dataclass(slots=True, eq=False)
+class _Sender:
+    """Keeps its connection open: to begin one for each publication takes 4 ms."""
+
+    loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)  # so there is one connection
 
 
-os.register_at_fork(after_in_child=_sending_loop.cache_clear)  # its thread stays in the parent
+_senders: dict[int, _Sender] = {}  # by process: after a fork, the parent has its thread
 
 
-async def _send(sent: Sequence[tuple[str, Message]]) -> None:
+def _sender() -> _Sender:
+    """This process's; begun by the first thread that asks."""
+    process = os.getpid()
+    if process not in _senders:
+        new = _Sender()
+        if _senders.setdefault(process, new) is new:
+            threading.Thread(target=new.loop.run_forever, name="announcer", daemon=True).start()
+        else:
+            new.loop.close()
+    return _senders[process]
+
+
+async def _send(sent: Sequence[tuple[str, Message]], turn: asyncio.Lock) -> None:
+    """Not sent again where the connection breaks: ephemeral messages could arrive twice."""
     layer = cast("RedisLayer", get_channel_layer()).of_loop()
-    try:
-        async with asyncio.timeout(SEND_SECONDS):
+    async with asyncio.timeout(SEND_SECONDS), turn:
+        try:
+            await layer.renew()
             await layer.group_send_many(sent)
-    except BaseException:
-        layer.reset()
-        raise
+        except BaseException:
+            layer.reset()
+            raise

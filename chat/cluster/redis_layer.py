@@ -16,11 +16,13 @@ from channels_redis.pubsub import (
     RedisSingleShardConnection,
 )
 from channels_redis.utils import _wrap_close
+from redis import exceptions
 
 log = logging.getLogger("chat.layer")
 
 RETRY_SECONDS: Final = 0.2
 CLOSE_SECONDS: Final = 1.0
+CLOSED: Final = (exceptions.ConnectionError, OSError, RuntimeError)  # the last is uvloop's
 
 
 class RedisLayer(RedisPubSubChannelLayer):
@@ -65,6 +67,13 @@ class LoopLayer(RedisPubSubLoopLayer):
         self.reset()
         await asyncio.wait(self._closing, timeout=CLOSE_SECONDS)
 
+    async def renew(self) -> None:
+        """Makes new connections where those that it kept were closed meanwhile."""
+        try:
+            await asyncio.gather(*(shard.ping() for shard in self._shards))
+        except CLOSED:
+            self.reset()
+
     async def group_send_many(self, sent: Sequence[tuple[str, object]]) -> None:
         """Messages with their groups, in this order."""
         by_shard: dict[Shard, list[tuple[str, bytes]]] = {}
@@ -79,6 +88,11 @@ class Shard(RedisSingleShardConnection):
     def __init__(self, host: object, layer: LoopLayer) -> None:
         super().__init__(host, layer)
         self._unconfirmed: dict[str, asyncio.Future[None]] = {}
+
+    async def ping(self) -> None:
+        """Where it is connected."""
+        if self._redis is not None:
+            await self._redis.ping()
 
     async def publish_many(self, messages: Sequence[tuple[str, bytes]]) -> None:
         self._ensure_redis()

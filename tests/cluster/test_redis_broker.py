@@ -1,6 +1,7 @@
 """The link between processes, two of them in one, over a Redis of the test's own."""
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 
 from chat.cluster import messages, redis_broker
-from chat.cluster.redis_broker import RedisBroker
+from chat.cluster.redis_broker import RedisBroker, announce_from_outside
 from chat.cluster.redis_layer import RedisLayer
 from chat.fanout.announcements import Ephemeral
 from chat.runtime import background
@@ -169,3 +170,31 @@ async def test_it_goes_on_after_any_exception(
         one.broker.announce(change(2))
         await other.until(lambda: other.got)
     assert [shown(item) for item in other.got] == [shown(change(2))]
+
+
+async def test_the_first_announcement_of_a_task_after_redis_was_restarted_arrives(
+    redis: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of all its threads at once, which begin at once."""
+    layer = RedisLayer(hosts=[redis_url(redis)])
+    monkeypatch.setattr(redis_broker, "get_channel_layer", lambda: layer)
+    monkeypatch.setattr(redis_broker, "_senders", {})
+    server = Process("server", redis)
+
+    async def publish(*numbers: int) -> None:
+        before = len(server.got)
+        tasks = [[change(number)] for number in numbers]
+        await asyncio.gather(*(asyncio.to_thread(announce_from_outside, each) for each in tasks))
+        await server.until(lambda: len(server.got) == before + len(numbers))
+
+    async with running(server):
+        await server.join("c")
+        await publish(*range(10))
+        checks = server.checks
+        redis.stop()
+        redis.start(lambda: True)
+        await server.until(lambda: server.checks > checks and server.connected)
+        await server.join("c")
+        await publish(*range(10, 20))
+    assert sorted(item.previous for item in server.got) == list(range(-1, 19))
+    assert [thread.name for thread in threading.enumerate()].count("announcer") == 1
