@@ -23,6 +23,7 @@ from msgspec import json
 from psycopg.conninfo import make_conninfo
 
 from chat.cluster.messages import (
+    CHECK,
     EVERYBODY,
     FLUSH_SECONDS,
     PROBE,
@@ -39,9 +40,7 @@ from chat.conf import settings
 from chat.fanout.announcements import Announcement
 from chat.fanout.broker import BrokerStatus, Handlers, StartTask
 from chat.fanout.hub import Hub
-from chat.protocol.errors import ProtocolError
 from chat.store.databases import NETWORK
-from chat.store.reads import read
 
 log = logging.getLogger("chat.broker")
 
@@ -52,15 +51,21 @@ LISTENER: Final = "chat listener"  # begins the application_name of sessions tha
 # The others who listen. Who stands still lets PostgreSQL's queue grow (8 GB, then every NOTIFY
 # fails): such a session is ended.
 OTHERS: Final = """
-    SELECT count(*), count(CASE WHEN pg_notification_queue_usage() > %s
+    SELECT count(*), count(CASE WHEN pg_notification_queue_usage() > $1
         AND wait_event = 'ClientWrite' AND usename = current_user
         THEN nullif(pg_terminate_backend(pid), false) END)
     FROM pg_stat_activity
-    WHERE datname = current_database() AND application_name LIKE %s
-    AND application_name <> %s
+    WHERE datname = current_database() AND application_name LIKE $2
+    AND application_name <> $3
 """
 QUEUE_USAGE: Final = 0.01
-UNREAD_MS: Final = 10_000  # a session whose client takes nothing is ended by its kernel
+# A session whose client takes nothing is ended by its kernel after 10 s; one that hears nothing for
+# long is not.
+LISTENING: Final = """
+    SELECT set_config(name, value, false)
+    FROM (VALUES ('tcp_user_timeout', '10000'), ('idle_session_timeout', '0')) AS v (name, value)
+    JOIN pg_settings USING (name)
+"""
 
 # Kinds of entries, as they are on the wire.
 HELLO: Final = "hello"  # with the node's id: it listens from now on
@@ -69,7 +74,6 @@ HERE: Final = "here"  # with two: the other one's, who is told, and the own
 MEET_SECONDS: Final = 2.0
 LOOK_SECONDS: Final = 5.0
 POLL_SECONDS: Final = 0.25  # where nothing is heard
-SILENT_RETRY_SECONDS: Final = 30.0
 SILENT: Final = (
     "LISTEN brings nothing, as behind a pooler in transaction mode: other processes are heard by"
     " reading the database, and not what is not stored; set BROKER_URL to PostgreSQL's own address."
@@ -136,7 +140,8 @@ class Session:
         self._socket = self._libpq.socket
         self._on_notify = on_notify
         self._loop = asyncio.get_running_loop()
-        self._answer: asyncio.Future[None] | None = None
+        self._answer: asyncio.Future[psycopg.pq.abc.PGresult | None] | None = None
+        self._result: psycopg.pq.abc.PGresult | None = None
         self.lost: asyncio.Future[None] = self._loop.create_future()
         self.lost.add_done_callback(lambda lost: lost.cancelled() or lost.exception())
         self._loop.add_reader(self._socket, self._read)
@@ -152,10 +157,10 @@ class Session:
         connect = psycopg.AsyncConnection.connect
         return cls(await connect(conninfo, autocommit=True), on_notify)
 
-    async def execute(self, sql: str, *values: str) -> None:
+    async def execute(self, sql: str, *values: object) -> psycopg.pq.abc.PGresult | None:
         """One statement at a time."""
         self._answer = self._loop.create_future()
-        self._libpq.send_query_params(sql.encode(), [value.encode() for value in values])
+        self._libpq.send_query_params(sql.encode(), [str(value).encode() for value in values])
         while self._libpq.flush():
             writable = self._loop.create_future()
             self._loop.add_writer(self._socket, writable.set_result, None)
@@ -163,7 +168,17 @@ class Session:
                 await writable
             finally:
                 self._loop.remove_writer(self._socket)
-        await self._answer
+        return await self._answer
+
+    async def numbers(self, sql: str, *values: object) -> list[int]:
+        """The columns of the row that a statement gives."""
+        result = await self.execute(sql, *values)
+        columns = range(result.nfields) if result is not None else ()
+        return [int(result.get_value(0, column) or 0) for column in columns]
+
+    async def is_direct(self) -> bool:
+        """False through a pooler, which gives its sessions numbers of its own."""
+        return await self.numbers("SELECT pg_backend_pid()") == [self._libpq.backend_pid]
 
     def close(self) -> None:
         self._loop.remove_reader(self._socket)
@@ -174,23 +189,25 @@ class Session:
     def _read(self) -> None:
         try:
             self._libpq.consume_input()
-            while (notify := self._libpq.notifies()) is not None:
-                self._on_notify(notify.extra)
             while self._answer is not None and not self._libpq.is_busy():
                 self._take_result(self._answer)
+            while (notify := self._libpq.notifies()) is not None:  # those behind a result, too
+                self._on_notify(notify.extra)
         except Exception as error:  # the outermost edge: who waits for it raises it
             self._loop.remove_reader(self._socket)
             for waiting in (self._answer, self.lost):
                 if waiting is not None and not waiting.done():
                     waiting.set_exception(error)
 
-    def _take_result(self, answer: "asyncio.Future[None]") -> None:
+    def _take_result(self, answer: "asyncio.Future[psycopg.pq.abc.PGresult | None]") -> None:
         result = self._libpq.get_result()
         if result is None:
             self._answer = None
             if not answer.done():
-                answer.set_result(None)
-        elif result.status not in SUCCESSES and not answer.done():
+                answer.set_result(self._result)
+        elif result.status in SUCCESSES:
+            self._result = result
+        elif not answer.done():
             answer.set_exception(psycopg.OperationalError(result.get_error_message()))
 
 
@@ -220,13 +237,13 @@ class PostgresqlBroker:
         self._greeted = 0  # times that another process has said hello
         self._answers: set[str] = set()  # the nodes that have answered ours
         self._news = asyncio.Event()
-        self._silent = asyncio.Event()  # LISTEN brings nothing, and the log says so
+        self._polls = False  # for LISTEN brings nothing, and the log says so
         self._connected = asyncio.Event()  # once
         self._away = False  # it could not be connected, and the log says so
 
     @property
     def status(self) -> BrokerStatus:
-        if self._silent.is_set():
+        if self._polls:
             return BrokerStatus.POLLING
         connected = self._hears and not self._announcer.has_lost
         return BrokerStatus.CONNECTED if connected else BrokerStatus.DISCONNECTED
@@ -248,9 +265,7 @@ class PostgresqlBroker:
             self._sender = await Session.open("chat sender")
         try:
             for _, sent in messages:
-                await self._sender.execute(
-                    NOTIFY.format("$1", "$2"), notified(), "\n".join(pieces(sent))
-                )
+                await _notify(self._sender, sent)
         except BaseException:
             self._sender.close()
             raise
@@ -275,28 +290,45 @@ class PostgresqlBroker:
 
     # --- who else is there ------------------------------------------------------------------
 
-    async def _meet(self) -> bool:
+    async def _meet(self, session: Session) -> bool:
         """Says hello, and returns when all others have answered, or have not in MEET_SECONDS; False
         where it does not hear itself."""
         returned = self._inbox.returned
         self._answers.clear()
-        self._announcer.put(EVERYBODY, [[HELLO, self._node_id]])
+        async with asyncio.timeout(MEET_SECONDS):
+            await self._say_hello()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(MEET_SECONDS):
-                others = await self._look_around()
+                others = await self._look_around(session)
                 while self._inbox.returned == returned or len(self._answers) < others:
                     self._news.clear()
                     await self._news.wait()
         return self._inbox.returned > returned
 
+    async def _say_hello(self) -> None:
+        """PostgreSQL has it when this returns, however much waits to be announced."""
+        session = await Session.open("chat sender")
+        try:
+            await _notify(session, message([[HELLO, self._node_id]], self._node_id))
+        finally:
+            session.close()
+
     def _greet(self, node_id: str) -> None:
         """Another process listens from now on. What this one kept for itself while it was alone,
-        the other one finds in the database once it has the answer."""
+        the other one finds in the database once it has the answer; and this one what it may have
+        missed of the other."""
         self._greeted += 1
-        self._alone = False
+        self._have_company()
         self._answers.add(node_id)  # it may have begun to listen after this one's hello
         self._news.set()
         self._announcer.put(EVERYBODY, [[HERE, node_id, self._node_id]])
+        self._inbox.check()
+
+    def _have_company(self) -> None:
+        """It is not alone any more, if it was: nobody has heard of what it did meanwhile."""
+        if self._alone:
+            self._alone = False
+            self._announcer.put(EVERYBODY, [[CHECK]])
 
     def _is_here(self, asked: str, node_id: str) -> None:
         if asked == self._node_id:
@@ -304,17 +336,24 @@ class PostgresqlBroker:
             self._news.set()
             self._inbox.check()
 
-    async def _look_around(self) -> int:
+    async def _look_around(self, session: Session) -> int:
         """How many others listen, as far as that can be known."""
         greeted = self._greeted
         try:
-            others, ended = await read(other_listeners, self._name)
-        except ProtocolError:
+            others, ended = await self._count_others(session)
+        except psycopg.Error:
             return 0
         if ended:
             log.error("%d sessions were ended that did not take what they listened for", ended)
-        self._alone = others == 0 and greeted == self._greeted
+        if others:
+            self._have_company()
+        elif greeted == self._greeted:
+            self._alone = True
         return others
+
+    async def _count_others(self, session: Session) -> list[int]:
+        """And how many of them were ended."""
+        return await session.numbers(OTHERS, QUEUE_USAGE, f"{LISTENER} %", self._name)
 
     # --- life -------------------------------------------------------------------------------
 
@@ -332,7 +371,6 @@ class PostgresqlBroker:
         self._tasks = [
             start_task("announcer", self._announcer.run),
             start_task("link to other processes", self._run),
-            start_task("polling of heads", self._poll),
         ]
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._connected.wait(), 2 * MEET_SECONDS)
@@ -348,7 +386,7 @@ class PostgresqlBroker:
             self._sender.close()
 
     async def _run(self) -> None:
-        while True:
+        while not self._polls:
             try:
                 await self._listen()
             except FAILURES as error:
@@ -360,6 +398,9 @@ class PostgresqlBroker:
             finally:
                 self._hears = self._alone = False
             await asyncio.sleep(RETRY_SECONDS)
+        while True:
+            self._inbox.check()
+            await asyncio.sleep(POLL_SECONDS)
 
     async def _listen(self) -> None:
         """One session that listens, from its beginning to its end."""
@@ -367,52 +408,42 @@ class PostgresqlBroker:
             session = await Session.open(self._name, self._receive)
         try:
             async with asyncio.timeout(MEET_SECONDS):
-                await session.execute(f"SET tcp_user_timeout = {UNREAD_MS}")
                 await session.execute(f'LISTEN "{notified()}"')
             await first_of(self._attend(session), session.lost)
         finally:
             session.close()
 
     async def _attend(self, session: Session) -> None:
-        if not await self._meet():
-            if self._announcer.has_lost:
-                raise ConnectionError("nothing can be sent")
-            await self._be_silent(session)
-            return
+        heard = await self._meet(session)
+        async with asyncio.timeout(MEET_SECONDS):
+            if not heard:
+                await self._give_up(session)
+                return
+            await session.execute(LISTENING)
         log.info("Connected to the other processes through PostgreSQL")
         self._hears, self._away = True, False
-        self._silent.clear()
         self._connected.set()
         self._inbox.check()
-        await first_of(self._announcer.probe(EVERYBODY, self._inbox), self._keep_looking())
+        await first_of(self._announcer.probe(EVERYBODY, self._inbox), self._keep_looking(session))
 
-    async def _keep_looking(self) -> None:
+    async def _keep_looking(self, session: Session) -> None:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            await self._look_around()
+            await self._look_around(session)
 
-    async def _be_silent(self, session: Session) -> None:
-        if not self._silent.is_set():
-            log.warning(SILENT)
-        self._silent.set()
+    async def _give_up(self, session: Session) -> None:
+        """What it listens with is a session of a pooler's, which others use, too: it polls from now
+        on. Raises ConnectionError where it is its own, and only slow."""
+        if await session.is_direct():
+            raise ConnectionError("what this process sends itself does not come back")
+        log.warning(SILENT)
+        self._polls = True
         self._connected.set()
-        await session.execute("UNLISTEN *")  # of a pooler's session, which others use, too
-        await asyncio.sleep(SILENT_RETRY_SECONDS)
-
-    async def _poll(self) -> None:
-        while True:
-            await self._silent.wait()
-            self._inbox.check()
-            await asyncio.sleep(POLL_SECONDS)
+        await session.execute("UNLISTEN *")
 
 
-def other_listeners(name: str) -> tuple[int, int]:
-    """How many sessions listen beside the one of this name, and how many of them were ended, since
-    they stand still while PostgreSQL's queue fills."""
-    with database.cursor() as cursor:
-        cursor.execute(OTHERS, [QUEUE_USAGE, f"{LISTENER} %", name])
-        [(others, ended)] = cursor.fetchall()
-        return others, ended
+async def _notify(session: Session, sent: Message) -> None:
+    await session.execute(NOTIFY.format("$1", "$2"), notified(), "\n".join(pieces(sent)))
 
 
 # --- from a process that serves nobody ----------------------------------------------------------

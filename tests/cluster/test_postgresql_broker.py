@@ -1,17 +1,16 @@
 """The link between processes through PostgreSQL alone, two of them in one."""
 
 import asyncio
-import threading
 from collections.abc import Iterator
 
 import psycopg
 import pytest
 
 from chat.cluster import postgresql_broker
-from chat.cluster.postgresql_broker import PostgresqlBroker, notified, other_listeners
+from chat.cluster.postgresql_broker import PostgresqlBroker, Session, notified
 from chat.fanout.announcements import Change, Ephemeral
 from chat.fanout.broker import BrokerStatus
-from tests.cluster.end import EVENT, End, change, running, shown
+from tests.cluster.end import EVENT, LIMIT_SECONDS, End, change, running, shown
 from tests.support.databases import in_thread
 
 pytestmark = pytest.mark.usefixtures("postgres_default")
@@ -65,13 +64,14 @@ async def test_who_begins_misses_nothing_of_a_process_that_still_takes_itself_fo
     """That one has counted who listens before the newcomer did, and hears of it later. Where its
     answer comes too late to be waited for, only what is not stored is missed."""
     one, other = End(Slow("one")), Newcomer(PostgresqlBroker("other"))
-    counted, greeted = threading.Event(), threading.Event()
+    counted, greeted = asyncio.Event(), asyncio.Event()
+    monkeypatch.setattr(postgresql_broker, "LOOK_SECONDS", 0.05)
+    count_others = one.broker._count_others
 
-    def count(name: str) -> tuple[int, int]:
-        found = other_listeners(name)
-        if name == one.broker._name:
-            counted.set()
-            greeted.wait(10)
+    async def count(session: Session) -> list[int]:
+        found = await count_others(session)
+        counted.set()
+        await greeted.wait()
         return found
 
     async def publish() -> None:
@@ -85,9 +85,9 @@ async def test_who_begins_misses_nothing_of_a_process_that_still_takes_itself_fo
 
     async with running(one):
         await one.until(lambda: one.broker._alone)
-        monkeypatch.setattr(postgresql_broker, "other_listeners", count)
-        looking = asyncio.create_task(one.broker._look_around())
-        assert await asyncio.to_thread(counted.wait, 10)
+        monkeypatch.setattr(one.broker, "_count_others", count)
+        async with asyncio.timeout(LIMIT_SECONDS):
+            await counted.wait()
         if late:
             one.broker.seconds = 1.0
             monkeypatch.setattr(postgresql_broker, "MEET_SECONDS", 0.5)
@@ -95,7 +95,7 @@ async def test_who_begins_misses_nothing_of_a_process_that_still_takes_itself_fo
         async with running(other):
             await other.join("c")
             since = other.head
-            await asyncio.gather(looking, publishing)
+            await publishing
             one.broker.announce(change(0))
             await other.until(lambda: shown(other.got[-1]) == shown(change(0)))
     due = range(since + 1, other.head + 1)
@@ -105,21 +105,21 @@ async def test_who_begins_misses_nothing_of_a_process_that_still_takes_itself_fo
     assert late or [number for number in due if number not in passing] == []
 
 
-async def test_where_listen_is_silent_it_polls_and_says_so_once(
+async def test_a_direct_connection_that_is_slow_is_not_taken_for_a_poolers(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     works = postgresql_broker.NOTIFY
     monkeypatch.setattr(postgresql_broker, "NOTIFY", "SELECT {}::text, {}::text")
     monkeypatch.setattr(postgresql_broker, "MEET_SECONDS", 0.2)
-    monkeypatch.setattr(postgresql_broker, "SILENT_RETRY_SECONDS", 0.1)
     one = process("one")
     try:
         await one.start()
-        assert one.broker.status is BrokerStatus.POLLING
-        await one.until(lambda: one.checks > 5)
-        assert caplog.messages.count(postgresql_broker.SILENT) == 1
+        assert one.broker.status is BrokerStatus.DISCONNECTED
+        await one.until(lambda: "Other processes are not heard" in caplog.text)
         monkeypatch.setattr(postgresql_broker, "NOTIFY", works)
+        monkeypatch.setattr(postgresql_broker, "MEET_SECONDS", 2)
         await one.until(lambda: one.connected)
+        assert postgresql_broker.SILENT not in caplog.messages
     finally:
         await one.broker.stop()
 
@@ -138,16 +138,41 @@ async def test_what_cannot_be_read_makes_it_look_into_the_database(
 
 
 async def test_a_listener_that_stands_still_is_ended_when_the_queue_fills(
-    outsider: psycopg.Connection, monkeypatch: pytest.MonkeyPatch, postgres_database: str
+    outsider: psycopg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    postgres_database: str,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(postgresql_broker, "QUEUE_USAGE", -1)
-    name = "chat listener stuck"
+    monkeypatch.setattr(postgresql_broker, "LOOK_SECONDS", 0.05)
+    name, one = "chat listener stuck", process("one")
+    flood = "SELECT pg_notify('flood', n || repeat('x', 7900)) FROM generate_series(1, 200) n"
     with psycopg.connect(postgres_database, autocommit=True, application_name=name) as stuck:
         stuck.execute("LISTEN flood")
-        for _ in range(100):
-            outsider.execute(
-                "SELECT pg_notify('flood', n || repeat('x', 7900)) FROM generate_series(1, 200) n"
-            )
-            if await in_thread(lambda: other_listeners("chat listener one")) == (1, 1):
-                return
+        async with running(one):
+            for _ in range(100):
+                await in_thread(lambda: outsider.execute(flood))
+                if "1 sessions were ended" in caplog.text:
+                    return
     raise AssertionError("it was not ended")
+
+
+async def test_who_is_not_alone_any_more_makes_all_look_into_the_database(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who has heard no hello finds the other by counting; who hears one looks, too."""
+    monkeypatch.setattr(postgresql_broker, "LOOK_SECONDS", 0.05)
+    one, other = process("one"), process("other")
+    greet = one.broker._greet
+    monkeypatch.setattr(one.broker, "_greet", lambda node_id: None)
+    monkeypatch.setattr(postgresql_broker, "MEET_SECONDS", 0.5)
+    async with running(one):
+        await one.until(lambda: one.broker._alone)
+        async with running(other):
+            await one.until(lambda: not one.broker._alone)
+            checks = other.checks
+            one.broker._alone = True
+            await other.until(lambda: other.checks > checks)
+            checks = one.checks
+            greet("other")
+            assert one.checks > checks
