@@ -14,7 +14,9 @@ from chat.runtime.connection import Connections
 # The notifications, as they are on the wire.
 FOLLOW: Final = "follow"
 FOLLOWS: Final = "follows"
-FOLLOW_SECONDS: Final = 0.5  # who holds it may have just gone, or be of a release before
+# How long to wait for the answer: who holds it may have just gone, or be of a release before. Where
+# none can be heard, the other one has polled four times by then.
+FOLLOW_SECONDS: Final = {BrokerStatus.CONNECTED: 0.5, BrokerStatus.POLLING: 1.0}
 
 
 @dataclass(slots=True, eq=False)
@@ -28,16 +30,16 @@ class Order:
     async def behind(self, connection_id: str, channel: str, number: int) -> None:
         """Returns once the process that holds the connection has what this one announced before,
         and keeps the connection's ephemeral messages behind the change `number`; or has not, after
-        FOLLOW_SECONDS. At once where it is this process, or the broker is not connected."""
-        elsewhere = self.connections.get(connection_id) is None
-        if not elsewhere or self.broker.status is not BrokerStatus.CONNECTED:
+        FOLLOW_SECONDS. At once where it is this process, or the others hear nothing of this one."""
+        seconds = FOLLOW_SECONDS.get(self.broker.status)
+        if seconds is None or self.connections.get(connection_id) is not None:
             return
         call = token_urlsafe(8)
         follows = self._asked[call] = asyncio.Event()
         self.broker.notify(FOLLOW, call, connection_id, channel, number)
         try:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(follows.wait(), FOLLOW_SECONDS)
+                await asyncio.wait_for(follows.wait(), seconds)
         finally:
             del self._asked[call]
 

@@ -3,7 +3,7 @@ so."""
 
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from tests.support.calls import http_client
-from tests.support.client import eventually
+from tests.support.client import Client, eventually
 from tests.support.connecting import subscribed
 from tests.support.servers import (
     Postgres,
@@ -25,9 +25,13 @@ from tests.support.servers import (
     start_server,
 )
 
-SETTINGS = (
-    "SELECT current_setting('lock_timeout'), current_setting('idle_in_transaction_session_timeout')"
-)
+POOL_SIZE = 20
+# What a server could have left in a session of the pooler's, which others use next.
+LEFT = """
+    SELECT pg_listening_channels() UNION ALL
+    SELECT name || setting FROM pg_settings WHERE setting <> '0' AND name IN
+    ('lock_timeout', 'idle_in_transaction_session_timeout', 'tcp_user_timeout')
+"""
 
 
 @contextmanager
@@ -40,7 +44,7 @@ def pgbouncer(postgres: Postgres, directory: Path) -> Iterator[Program]:
         path.write_text(
             f"[databases]\n* = host=127.0.0.1 port={postgres.port} user=postgres\n"
             f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
-            f"auth_type = any\npool_mode = transaction\ndefault_pool_size = 20\n"
+            f"auth_type = any\npool_mode = transaction\ndefault_pool_size = {POOL_SIZE}\n"
         )
         command = [find_program("pgbouncer"), str(path)]
         program = Program(command, port, directory / "pgbouncer.log", user=user)
@@ -57,20 +61,21 @@ def _answers(program: Program) -> bool:
     return True
 
 
-@pytest.fixture(params=["alone", "with BROKER_URL"])
+@pytest.fixture(scope="module", params=["alone", "with BROKER_URL"])
 def pooled(
-    request: pytest.FixtureRequest, postgres: Postgres, tmp_path: Path
+    request: pytest.FixtureRequest, postgres: Postgres, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Server, Server]]:
     _, _, direct = request.param.partition("with ")
+    directory = tmp_path_factory.mktemp("pooled")
     url = postgres.database()
-    migrate(url, tmp_path)
-    with pgbouncer(postgres, tmp_path) as pool:
+    migrate(url, directory)
+    with pgbouncer(postgres, directory) as pool:
         env = {"DATABASE_URL": url.replace(f":{postgres.port}/", f":{pool.port}/")}
         if direct:
             env[direct] = url
         with (
-            start_server("uvicorn", tmp_path, **env) as one,
-            start_server("uvicorn", tmp_path, **env, **keys_of(one)) as other,
+            start_server("uvicorn", directory, **env) as one,
+            start_server("uvicorn", directory, **env, **keys_of(one)) as other,
         ):
             yield one, other
 
@@ -93,8 +98,23 @@ async def test_behind_a_pooler_what_is_stored_arrives_and_the_broker_says_what_d
             await jim.publish(channel, number)
         assert [(await pam.receive("chat"))["data"] for _ in range(20)] == list(range(20))
     assert one.log.read_text().count("LISTEN brings nothing") == polls
-    with psycopg.connect(one.env["DATABASE_URL"]) as session:  # one that a server has used
-        assert session.execute(SETTINGS).fetchone() == ("0", "0")
+    with ExitStack() as stack:  # sessions that the servers have used
+        for _ in range(POOL_SIZE // 2):
+            session = stack.enter_context(psycopg.connect(one.env["DATABASE_URL"]))
+            assert session.execute(LEFT).fetchall() == []
+
+
+async def test_behind_a_pooler_too_what_is_sent_after_a_call_to_another_process_stays_behind_it(
+    pooled: tuple[Server, Server], channel: str
+) -> None:
+    one, other = pooled
+    async with subscribed(one, channel, uid="jim") as jim, subscribed(one, channel) as pam:
+        elsewhere = Client(other, jim.socket)
+        elsewhere.connected = jim.connected
+        for _ in range(5):
+            await elsewhere.store(channel)
+            await jim.publish(channel, event="typing")
+            assert [(await pam.receive())["event"] for _ in range(2)] == ["chat", "typing"]
 
 
 async def _says(http: httpx.AsyncClient, status: str) -> bool:
