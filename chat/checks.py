@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+import psycopg
 from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.models.functions import Now
+from psycopg.conninfo import conninfo_to_dict
 
 from chat.conf import THIS_MACHINE, conf, settings
 from chat.models import Message
@@ -55,7 +57,12 @@ def environment_problems() -> list[str]:
         " mysite.asgi.application."
     )
     redis = "REDIS_URL must have a port that is a number."
-    met = {needs: named, redis: _has_valid_port(settings.REDIS_URL)}
+    broker = "BROKER_URL must be an address as PostgreSQL's programs take it; `%` is written %25."
+    met = {
+        needs: named,
+        redis: _has_valid_port(settings.REDIS_URL),
+        broker: _is_postgresql_address(settings.BROKER_URL),
+    }
     return [*settings.PROBLEMS, *conf.problems(), *_unmet(met)]
 
 
@@ -120,6 +127,14 @@ def _has_valid_port(url: str) -> bool:
         return urlsplit(url).port != 0
     except ValueError:
         return False
+
+
+def _is_postgresql_address(url: str) -> bool:
+    try:
+        ports = conninfo_to_dict(url).get("port", "")
+    except psycopg.ProgrammingError:
+        return False
+    return all(port.isdecimal() or not port for port in str(ports).split(","))
 
 
 def _is_webhook_secret(secret: str) -> bool:

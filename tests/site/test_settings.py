@@ -94,6 +94,8 @@ def test_every_malformed_variable_is_named_and_has_its_default(tmp_path: Path) -
         ("DATABASE_URL", "hunter2"),
         ("REDIS_URL", "hunter2"),
         ("REDIS_URL", "redis://:hunter2@host:port"),
+        ("BROKER_URL", "postgres://chat:hunter2%zz@host/chat"),
+        ("BROKER_URL", "postgres://chat:hunter2@host:port/chat"),
     ],
 )
 def test_the_check_names_the_variable_and_not_its_value(
