@@ -9,6 +9,7 @@ is alone sends nothing.
 import asyncio
 import contextlib
 import logging
+import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from hashlib import blake2b
@@ -20,14 +21,16 @@ from django.conf import settings as django_settings
 from django.db import Error
 from django.db import connection as database
 from msgspec import json
-from psycopg.conninfo import make_conninfo
+from psycopg_pool import ConnectionPool
 
 from chat.cluster.messages import (
     CHECK,
     EVERYBODY,
     FLUSH_SECONDS,
+    MAX_QUEUED_BYTES,
     PROBE,
     RETRY_SECONDS,
+    SEND_SECONDS,
     Announcer,
     Entry,
     Inbox,
@@ -36,17 +39,18 @@ from chat.cluster.messages import (
     first_of,
     message,
 )
+from chat.cluster.postgresql_session import Session, address
 from chat.conf import settings
 from chat.fanout.announcements import Announcement
 from chat.fanout.broker import BrokerStatus, Handlers, StartTask
 from chat.fanout.hub import Hub
-from chat.store.databases import NETWORK
 
 log = logging.getLogger("chat.broker")
 
 # A piece a row. Its transaction writes no row: so its COMMIT waits for no disk, and no replica.
 NOTIFY: Final = "SELECT pg_notify({}, piece) FROM unnest(string_to_array({}, E'\\n')) AS piece"
 PIECE_BYTES: Final = 7_900  # of the 7,999 that a notification may have; its head is shorter
+MAX_MESSAGE_BYTES: Final = 2 * MAX_QUEUED_BYTES  # in a JSON string, a payload may double
 LISTENER: Final = "chat listener"  # begins the application_name of sessions that listen
 # The others who listen. Who stands still lets PostgreSQL's queue grow (8 GB, then every NOTIFY
 # fails): such a session is ended.
@@ -58,6 +62,15 @@ OTHERS: Final = """
     WHERE datname = current_database() AND application_name LIKE $2
     AND application_name <> $3
 """
+PID: Final = "SELECT pg_backend_pid()"  # of a pooler's session; its client is told another one
+# In the session of a pooler's that listens. Where this is another one, that is ended as soon as it
+# is idle. The number of those that are left.
+UNLISTEN: Final = """
+    UNLISTEN *;
+    SELECT count(CASE WHEN pid = pg_backend_pid() THEN NULL
+        WHEN state <> 'idle' THEN 1 ELSE nullif(pg_terminate_backend(pid), true)::int END)
+    FROM pg_stat_activity WHERE pid = {} AND usename = current_user
+"""
 QUEUE_USAGE: Final = 0.01
 # A session whose client takes nothing is ended by its kernel after 10 s; one that hears nothing for
 # long is not.
@@ -66,6 +79,7 @@ LISTENING: Final = """
     FROM (VALUES ('tcp_user_timeout', '10000'), ('idle_session_timeout', '0')) AS v (name, value)
     JOIN pg_settings USING (name)
 """
+
 
 # Kinds of entries, as they are on the wire.
 HELLO: Final = "hello"  # with the node's id: it listens from now on
@@ -111,109 +125,20 @@ class Joiner:
     them."""
 
     def __init__(self) -> None:
-        self._pieces: list[bytes] = []
+        self._message = bytearray()
 
     def add(self, piece: bytes) -> Message | None:
+        """Raises whatever it raises where a message cannot be read, or is too large."""
         sender, place, text = piece.split(b" ", 2)
         number, _, count = place.partition(b"/")
-        if number == b"1":
-            self._pieces.clear()
-        self._pieces.append(text)
+        if number == b"1" or len(self._message) + len(text) > MAX_MESSAGE_BYTES:
+            self._message.clear()
+        self._message += text
         if number != count:
             return None
-        version, entries = json.decode(b"".join(self._pieces))
-        self._pieces.clear()
+        text, self._message = self._message, bytearray()
+        version, entries = json.decode(text)
         return {"type": "", "v": version, "from": sender.decode(), "entries": entries}
-
-
-# --- a session ----------------------------------------------------------------------------------
-
-
-class Session:
-    """One of PostgreSQL's. `lost` is done when it has ended, with the reason."""
-
-    def __init__(
-        self, connection: psycopg.AsyncConnection, on_notify: Callable[[bytes], object]
-    ) -> None:
-        self._connection = connection  # psycopg's, which closes it where we do not
-        self._libpq = connection.pgconn
-        self._socket = self._libpq.socket
-        self._on_notify = on_notify
-        self._loop = asyncio.get_running_loop()
-        self._answer: asyncio.Future[psycopg.pq.abc.PGresult | None] | None = None
-        self._result: psycopg.pq.abc.PGresult | None = None
-        self.lost: asyncio.Future[None] = self._loop.create_future()
-        self.lost.add_done_callback(lambda lost: lost.cancelled() or lost.exception())
-        self._loop.add_reader(self._socket, self._read)
-
-    @classmethod
-    async def open(
-        cls, name: str, on_notify: Callable[[bytes], object] = lambda _: None
-    ) -> "Session":
-        django = {} if settings.BROKER_URL else database.get_connection_params()
-        address = {key: django[key] for key in django if key not in OF_DJANGO}
-        address |= {**NETWORK, "application_name": name}
-        conninfo = make_conninfo(settings.BROKER_URL, **address)
-        connect = psycopg.AsyncConnection.connect
-        return cls(await connect(conninfo, autocommit=True), on_notify)
-
-    async def execute(self, sql: str, *values: object) -> psycopg.pq.abc.PGresult | None:
-        """One statement at a time."""
-        self._answer = self._loop.create_future()
-        self._libpq.send_query_params(sql.encode(), [str(value).encode() for value in values])
-        while self._libpq.flush():
-            writable = self._loop.create_future()
-            self._loop.add_writer(self._socket, writable.set_result, None)
-            try:
-                await writable
-            finally:
-                self._loop.remove_writer(self._socket)
-        return await self._answer
-
-    async def numbers(self, sql: str, *values: object) -> list[int]:
-        """The columns of the row that a statement gives."""
-        result = await self.execute(sql, *values)
-        columns = range(result.nfields) if result is not None else ()
-        return [int(result.get_value(0, column) or 0) for column in columns]
-
-    async def is_direct(self) -> bool:
-        """False through a pooler, which gives its sessions numbers of its own."""
-        return await self.numbers("SELECT pg_backend_pid()") == [self._libpq.backend_pid]
-
-    def close(self) -> None:
-        self._loop.remove_reader(self._socket)
-        self._libpq.finish()
-        if not self.lost.done():
-            self.lost.cancel()
-
-    def _read(self) -> None:
-        try:
-            self._libpq.consume_input()
-            while self._answer is not None and not self._libpq.is_busy():
-                self._take_result(self._answer)
-            while (notify := self._libpq.notifies()) is not None:  # those behind a result, too
-                self._on_notify(notify.extra)
-        except Exception as error:  # the outermost edge: who waits for it raises it
-            self._loop.remove_reader(self._socket)
-            for waiting in (self._answer, self.lost):
-                if waiting is not None and not waiting.done():
-                    waiting.set_exception(error)
-
-    def _take_result(self, answer: "asyncio.Future[psycopg.pq.abc.PGresult | None]") -> None:
-        result = self._libpq.get_result()
-        if result is None:
-            self._answer = None
-            if not answer.done():
-                answer.set_result(self._result)
-        elif result.status in SUCCESSES:
-            self._result = result
-        elif not answer.done():
-            answer.set_exception(psycopg.OperationalError(result.get_error_message()))
-
-
-SUCCESSES: Final = (psycopg.pq.ExecStatus.TUPLES_OK, psycopg.pq.ExecStatus.COMMAND_OK)
-# What is for sessions of Django's own.
-OF_DJANGO: Final = {"pool", "cursor_factory", "context", "prepare_threshold"}
 
 
 # --- the broker ---------------------------------------------------------------------------------
@@ -279,8 +204,8 @@ class PostgresqlBroker:
                 self._news.set()
             elif (received := self._joiner.add(piece)) is not None:
                 self._inbox.take(received)
-        except Exception:  # the outermost edge: anybody may NOTIFY
-            log.exception("A message of another process could not be read")
+        except Exception as error:  # the outermost edge: anybody may NOTIFY
+            log.warning("A message of another process could not be read: %r", error)
             self._inbox.check()
 
     async def subscribe(self, channel: str) -> None:
@@ -408,17 +333,18 @@ class PostgresqlBroker:
             session = await Session.open(self._name, self._receive)
         try:
             async with asyncio.timeout(MEET_SECONDS):
-                await session.execute(f'LISTEN "{notified()}"')
-            await first_of(self._attend(session), session.lost)
+                [pid] = await session.numbers(f'LISTEN "{notified()}"; {PID}')
+            await first_of(self._attend(session, pid), session.lost)
         finally:
             session.close()
 
-    async def _attend(self, session: Session) -> None:
-        heard = await self._meet(session)
+    async def _attend(self, session: Session, pid: int) -> None:
+        if not await self._meet(session):
+            if pid == session.pid:
+                raise ConnectionError("what this process sends itself does not come back")
+            await self._give_up(session, pid)
+            return
         async with asyncio.timeout(MEET_SECONDS):
-            if not heard:
-                await self._give_up(session)
-                return
             await session.execute(LISTENING)
         log.info("Connected to the other processes through PostgreSQL")
         self._hears, self._away = True, False
@@ -431,15 +357,16 @@ class PostgresqlBroker:
             await asyncio.sleep(LOOK_SECONDS)
             await self._look_around(session)
 
-    async def _give_up(self, session: Session) -> None:
-        """What it listens with is a session of a pooler's, which others use, too: it polls from now
-        on. Raises ConnectionError where it is its own, and only slow."""
-        if await session.is_direct():
-            raise ConnectionError("what this process sends itself does not come back")
+    async def _give_up(self, session: Session, pid: int) -> None:
+        """It polls from now on. What listens is a session of a pooler's, which others use."""
         log.warning(SILENT)
         self._polls = True
         self._connected.set()
-        await session.execute("UNLISTEN *")
+        left = 1
+        async with asyncio.timeout(MEET_SECONDS):
+            while left:
+                [left] = await session.numbers(UNLISTEN.format(pid))
+                await asyncio.sleep(left * POLL_SECONDS)
 
 
 async def _notify(session: Session, sent: Message) -> None:
@@ -461,10 +388,27 @@ def notify_from_outside(kind: str, *fields: object) -> None:
 
 
 def _send_from_outside(entries: list[Entry]) -> None:
+    values = [notified(), "\n".join(pieces(message(entries)))]
     try:
         if database.get_autocommit():  # else it would be sent with what its caller writes next
-            with database.cursor() as cursor:
-                values = [notified(), "\n".join(pieces(message(entries)))]
-                cursor.execute(NOTIFY.format("%s", "%s"), values)
-    except Error as error:
+            with _pool().connection() if settings.BROKER_URL else database.cursor() as session:
+                session.execute(NOTIFY.format("%s", "%s"), values)
+    except (Error, *FAILURES) as error:
         log.warning("Servers were not notified of what was published: %r", error)
+
+
+_pools: dict[int, ConnectionPool] = {}  # by process: after a fork, the parent has its threads
+
+
+def _pool() -> ConnectionPool:
+    """Of one connection to BROKER_URL, a new one where that was closed meanwhile."""
+    process = os.getpid()
+    if process not in _pools:
+        new = ConnectionPool(
+            address("chat task"),
+            **{"min_size": 0, "max_size": 1, "timeout": SEND_SECONDS, "open": False},
+            check=ConnectionPool.check_connection,
+            kwargs={"autocommit": True},
+        )
+        _pools.setdefault(process, new).open()
+    return _pools[process]

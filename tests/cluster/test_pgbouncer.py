@@ -1,6 +1,7 @@
 """Two servers behind PgBouncer (docs/deploy.md): what it takes from the broker, and how they say
 so."""
 
+import asyncio
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,6 +21,7 @@ from tests.support.servers import (
     find_program,
     free_port,
     keys_of,
+    manage,
     migrate,
     no_root,
     start_server,
@@ -65,6 +67,7 @@ def _answers(program: Program) -> bool:
 def pooled(
     request: pytest.FixtureRequest, postgres: Postgres, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Server, Server]]:
+    """BROKER_URL may name any database: nothing but notifications goes there."""
     _, _, direct = request.param.partition("with ")
     directory = tmp_path_factory.mktemp("pooled")
     url = postgres.database()
@@ -72,7 +75,7 @@ def pooled(
     with pgbouncer(postgres, directory) as pool:
         env = {"DATABASE_URL": url.replace(f":{postgres.port}/", f":{pool.port}/")}
         if direct:
-            env[direct] = url
+            env[direct] = postgres.database()
         with (
             start_server("uvicorn", directory, **env) as one,
             start_server("uvicorn", directory, **env, **keys_of(one)) as other,
@@ -94,6 +97,8 @@ async def test_behind_a_pooler_what_is_stored_arrives_and_the_broker_says_what_d
         if not polls:
             await jim.publish(channel, event="typing")
             await pam.receive("typing")
+            await asyncio.to_thread(manage, one.env, "publish", channel, "typing", "--store=0")
+            await asyncio.gather(jim.receive("typing"), pam.receive("typing"))
         for number in range(20):
             await jim.publish(channel, number)
         assert [(await pam.receive("chat"))["data"] for _ in range(20)] == list(range(20))

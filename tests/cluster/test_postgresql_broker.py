@@ -7,10 +7,12 @@ import psycopg
 import pytest
 
 from chat.cluster import postgresql_broker
-from chat.cluster.postgresql_broker import PostgresqlBroker, Session, notified
+from chat.cluster.postgresql_broker import PostgresqlBroker, announce_from_outside, notified
+from chat.cluster.postgresql_session import Session
 from chat.fanout.announcements import Change, Ephemeral
 from chat.fanout.broker import BrokerStatus
 from tests.cluster.end import EVENT, LIMIT_SECONDS, End, change, running, shown
+from tests.support.configuring import Setter
 from tests.support.databases import in_thread
 
 pytestmark = pytest.mark.usefixtures("postgres_default")
@@ -176,3 +178,33 @@ async def test_who_is_not_alone_any_more_makes_all_look_into_the_database(
             checks = one.checks
             greet("other")
             assert one.checks > checks
+
+
+async def test_a_task_notifies_over_broker_url_again_after_its_connection_was_closed(
+    outsider: psycopg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    postgres_database: str,
+    set_chat: Setter,
+) -> None:
+    set_chat(BROKER_URL=postgres_database)
+    monkeypatch.setattr(postgresql_broker, "_pools", {})
+    one = process("one")
+    async with running(one):
+        for number in range(3):
+            await in_thread(lambda number=number: announce_from_outside([change(number)]))
+            await one.until(lambda number=number: len(one.got) == number + 1)
+            [pool] = postgresql_broker._pools.values()
+            outsider.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND application_name = 'chat task'"
+            )
+        await in_thread(pool.close)
+
+
+def test_a_malformed_address_is_not_shown(
+    set_chat: Setter, caplog: pytest.LogCaptureFixture
+) -> None:
+    set_chat(BROKER_URL="postgres://chat:hunter2%zz@host/chat")
+    announce_from_outside([change(1)])
+    assert "BROKER_URL is malformed" in caplog.text
+    assert "hunter2" not in caplog.text
