@@ -17,7 +17,8 @@ OPTIONS = ("key", "store", "at", "timezone", "deduplication_id")
 class Command(BaseCommand):
     help = (
         "Publishes a message, and prints its id or, with --at, the name of its schedule."
-        " It is stored, by default for ever, so that a running server finds it."
+        " It is stored, by default for ever; with --store 0, which SQLite refuses, it reaches who"
+        " listens at that moment."
     )
     requires_system_checks = ()  # a problem is reported in one sentence
 
