@@ -32,7 +32,7 @@ async def find_missed(
     last_id, number = place
     if since > number or not subscription.reaches_back:
         return None
-    if since == number:
+    if since == number and not subscription.grants.may_observe(subscription.channel):
         return ()
     shown = subscription.window_start(), subscription.observes
     found = await read(changes_missed, subscription.channel, since, last_id, number, *shown)

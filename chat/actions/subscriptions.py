@@ -46,8 +46,8 @@ async def subscribe(
         place = await _join(connection, subscriber, operation, hub, writer, reaper)
         subscription.head_id, head = place
         connection.session.add(subscription)
-    missed = await _missed(command, operation, subscription, place)
     count = (await occupancy.count([channel]))[channel] if command.occupancy else None
+    missed = await _missed(command, operation, subscription, place)  # last: it holds much
     event = _subscribed(command, subscription, operation, head, missed, count, auto=auto)
     connection.send_queue.push(event)
     if missed is None:

@@ -182,6 +182,23 @@ async def test_an_entry_that_has_expired_since_comes_as_null(
         ]
 
 
+async def test_an_entry_that_was_set_before_and_has_expired_since_comes_as_null(
+    every_server: Server, channel: str
+) -> None:
+    """Not one of which a later message tells that it had expired before."""
+    async with connect(every_server, uid="jim", channels=all_of(channel)) as jim:
+        _, epoch = await joined(jim, channel)
+        for key in ("k1", "k2"):
+            await store(jim, channel, key, key)
+            await jim.receive(UPDATED)
+        expire_entries(every_server, channel, "k1")
+        frames = await recovered(every_server, channel, 2, epoch) or []
+        told = [(each["key"], each["data"], each["position"]) for each in frames]
+        assert told == [("k1", None, 1)]
+        await jim.store(channel)
+        assert await recovered(every_server, channel, 3, epoch) == []
+
+
 async def test_what_lies_before_the_window_stays_there(every_server: Server, channel: str) -> None:
     """The messages, the reactions to them, their deletion; not the storage."""
     async with (
