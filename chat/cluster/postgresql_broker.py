@@ -136,8 +136,8 @@ class Joiner:
         self._message += text
         if number != count:
             return None
-        text, self._message = self._message, bytearray()
-        version, entries = json.decode(text)
+        whole, self._message = self._message, bytearray()
+        version, entries = json.decode(whole)
         return {"type": "", "v": version, "from": sender.decode(), "entries": entries}
 
 
@@ -406,7 +406,10 @@ def _pool() -> ConnectionPool:
     if process not in _pools:
         new = ConnectionPool(
             address("chat task"),
-            **{"min_size": 0, "max_size": 1, "timeout": SEND_SECONDS, "open": False},
+            min_size=0,
+            max_size=1,
+            timeout=SEND_SECONDS,
+            open=False,
             check=ConnectionPool.check_connection,
             kwargs={"autocommit": True},
         )

@@ -91,8 +91,8 @@ class Session:
                 self._on_notify(notify.extra)
         except Exception as error:  # the outermost edge: who waits for it raises it
             self._loop.remove_reader(self._socket)
-            for waiting in filter(None, (self._answer, self.lost)):
-                if not waiting.done():
+            for waiting in (self._answer, self.lost):
+                if waiting is not None and not waiting.done():
                     waiting.set_exception(error)
 
     def _take_result(self, answer: "asyncio.Future[PGresult]") -> None:

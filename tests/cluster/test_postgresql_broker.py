@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from chat.cluster import postgresql_broker
-from chat.cluster.postgresql_broker import PostgresqlBroker, announce_from_outside, notified
+from chat.cluster.postgresql_broker import Joiner, PostgresqlBroker, announce_from_outside, notified
 from chat.cluster.postgresql_session import Session
 from chat.fanout.announcements import Change, Ephemeral
 from chat.fanout.broker import BrokerStatus
@@ -137,6 +137,15 @@ async def test_what_cannot_be_read_makes_it_look_into_the_database(
         if payload != "x 2/2 [1,[]]":
             await one.until(lambda: one.checks > before)
         assert one.connected
+
+
+def test_a_message_in_pieces_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgresql_broker, "MAX_MESSAGE_BYTES", 100)
+    joiner = Joiner()
+    for number in range(1, 1000):
+        assert joiner.add(b"x %d/1000 [[[[[[[" % number) is None
+        assert len(joiner._message) <= 100
+    assert joiner.add(b"x 1/1 [1,[]]")
 
 
 async def test_a_listener_that_stands_still_is_ended_when_the_queue_fills(
