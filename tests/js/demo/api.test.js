@@ -15,7 +15,8 @@ function apiThatHears(...answers) {
 
 test("a session is asked for by its id, and the answer says which it is", async () => {
   const { api, calls } = apiThatHears({ sessionId: "abc", channel: "chat-abc", token: "t" });
-  assert.deepEqual(await api.session("abc"), { id: "abc", channel: "chat-abc" });
+  const { id, channel } = await api.session("abc");
+  assert.deepEqual([id, channel], ["abc", "chat-abc"]);
   const [{ url, method, body, headers }] = calls;
   assert.deepEqual([url, method], ["https://chat.test/tokens", "POST"]);
   assert.deepEqual(body, { sessionId: "abc", uid: "jim" });
@@ -28,10 +29,16 @@ test("without an id the server makes one", async () => {
   assert.deepEqual(calls[0].body, { uid: "jim" });
 });
 
-test("a token is each person's own", async () => {
-  const { api, calls } = apiThatHears({ sessionId: "abc", token: "of pam" });
-  assert.equal(await api.token("abc", "pam"), "of pam");
-  assert.deepEqual(calls[0].body, { sessionId: "abc", uid: "pam" });
+const SESSION = { id: "abc", channel: "chat-abc", people: {} };
+
+test("a person's first token comes with the session, each further one is asked for", async () => {
+  const people = { jim: { token: "of jim" }, pam: { token: "of pam" } };
+  const opened = { sessionId: "abc", channel: "chat-abc", ...people, token: "of jim" };
+  const { api, calls } = apiThatHears(opened, { token: "second" }, { token: "third" });
+  const token = api.tokens(await api.session("abc"), "pam");
+  assert.deepEqual([await token(), calls.length], ["of pam", 1]);
+  assert.deepEqual([await token(), await token()], ["second", "third"]);
+  assert.deepEqual(calls[1].body, { sessionId: "abc", uid: "pam" });
 });
 
 const FAILURES = [
@@ -44,7 +51,7 @@ const FAILURES = [
 for (const [answer, words] of FAILURES) {
   test(`${JSON.stringify(answer)} is told in words`, async () => {
     const { api } = apiThatHears(answer);
-    await assert.rejects(api.token("abc", "jim"), (error) => {
+    await assert.rejects(api.tokens(SESSION, "jim")(), (error) => {
       assert.ok(error instanceof ApiError);
       assert.match(error.message, words);
       return true;
@@ -54,5 +61,6 @@ for (const [answer, words] of FAILURES) {
 
 test("a server out of reach is told in words", async () => {
   const api = new Api("https://chat.test/", () => Promise.reject(new TypeError("Failed to fetch")));
-  await assert.rejects(api.token("abc", "jim"), { message: "The server cannot be reached.", status: 0 });
+  const told = { message: "The server cannot be reached.", status: 0 };
+  await assert.rejects(api.tokens(SESSION, "jim")(), told);
 });

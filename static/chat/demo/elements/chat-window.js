@@ -42,14 +42,16 @@ export class ChatWindow extends HTMLElement {
     return this.dataset.uid;
   }
 
-  open({ id, channel }, api, createClient) {
+  open(session, api, createClient) {
+    const { id, channel } = session;
     this.#openDraft(id);
     this.#close();
     const inside = this.#inside;
     inside.chat = { channel, messageId: () => this.#newest?.id };
+    const token = api.tokens(session, this.uid);
     const connection = new Connection({
       channel,
-      token: async () => inside.sees(await api.token(id, this.uid)),
+      token: async () => inside.sees(await token()),
       createClient: (options) => inside.watch(createClient(options)),
       isOnline: () => navigator.onLine && !inside.isOffline,
     });

@@ -25,12 +25,17 @@ export class Api {
   /** The session `id`, or another where it is missing or no such id: the answer says which. */
   async session(id, signal) {
     const body = { sessionId: id, uid: "jim" };
-    const { sessionId, channel } = await this.#post("/tokens", body, signal);
-    return { id: sessionId, channel };
+    const { sessionId, channel, ...people } = await this.#post("/tokens", body, signal);
+    return { id: sessionId, channel, people };
   }
 
-  /** A fresh connect token. */
-  async token(sessionId, uid) {
+  /** Gives connect tokens: the one that came with the session, then a fresh one each time. */
+  tokens({ id, people }, uid) {
+    const unused = [people[uid]?.token];
+    return async () => unused.pop() ?? this.#token(id, uid);
+  }
+
+  async #token(sessionId, uid) {
     return (await this.#post("/tokens", { sessionId, uid })).token;
   }
 
