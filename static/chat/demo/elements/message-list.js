@@ -36,6 +36,7 @@ export class MessageList {
     const isLost = focused && !keys.has(this.#rows.get(focused).key);
     const neighbour = isLost ? this.#neighbour(focused, keys) : null;
     this.#removeAllBut(keys);
+    this.#detachFirst(rows[0]);
     let place = this.#list.firstElementChild;
     for (const row of rows) {
       const item = this.#itemOf(row);
@@ -58,6 +59,16 @@ export class MessageList {
       item.remove();
       this.#items.delete(key);
     }
+  }
+
+  /**
+   * Where older ones come before the first message, the day and name above it go. Its text stays
+   * where it was, but the browser would count that as a shift: not of what it lays out anew.
+   */
+  #detachFirst(row) {
+    const first = this.#list.firstElementChild;
+    if (!first || first === this.#items.get(row?.key)) return;
+    if (!first.contains(document.activeElement)) first.remove();
   }
 
   #neighbour(item, keys) {
