@@ -13,6 +13,9 @@ from typing import Any
 from playwright.async_api import Locator, Page, Request, WebSocket, expect
 
 NAMES = {"jim": "Jim", "pam": "Pam"}
+WATCH_SHIFTS = """window.shifts = [];
+new PerformanceObserver((list) => list.getEntries().forEach(({ value }) => shifts.push(value)))
+  .observe({ type: "layout-shift" });"""
 
 
 class Window:
@@ -85,6 +88,13 @@ class Chat:
 
     async def button(self, name: str) -> None:
         await self.page.get_by_role("button", name=name).click()
+
+    async def watch_shifts(self) -> None:
+        await self.page.evaluate(WATCH_SHIFTS)
+
+    async def shifted(self) -> float:
+        """How much of the layout moved since then, without being asked."""
+        return float(await self.page.evaluate("shifts.reduce((one, other) => one + other, 0)"))
 
     @property
     def session(self) -> str:

@@ -130,9 +130,12 @@ async def place(window: Window, text: str) -> float:
 
 
 async def test_a_reader_at_the_very_top_stays_there_when_older_messages_come(long: Chat) -> None:
+    await long.watch_shifts()
     await long.jim.scroller.evaluate("(scroller) => { scroller.scrollTop = 0; }")
     await expect(long.jim.bubbles).to_have_count(100)
     await expect(long.jim.message("number 350")).to_be_in_viewport()
+    await long.jim.scroller.evaluate(UNTIL_STILL)
+    assert await long.shifted() < 0.001
 
 
 async def test_from_far_up_one_goes_to_the_end_at_once(long: Chat) -> None:

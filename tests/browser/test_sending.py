@@ -15,12 +15,6 @@ TYPE_ALL = """(area, texts) => { for (const text of texts) {
   area.value = text;
   area.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true }));
 } }"""
-WATCH = """() => {
-  window.shifts = [];
-  const note = ({ value }) => shifts.push(value);
-  const observer = new PerformanceObserver((list) => list.getEntries().forEach(note));
-  observer.observe({ type: "layout-shift" });
-}"""
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -68,14 +62,14 @@ async def test_twenty_quick_messages_look_like_twenty_messages(
 ) -> None:
     chat, go_on = held
     texts = [f"number {number}" for number in range(20)]
-    await chat.page.evaluate(WATCH)
+    await chat.watch_shifts()
     await chat.jim.composer.evaluate(TYPE_ALL, texts)
     await expect(chat.jim.waiting).to_have_count(20)
     go_on.set()
     await chat.pam.shows(*texts)
     await expect(chat.jim.waiting).to_have_count(0)
     await chat.jim.shows(*texts)
-    assert sum(await chat.page.evaluate("shifts")) <= 0.01
+    assert await chat.shifted() <= 0.01
 
 
 async def test_what_is_on_its_way_is_not_announced_as_a_problem(
