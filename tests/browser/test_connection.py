@@ -261,7 +261,7 @@ async def test_a_message_that_was_stored_before_the_connection_broke_is_not_sent
 ) -> None:
     """The server gets the message, and the connection breaks before its echo is here."""
     chat = await open_chat(live=False)
-    await chat.page.route_web_socket("**/v1**", break_before_the_echo)
+    await chat.page.route_web_socket("**/v1**", break_before_the_echo([]))
     await chat.page.reload()
     await chat.until_live()
     await chat.jim.say("once")
@@ -273,17 +273,23 @@ async def test_a_message_that_was_stored_before_the_connection_broke_is_not_sent
     await chat.jim.shows("once", "and then")
 
 
-def break_before_the_echo(route: WebSocketRoute) -> None:
-    server = route.connect_to_server()
+def break_before_the_echo(broken: list[str]) -> Callable[[WebSocketRoute], None]:
+    """The first echo never reaches its sender, whose connection ends."""
 
-    async def pass_on(frame: str | bytes) -> None:
-        said = json.loads(frame)
-        if said.get("data") == "once" and said["meta"]["uid"] == uid_in(route.url):
+    def route_socket(route: WebSocketRoute) -> None:
+        server = route.connect_to_server()
+
+        async def pass_on(frame: str | bytes) -> None:
+            said = json.loads(frame)
+            is_echo = said.get("data") == "once" and said["meta"]["uid"] == uid_in(route.url)
+            if broken or not is_echo:
+                return route.send(frame)
+            broken.append(route.url)
             await route.close(code=1012)
-        else:
-            route.send(str(frame))
 
-    server.on_message(pass_on)
+        server.on_message(pass_on)
+
+    return route_socket
 
 
 async def test_a_message_that_the_connection_swallowed_goes_out_again(open_chat: Open) -> None:

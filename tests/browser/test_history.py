@@ -116,9 +116,9 @@ async def numbers(window: Window) -> list[int]:
 
 async def test_nothing_jumps_when_older_messages_come(long: Chat) -> None:
     """What is in sight moves by what was scrolled, and by nothing else."""
-    await long.jim.scroller.evaluate("(scroller) => { scroller.scrollTop = 900; }")
+    await long.jim.scroller.evaluate("(scroller) => { scroller.scrollTop = 1300; }")
     before = await place(long.jim, "number 370")
-    await long.jim.scroller.evaluate("(scroller) => { scroller.scrollTop = 700; }")
+    await long.jim.scroller.evaluate("(scroller) => { scroller.scrollTop = 1100; }")
     await expect(long.jim.bubbles).to_have_count(100)
     assert abs(await place(long.jim, "number 370") - before - 200) < 2
 

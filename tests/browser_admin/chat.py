@@ -33,7 +33,7 @@ class Chat:
         message = self.window(uid).get_by_role("listitem").filter(has_text=text)
         message.locator(".bubble").hover()
         self.window(uid).locator(f"[data-reaction='{reaction}']").click()
-        expect(message.locator(".chip")).to_have_text([reaction])
+        expect(message.locator(".chip")).to_have_text([f"{reaction}1"])
 
     @property
     def channel(self) -> str:

@@ -4,7 +4,7 @@ import { HotsockClient } from "../../client/index.js";
 import { Api, ApiError } from "../model/api.js";
 import { Opening } from "../model/opening.js";
 import { keepSession, wantedSession } from "../model/session.js";
-import { LINK_NOT_VALID, NO_LINK } from "../model/words.js";
+import { LINK_NOT_VALID, NO_LINK, UNREACHABLE } from "../model/words.js";
 import { copyText } from "./clipboard.js";
 import { countInTitle } from "./unread-title.js";
 import { keepInSight } from "./visible-height.js";
@@ -21,7 +21,7 @@ export class ChatDemo extends HTMLElement {
   #actions = {
     copy: () => this.#copyLink(),
     new: () => this.#newChat(),
-    how: () => this.querySelector("dialog.how").showModal(),
+    how: () => this.#explain(),
   };
 
   connectedCallback() {
@@ -97,6 +97,18 @@ export class ChatDemo extends HTMLElement {
     const isCopied = await copyText(location.href);
     if (isCopied) this.#say("The link is copied. Whoever opens it is in this chat.");
     else this.#say("This browser does not let the page copy. The link is this page’s address.");
+  }
+
+  async #explain() {
+    const dialog = this.querySelector(".how");
+    try {
+      const { explain } = await import("./how-it-works.js");
+      explain(dialog.querySelector("dl"));
+      dialog.showModal();
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error; // the module did not come
+      this.#say(UNREACHABLE);
+    }
   }
 
   #say(words) {
