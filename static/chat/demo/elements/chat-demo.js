@@ -4,7 +4,7 @@ import { HotsockClient } from "../../client/index.js";
 import { Api, ApiError } from "../model/api.js";
 import { Opening } from "../model/opening.js";
 import { keepSession, wantedSession } from "../model/session.js";
-import { LINK_NOT_VALID, NO_LINK, UNREACHABLE } from "../model/words.js";
+import { LINK_NOT_VALID, NOT_LOADED, NO_LINK } from "../model/words.js";
 import { copyText } from "./clipboard.js";
 import { countInTitle } from "./unread-title.js";
 import { keepInSight } from "./visible-height.js";
@@ -17,6 +17,7 @@ export class ChatDemo extends HTMLElement {
   #session = null;
   #asked = 0; // counts: only the last one asked for may open
   #toastTimer;
+  #how = null; // the dialog, once it is wanted
 
   #actions = {
     copy: () => this.#copyLink(),
@@ -100,14 +101,14 @@ export class ChatDemo extends HTMLElement {
   }
 
   async #explain() {
-    const dialog = this.querySelector(".how");
+    this.#how ??= import("./how-it-works.js").then(({ addDialog }) => addDialog(this));
     try {
-      const { explain } = await import("./how-it-works.js");
-      explain(dialog.querySelector("dl"));
-      dialog.showModal();
+      const dialog = await this.#how;
+      if (!dialog.open) dialog.showModal();
     } catch (error) {
+      this.#how = null;
       if (!(error instanceof TypeError)) throw error; // the module did not come
-      this.#say(UNREACHABLE);
+      this.#say(NOT_LOADED);
     }
   }
 

@@ -1,4 +1,4 @@
-// What "How it works" says. Loaded when somebody wants to know.
+// "How it works": a dialog. Loaded when somebody wants to know.
 
 const CHAPTERS = {
   "The windows":
@@ -19,15 +19,66 @@ const CHAPTERS = {
     "The button in each window’s header shows its token in words and every frame in and out. There you can also send what the token forbids, and take the window offline to see it catch up.",
 };
 
-/** Puts the chapters into a list of terms. */
-export function explain(list) {
-  list.replaceChildren(...Object.entries(CHAPTERS).flatMap(chapter));
+const SOURCES = ["../../client/index.js", "../main.js"].map((path) => new URL(path, import.meta.url));
+
+/**
+ * Puts the dialog into the page, not open yet, once its style sheet is there.
+ * @throws {TypeError} where that is not to be had
+ */
+export async function addDialog(page) {
+  const title = make("h2", { id: "how-title" }, "How it works");
+  const dialog = make("dialog", { className: "how" }, head(title), body());
+  dialog.setAttribute("aria-labelledby", title.id);
+  await dress(page);
+  page.append(dialog);
+  return dialog;
+}
+
+function dress(page) {
+  const link = make("link", { rel: "stylesheet", href: new URL("../how.css", import.meta.url) });
+  return new Promise((done, fail) => {
+    link.addEventListener("load", done);
+    link.addEventListener("error", () => {
+      link.remove();
+      fail(new TypeError(link.href));
+    });
+    page.append(link);
+  });
+}
+
+function head(title) {
+  const close = make("button", { className: "icon-button", ariaLabel: "Close" }, icon("close"));
+  const form = make("form", { method: "dialog" }, close);
+  return make("div", { className: "how-head" }, title, form);
+}
+
+function body() {
+  const [client, page] = SOURCES.map(String);
+  const sources = make(
+    "p",
+    {},
+    "The client is a handful of plain JavaScript modules without a build step: start at ",
+    make("a", { href: client }, "the client"),
+    " and at ",
+    make("a", { href: page }, "this page"),
+    ".",
+  );
+  const chapters = make("dl", {}, ...Object.entries(CHAPTERS).flatMap(chapter));
+  return make("div", { className: "how-body" }, chapters, sources);
 }
 
 function chapter([title, words]) {
-  return [make("dt", title), make("dd", words)];
+  return [make("dt", {}, title), make("dd", {}, words)];
 }
 
-function make(name, textContent) {
-  return Object.assign(document.createElement(name), { textContent });
+function icon(name) {
+  const svg = document.querySelector(`.bar [href="#icon-help"]`).closest("svg").cloneNode(true);
+  svg.querySelector("use").setAttribute("href", `#icon-${name}`);
+  return svg;
+}
+
+function make(name, properties, ...content) {
+  const element = Object.assign(document.createElement(name), properties);
+  element.append(...content);
+  return element;
 }
