@@ -159,6 +159,7 @@ async def other_tab(chat: Chat) -> None:
 
 async def how(chat: Chat) -> None:
     await chat.button("How it works")
+    await expect(chat.page.get_by_role("dialog", name="How it works")).to_be_visible()
 
 
 async def look_inside(chat: Chat, tab: str) -> None:

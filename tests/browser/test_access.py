@@ -57,6 +57,7 @@ async def test_no_finding(open_chat: Open, options: dict[str, Any]) -> None:
     await fill(chat)
     assert await findings(chat.page) == []  # with a picker
     await chat.button("How it works")
+    await expect(chat.page.get_by_role("dialog", name="How it works")).to_be_visible()
     assert await findings(chat.page) == []  # with the dialog
     await chat.page.keyboard.press("Escape")
     for tab in ("Frames", "Token", "Forbidden"):
