@@ -25,8 +25,8 @@ export class Api {
   /** The session `id`, or another where it is missing or no such id: the answer says which. */
   async session(id, signal) {
     const body = { sessionId: id, uid: "jim" };
-    const { sessionId, channel, ...people } = await this.#post("/tokens", body, signal);
-    return { id: sessionId, channel, people };
+    const { sessionId, channel, jim, pam } = await this.#post("/tokens", body, signal);
+    return { id: sessionId, channel, people: { jim, pam } };
   }
 
   /** Gives connect tokens: the one that came with the session, then a fresh one each time. */
