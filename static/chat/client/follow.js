@@ -68,11 +68,11 @@ export class Follow {
     subscription.asks.add(this.#ask); // before binding, which subscribes where it is the first
     this.#binding = channel.bind(/^/, (frame) => this.#received(frame));
     // Where it is subscribed already; not before the application has what we return.
-    queueMicrotask(() => this.#session === null && this.#subscribed());
+    queueMicrotask(() => this.#session === null && this.#subscribed(false));
   }
 
   #received(frame) {
-    if (frame.event === "hotsock.subscribed") this.#subscribed();
+    if (frame.event === "hotsock.subscribed") this.#subscribed(true);
     else if (this.#waiting) this.#wait(frame);
     else if (this.#session) this.#apply(frame);
   }
@@ -86,19 +86,25 @@ export class Follow {
     if (this.#replay.endsWith(frame)) this.#recovered();
   }
 
-  #subscribed() {
-    const { sessions, asks } = this.#parts.subscription;
-    const session = sessions.current;
+  #subscribed(isFromStart) {
+    const session = this.#parts.subscription.sessions.current;
     if (session === null || this.#state === "stopped") return;
     this.#pause();
     this.#session = session;
     session.signal.addEventListener("abort", () => session === this.#session && this.#pause());
     this.#state = "catchingUp";
     this.#telling.begin(session);
-    const replayed = isAt(session, this.position) ? 0 : asks.replayed(session, this.position);
+    const replayed = this.#replayed(session, isFromStart);
     if (replayed === null) return void this.#catchUp(session);
     this.#replay = new Replay(replayed);
     if (replayed === 0) this.#recovered();
+  }
+
+  // A follower that joins a session later has missed frames of the replay, or of after it.
+  #replayed(session, isFromStart) {
+    if (isAt(session, this.position)) return 0;
+    const { asks } = this.#parts.subscription;
+    return isFromStart ? asks.replayed(session, this.position) : null;
   }
 
   #pause() {

@@ -296,6 +296,28 @@ test("one that is added too late to be asked for reads history", async (t) => {
   ]);
 });
 
+for (const heard of [3, 5, 8]) {
+  test(`one that joins a recovered subscription after message ${heard} reads history`, async (t) => {
+    const { client, history, follower } = await live(t);
+    const since = follower.position;
+    bindTo(client);
+    await reconnect();
+    newest().subscribed("c", at(6, { recovered: true, replayed: 3 }));
+    for (let number = 4; number <= heard; number += 1) say(number);
+    follower.stop();
+    const { told } = follow(client, { since });
+    await settle();
+    say(heard + 1);
+    const last = Math.max(heard + 1, 6); // the server had 6 before it was read
+    await history.answer(messages(...[9, 8, 7, 6, 5, 4, 3].filter((number) => number <= last)));
+    for (let number = heard + 2; number <= 9; number += 1) say(number);
+    assert.deepEqual(
+      told.filter((each) => typeof each === "string"),
+      [4, 5, 6, 7, 8, 9].map((number) => `message ${number}`),
+    );
+  });
+}
+
 test("the message at which it began is never told again", async (t) => {
   const { history, told } = await following(t, { since: { id: idOf(2) } });
   for (const [answer, reconnects] of [
