@@ -54,7 +54,7 @@ export class HttpApi {
     const { signal, release } = deadline(PATIENCE_MS, signals);
     try {
       const response = await this.#fetch(operation, body, signal);
-      const answer = await response.json().catch(() => null);
+      const answer = await readBody(response);
       if (response.ok) return answer;
       throw refusal(operation, response.status, answer?.error);
     } finally {
@@ -80,6 +80,16 @@ export class HttpApi {
     const url = new URL(`connection/${operation}`, this.#base);
     url.search = new URLSearchParams({ connectionId, connectionSecret });
     return url;
+  }
+}
+
+/** Null where a refusal is no JSON, as a proxy's is; what else cannot be read has broken off. */
+async function readBody(response) {
+  try {
+    return await response.json();
+  } catch (cause) {
+    if (!response.ok && cause instanceof SyntaxError) return null;
+    throw new HttpError("the answer broke off", 0, undefined, cause);
   }
 }
 

@@ -32,6 +32,21 @@ export class FakeHistory {
     await this.#end("reject", new TypeError("fetch failed"));
   }
 
+  /** An answer of this status begins; its body fails. */
+  async breakOff(status, error = new TypeError("network error")) {
+    const json = () => Promise.reject(error);
+    await this.#end("resolve", { ok: status < 300, status, json });
+  }
+
+  /** An answer begins, and its body never ends. */
+  async stall() {
+    await settle();
+    const [{ signal }] = this.requests;
+    const json = () =>
+      new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+    await this.#end("resolve", { ok: true, status: 200, json });
+  }
+
   async #end(how, outcome) {
     await settle();
     this.requests.shift()[how](outcome);

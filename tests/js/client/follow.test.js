@@ -368,6 +368,32 @@ test("history that cannot be read is tried again, and each failure is told", asy
   );
 });
 
+test("a refusal that is no JSON, such as a proxy's, is one", async (t) => {
+  const { history, follower } = await following(t);
+  newest().subscribed("c", at(2));
+  await history.breakOff(404, new SyntaxError("html"));
+  assert.equal(follower.state, "live");
+});
+
+const BROKEN = [
+  ["an answer that breaks off", (history) => history.breakOff(200)],
+  ["an answer that is half a JSON", (history) => history.breakOff(200, new SyntaxError("half"))],
+  ["a refusal that breaks off", (history) => history.breakOff(400)],
+  ["an answer that never ends", (history) => history.stall()],
+];
+
+for (const [what, happen] of BROKEN) {
+  test(`after ${what}, history is read again`, async (t) => {
+    const { history, told } = await following(t);
+    newest().subscribed("c", at(2));
+    await happen(history);
+    await pass(15_000);
+    await pass(1000);
+    await history.answer(messages(2, 1));
+    assert.deepEqual(told.slice(0, 2), ["message 1", "message 2"]);
+  });
+}
+
 test("where history is refused for good, it goes on live and says that it jumped", async (t) => {
   const { client, history, told } = await live(t);
   const errors = listen(client, "@@error");
