@@ -134,7 +134,7 @@ export class Core {
   #ended(event) {
     this.#logger.info("disconnected", event.code, event.reason);
     this.subscriptions.disconnected();
-    this.#outbox.disconnected();
+    this.#outbox.disconnected(event.code);
     this.bindings.emit("@@disconnect", event);
   }
 

@@ -8,6 +8,8 @@ export const ErrorCode = Object.freeze({
   CALLBACK_FAILED: "CALLBACK_FAILED",
   /** connectTokenFn gave no token, connectTokenFnMaxAttempts times in a row. */
   CONNECT_TOKEN_FAILED: "CONNECT_TOKEN_FAILED",
+  /** A message is larger than the server takes (128 KiB as a frame), and was dropped. */
+  DATA_TOO_LARGE: "DATA_TOO_LARGE",
   /** A message waited longer than sendTimeoutSeconds, and was dropped; as QUEUE_FULL. */
   EXPIRED: "EXPIRED",
   /** The socket did not get as far as `hotsock.connected` in time; the client tries again. */

@@ -21,6 +21,16 @@ export function encode(frame) {
   return JSON.stringify(frame);
 }
 
+/** The largest frame that a server takes; it closes the connection for a larger one. */
+export const MAX_FRAME_BYTES = 128 * 1024;
+
+const utf8 = new TextEncoder();
+
+/** @returns {number} bytes that it takes as a frame; Infinity where that is too many in any case */
+export function frameBytes(text) {
+  return text.length > MAX_FRAME_BYTES ? Infinity : utf8.encode(text).length;
+}
+
 /**
  * @param {unknown} text
  * @returns {?Frame} null for what is no frame

@@ -4,6 +4,7 @@
 
 import { failed, readAnswer, showsAcknowledging } from "./acknowledgement.js";
 import { ErrorCode } from "./errors.js";
+import { MAX_FRAME_BYTES, frameBytes } from "./frames.js";
 import { Unanswered, sizeOf } from "./unanswered.js";
 
 // All of these and of Unanswered, sent at once after connecting, stay below the 500 frames in 10 s
@@ -14,7 +15,10 @@ const MAX_BYTES = 4 * 1024 * 1024;
 // A dead connection is noticed before that: so this one lives, and the server acknowledges nothing.
 const ANSWER_MS = 40_000;
 
+const FRAME_TOO_LARGE = 1009; // close code
+
 const SENT = Object.freeze({ status: "sent" });
+const TOO_LARGE = [ErrorCode.DATA_TOO_LARGE, "it is larger than the server takes"];
 const IN_DOUBT = "it was sent, but not acknowledged: it may have arrived";
 
 /**
@@ -60,7 +64,8 @@ export class Outbox {
     const number = ++this.#lastNumber;
     const expiresAt = Date.now() + this.#lifeMs;
     return new Promise((resolve) => {
-      this.#take({ ...message, number, expiresAt, isInDoubt: false, resolve });
+      const bytes = frameBytes(message.text);
+      this.#take({ ...message, bytes, number, expiresAt, isInDoubt: false, resolve });
     });
   }
 
@@ -81,8 +86,12 @@ export class Outbox {
     if (entry) this.#answered(entry, answer.outcome);
   }
 
-  /** What was sent and not answered may have been done or not. */
-  disconnected() {
+  /**
+   * What was sent and not answered may have been done or not.
+   * @param {number} code of the close
+   */
+  disconnected(code) {
+    if (code === FRAME_TOO_LARGE) this.#failLargest();
     const entries = this.#unanswered.all();
     for (const entry of entries) this.#doubt(entry);
     const isAgain = ({ retry }) => retry && this.#isAcknowledging;
@@ -103,6 +112,7 @@ export class Outbox {
   }
 
   #take(entry) {
+    if (entry.bytes > MAX_FRAME_BYTES) return this.#fail(entry, ...TOO_LARGE);
     if (this.#calls.isWritable() && this.#isReady(entry)) return this.#send(entry);
     if (this.#hasRoom(entry)) return this.#wait(entry);
     this.#fail(entry, ErrorCode.QUEUE_FULL, "too much waits to be sent");
@@ -164,6 +174,12 @@ export class Outbox {
   #doubt(entry) {
     this.#unanswered.delete(entry);
     entry.isInDoubt = true;
+  }
+
+  // One of them was larger than this server takes, and the largest one is no smaller than that.
+  #failLargest() {
+    const [largest] = this.#unanswered.all().toSorted((one, other) => other.bytes - one.bytes);
+    if (largest) this.#fail(largest, ...TOO_LARGE);
   }
 
   #expire(entry) {

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { mock, test } from "node:test";
+import { encode } from "../../../static/chat/client/frames.js";
 import {
   connectedClient,
   fakeWorld,
@@ -293,6 +294,44 @@ test("messages beyond 4 MiB that would have to wait have failed", async (t) => {
   const results = Array.from({ length: 70 }, () => send(client, "chat", { data }));
   const codes = await Promise.all(results.map(codeOf));
   assert.deepEqual([codes.indexOf("QUEUE_FULL"), codes.lastIndexOf(undefined)], [69, 68]);
+});
+
+const MAX_FRAME = 128 * 1024;
+const AROUND = encode({ event: "chat", channel: "c", data: "", ack: ACK }).length;
+
+for (const [what, data, code] of [
+  ["128 KiB", "x".repeat(MAX_FRAME - AROUND), undefined],
+  ["a byte more", "x".repeat(MAX_FRAME - AROUND + 1), "DATA_TOO_LARGE"],
+  ["half as many characters, of three bytes each", "€".repeat(MAX_FRAME / 2), "DATA_TOO_LARGE"],
+]) {
+  test(`a frame of ${what} is ${code ? "refused at once" : "sent"}`, async (t) => {
+    fakeWorld(t);
+    const client = await connectedClient();
+    const errors = listen(client, "@@error");
+    const result = send(client, "chat", { data, ack: ACK });
+    assert.equal(await codeOf(result), code);
+    assert.equal(said().length, code ? 0 : 1);
+    assert.deepEqual(
+      errors.map((error) => error.code),
+      code ? [code] : [],
+    );
+  });
+}
+
+test("the largest of what a close with 1009 answered is not sent again", async (t) => {
+  fakeWorld(t, { random: 0 });
+  const client = await acknowledgedClient();
+  const sizes = [10, 99, 50];
+  const results = sizes.map((size) => send(client, "chat", { data: "x".repeat(size) }));
+  newest().end(1009);
+  await pass(1);
+  newest().connect();
+  const codes = await Promise.all(results.map(codeOf));
+  assert.deepEqual(codes, [undefined, "DATA_TOO_LARGE", undefined]);
+  assert.deepEqual(
+    newest().frames.map(({ data }) => data.length),
+    [10, 50],
+  );
 });
 
 test("terminate() settles all, and so does what is sent after it", async (t) => {
