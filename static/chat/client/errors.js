@@ -18,6 +18,8 @@ export const ErrorCode = Object.freeze({
   HISTORY_FAILED: "HISTORY_FAILED",
   /** The server sent what is no frame; it was ignored. */
   INVALID_FRAME: "INVALID_FRAME",
+  /** A message holds half a character (a lone surrogate), as a cut text may, and was dropped. */
+  INVALID_MESSAGE: "INVALID_MESSAGE",
   /** Too much waits to be sent; the message named by `channel`, `event` and `data` was dropped. */
   QUEUE_FULL: "QUEUE_FULL",
   /** The WebSocket failed or was refused; `cause` is its event. The client tries again. */

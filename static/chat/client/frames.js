@@ -21,6 +21,14 @@ export function encode(frame) {
   return JSON.stringify(frame);
 }
 
+// Of what encode() escapes as \u…, only surrogates begin with d; those of a pair it writes as they are.
+const LONE_SURROGATE = /(?<!\\)(?:\\\\)*\\ud/;
+
+/** Whether a text that encode() made has no half of a character; servers refuse one. */
+export function isWellFormed(text) {
+  return !LONE_SURROGATE.test(text);
+}
+
 /** The largest frame that a server takes; it closes the connection for a larger one. */
 export const MAX_FRAME_BYTES = 128 * 1024;
 

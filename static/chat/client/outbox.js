@@ -4,7 +4,7 @@
 
 import { failed, readAnswer, showsAcknowledging } from "./acknowledgement.js";
 import { ErrorCode } from "./errors.js";
-import { MAX_FRAME_BYTES, frameBytes } from "./frames.js";
+import { MAX_FRAME_BYTES, frameBytes, isWellFormed } from "./frames.js";
 import { Unanswered, sizeOf } from "./unanswered.js";
 
 // All of these and of Unanswered, sent at once after connecting, stay below the 500 frames in 10 s
@@ -19,6 +19,7 @@ const FRAME_TOO_LARGE = 1009; // close code
 
 const SENT = Object.freeze({ status: "sent" });
 const TOO_LARGE = [ErrorCode.DATA_TOO_LARGE, "it is larger than the server takes"];
+const MALFORMED = [ErrorCode.INVALID_MESSAGE, "it holds half a character (a lone surrogate)"];
 const IN_DOUBT = "it was sent, but not acknowledged: it may have arrived";
 
 /**
@@ -113,6 +114,7 @@ export class Outbox {
 
   #take(entry) {
     if (entry.bytes > MAX_FRAME_BYTES) return this.#fail(entry, ...TOO_LARGE);
+    if (!isRaw(entry) && !isWellFormed(entry.text)) return this.#fail(entry, ...MALFORMED);
     if (this.#calls.isWritable() && this.#isReady(entry)) return this.#send(entry);
     if (this.#hasRoom(entry)) return this.#wait(entry);
     this.#fail(entry, ErrorCode.QUEUE_FULL, "too much waits to be sent");
@@ -205,6 +207,9 @@ export class Outbox {
 export function terminated() {
   return failed(ErrorCode.TERMINATED, "the client was terminated");
 }
+
+/** Whether the text is the application's own; it may say the same in another way. */
+const isRaw = ({ event }) => event === undefined;
 
 function setTimer(entry, delay, lapse) {
   clearTimeout(entry.timer);

@@ -334,6 +334,32 @@ test("the largest of what a close with 1009 answered is not sent again", async (
   );
 });
 
+for (const [text, isSent] of [
+  ["a\ud83d", false],
+  ["\ude00\ud83d", false],
+  ["\\\\\ud83d", false],
+  ["\u{1f600}", true],
+  ["\\ud83d", true],
+  ["\\\\ud83d", true],
+]) {
+  test(`the text ${JSON.stringify(text)} is ${isSent ? "sent" : "refused at once"}`, async (t) => {
+    fakeWorld(t);
+    const client = await connectedClient();
+    const results = [{ data: [text] }, { key: text }].map((fields) => send(client, "chat", fields));
+    const codes = await Promise.all(results.map(codeOf));
+    assert.deepEqual([...new Set(codes)], [isSent ? undefined : "INVALID_MESSAGE"]);
+    assert.equal(said().length, isSent ? 2 : 0);
+  });
+}
+
+test("a raw message may write a character as two escapes", async (t) => {
+  fakeWorld(t);
+  const client = await connectedClient();
+  const text = '{"event":"chat","data":"\\ud83d\\ude00"}';
+  client.sendRawMessage(text);
+  assert.deepEqual(newest().sent, [text]);
+});
+
 test("terminate() settles all, and so does what is sent after it", async (t) => {
   fakeWorld(t);
   const client = await connectedClient();
