@@ -95,7 +95,8 @@ export class HotsockClient {
      * @param {SendOptions & {channel?: string}} [options] channel: its name or alias
      * @returns {Promise<import("./acknowledgement.js").Outcome>} never rejects, so who does not care
      *   may ignore it. Failures of the client's own: `QUEUE_FULL` (256 messages or 4 MiB wait),
-     *   `EXPIRED` and `SUBSCRIBE_REFUSED`, which also go to `@@error`; `TERMINATED`; and
+     *   `DATA_TOO_LARGE` (128 KiB), `INVALID_MESSAGE` (a lone surrogate), `EXPIRED` and
+     *   `SUBSCRIBE_REFUSED`, which also go to `@@error`; `TERMINATED`; and
      *   `UNACKNOWLEDGED`: it was sent, and nobody here knows whether it arrived
      * @throws {TypeError} for a name that is no string, a bad ack, and data that JSON cannot express
      */

@@ -5,6 +5,8 @@ export const ErrorCode: Readonly<{
     CALLBACK_FAILED: "CALLBACK_FAILED";
     /** connectTokenFn gave no token, connectTokenFnMaxAttempts times in a row. */
     CONNECT_TOKEN_FAILED: "CONNECT_TOKEN_FAILED";
+    /** A message is larger than the server takes (128 KiB as a frame), and was dropped. */
+    DATA_TOO_LARGE: "DATA_TOO_LARGE";
     /** A message waited longer than sendTimeoutSeconds, and was dropped; as QUEUE_FULL. */
     EXPIRED: "EXPIRED";
     /** The socket did not get as far as `hotsock.connected` in time; the client tries again. */
@@ -13,6 +15,8 @@ export const ErrorCode: Readonly<{
     HISTORY_FAILED: "HISTORY_FAILED";
     /** The server sent what is no frame; it was ignored. */
     INVALID_FRAME: "INVALID_FRAME";
+    /** A message holds half a character (a lone surrogate), as a cut text may, and was dropped. */
+    INVALID_MESSAGE: "INVALID_MESSAGE";
     /** Too much waits to be sent; the message named by `channel`, `event` and `data` was dropped. */
     QUEUE_FULL: "QUEUE_FULL";
     /** The WebSocket failed or was refused; `cause` is its event. The client tries again. */

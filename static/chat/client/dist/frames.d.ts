@@ -1,5 +1,9 @@
 /** @returns {string} without the fields that are undefined */
 export function encode(frame: any): string;
+/** Whether a text that encode() made has no half of a character; servers refuse one. */
+export function isWellFormed(text: any): boolean;
+/** @returns {number} bytes that it takes as a frame; Infinity where that is too many in any case */
+export function frameBytes(text: any): number;
 /**
  * @param {unknown} text
  * @returns {?Frame} null for what is no frame
@@ -20,6 +24,8 @@ export function isObject(value: any): boolean;
  */
 export const HEARTBEAT: string;
 export const PING: string;
+/** The largest frame that a server takes; it closes the connection for a larger one. */
+export const MAX_FRAME_BYTES: number;
 /**
  * what callbacks receive
  */

@@ -37,8 +37,11 @@ export class Outbox {
     flush(): void;
     /** @param {import("./frames.js").Frame} frame any */
     receive(frame: import("./frames.js").Frame): void;
-    /** What was sent and not answered may have been done or not. */
-    disconnected(): void;
+    /**
+     * What was sent and not answered may have been done or not.
+     * @param {number} code of the close
+     */
+    disconnected(code: number): void;
     /** The channel refuses us. */
     drop(channelName: any): void;
     /** Nothing will be sent any more; the connection has ended. */
