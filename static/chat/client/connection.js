@@ -7,7 +7,9 @@ import { Pace } from "./pace.js";
 import { Socket } from "./socket.js";
 import { CONNECTS_FROM } from "./states.js";
 import { TokenRequest, heartbeatSeconds } from "./token.js";
+import { isVisible } from "./wakeups.js";
 
+const TOKEN_PATIENCE_MS = 5000; // while the page is visible: then it is asked for once more
 const STABLE_MS = 10_000; // only a connection that lasted makes earlier failures forgotten
 
 export class Connection {
@@ -20,7 +22,7 @@ export class Connection {
   #socket = null;
   #active = null;
   #wasConnected = false;
-  #timer; // while waiting: the next try; while connected: until stable
+  #timer; // while waiting: the next try; without a token: to ask again; connected: until stable
   #pace;
 
   /**
@@ -64,10 +66,12 @@ export class Connection {
       (token) => this.#openSocket(token),
       (error) => this.#tokenFailed(error),
     );
+    this.#askAgainLater();
   }
 
   /** The network is back or somebody looks: no more waiting, and no trust in a silent socket. */
   wake() {
+    this.#tokenRequest.askAgain();
     this.connect("wakeup");
     this.#socket?.probe();
   }
@@ -96,6 +100,13 @@ export class Connection {
     this.#active = null;
   }
 
+  #askAgainLater() {
+    this.#timer = setTimeout(() => {
+      if (isVisible()) this.#tokenRequest.askAgain();
+      this.#askAgainLater();
+    }, TOKEN_PATIENCE_MS);
+  }
+
   #retryIn(delay) {
     this.#enter("waiting");
     this.#timer = setTimeout(() => this.connect("retry"), delay);
@@ -117,6 +128,7 @@ export class Connection {
   }
 
   #openSocket(token) {
+    clearTimeout(this.#timer);
     this.#pace.resetToken();
     const address = new URL(this.#address);
     address.searchParams.set("token", token);

@@ -6,7 +6,7 @@ const HEARTBEAT_SHARE = 2 / 3; // of the time that the token allows between two
 
 /** One request at a time: the answer to one that was abandoned or replaced reaches nobody. */
 export class TokenRequest {
-  #current = null;
+  #ask = null; // of the request that has no answer yet
 
   /**
    * @param {function(object=): (string | Promise<string>)} tokenFn
@@ -16,13 +16,23 @@ export class TokenRequest {
    *   was wrong with its answer
    */
   start(tokenFn, details, given, failed) {
-    const request = (this.#current = {});
-    const ifCurrent = (act) => (outcome) => request === this.#current && act(outcome);
-    ask(tokenFn, details).then(ifCurrent(given), ifCurrent(failed));
+    const end = (act) => (outcome) => {
+      if (this.#ask !== askOnce) return;
+      this.#ask = null;
+      act(outcome);
+    };
+    const askOnce = () => ask(tokenFn, details).then(end(given), end(failed));
+    this.#ask = askOnce;
+    askOnce();
+  }
+
+  /** Calls tokenFn once more where it has not answered: whichever call answers first counts. */
+  askAgain() {
+    this.#ask?.();
   }
 
   abandon() {
-    this.#current = null;
+    this.#ask = null;
   }
 }
 

@@ -61,6 +61,67 @@ test("a wake-up while waiting for another token asks for it at once", async (t) 
   assert.deepEqual([calls, sockets.length], [2, 1]);
 });
 
+/** A client whose first call for a token hangs; `calls` has how to answer each. */
+async function hangingClient(t) {
+  fakeWorld(t, { random: 1 });
+  const browser = fakeBrowser(t);
+  const calls = [];
+  const connectTokenFn = () => new Promise((resolve) => calls.push(resolve));
+  makeClient({ connectTokenFn });
+  await settle();
+  return { browser, calls };
+}
+
+const ASKED_AGAIN = [
+  ["the network is back", ({ browser }) => browser.goOnline()],
+  ["the page is shown", ({ browser }) => browser.show("visible")],
+  [
+    "5 s have passed in a visible page",
+    async ({ browser, calls }) => {
+      browser.show("visible");
+      await settle();
+      calls.pop();
+      await pass(4999);
+      assert.equal(calls.length, 1);
+      await pass(1);
+    },
+  ],
+];
+
+for (const [when, happen] of ASKED_AGAIN) {
+  test(`when ${when}, a token that does not come is asked for again`, async (t) => {
+    const world = await hangingClient(t);
+    await happen(world);
+    await settle();
+    assert.equal(world.calls.length, 2);
+    world.calls[1]("second");
+    await settle();
+    world.calls[0]("first");
+    await pass(4000);
+    assert.deepEqual(
+      sockets.map(({ url }) => url.searchParams.get("token")),
+      ["second"],
+    );
+    newest().connect();
+    await pass(10_000);
+    assert.equal(world.calls.length, 2);
+  });
+}
+
+test("a slow token counts, although it was asked for again", async (t) => {
+  const { browser, calls } = await hangingClient(t);
+  browser.goOnline();
+  calls[0]("first");
+  await settle();
+  assert.equal(newest().url.searchParams.get("token"), "first");
+});
+
+test("in a hidden page nothing but a wake-up asks again", async (t) => {
+  const { calls } = await hangingClient(t);
+  await pass(29_999);
+  assert.equal(calls.length, 1);
+});
+
 const UNMOVED = [
   ["idle", () => makeClient({ lazyConnection: true })],
   ["connecting", () => makeClient()],
