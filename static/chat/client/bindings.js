@@ -29,6 +29,8 @@ const LIFECYCLE_EVENTS = new Set([
 
 /** A callback bound to an event; made by bind(). */
 export class Binding {
+  /** @type {function(): void} told once it has ended, in whatever way */
+  ended = () => {};
   #remove;
 
   /**
@@ -90,7 +92,7 @@ export class Bindings {
 
   clear() {
     this.#byPlace.clear();
-    this.#live.clear();
+    for (const binding of this.#live) this.#end(binding);
   }
 
   /**
@@ -114,10 +116,15 @@ export class Bindings {
   #removeWhere(place, isGone) {
     const all = this.#at(place);
     const rest = all.filter((binding) => !isGone(binding));
-    for (const binding of all) if (isGone(binding)) this.#live.delete(binding);
     if (rest.length > 0) this.#byPlace.set(place, rest);
     else this.#byPlace.delete(place);
+    for (const binding of all) if (isGone(binding)) this.#end(binding);
     return rest.length < all.length;
+  }
+
+  #end(binding) {
+    this.#live.delete(binding);
+    binding.ended();
   }
 
   #call(place, event, value) {

@@ -52,10 +52,7 @@ export class Follow {
 
   /** Ends it, at once; where it was the channel's last binding, that unsubscribes. */
   stop() {
-    this.#telling.end();
-    this.#pause();
-    this.#state = "stopped";
-    this.#parts.subscription.asks.delete(this.#ask);
+    this.#ended();
     this.#binding.unbind();
   }
 
@@ -67,8 +64,16 @@ export class Follow {
     };
     subscription.asks.add(this.#ask); // before binding, which subscribes where it is the first
     this.#binding = channel.bind(/^/, (frame) => this.#received(frame));
+    this.#binding.ended = () => this.#ended();
     // Where it is subscribed already; not before the application has what we return.
     queueMicrotask(() => this.#session === null && this.#subscribed(false));
+  }
+
+  #ended() {
+    this.#telling.end();
+    this.#pause();
+    this.#state = "stopped";
+    this.#parts.subscription.asks.delete(this.#ask);
   }
 
   #received(frame) {

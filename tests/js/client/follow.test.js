@@ -478,6 +478,25 @@ test("stop() ends it at once, also within a callback, and unsubscribes", async (
   assert.deepEqual(said(), []);
 });
 
+const ENDS = [
+  ["its channel's unbind()", (client) => client.channels("c").unbind()],
+  ["unbind() of its RegExp", (client) => client.channels("c").unbind(/^/)],
+  ["clearBindings()", (client) => client.clearBindings()],
+  ["terminate()", (client) => client.terminate()],
+];
+
+for (const [what, end] of ENDS) {
+  test(`${what} stops it`, async (t) => {
+    const { client, told, follower } = await live(t);
+    bindTo(client);
+    end(client);
+    assert.equal(follower.state, "stopped");
+    newest().subscribed("c", at(4));
+    say(5);
+    assert.deepEqual([told, follower.state], [[], "stopped"]);
+  });
+}
+
 test("clearBindings() ends it, and what it asked for", async (t) => {
   const { client } = await live(t);
   client.clearBindings();
