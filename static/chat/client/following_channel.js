@@ -39,7 +39,7 @@ export class FollowingChannel extends Channel {
    * Tells each stored message once and in order, and what becomes of it, with what is missed while
    * the connection is away. Begins with the newest messages, or after `since`. Ends with stop(), or
    * as the channel's bindings do (unbind, clearBindings).
-   * @param {import("./follow_options.js").FollowOptions} options
+   * @param {import("./follow_options.js").FollowOptions} [options]
    * @returns {Follow}
    * @throws {TypeError} for a mistake in the options
    */

@@ -10,7 +10,9 @@
  * @property {?{uid: ?string, umd: unknown}} [meta] who sent it, or wrote the storage entry last; the
  *   server API leaves none
  * @property {string} [id] of messages; a ULID
- * @property {{code: string, message: string, event: string}} [error] on `hotsock.error`
+ * @property {number} [position] of the channel's changes, this one's number (section 19)
+ * @property {{code: string, message: string, event: string, ack?: string}} [error] on
+ *   `hotsock.error`; ack: of the message that was refused
  */
 
 export const HEARTBEAT = encode({ event: "hotsock.heartbeat" });

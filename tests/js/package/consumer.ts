@@ -26,7 +26,11 @@ const binding = client.bind("message", ({ id, channel, data, meta }) => {
   // @ts-expect-error data may be anything
   data.text;
 }, { channel: "team" });
-client.bind(/^hotsock\./, (frame) => console.log(frame.event, frame.error?.code));
+client.bind(/^hotsock\./, ({ event, position, error }) => {
+  const number: number = position ?? 0;
+  const ack: string = error?.ack ?? "";
+  console.log(event, number + 1, error?.code, ack.length);
+});
 client.bind("@@connect", ({ type }) => console.log(type));
 client.bind("@@disconnect", ({ code, reason }) => console.log(code + 1, reason.length));
 client.bind("@@error", (error) => {
@@ -55,6 +59,7 @@ const follower = team.follow({
 // @ts-expect-error no such state
 console.log(follower.position?.id, follower.state === "online");
 follower.stop();
+team.follow().stop();
 for await (const { id } of team.history({ limit: 20, expandReactions: true })) console.log(id);
 // @ts-expect-error ids are strings
 team.history({ after: 1 });
