@@ -10,6 +10,7 @@ from tests.support.servers import Server, start_server
 CALLS = ("/connection/listMessages", "/connection/nothing", "/publish", "/publishing", "/channels")
 OWN = {
     *("access-control-allow-origin", "access-control-expose-headers", "allow", "content-length"),
+    "content-security-policy",
     *("content-encoding", "content-type", "date", "vary", "www-authenticate", "x-frame-options"),
 }
 BY_TLS = {"x-forwarded-proto": "https", "origin": "https://app.example.org"}
@@ -37,6 +38,7 @@ def test_an_answer_has_the_headers_of_the_page(site: Server, path: str) -> None:
     assert "x-content-type-options" in answer.headers
     if answer.headers["content-type"] == "application/json":  # else Django's, while debugging
         assert named(answer) == named(page)
+        assert answer.headers["content-security-policy"].startswith("default-src 'none'; ")
     allowed = answer.headers.get("access-control-allow-origin")
     assert allowed == ("*" if path.startswith("/connection/") else None)
     assert answer.headers["content-length"] == str(len(answer.content))

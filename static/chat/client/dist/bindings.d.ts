@@ -20,6 +20,8 @@ export class Binding {
      * @param {function(Binding): void} remove
      */
     constructor(event: string | RegExp, callback: (arg0: any) => void, channel: import("./channel.js").Channel | null, remove: (arg0: Binding) => void);
+    /** @type {function(): void} told once it has ended, in whatever way */
+    ended: () => void;
     event: string | RegExp;
     callback: (arg0: any) => void;
     /** @type {?import("./channel.js").Channel} null when bound without a channel */

@@ -15,11 +15,11 @@ export class FollowingChannel extends Channel {
      * Tells each stored message once and in order, and what becomes of it, with what is missed while
      * the connection is away. Begins with the newest messages, or after `since`. Ends with stop(), or
      * as the channel's bindings do (unbind, clearBindings).
-     * @param {import("./follow_options.js").FollowOptions} options
+     * @param {import("./follow_options.js").FollowOptions} [options]
      * @returns {Follow}
      * @throws {TypeError} for a mistake in the options
      */
-    follow(options: import("./follow_options.js").FollowOptions): Follow;
+    follow(options?: import("./follow_options.js").FollowOptions): Follow;
     /**
      * Calls back with how many subscribe to the channel: once subscribed, then with each change, at
      * most once a second. The token must grant `getInfo`. Call it before the channel's first bind: a

@@ -20,7 +20,9 @@ export function isObject(value: any): boolean;
  * @property {?{uid: ?string, umd: unknown}} [meta] who sent it, or wrote the storage entry last; the
  *   server API leaves none
  * @property {string} [id] of messages; a ULID
- * @property {{code: string, message: string, event: string}} [error] on `hotsock.error`
+ * @property {number} [position] of the channel's changes, this one's number (section 19)
+ * @property {{code: string, message: string, event: string, ack?: string}} [error] on
+ *   `hotsock.error`; ack: of the message that was refused
  */
 export const HEARTBEAT: string;
 export const PING: string;
@@ -56,11 +58,17 @@ export type Frame = {
      */
     id?: string | undefined;
     /**
-     * on `hotsock.error`
+     * of the channel's changes, this one's number (section 19)
+     */
+    position?: number | undefined;
+    /**
+     * on
+     * `hotsock.error`; ack: of the message that was refused
      */
     error?: {
         code: string;
         message: string;
         event: string;
+        ack?: string;
     } | undefined;
 };

@@ -18,6 +18,8 @@ export class TokenRequest {
      *   was wrong with its answer
      */
     start(tokenFn: (arg0: object | undefined) => (string | Promise<string>), details: object | undefined, given: (arg0: string) => void, failed: (arg0: unknown) => void): void;
+    /** Calls tokenFn once more where it has not answered: whichever call answers first counts. */
+    askAgain(): void;
     abandon(): void;
     #private;
 }
