@@ -77,7 +77,7 @@ class Process:
     @property
     def said(self) -> list[Any]:
         lines = self._output.read_text().splitlines()
-        return [json.loads(line) for line in lines if line[:1] in '["{']  # the others are a log's
+        return [json.loads(line) for line in lines if " WARNING " not in line]  # a log's
 
     async def ended(self) -> None:
         await until(lambda: self.program.poll() is not None, "the program has ended")
