@@ -323,14 +323,17 @@ class Feed:
 
     def _send_replies(self, subscriber: Subscriber | None) -> None:
         """At once, those that wait for a subscriber who leaves."""
-        waiting, self._waiting = sorted(self._waiting), []
-        for place in waiting:
-            reply = place[-1]
-            if isinstance(reply, Reply) and reply.subscriber is subscriber:
-                self._count(-reply.size)
-                reply.send()
-            else:
-                self._waiting.append(place)  # sorted, it is a heap
+        own = {
+            place[2]: place[-1]
+            for place in self._waiting
+            if isinstance(place[-1], Reply) and place[-1].subscriber is subscriber
+        }
+        if own:
+            self._waiting = [place for place in self._waiting if place[2] not in own]
+            heapq.heapify(self._waiting)
+        for arrival in sorted(own):
+            self._count(-own[arrival].size)
+            own[arrival].send()
 
     # --- gap repair -------------------------------------------------------------------------
 
