@@ -107,8 +107,8 @@ class Inbox:
                 handler(*fields)
             else:  # such as "ask umd" of a server of commit 6a94d71, which then goes on by itself
                 log.info("An entry of the kind %r, of another version, was ignored", kind)
-        except Exception as error:  # the outermost edge: the next one is read all the same
-            log.warning("An entry of another process could not be read: %r", error)
+        except Exception:  # the outermost edge: the next one is read all the same
+            log.exception("An entry of another process could not be read")
 
     def _deliver_change(
         self,
