@@ -166,15 +166,21 @@ def value_of(frame: Frame) -> Any:
     return data.get("reaction") if isinstance(data, dict) else data
 
 
+async def one_of_two_expires(jim: Client, server: Server, channel: str) -> str:
+    """The channel's epoch; k1 and k2 are set, at 1 and 2, and k1 expires."""
+    _, epoch = await joined(jim, channel)
+    for key in ("k1", "k2"):
+        await store(jim, channel, key, key)
+        await jim.receive(UPDATED)
+    expire_entries(server, channel, "k1")
+    return epoch
+
+
 async def test_an_entry_that_has_expired_since_comes_as_null(
     every_server: Server, channel: str
 ) -> None:
     async with connect(every_server, uid="jim", channels=all_of(channel)) as jim:
-        _, epoch = await joined(jim, channel)
-        for key in ("k1", "k2"):
-            await store(jim, channel, key, key)
-            await jim.receive(UPDATED)
-        expire_entries(every_server, channel, "k1")
+        epoch = await one_of_two_expires(jim, every_server, channel)
         frames = await recovered(every_server, channel, 0, epoch) or []
         assert [(each["key"], each["data"], each["meta"] is None) for each in frames] == [
             ("k1", None, True),
@@ -187,11 +193,7 @@ async def test_an_entry_that_was_set_before_and_has_expired_since_comes_as_null(
 ) -> None:
     """Not one of which a later message tells that it had expired before."""
     async with connect(every_server, uid="jim", channels=all_of(channel)) as jim:
-        _, epoch = await joined(jim, channel)
-        for key in ("k1", "k2"):
-            await store(jim, channel, key, key)
-            await jim.receive(UPDATED)
-        expire_entries(every_server, channel, "k1")
+        epoch = await one_of_two_expires(jim, every_server, channel)
         frames = await recovered(every_server, channel, 2, epoch) or []
         told = [(each["key"], each["data"], each["position"]) for each in frames]
         assert told == [("k1", None, 1)]
