@@ -1,4 +1,5 @@
-// docs/client.md: its snippets run as they stand, and it names all that an application can use.
+// docs/client.md and its pages: their snippets run as they stand, and they name all that an
+// application can use.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -12,7 +13,10 @@ import { readOptions } from "../../../static/chat/client/options.js";
 import { FakeHistory, idOf, message } from "./fake_history.js";
 import { connectedClient, fakeWorld, newest, said, settle, sockets } from "./harness.js";
 
-const GUIDE = readFileSync(new URL("../../../docs/client.md", import.meta.url), "utf8");
+const PAGES = ["client", "client/send", "client/follow", "client/presence", "client/storage"];
+const GUIDE = PAGES.map((page) =>
+  readFileSync(new URL(`../../../docs/${page}.md`, import.meta.url), "utf8"),
+).join("\n");
 const SECTIONS = GUIDE.split(/^## /m).filter((section) => section.includes("```js"));
 const AsyncFunction = (async () => {}).constructor;
 
