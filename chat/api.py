@@ -40,11 +40,13 @@ from chat.protocol.publication import Publication, Receipt, Source, parse
 from chat.runtime import node as nodes
 from chat.store import outbox, writer
 from chat.store.databases import OUTCOME_UNKNOWN, UNAVAILABLE, DatabaseUnavailable
+from chat.store.operations.audit import Actor
 from chat.store.operations.work import CancelSchedule
 from chat.store.transaction import Operation
 
 __all__ = [
     "OUTCOME_UNKNOWN",
+    "Actor",
     "ChannelInfo",
     "ErrorCode",
     "ProtocolError",
@@ -65,6 +67,7 @@ __all__ = [
 ]
 
 SOURCE: Final = Source("server.python")
+PYTHON: Final = Actor("python")
 TIMEOUT_SECONDS: Final = 30.0  # for this process's own server, which refuses sooner where it can
 HOLDS_UP: Final = "This would hold up the event loop: await apublish and the like."
 NOT_STORED: Final = (
@@ -141,18 +144,19 @@ async def areact(
 
 
 @async_unsafe(HOLDS_UP)
-def delete_message(channel: str, message_id: str) -> None:
-    """Deletes a stored message with its reactions, and notifies who subscribes. In a transaction on
-    PostgreSQL it is done after the commit, and not found out here whether there is one."""
-    operation = deletion_of(channel, message_id, SOURCE)
+def delete_message(channel: str, message_id: str, actor: Actor = PYTHON) -> None:
+    """Deletes a stored message with its reactions, and notifies who subscribes; `actor` is who does
+    it, for the audit log. In a transaction on PostgreSQL it is done after the commit, and not found
+    out here whether there is one."""
+    operation = deletion_of(channel, message_id, SOURCE, actor)
     if outbox.takes_part():
         outbox.add(channel, operation, _wake)
     else:
         _write(operation)
 
 
-async def adelete_message(channel: str, message_id: str) -> None:
-    await sync_to_async(delete_message)(channel, message_id)
+async def adelete_message(channel: str, message_id: str, actor: Actor = PYTHON) -> None:
+    await sync_to_async(delete_message)(channel, message_id, actor)
 
 
 @async_unsafe(HOLDS_UP)

@@ -19,6 +19,7 @@ def _address(*schemes: str) -> Meta:
 THIS_MACHINE: Final = "127.0.0.1,::1"
 RedisAddress = Annotated[str, _address("redis", "rediss", "unix")]
 PostgresqlAddress = Annotated[str, _address("postgres", "postgresql")]
+Days = Annotated[int, Meta(ge=1, le=36_500, description="a whole number from 1 to 36500")]
 HttpAddress = Annotated[str, _address("http", "https")]
 
 
@@ -47,6 +48,9 @@ class ChatSettings:
     number."""
     OUTBOX_MAX: FromOne = 100_000
     """How many writes of callers' transactions may wait for a server, on PostgreSQL, from 1 up."""
+
+    AUDIT_DAYS: Days = 365
+    """How many days an entry of the audit log is kept, from 1 to 36500."""
 
     REDIS_URL: RedisAddress = ""
     """The Redis that carries announcements between processes; "": PostgreSQL does, where the

@@ -19,6 +19,7 @@ from django.db.backends.utils import CursorWrapper
 from django.db.models import ManyToOneRel, Model
 from psycopg.errors import DeadlockDetected, LockNotAvailable
 
+from chat.conf import settings
 from chat.models import Channel
 from chat.store.databases import PAGE_COST
 
@@ -155,9 +156,9 @@ class Kind:
     `due` is plain SQL with one parameter: the time that lies `keep` before now. The statement that
     deletes checks it again, so that a row which has changed meanwhile stays.
 
-    `indexed`: an index on `expires_at` finds the rows. Otherwise the whole table is read: an index
-    on a channel's `changed_at` would cost every stored message more than that costs a purge, and
-    members are few.
+    `indexed`: an index on `when`, the time that `due` looks at, finds the rows. Otherwise the whole
+    table is read: an index on a channel's `changed_at` would cost every stored message more than
+    that costs a purge, and members are few.
 
     `before` is SQL that is done first, with a place for the condition that a row is one of those
     to be deleted.
@@ -168,19 +169,21 @@ class Kind:
     key: str = "id"
     due: str = "expires_at < %s"
     indexed: bool = True
-    keep: timedelta = timedelta(0)
+    when: str = "expires_at"
+    keep: timedelta | Callable[[], timedelta] = timedelta(0)
     parts: tuple[Part, ...] = ()
     before: str = ""
 
     def latest(self, database: Database, now: datetime) -> Parameter:
         """The parameter of `due`."""
-        return database.timestamp(now - self.keep)
+        keep = self.keep if isinstance(self.keep, timedelta) else self.keep()
+        return database.timestamp(now - keep)
 
     def windows(self, database: Database, now: datetime) -> Iterator[list[Key]]:
         """Yields the keys of due rows, up to WINDOW at once. The caller deletes those rows before
         it asks for more."""
         key, table, due = self.key, self.table, self.due
-        where, order = (due, "expires_at") if self.indexed else (f"{key} > %s", key)
+        where, order = (due, self.when) if self.indexed else (f"{key} > %s", key)
         sql = f"SELECT {key}, {due} FROM {table} WHERE {where} ORDER BY {order} LIMIT %s"  # noqa: S608
         latest, last = self.latest(database, now), 0
         before: list[tuple[Key, bool]] = []
@@ -259,6 +262,13 @@ KINDS: Final = (
     ),
     Kind(name="deduplications", table="chat_deduplication"),
     Kind(name="acknowledgements", table="chat_acknowledgement"),
+    Kind(
+        name="audit_entries",
+        table="chat_auditentry",
+        due="at < %s",
+        when="at",
+        keep=lambda: timedelta(days=settings.AUDIT_DAYS),
+    ),
     Kind(name="used_tokens", table="tokens_usedtoken", key="digest"),
     Kind(
         name="channels",

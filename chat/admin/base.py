@@ -4,6 +4,7 @@ Django's own list counts the table, sorts by any column and filters by any looku
 such as `secret_hash__startswith`. This one refuses what its form has no field for.
 """
 
+import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,6 +26,7 @@ from django.urls import reverse
 from django.utils.text import capfirst
 
 from chat.models import (
+    AuditEntry,
     Connection,
     Member,
     Message,
@@ -33,6 +35,7 @@ from chat.models import (
     StorageEntry,
     Subscription,
 )
+from chat.store.operations.audit import MAX_ADDRESS, MAX_NAME, Actor
 
 from . import render
 from .paging import Cursor, Filters, Page, read_page
@@ -76,6 +79,12 @@ class Column[R]:
 
     def __call__(self, row: R) -> str:
         return self.render(row)
+
+
+def actor_of(request: HttpRequest) -> Actor:
+    """Who acts, as the audit log names it."""
+    name = f"admin {request.user.get_username()}"[:MAX_NAME]
+    return Actor(name, (request.META.get("REMOTE_ADDR") or "")[:MAX_ADDRESS])
 
 
 def now(row: Model) -> datetime:
@@ -177,9 +186,12 @@ class ReadOnlyAdmin[M: Model](ModelAdmin[M]):
         return str(row)
 
     def log(
-        self, request: HttpRequest, rows: Iterable[M], flag: int, message: str = ""
+        self, request: HttpRequest, rows: Sequence[M], flag: int, message: str = "", act: str = ""
     ) -> list[LogEntry]:
-        """Adds an entry for each row to the admin's log; `flag` is one of LogEntry's."""
+        """Adds an entry for each row to the admin's log, where `flag` is one of LogEntry's, and to
+        the audit log where `act` is the name of what was done."""
+        if act:
+            self._record(request, act, rows)
         return LogEntry.objects.bulk_create(
             LogEntry(
                 user_id=cast(int, request.user.pk),
@@ -191,6 +203,22 @@ class ReadOnlyAdmin[M: Model](ModelAdmin[M]):
             )
             for row in rows
         )
+
+    def _record(self, request: HttpRequest, act: str, rows: Sequence[M]) -> None:
+        actor, kind = actor_of(request), str(self.opts.verbose_name)
+        AuditEntry.objects.bulk_create(
+            AuditEntry(
+                **{"at": Now(), "actor": actor.name, "address": actor.address, "action": act},
+                **{"uid": uid, "channel": channel},
+                detail=json.dumps({kind: str(row)}),
+            )
+            for row in rows
+            for uid, channel in [self.subject(row)]
+        )
+
+    def subject(self, row: M) -> tuple[str | None, str]:
+        """To whom an act is done, and in which channel; "": in none."""
+        return None, ""
 
     def counted(self, rows: Sequence[M]) -> str:
         """Such as "2 connections"."""
@@ -245,6 +273,9 @@ class ContentAdmin[M: Message | StorageEntry](ChannelRowAdmin[M]):
 
     # --- deleting ---------------------------------------------------------------------------
 
+    deletes: ClassVar[str] = ""
+    """How the audit log names it; "": whoever deletes says so there."""
+
     def delete_queryset(self, request: HttpRequest, queryset: Iterable[M]) -> None:
         raise NotImplementedError
 
@@ -262,7 +293,10 @@ class ContentAdmin[M: Message | StorageEntry](ChannelRowAdmin[M]):
         return lines, {str(self.opts.verbose_name_plural): len(lines)}, set(), []
 
     def log_deletions(self, request: HttpRequest, queryset: QuerySet[M]) -> list[LogEntry]:
-        return self.log(request, queryset, DELETION)
+        return self.log(request, list(queryset), DELETION, act=self.deletes)
+
+    def subject(self, row: M) -> tuple[str | None, str]:
+        return row.uid, row.channel.name
 
     def response_delete(self, request: HttpRequest, obj_display: str, obj_id: int) -> HttpResponse:
         """Back to the list: Django sends users who may not change rows to the front page."""

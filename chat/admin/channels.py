@@ -115,6 +115,8 @@ class StorageEntryAdmin(ContentAdmin[StorageEntry]):
     excerpt = Column[HasBeginning]("value", lambda row: render.excerpt(row.beginning))
     content = Column[StorageEntry]("value", lambda row: render.json(row.data))
 
+    deletes = "clear storage entry"
+
     def describe(self, row: StorageEntry) -> str:
         writer = render.sender_name(row.uid, row.by_server)
         return f"{row.key} by {writer} in {row.channel.name}"

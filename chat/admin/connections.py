@@ -75,9 +75,12 @@ class ConnectionAdmin(ReadOnlyAdmin[Connection]):
     def close_selected(self, request: HttpRequest, rows: QuerySet[Connection]) -> None:
         closing = list(rows.filter(revoked=False))
         Connection.objects.filter(id__in=[row.id for row in closing]).update(revoked=True)
-        self.log(request, closing, CHANGE, "Closed (4403).")
+        self.log(request, closing, CHANGE, "Closed (4403).", act="disconnect")
         closed = f"{self.counted(closing)} will be closed within seconds."
         self.message_user(request, closed, messages.SUCCESS)
+
+    def subject(self, row: Connection) -> tuple[str | None, str]:
+        return row.uid, ""
 
     # --- columns ----------------------------------------------------------------------------
 

@@ -24,7 +24,7 @@ from chat.protocol import ids
 from chat.store.reads import read
 
 from . import render
-from .base import ChannelRow, ChannelRowAdmin, Column, ContentAdmin, now
+from .base import ChannelRow, ChannelRowAdmin, Column, ContentAdmin, actor_of, now
 from .paging import Cursor, Filters, IndexScan, Scans, live, of_channel, read_page
 
 KINDS: Final = 5  # reactions of one message that a list names
@@ -228,7 +228,7 @@ class MessageAdmin(ContentAdmin[Message]):
             if message.expires_at and message.expires_at <= now(message):
                 message.delete()
             else:
-                api.delete_message(message.channel.name, message.id)
+                api.delete_message(message.channel.name, message.id, actor_of(request))
 
 
 def reaction_counts(ids: Sequence[str]) -> dict[str, list[tuple[str, int]]]:

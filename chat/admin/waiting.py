@@ -75,11 +75,15 @@ class ScheduleAdmin(ParkableAdmin[Schedule], ChannelRowAdmin[Schedule]):
         it has locked at this moment."""
         waiting = list(rows.select_for_update(skip_locked=True, of=("self",)))
         Schedule.objects.filter(id__in=[row.id for row in waiting]).delete()
-        self.log(request, waiting, DELETION, "Cancelled.")
+        self.log(request, waiting, DELETION, "Cancelled.", act="cancel schedule")
         if waiting:
             self.message_user(request, f"Cancelled {self.counted(waiting)}.", messages.SUCCESS)
         else:
             self.message_user(request, "Nothing was cancelled: it is done.", messages.WARNING)
+
+    def subject(self, row: Schedule) -> tuple[str | None, str]:
+        work = _work(row)
+        return work.uid if work else None, row.channel.name
 
     def describe(self, row: Schedule) -> str:
         """Without what it would have said."""
@@ -169,8 +173,11 @@ class OutboxEntryAdmin(ParkableAdmin[OutboxEntry]):
         """Passes over those that a server is doing at this moment."""
         found = list(rows.select_for_update(skip_locked=True, of=("self",)))
         OutboxEntry.objects.filter(id__in=[row.id for row in found]).delete()
-        self.log(request, found, DELETION, "Deleted.")
+        self.log(request, found, DELETION, "Deleted.", act="delete outbox entry")
         self.message_user(request, f"Deleted {self.counted(found)}.", messages.SUCCESS)
+
+    def subject(self, row: OutboxEntry) -> tuple[str | None, str]:
+        return None, row.channel
 
     def describe(self, row: OutboxEntry) -> str:
         """Without what it would have said."""

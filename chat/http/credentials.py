@@ -15,6 +15,7 @@ from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.session import Session
 from chat.runtime.connection import LiveConnection
 from chat.runtime.node import Node
+from chat.store.operations.audit import Actor
 from chat.store.reads import read
 from tokens.claims import TokenError
 from tokens.conf import settings
@@ -91,17 +92,19 @@ def _invalid_connection() -> ProtocolError:
     )
 
 
-def require_api_key(request: HttpRequest) -> None:
-    """Raises INVALID_API_KEY unless the header says `Authorization: Bearer KEY`."""
+def require_api_key(request: HttpRequest) -> Actor:
+    """Who calls. Raises INVALID_API_KEY unless the header says `Authorization: Bearer KEY`."""
     scheme, _, key = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
-    if scheme.lower() != "bearer" or not is_api_key(key.strip().encode("latin-1")):
+    number = api_key(key.strip().encode("latin-1")) if scheme.lower() == "bearer" else None
+    if number is None:
         raise ProtocolError(
             ErrorCode.INVALID_API_KEY, "The header Authorization must be: Bearer, an API key."
         )
+    return Actor(f"api key {number}", request.META.get("REMOTE_ADDR") or "")
 
 
-def is_api_key(key: bytes) -> bool:
-    """Whether it is either of the two configured ones; as slow for any key of its length."""
-    known = settings.API_SECRET_KEY_1, settings.API_SECRET_KEY_2
-    matches = [hmac.compare_digest(key, each.encode()) for each in known if each]
-    return any(matches)
+def api_key(key: bytes) -> int | None:
+    """Which of the two configured ones it is, 1 or 2; as slow for any key of its length."""
+    known = enumerate((settings.API_SECRET_KEY_1, settings.API_SECRET_KEY_2), 1)
+    found = [n for n, each in known if hmac.compare_digest(key, each.encode()) and each]
+    return found[0] if found else None

@@ -69,11 +69,11 @@ async def channel(request: Call) -> HttpResponse:
 @endpoint("DELETE", allow="GET, HEAD, DELETE")
 async def message(request: Call) -> HttpResponse:
     """`DELETE /channels/{name}/messages/{id}` (section 19)."""
-    require_api_key(request)
+    actor = require_api_key(request)
     name, _, id = _path(request).rpartition(MESSAGES)
     source = source_of(request, "server.http")
     node = await nodes.current()
-    await delete_message(node.writer, _name(name), _decoded(id) or "", source)
+    await delete_message(node.writer, _name(name), _decoded(id) or "", source, actor)
     return HttpResponse(status=204)
 
 

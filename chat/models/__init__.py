@@ -1,5 +1,6 @@
 """Rows and querysets; no verbs. Every write of the running server goes through its writer."""
 
+from .audit import AuditEntry
 from .backend_events import BackendEvent
 from .channels import Acknowledgement, Channel, Deduplication, Member, Schedule, StorageEntry
 from .connections import Connection, Node, Subscription
@@ -8,6 +9,7 @@ from .outbox import OutboxEntry
 
 __all__ = [
     "Acknowledgement",
+    "AuditEntry",
     "BackendEvent",
     "Channel",
     "Connection",

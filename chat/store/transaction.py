@@ -68,6 +68,7 @@ TABLES: Final = {
     "schedule": "id channel_id due_at work created_at",
     "deduplication": "channel_id key answer expires_at",
     "acknowledgement": "channel_id sender ack digest result position expires_at",
+    "auditentry": "at actor address action uid channel detail",
     "backendevent": "webhook_id stream type body created_at next_attempt_at attempts last_error",
 }
 UNIQUE: Final = {  # where such a row is there already, it is updated

@@ -12,6 +12,7 @@ from django.test import Client
 from pytest_django import DjangoDbBlocker
 
 from chat.models import (
+    AuditEntry,
     Channel,
     Connection,
     Deletion,
@@ -30,7 +31,7 @@ from tests.support.servers import Postgres
 TABLES = (
     *(Reaction, Message, Deletion, StorageEntry, Member, Schedule, OutboxEntry),
     *(Subscription, Connection, Node, Channel),
-    *(LogEntry, Session, User),
+    *(AuditEntry, LogEntry, Session, User),
 )
 
 
@@ -85,7 +86,7 @@ def staff(name: str, *codenames: str) -> Client:
 
 
 VIEWED = (
-    *("channel", "connection", "member", "message", "node", "reaction", "schedule"),
+    *("auditentry", "channel", "connection", "member", "message", "node", "reaction", "schedule"),
     *("storageentry", "subscription"),
 )
 VIEWS = tuple(f"view_{name}" for name in VIEWED)

@@ -9,6 +9,7 @@ from typing import Any
 from django.db import transaction
 
 from chat.models import (
+    AuditEntry,
     Channel,
     Connection,
     Member,
@@ -102,6 +103,12 @@ def schedule(
         due_at=at,
         work=encode(work),
         created_at=ago(hours=1),
+    )
+
+
+def audit_entry(at: datetime = NOW, **columns: Any) -> AuditEntry:
+    return AuditEntry.objects.create(
+        at=at, **{"actor": "api key 1", "action": "delete message", "uid": "eve", **columns}
     )
 
 

@@ -28,6 +28,7 @@ def shown(rows: str) -> dict[str, Any]:
         "member": stored.member(),
         "schedule": stored.schedule(),
         "storageentry": stored.entry(),
+        "auditentry": stored.audit_entry(),
     }
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from chat.actions.connections import secret_hash
-from chat.http.credentials import is_api_key, read_session
+from chat.http.credentials import api_key, read_session
 from chat.protocol.errors import ProtocolError
 from chat.store.operations.connections import HoldBack
 from tests.support.configuring import Setter
@@ -91,15 +91,15 @@ def test_claims_that_only_an_older_process_accepted_open_nothing(
 
 def test_an_api_key_is_either_of_two(set_tokens: Setter) -> None:
     set_tokens(API_SECRET_KEY_1="old", API_SECRET_KEY_2="new€")
-    assert is_api_key(b"old")
-    assert is_api_key("new€".encode())
+    assert api_key(b"old") == 1
+    assert api_key("new€".encode()) == 2
     for key in (b"", b"ol", b"olds", b"OLD", b"oldnew", b"\xff"):
-        assert not is_api_key(key)
+        assert not api_key(key)
 
 
 def test_a_key_that_is_not_set_is_none(set_tokens: Setter) -> None:
     set_tokens(API_SECRET_KEY_1="", API_SECRET_KEY_2="")
-    assert not is_api_key(b"")
+    assert not api_key(b"")
     set_tokens(API_SECRET_KEY_2="new")
-    assert not is_api_key(b"")
-    assert is_api_key(b"new")
+    assert not api_key(b"")
+    assert api_key(b"new") == 2

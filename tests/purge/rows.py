@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from chat.models import (
     Acknowledgement,
+    AuditEntry,
     Channel,
     Connection,
     Deduplication,
@@ -36,6 +37,7 @@ NOTHING = {
     "former_members": 0,
     "deduplications": 0,
     "acknowledgements": 0,
+    "audit_entries": 0,
     "used_tokens": 0,
     "channels": 0,
 }
@@ -60,6 +62,7 @@ def survivors() -> Survivors:
 def clear() -> None:
     for model in (
         Acknowledgement,
+        AuditEntry,
         Deduplication,
         Deletion,
         Member,
@@ -148,6 +151,10 @@ def deduplication(channel: Channel, expires_at: datetime) -> Deduplication:
 def acknowledgement(channel: Channel, expires_at: datetime) -> Acknowledgement:
     ack = str(next(_numbers))
     return Acknowledgement.objects.create(channel=channel, ack=ack, expires_at=expires_at)
+
+
+def audit_entry(at: datetime) -> AuditEntry:
+    return AuditEntry.objects.create(at=at, actor="command", action="delete message")
 
 
 def node(lease_until: datetime) -> Node:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from chat.models import (
     Acknowledgement,
+    AuditEntry,
     Channel,
     Deduplication,
     Deletion,
@@ -101,6 +102,13 @@ def test_what_was_acknowledged_is_forgotten_in_time() -> None:
     kept = rows.acknowledgement(channel, ago(-MARGIN))
     assert purge().removed == NOTHING | {"acknowledgements": 1}
     assert Acknowledgement.objects.get().id == kept.id
+
+
+def test_the_audit_log_is_kept_for_as_long_as_is_set() -> None:
+    rows.audit_entry(ago(365 * DAY + SECOND))
+    kept = rows.audit_entry(ago(365 * DAY - MARGIN))
+    assert purge().removed == NOTHING | {"audit_entries": 1}
+    assert AuditEntry.objects.get().id == kept.id
 
 
 def test_used_tokens_go_when_their_token_can_no_longer_be_used() -> None:

@@ -59,6 +59,7 @@ def fill() -> None:
             rows.member(channel, ago(hours * HOUR))
     for minutes in range(-50, 50):
         rows.used_token(ago(minutes * MINUTE))
+        rows.audit_entry(ago(365 * DAY + minutes * MINUTE))
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE")

@@ -9,6 +9,7 @@ import pytest
 from chat.actions.publishing import operation_of
 from chat.protocol import events
 from chat.protocol.publication import Source, parse
+from chat.store.operations.audit import Actor
 from chat.store.operations.messages import DeleteMessage, PublishMessage, SetReaction
 from chat.store.operations.storage import SetStorage
 from chat.store.operations.work import (
@@ -42,7 +43,7 @@ def asked(**body: Any) -> Operation[Any]:
         SetStorage("c", "k", b'"v"', "jim", "[1]", META_OF_UMD, 60, SOURCE),
         SetStorage("c", "k", None, None, "null", None),
         SetReaction("c", "id", "jim", "[1]", META_OF_UMD, "👍", "remove", "origin", True, SOURCE),
-        DeleteMessage("c", "id", SOURCE),
+        DeleteMessage("c", "id", SOURCE, Actor("admin ann", "192.0.2.7")),
         AddSchedule(AT, MESSAGE),
         CancelSchedule("id"),
         asked(event="chat", deduplicationId="once", store=-1, emitPubSubEvent=True),

@@ -1,6 +1,7 @@
 """Deleting stored messages (protocol.md section 19)."""
 
 import asyncio
+import json
 
 from tests.support.backend import backend
 from tests.support.client import Client, Frame
@@ -262,3 +263,16 @@ async def test_what_is_published_and_reacted_meanwhile_keeps_one_order(
                 alive.remove(frame["data"]["messageId"])
         await eve.nothing(pam)
         assert await eve.history(channel) == []
+
+
+async def test_the_audit_log_says_which_key_from_where(every_server: Server, channel: str) -> None:
+    async with (
+        subscribed(every_server, channel, uid="jim") as jim,
+        backend(every_server) as api,
+    ):
+        id = await jim.store(channel)
+        await api.deleted(channel, id)
+        sql = "SELECT actor, address, action, uid, detail FROM chat_auditentry WHERE channel = ?"
+        [[*said, detail]] = rows(every_server, sql, channel)
+        assert said == ["api key 1", "127.0.0.1", "delete message", "jim"]
+        assert json.loads(detail) == {"message": id, "event": "chat"}

@@ -12,6 +12,7 @@ from msgspec import Raw, Struct, json, structs
 from chat.protocol import events, ids, publication, schedule
 from chat.protocol.frames import NULL
 from chat.protocol.publication import Receipt, Trigger
+from chat.store.operations.audit import Actor
 from chat.store.operations.deduplication import PublishOnce
 from chat.store.operations.messages import DeleteMessage, PublishMessage, SetReaction
 from chat.store.operations.storage import SetStorage
@@ -161,9 +162,10 @@ class Deletion(Row, frozen=True, tag="delete"):
     channel: str
     message_id: str
     source: Source | None = None
+    actor: Actor | None = None
 
     def operation(self) -> DeleteMessage:
-        return DeleteMessage(self.channel, self.message_id, _requested(self.source))
+        return DeleteMessage(self.channel, self.message_id, _requested(self.source), self.actor)
 
 
 class Schedule(Row, frozen=True, tag="schedule"):
@@ -275,8 +277,8 @@ def _row(operation: Operation[Any]) -> AnyRow:
         case SetReaction(channel, id, uid, umd, _, reaction, action, origin, echo, source):
             reactor = reaction, action, uid, Raw(umd), origin, echo
             return Reaction(channel, id, *reactor, _source(source))
-        case DeleteMessage(channel, id, source):
-            return Deletion(channel, id, _source(source))
+        case DeleteMessage(channel, id, source, actor):
+            return Deletion(channel, id, _source(source), actor)
         case AddSchedule(at, work):
             return Schedule(at, cast("Message | Storage", _row(work)))
         case CancelSchedule(id):
