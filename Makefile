@@ -26,9 +26,10 @@ setup: .venv/ready .env ## Make the virtual environment and development keys; st
 run: setup ## Serve the chat on http://127.0.0.1:PORT (PORT=8000); Ctrl-C ends it
 	@bin/run
 
-build: setup ## Make the client's types and the one-file builds of client and page anew (static/**/dist)
+build: setup ## Make anew what is built of client and page (static/**/dist) and descriptions (chat/http)
 	@bin/setup modules
 	$(BIN)/python bin/build static
+	$(BIN)/python bin/describe chat/http
 
 test: setup ## Lint, then all tests: JavaScript, wire, browser (brings Redis, PostgreSQL, nginx, Chromium)
 	@bin/setup services

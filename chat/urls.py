@@ -4,7 +4,7 @@ from django.urls import path, re_path
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
-from chat.http import client_api, server_api
+from chat.http import client_api, descriptions, server_api
 from chat.http.staticfiles import built, compress
 from tokens.conf import settings
 
@@ -27,4 +27,6 @@ urlpatterns = [
     path("publish", server_api.publish),
     re_path("^channels(?:/|$)", server_api.below_channels),
     re_path(r"^schedules/(?P<arn>[\s\S]+)\Z", server_api.schedule),
+    path("openapi.json", descriptions.openapi),
+    path("asyncapi.json", descriptions.asyncapi),
 ]

@@ -225,7 +225,7 @@ LOGGING = {
 CORS_ALLOW_ALL_ORIGINS: bool = "*" in configured.ALLOWED_ORIGINS
 CORS_ALLOWED_ORIGINS = () if CORS_ALLOW_ALL_ORIGINS else configured.ALLOWED_ORIGINS
 CORS_ALLOW_HEADERS = ["content-type", "authorization"]
-CORS_URLS_REGEX = r"^/(connection/|tokens$)"
+CORS_URLS_REGEX = r"^/(connection/|(tokens|openapi\.json|asyncapi\.json)$)"
 
 SECURE_CSP = {
     "default-src": [CSP.NONE],

@@ -22,7 +22,10 @@ from chat.http.bodies import SITE_BYTES, SMALL_BYTES, Body, BodyError, Message, 
 from chat.http.endpoint import Call, refusal
 from chat.protocol.frames import MAX_FRAME_BYTES
 
-API: Final = ("/connection/", "/publish", "/channels", "/schedules/")
+API: Final = (
+    *("/connection/", "/publish", "/channels", "/schedules/"),
+    *("/openapi.json", "/asyncapi.json"),
+)
 
 View = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
 Send = Callable[[Message], Awaitable[None]]

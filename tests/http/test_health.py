@@ -15,6 +15,7 @@ from chat.http import health
 from chat.runtime import node as nodes
 from chat.store.operations.probe import Probe
 from chat.store.transaction import Operation
+from tests.support.described import check_answer
 from tests.support.servers import (
     Postgres,
     Program,
@@ -54,6 +55,7 @@ def leaning(parts: Parts, tmp_path: Path) -> Iterator[Server]:
 def readiness(server: Server) -> Said:
     response = httpx.get(f"{server.url}/readyz", timeout=10)
     said = response.json()
+    check_answer("GET", "/readyz", response.status_code, said)
     return response.status_code, said["status"], said.get("problems", [])
 
 
