@@ -156,7 +156,16 @@ async def unsubscribe(
     """Ends a subscription; after `hotsock.unsubscribed` nothing of the channel follows. Raises
     ProtocolError."""
     subscription = connection.session.subscription(command.channel)
+    await end_subscription(connection, subscription, hub, writer, reaper)
+
+
+async def end_subscription(
+    connection: LiveConnection, subscription: Subscription, hub: Hub, writer: Writer, reaper: Reaper
+) -> None:
+    """As `unsubscribe`; does nothing where it has ended already."""
     channel = subscription.channel
+    if connection.session.subscriptions.get(channel) is not subscription:
+        return
     if is_presence(channel):
         await reaper.leave(connection.id, channel, subscription.uid or "")
     else:

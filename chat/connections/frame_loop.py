@@ -19,7 +19,7 @@ from chat.actions.connections import Opened
 from chat.actions.metadata import update_umd
 from chat.actions.reactions import react
 from chat.actions.storage import get_storage, set_storage
-from chat.actions.subscriptions import subscribe, unsubscribe
+from chat.actions.subscriptions import end_subscription, subscribe, unsubscribe
 from chat.conf import settings
 from chat.fanout.announcements import Change
 from chat.fanout.send_queue import Socket
@@ -27,7 +27,7 @@ from chat.protocol import commands, events, frames
 from chat.protocol.errors import CloseCode, ErrorCode, ProtocolError
 from chat.protocol.frames import About, Frame
 from chat.protocol.publication import Acknowledged
-from chat.protocol.session import Route
+from chat.protocol.session import Route, Subscription
 from chat.runtime.connection import MAX_REFUSED, LiveConnection
 from chat.runtime.node import Node
 from chat.store.reports import listening
@@ -57,6 +57,7 @@ class FrameLoop:
         default_factory=lambda: frames.Rate(settings.CLIENT_FRAMES_PER_SECOND)
     )
     _waiting: deque[str | bytes] | None = None  # frames behind the one being handled
+    _expired: dict[str, Subscription] | None = None  # by channel: ended before these are
     _handling: asyncio.Task[None] | bool = True  # until `open`, too
     _paused: bool = False
     _ended: bool = False
@@ -69,6 +70,7 @@ class FrameLoop:
         """Sends `hotsock.connected`; handles frames once the token's `autoSubscribe` is done."""
         self._node.connections.add(self.connection)
         session = opened.session
+        self.connection.end_subscription = self.end_subscription
         self.connection.send_queue.push(
             events.connected(session.connection_id, opened.secret, opened.expires_at, session.meta)
         )
@@ -109,6 +111,7 @@ class FrameLoop:
 
     def close(self) -> Awaitable[None]:
         """Removes it and its rows, also where nobody waits for that."""
+        self.connection.end_subscription = None  # which holds this in turn
         return self._node.outlast(close_connection(self._node, self.connection))
 
     def _await(self, rest: Awaitable[object]) -> None:
@@ -122,8 +125,11 @@ class FrameLoop:
     async def _finish_and_go_on(self, rest: Awaitable[object]) -> None:
         try:
             await rest
-            while self._waiting:
-                next_rest = self._handle_read(_taken_from(self._waiting))
+            while self._waiting or self._expired:
+                if self._expired:
+                    await self._end_expired()
+                waiting = self._waiting
+                next_rest = self._handle_read(_taken_from(waiting)) if waiting else None
                 if self._paused and not self._full():
                     self._paused = False
                     self._socket.resume_frames()
@@ -133,6 +139,27 @@ class FrameLoop:
             self._handling, self._waiting = False, None
             if self._ended:
                 self.close()
+
+    def end_subscription(self, subscription: Subscription) -> None:
+        """Ends it behind the frame that is being handled."""
+        if self._expired is None:
+            self._expired = {}
+        self._expired[subscription.channel] = subscription
+        if not self._handling:
+            self._await(self._end_expired())
+
+    async def _end_expired(self) -> None:
+        node = self._node
+        while self._expired:
+            _, subscription = self._expired.popitem()
+            parts = subscription, node.hub, node.writer, node.reaper
+            end = partial(end_subscription, self.connection, *parts)
+            try:
+                await (self._behind(end) if self._storing else end())
+            except ProtocolError as error:  # it is tried again at the next check
+                log.warning("A subscription could not be ended: %s", error.message)
+            except Exception:  # the outermost edge
+                log.exception("A subscription could not be ended")
 
     # --- one read ---------------------------------------------------------------------------
 

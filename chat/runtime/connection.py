@@ -17,7 +17,7 @@ from chat.fanout.send_queue import SendQueue
 from chat.protocol import events, frames
 from chat.protocol.addresses import network
 from chat.protocol.errors import CloseCode, ErrorCode, ProtocolError
-from chat.protocol.session import Session
+from chat.protocol.session import Session, Subscription
 from tokens.names import is_presence
 
 log = logging.getLogger("chat.runtime.connection")
@@ -76,6 +76,8 @@ class LiveConnection:
     due_at: float = 0.0  # when something is to be done for it, as far as is known
     ping_at: float = inf
     keep_alive_at: float = inf
+    # Ends a subscription, behind the frame that is being handled; None: the connection has ended.
+    end_subscription: Callable[[Subscription], None] | None = None
     # Held while a subscription begins or metadata changes: over HTTP both go on at the same time.
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
