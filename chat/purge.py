@@ -269,6 +269,12 @@ KINDS: Final = (
         when="at",
         keep=lambda: timedelta(days=settings.AUDIT_DAYS),
     ),
+    Kind(
+        name="restrictions",  # the last change stays: its number says what a process has read
+        table="chat_restriction",
+        due="expires_at < %s AND number < (SELECT max(number) FROM chat_restriction)",
+        keep=timedelta(days=1),
+    ),
     Kind(name="used_tokens", table="tokens_usedtoken", key="digest"),
     Kind(
         name="channels",

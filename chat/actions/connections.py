@@ -12,9 +12,12 @@ from typing import Final
 from chat.conf import settings
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.publication import Source
+from chat.protocol.restrictions import Bearer
 from chat.protocol.session import Session
 from chat.runtime.connection import Connections
+from chat.runtime.restrictions import Restrictions
 from chat.store.operations.connections import OpenConnection, SingleUse
+from chat.store.operations.restrictions import Admission
 from chat.store.writer import Writer
 from tokens.claims import Claims, TokenError
 from tokens.conf import settings as token_settings
@@ -48,32 +51,31 @@ async def open_connection(
     node_id: str,
     connections: Connections,
     writer: Writer,
+    restrictions: Restrictions,
 ) -> Opened:
     """Verifies a connect token and registers its connection.
 
-    Raises TokenError where the token is refused, ProtocolError where it was used before, where
-    its bearer must wait (RATE_LIMITED), or where the database did not take the connection
-    (SERVICE_UNAVAILABLE).
+    Raises TokenError where the token is refused, ProtocolError where it was used before or is
+    revoked, where its bearer is banned (Banned) or must wait (RATE_LIMITED), or where the database
+    did not take the connection (SERVICE_UNAVAILABLE).
     """
     claims = verify(token, scope="connect", now=time.time())
+    bearer = Bearer((claims,), claims.uid, ErrorCode.INVALID_CONNECTION, address)
+    bearer.check(restrictions.rules, restrictions.now)
     if connections.is_barred(address, claims.uid):
         raise ProtocolError(ErrorCode.RATE_LIMITED, "Too soon after too much; try again later.")
-    session = Session(urlsafe_b64encode(secrets.token_bytes(ID_BYTES)).decode(), claims)
+    id = urlsafe_b64encode(secrets.token_bytes(ID_BYTES)).decode()
+    session = Session(id, claims, restrictions.is_banned)
     user_agent = user_agent[:MAX_USER_AGENT_LENGTH]
-    session.source = Source("client.websocket", session.connection_id, address, user_agent)
+    session.source = Source("client.websocket", id, address, user_agent)
     secret = secrets.token_urlsafe(SECRET_BYTES)
     operation = OpenConnection(
-        id=session.connection_id,
-        node_id=node_id,
-        secret_hash=secret_hash(secret),
-        claims=claims.payload,
-        uid=claims.uid,
-        umd=claims.umd,
-        address=address,
+        *(id, node_id, secret_hash(secret), claims.payload, claims.uid, claims.umd, address),
         user_agent=user_agent,
         max_seconds=settings.CONNECTION_MAX_SECONDS,
         single_use=single_use(claims),
         limit=settings.CONNECTIONS_PER_ADDRESS,
+        admission=Admission(bearer, restrictions.rules),
     )
     try:
         return Opened(session, secret, await writer.submit(operation))

@@ -5,14 +5,19 @@ from collections.abc import Iterable
 from chat.actions.connections import verified
 from chat.protocol.commands import UpdateUmd
 from chat.protocol.errors import ErrorCode, ProtocolError
+from chat.protocol.restrictions import Bearer
 from chat.protocol.session import Session
 from chat.runtime.metadata import Metadata
+from chat.runtime.restrictions import Restrictions, tokens_of
 from chat.store.operations import connections as operations
+from chat.store.operations.restrictions import Admission
 from tokens.claims import Claims
 from tokens.permissions import grants
 
 
-async def update_umd(session: Session, command: UpdateUmd, metadata: Metadata) -> str | None:
+async def update_umd(
+    session: Session, command: UpdateUmd, metadata: Metadata, restrictions: Restrictions
+) -> str | None:
     """Gives what the token says to a subscription or, without a channel, to the connection.
 
     Returns the real name of that subscription's channel.
@@ -27,19 +32,23 @@ async def update_umd(session: Session, command: UpdateUmd, metadata: Metadata) -
             ErrorCode.INVALID_UMD_TOKEN,
             "The umd token must carry this connection's connectionId or its uid.",
         )
+    bearer = Bearer((*tokens_of(session), claims), session.uid, ErrorCode.INVALID_UMD_TOKEN)
+    admission = Admission(bearer, restrictions.rules)
     held = metadata.connections.get(session.connection_id)
     if held is None:
-        update = _permitted(session, command, claims)
+        update = _permitted(session, command, claims, admission)
         propagate = update.own and claims.umd_propagate
         await metadata.change_elsewhere(session, update, propagate=propagate)
     else:
         async with held.changing:
-            update = _permitted(held.session, command, claims)
+            update = _permitted(held.session, command, claims, admission)
             await metadata.change(held.session, update)
     return None if update.own else update.channels[0]
 
 
-def _permitted(session: Session, command: UpdateUmd, claims: Claims) -> operations.UpdateUmd:
+def _permitted(
+    session: Session, command: UpdateUmd, claims: Claims, admission: Admission
+) -> operations.UpdateUmd:
     channel = None if command.channel is None else session.real_name(command.channel)
     rights = claims if channel is None else grants(claims).channel(channel)
     if not rights.umd_update:
@@ -50,5 +59,7 @@ def _permitted(session: Session, command: UpdateUmd, claims: Claims) -> operatio
     if channel is not None:
         channels = (session.subscription(channel).channel,)
     return operations.UpdateUmd(
-        session.connection_id, claims.umd, tuple(channels), own=channel is None
+        *(session.connection_id, claims.umd, tuple(channels)),
+        own=channel is None,
+        admission=admission,
     )

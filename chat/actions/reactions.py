@@ -28,6 +28,7 @@ async def react(writer: Writer, session: Session, command: React) -> Receipt:
     """
     subscription = session.subscription(command.channel)
     uid = subscription.reacting_uid()
+    session.writer(subscription.channel, ErrorCode.REACT_PERMISSION_DENIED)
     operation: SetReaction | Refuse
     try:
         event = await _permitted_event(subscription, command)

@@ -30,7 +30,7 @@ async def set_storage(writer: Writer, session: Session, command: SetStorage) -> 
     INVALID_SCHEDULE_EXPRESSION, INVALID_MESSAGE (the ack is another's), SERVICE_UNAVAILABLE.
     """
     channel = session.real_name(command.channel)
-    sender = session.sender(channel)
+    sender = session.writer(channel, ErrorCode.STORAGE_PERMISSION_DENIED)
     rights = sender.grants.storage(channel, command.key)
     if not rights.set:
         raise _denied()

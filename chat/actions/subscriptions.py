@@ -11,10 +11,13 @@ from chat.fanout.hub import Hub, Subscriber
 from chat.fanout.member_throttle import NOBODY, Members
 from chat.protocol import commands, events
 from chat.protocol.errors import ErrorCode, ProtocolError
+from chat.protocol.restrictions import Bearer
 from chat.protocol.session import Subscription
 from chat.runtime.connection import LiveConnection
 from chat.runtime.occupancy import Occupancy
+from chat.runtime.restrictions import Restrictions
 from chat.store.operations.connections import Subscribe, Unsubscribe
+from chat.store.operations.restrictions import Admission
 from chat.store.writer import Writer
 from tokens.names import is_presence
 
@@ -27,6 +30,7 @@ async def subscribe(
     writer: Writer,
     reaper: Reaper,
     occupancy: Occupancy,
+    restrictions: Restrictions,
     *,
     auto: bool = False,
 ) -> int:
@@ -42,18 +46,16 @@ async def subscribe(
         subscription = connection.session.may_subscribe(command, claims)
         subscriber = Subscriber(connection.id, connection.send_queue, subscription.observes)
         channel = subscription.channel
-        operation = _operation(connection, subscription, node_id)
+        operation = _operation(connection, subscription, node_id, restrictions)
         place = await _join(connection, subscriber, operation, hub, writer, reaper)
         subscription.head_id, head = place
         connection.session.add(subscription)
+        restrictions.check(connection)  # which may have changed since the commit
     count = (await occupancy.count([channel]))[channel] if command.occupancy else None
     missed = await _missed(command, operation, subscription, place)  # last: it holds much
     event = _subscribed(command, subscription, operation, head, missed, count, auto=auto)
     connection.send_queue.push(event)
-    if missed is None:
-        shown = await show_observed(connection.send_queue, subscription, head)
-    else:
-        shown = await replay(connection.send_queue, missed)
+    shown = await _show(connection, subscription, head, missed)
     hub.release(channel, subscriber, head)
     if count is not None:
         occupancy.follow(channel, connection.id, connection.send_queue, count)
@@ -70,6 +72,18 @@ async def _missed(
     if command.since is None or command.epoch != operation.epoch:
         return None
     return await find_missed(subscription, command.since, place)
+
+
+async def _show(
+    connection: LiveConnection,
+    subscription: Subscription,
+    head: int,
+    missed: Sequence[bytes] | None,
+) -> int:
+    """Returns how many bytes were sent."""
+    if missed is None:
+        return await show_observed(connection.send_queue, subscription, head)
+    return await replay(connection.send_queue, missed)
 
 
 def _subscribed(
@@ -94,8 +108,15 @@ def _subscribed(
     )
 
 
-def _operation(connection: LiveConnection, subscription: Subscription, node_id: str) -> Subscribe:
+def _operation(
+    connection: LiveConnection,
+    subscription: Subscription,
+    node_id: str,
+    restrictions: Restrictions,
+) -> Subscribe:
     channel, claims = subscription.channel, subscription.claims
+    tokens = connection.session.claims, *([claims] if claims else ())
+    bearer = Bearer(tokens, subscription.uid, ErrorCode.INVALID_SUBSCRIBE_TOKEN, channel=channel)
     return Subscribe(
         connection_id=connection.id,
         channel=channel,
@@ -105,6 +126,7 @@ def _operation(connection: LiveConnection, subscription: Subscription, node_id: 
         counted=not subscription.grants.channel(channel).omit_from_sub_count,
         single_use=single_use(claims) if claims else None,
         node_id=node_id,
+        admission=Admission(bearer, restrictions.rules),
     )
 
 

@@ -19,7 +19,7 @@ from django.db.models.functions import Now
 from chat.cluster.lease_connection import LeaseConnection
 from chat.conf import settings
 from chat.fanout.member_throttle import NOBODY, Members, MemberThrottle, too_often
-from chat.models import Connection, Node
+from chat.models import Node
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.store.databases import SERVER_SESSION
 from chat.store.operations.connections import CloseConnection, HoldBack, Unsubscribe
@@ -50,6 +50,12 @@ SUBSCRIBED: Final = (
     " JOIN chat_connection o ON o.id = s.connection_id"
     " WHERE o.node_id = ? AND c.name LIKE ?"
 )
+MARKS: Final = "number", "revoked", "stale"
+MARKED: Final = """
+    SELECT 'number', CAST(coalesce(max(number), 0) AS text) FROM chat_restriction
+    UNION ALL SELECT 'revoked', id FROM chat_connection WHERE node_id = %s AND revoked
+    UNION ALL SELECT 'stale', id FROM chat_connection WHERE node_id = %s AND stale
+"""
 # PostgreSQL forgets `idle_in_transaction_session_timeout` where a Flush follows its last answer, as
 # psycopg sends it with `executemany`; and amid a pipeline it takes nobody for idle.
 END_BLOCKERS: Final = """
@@ -360,11 +366,14 @@ def _ended(transaction: Transaction, node_id: str, connections: set[str]) -> End
 # --- what is read -------------------------------------------------------------------------------
 
 
-def marked(node_id: str) -> tuple[list[str], list[str]]:
-    """The ids of a node's connections that another process has revoked, and of those whose metadata
-    one has changed."""
-    own = Connection.objects.filter(node_id=node_id).values_list("id", flat=True)
-    return list(own.filter(revoked=True)), list(own.filter(stale=True))
+def marked(node_id: str) -> tuple[int, list[str], list[str]]:
+    """The number of the last change of the restrictions; the ids of a node's connections that
+    another process has revoked, and of those whose metadata one has changed."""
+    with database.cursor() as cursor:
+        cursor.execute(MARKED, [node_id, node_id])
+        rows: list[tuple[str, str]] = cursor.fetchall()
+    number, revoked, stale = ([id for of, id in rows if of == kind] for kind in MARKS)
+    return int(number[0]), revoked, stale
 
 
 def end_blockers(seconds: float) -> int:

@@ -71,6 +71,7 @@ class FrameLoop:
         self._node.connections.add(self.connection)
         session = opened.session
         self.connection.end_subscription = self.end_subscription
+        self._node.restrictions.check(self.connection)  # which may have changed since its commit
         self.connection.send_queue.push(
             events.connected(session.connection_id, opened.secret, opened.expires_at, session.meta)
         )
@@ -397,7 +398,7 @@ async def _subscribe(node: Node, connection: LiveConnection, command: commands.S
 def _subscribe_to(
     node: Node, connection: LiveConnection, command: commands.Subscribe, *, auto: bool = False
 ) -> Awaitable[int]:
-    parts = node.id, node.hub, node.writer, node.reaper, node.occupancy
+    parts = node.id, node.hub, node.writer, node.reaper, node.occupancy, node.restrictions
     return subscribe(connection, command, *parts, auto=auto)
 
 
@@ -409,7 +410,7 @@ async def _get_storage(
 
 async def _update_umd(node: Node, connection: LiveConnection, command: commands.UpdateUmd) -> None:
     session = connection.session
-    channel = await update_umd(session, command, node.metadata)
+    channel = await update_umd(session, command, node.metadata, node.restrictions)
     changed = session if channel is None else session.subscriptions[channel]
     connection.send_queue.push(events.umd_updated(channel, changed.meta))
 

@@ -14,6 +14,7 @@ from chat.actions.connections import MAX_ADDRESS_LENGTH, Opened, open_connection
 from chat.conf import settings
 from chat.protocol.addresses import is_among
 from chat.protocol.errors import ErrorCode, ProtocolError
+from chat.protocol.restrictions import Banned
 from chat.runtime import node as nodes
 from chat.runtime.connection import max_connections
 from chat.store.operations.connections import TOO_MANY
@@ -59,6 +60,8 @@ async def open(scope: Scope) -> tuple[nodes.Node, Opened]:
     try:
         async with asyncio.timeout(OPENING_SECONDS):
             node = await nodes.current()
+            if node.restrictions.is_banned_address(address):
+                raise Banned
             _check_room(node, scope, address)
             with node.connections.arriving(address):
                 async with node.connections.opening:
@@ -70,7 +73,7 @@ async def open(scope: Scope) -> tuple[nodes.Node, Opened]:
         log.warning("A connect token from %s was refused: %s", address, error)
         raise Refusal from None
     except ProtocolError as error:
-        status = STATUS.get(error.code)
+        status = 403 if isinstance(error, Banned) else STATUS.get(error.code)
         log.warning("A connection from %s was refused: %s", address, error.message)
         raise (Refusal(status, error.code, error.message) if status else Refusal()) from None
 
@@ -80,7 +83,10 @@ async def _opened(node: nodes.Node, scope: Scope, address: str) -> Opened:
     token = parse_qs(str(scope.get("query_string", b""), "latin-1")).get("token", [""])[0]
     agent = _header(scope, b"user-agent")
     opening = asyncio.create_task(
-        open_connection(token, address, agent, node.id, node.connections, node.writer)
+        open_connection(
+            *(token, address, agent, node.id),
+            *(node.connections, node.writer, node.restrictions),
+        )
     )
 
     def remove(done: asyncio.Task[Opened]) -> None:

@@ -270,7 +270,7 @@ def info_response(field: bytes, info: ChannelInfo) -> HttpResponse:
 
 async def _update_umd(node: Node, session: Session, body: UmdBody) -> HttpResponse:
     command = commands.umd_update(body.token, body.channel)
-    await update_umd(session, command, node.metadata)
+    await update_umd(session, command, node.metadata, node.restrictions)
     return respond(b"{}")
 
 

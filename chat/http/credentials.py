@@ -12,6 +12,8 @@ from django.http import HttpRequest
 from chat.actions.connections import secret_hash
 from chat.models import Connection, Subscription
 from chat.protocol.errors import ErrorCode, ProtocolError
+from chat.protocol.publication import Source
+from chat.protocol.restrictions import IsBanned, nobody_is_banned
 from chat.protocol.session import Session
 from chat.runtime.connection import LiveConnection
 from chat.runtime.node import Node
@@ -35,8 +37,13 @@ async def session_of(node: Node, connection_id: str, secret: str, channel: str |
     own = node.connections.get(connection_id)
     if own is not None and own.secret_hash:
         return _own_session(own, secret_hash(secret))
-    session, holder = await read(read_session, connection_id, secret, node.id, channel)
+    restrictions = node.restrictions
+    session, holder = await read(
+        read_session, connection_id, secret, node.id, channel, restrictions.is_banned
+    )
     if holder != node.id:
+        if restrictions.excludes(session, session.source.address):
+            raise _invalid_connection()  # the process that holds it closes it
         return session
     own = node.connections.get(connection_id)
     if own is None:
@@ -52,7 +59,11 @@ def _own_session(connection: LiveConnection, hashed: str) -> Session:
 
 
 def read_session(
-    connection_id: str, secret: str, node_id: str, channel: str | None
+    connection_id: str,
+    secret: str,
+    node_id: str,
+    channel: str | None,
+    is_banned: IsBanned = nobody_is_banned,
 ) -> tuple[Session, str]:
     """The session as the database has it, and the id of the node that holds the connection."""
     live = Connection.objects.live(asker=node_id)
@@ -62,9 +73,12 @@ def read_session(
     if not hmac.compare_digest(known, secret_hash(secret)) or row is None:
         raise _invalid_connection()
     try:
-        session = Session(row.id, recall(row.claims, "connect"))
+        session = Session(row.id, recall(row.claims, "connect"), is_banned)
+        session.source = Source("client.http", row.id, row.address)
         session.set_umd(row.umd)
         for each in _subscriptions(row, session, channel):
+            if is_banned(each.uid, each.channel.name):
+                continue  # the process that holds it ends it
             claims = recall(each.claims, "subscribe") if each.claims else None
             session.resume(each.channel.name, claims, each.head_id, each.umd)
             session.follow(each.channel.name, each.channel.number)  # its own are not known here

@@ -25,6 +25,7 @@ from chat.protocol.frames import MAX_FRAME_BYTES
 API: Final = (
     *("/connection/", "/publish", "/channels", "/schedules/"),
     *("/openapi.json", "/asyncapi.json"),
+    *("/connections/", "/tokens/", "/bans"),
 )
 
 View = Callable[[HttpRequest], Awaitable[HttpResponseBase]]

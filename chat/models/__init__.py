@@ -6,6 +6,7 @@ from .channels import Acknowledgement, Channel, Deduplication, Member, Schedule,
 from .connections import Connection, Node, Subscription
 from .messages import Deletion, Message, Reaction
 from .outbox import OutboxEntry
+from .restrictions import Restriction
 
 __all__ = [
     "Acknowledgement",
@@ -20,6 +21,7 @@ __all__ = [
     "Node",
     "OutboxEntry",
     "Reaction",
+    "Restriction",
     "Schedule",
     "StorageEntry",
     "Subscription",

@@ -17,6 +17,7 @@ from . import events, ids
 from .commands import Subscribe
 from .errors import ErrorCode, ProtocolError
 from .publication import Source
+from .restrictions import IsBanned, banned, nobody_is_banned
 
 NOTHING: Final = "null"  # an absent umd, as JSON text
 MAX_REMEMBERED: Final = 1024
@@ -98,14 +99,20 @@ NO_ROUTES: Final[dict[str | None, dict[str, Route]]] = {}  # most connections ne
 
 
 class Session(Sender):
-    __slots__ = ("claims", "connection_id", "last_numbers", "routes", "source", "subscriptions")
+    __slots__ = (
+        *("claims", "connection_id", "is_banned", "last_numbers", "routes", "source"),
+        "subscriptions",
+    )
 
-    def __init__(self, connection_id: str, claims: Claims) -> None:
+    def __init__(
+        self, connection_id: str, claims: Claims, is_banned: IsBanned = nobody_is_banned
+    ) -> None:
         uid, umd = claims.uid, claims.umd
         super().__init__(grants(claims), uid, umd, events.meta(uid, umd))
         self.connection_id = connection_id
         self.source = Source("client.websocket", connection_id)
         self.claims = claims
+        self.is_banned = is_banned
         self.subscriptions: dict[str, Subscription] = {}
         # By channel: the number that its next ephemeral message must follow (promise P4).
         self.last_numbers = NO_NUMBERS
@@ -154,6 +161,13 @@ class Session(Sender):
     def sender(self, channel: str) -> Sender:
         """The subscription to this channel where there is one, by its real name; else itself."""
         return self.subscriptions.get(channel, self)
+
+    def writer(self, channel: str, refusal: ErrorCode) -> Sender:
+        """As `sender`, for one that writes there; raises where it is banned (section 19)."""
+        sender = self.sender(channel)
+        if self.is_banned(sender.uid, channel):
+            raise banned(refusal)
+        return sender
 
     # --- subscribing ------------------------------------------------------------------------
 
@@ -213,6 +227,8 @@ class Session(Sender):
         if claims is not None:
             uid = uid if claims.uid is None else claims.uid
             umd = umd if claims.umd == NOTHING else claims.umd
+        if self.is_banned(uid, channel):
+            raise banned(ErrorCode.SUBSCRIBE_PERMISSION_DENIED)
         same = uid == self.uid and umd == self.umd
         meta = self.meta if same else events.meta(uid, umd)
         return Subscription(granted, uid, umd, meta, channel, rights.alias, claims)
@@ -252,7 +268,7 @@ class Session(Sender):
 
     def may_publish(self, channel: str, event: str) -> tuple[MessageRights, Sender]:
         """The rights under which a message is published, and as whose."""
-        sender = self.sender(channel)
+        sender = self.writer(channel, ErrorCode.PUBLISH_PERMISSION_DENIED)
         rights = sender.grants.message(channel, event)
         if rights.broadcast or (rights.publish and sender is not self):
             return rights, sender

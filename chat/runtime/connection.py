@@ -117,6 +117,9 @@ class Connections:
     def __len__(self) -> int:
         return len(self._open)
 
+    def all(self) -> list[LiveConnection]:
+        return list(self._open.values())
+
     def get(self, id: str) -> LiveConnection | None:
         return self._open.get(id)
 

@@ -36,6 +36,7 @@ from chat.runtime.recurring import (
     run_schedules,
     take_from_outbox,
 )
+from chat.runtime.restrictions import Restrictions
 from chat.store.changes_after import changes_after
 from chat.store.reads import close_pool, read
 from chat.store.writer import Writer
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("chat.runtime.node")
 
 CHECK_SECONDS: Final = 1.0
+MARKS_SECONDS: Final = 0.5  # so long, at most, what is revoked elsewhere goes on, without a broker
+MARKED: Final = "marked"  # a notification, as it is on the wire
 OUTBOX_FILLED: Final = "outbox filled"  # a notification, with the id of the node that looks first
 OTHERS_LOOK_SECONDS: Final = 0.1
 
@@ -76,6 +79,8 @@ class Node:
         self.metadata = Metadata(
             self.connections, self._broker, self.writer, self.member_throttle, self.outlast
         )
+        self.restrictions = Restrictions(self.connections, self.writer, self.loop.time)
+        self._marked = asyncio.Event()  # marks may have changed elsewhere
         self.order = Order(self.connections, self._broker)
         self.occupancy = Occupancy(self.hub.followers)
         self.lease = Lease(self.id, self.writer, settings.NODE_LEASE_SECONDS * LEASE_SHARE)
@@ -99,6 +104,7 @@ class Node:
             BAR: self.connections.bar_here,
             READ_AGAIN: self.metadata.read_again,
             OUTBOX_FILLED: self._look_into_outbox,
+            MARKED: self._marked.set,
             FOLLOW: self.order.follow,
             FOLLOWS: self.order.follows,
         }
@@ -143,6 +149,7 @@ class Node:
                     other,
                 )
         await self.lease.register()
+        await self.restrictions.load()
 
     def outlast(self, work: Coroutine[None, None, None]) -> Awaitable[None]:
         """Begins `work`, and lets it finish also where who waits for it is cancelled: an abrupt
@@ -178,8 +185,8 @@ class Node:
                 repeat,
                 "Reading what other processes changed",
                 self._read_marks,
-                first_after=beat,
-                retry_seconds=beat,
+                sooner=self._marked,
+                retry_seconds=MARKS_SECONDS,
             ),
             "head check": partial(
                 repeat, "Checking heads", partial(check_heads, self.hub), sooner=self._check_heads
@@ -224,14 +231,23 @@ class Node:
             self.outlast(self.connections.close_all())
         return settings.NODE_LEASE_SECONDS / 5
 
+    async def marked(self) -> None:
+        """Connections were marked, or restrictions have changed: in effect here when this returns,
+        and as soon as they hear of it in the other processes."""
+        self._broker.notify(MARKED)
+        with contextlib.suppress(ProtocolError):  # it is committed, and will be read
+            await self._read_marks()
+
     async def _read_marks(self) -> float:
-        """Closes what somebody revoked, and reads what somebody changed, in other processes."""
-        revoked, stale = await read(marked, self.id)
+        """Closes what somebody revoked, reads what somebody changed, and enforces restrictions that
+        somebody made, in other processes."""
+        number, revoked, stale = await read(marked, self.id)
         for id in revoked:
             self.connections.close(id, CloseCode.REVOKED)
         for id in stale:
             self.metadata.read_again(id)
-        return settings.NODE_LEASE_SECONDS / 5
+        await self.restrictions.follow(number)
+        return MARKS_SECONDS
 
 
 def _broker(node_id: str) -> Broker:

@@ -21,6 +21,7 @@ from chat.fanout.announcements import Announcement, Change
 from chat.protocol import ids
 from chat.protocol.events import Template
 from chat.protocol.presence import Roster
+from chat.protocol.restrictions import Rules
 from chat.store.databases import begin
 from chat.store.epochs import new_epoch
 from chat.store.reports import Report, Time, listening
@@ -167,6 +168,7 @@ class Transaction:
         self.rosters: dict[str, Roster] = {}  # of presence channels
         self.counts: dict[str, int] = {}  # channel -> subscriptions
         self.connected: Counter[str] = Counter()  # network -> connections
+        self.unread: Rules | None = None  # restrictions that this process has not read yet
         self._afters: dict[float, Time] = {}  # seconds -> moment
         self._templates: dict[tuple[str, str], Template] = {}
 

@@ -18,6 +18,7 @@ from chat.models import (
     Message,
     Node,
     Reaction,
+    Restriction,
     StorageEntry,
     Subscription,
 )
@@ -38,6 +39,7 @@ NOTHING = {
     "deduplications": 0,
     "acknowledgements": 0,
     "audit_entries": 0,
+    "restrictions": 0,
     "used_tokens": 0,
     "channels": 0,
 }
@@ -68,6 +70,7 @@ def clear() -> None:
         Member,
         StorageEntry,
         Reaction,
+        Restriction,
         Message,
         Subscription,
         Connection,
@@ -155,6 +158,12 @@ def acknowledgement(channel: Channel, expires_at: datetime) -> Acknowledgement:
 
 def audit_entry(at: datetime) -> AuditEntry:
     return AuditEntry.objects.create(at=at, actor="command", action="delete message")
+
+
+def restriction(expires_at: datetime | None) -> Restriction:
+    number = next(_numbers)
+    now = timezone.now()
+    return Restriction.objects.create(number=number, created_at=now, expires_at=expires_at)
 
 
 def node(lease_until: datetime) -> Node:

@@ -52,8 +52,8 @@ def test_it_says_in_one_line_what_it_removed(
     outcome = manage(environment, "purge_expired")
     assert re.fullmatch(
         r"Removed in \d+\.\d s: 5 messages, 10 reactions, 0 deletions, 0 storage entries, 0 former"
-        r" members, 0 deduplications, 0 acknowledgements, 0 audit entries, 1 used tokens, 1"
-        r" channels\.\n",
+        r" members, 0 deduplications, 0 acknowledgements, 0 audit entries, 0 restrictions, 1 used"
+        r" tokens, 1 channels\.\n",
         outcome.stdout,
     )
     assert (outcome.returncode, outcome.stderr) == (0, "")
@@ -86,8 +86,8 @@ def test_a_dry_run_counts_and_changes_nothing(due: dict[str, int]) -> None:
     assert report["removed"] == NOTHING
     assert run("--dry-run") == (
         "Due, and untouched: 5 messages, 10 reactions, 0 deletions, 0 storage entries, 0 former"
-        " members, 0 deduplications, 0 acknowledgements, 0 audit entries, 1 used tokens, 1"
-        " channels.\n"
+        " members, 0 deduplications, 0 acknowledgements, 0 audit entries, 0 restrictions, 1 used"
+        " tokens, 1 channels.\n"
     )
     assert survivors() == before
 

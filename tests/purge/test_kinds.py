@@ -20,6 +20,7 @@ from chat.models import (
     Deletion,
     Member,
     Reaction,
+    Restriction,
     StorageEntry,
 )
 from chat.purge import Database, count_due, purge, unused
@@ -109,6 +110,14 @@ def test_the_audit_log_is_kept_for_as_long_as_is_set() -> None:
     kept = rows.audit_entry(ago(365 * DAY - MARGIN))
     assert purge().removed == NOTHING | {"audit_entries": 1}
     assert AuditEntry.objects.get().id == kept.id
+
+
+def test_restrictions_go_a_day_after_their_end_but_the_last_change_stays() -> None:
+    rows.restriction(ago(DAY + SECOND))
+    kept = [rows.restriction(ago(DAY - MARGIN)), rows.restriction(None)]
+    kept.append(rows.restriction(ago(DAY + SECOND)))  # its number is the highest
+    assert purge().removed == NOTHING | {"restrictions": 1}
+    assert [*Restriction.objects.order_by("id")] == kept
 
 
 def test_used_tokens_go_when_their_token_can_no_longer_be_used() -> None:

@@ -60,6 +60,7 @@ def fill() -> None:
     for minutes in range(-50, 50):
         rows.used_token(ago(minutes * MINUTE))
         rows.audit_entry(ago(365 * DAY + minutes * MINUTE))
+        rows.restriction(ago(DAY + minutes * MINUTE))
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE")

@@ -150,6 +150,7 @@ def _codes(content: Any) -> list[str]:
 
 
 EXCEPTIONS = {  # which say what is not there with the code of a malformed call
+    ("delete /bans/{id}", "404", "INVALID_REQUEST"),
     ("delete /schedules/{scheduleArn}", "404", "INVALID_REQUEST"),
     ("post /tokens", "404", "INVALID_REQUEST"),
     ("post /tokens", "413", "INVALID_REQUEST"),

@@ -2,19 +2,20 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, aclosing
 from hashlib import blake2b
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import msgpack
+import pytest
 from psycopg import AsyncConnection
 from redis.asyncio import Redis
 
 from chat.cluster.messages import EPHEMERAL
 from chat.cluster.postgresql_broker import Joiner
+from tests.support.backend import backend
 from tests.support.calls import LIMIT_SECONDS, Answer, answer, compact, http_client
 from tests.support.client import Client, eventually
 from tests.support.connecting import Refused, connect, open_client, subscribed
@@ -296,24 +297,49 @@ async def test_the_process_that_holds_a_connection_refuses(processes: Two, chann
         assert await shown(jim, channel) == "old"
 
 
-async def test_metadata_changed_elsewhere_is_found_without_redis(
-    postgres: Postgres, tmp_path: Path, channel: str
-) -> None:
-    redis = start_redis(tmp_path)
+@pytest.fixture(scope="module")
+def without_redis(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
+    """Two of one site, whose Redis has ended."""
+    directory = tmp_path_factory.mktemp("without-redis")
+    redis = start_redis(directory)
     env = {"DATABASE_URL": postgres.database(), "REDIS_URL": redis_url(redis)}
-    env |= {"NODE_LEASE_SECONDS": "5"}
     with (
-        start_server("uvicorn", tmp_path, **env) as one,
-        start_server("uvicorn", tmp_path, **env, **keys_of(one)) as other,
+        start_server("uvicorn", directory, **env) as one,
+        start_server("uvicorn", directory, **env, **keys_of(one)) as other,
     ):
         redis.stop()
-        async with subscribed(one, channel, uid="jim") as jim:
-            assert (await change(jim, other)).status == 200
+        yield one, other
 
-            async def found() -> bool:
-                return bool(await shown(jim, channel) == "new")
 
-            await eventually(found)
+async def test_metadata_changed_elsewhere_is_found_without_redis(
+    without_redis: Two, channel: str
+) -> None:
+    one, other = without_redis
+    async with subscribed(one, channel, uid="jim") as jim:
+        assert (await change(jim, other)).status == 200
+
+        async def found() -> bool:
+            return bool(await shown(jim, channel) == "new")
+
+        await eventually(found)
+
+
+async def test_who_is_revoked_closed_or_banned_is_gone_without_redis(
+    without_redis: Two, channel: str
+) -> None:
+    one, other = without_redis
+    async with (
+        backend(one) as api,
+        connect(other, uid="jim", jti=channel) as revoked,
+        connect(other, uid="pam") as closed,
+        subscribed(other, channel, uid="kim") as banned,
+    ):
+        await api.call("POST", "/tokens/revoke", {"jti": channel})
+        await api.call("POST", "/connections/disconnect", {"uid": "pam"})
+        await api.call("POST", "/bans", {"uid": "kim", "channel": channel})
+        assert await revoked.closed() == (4403, "")
+        assert await closed.closed() == (4403, "")
+        assert (await banned.receive("hotsock.unsubscribed"))["channel"] == channel
 
 
 async def test_a_single_use_token_is_used_once_in_all(processes: Two, channel: str) -> None:

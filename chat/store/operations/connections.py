@@ -19,6 +19,7 @@ from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.jsontext import same_value
 from chat.protocol.presence import Present, Roster
 from chat.store.epochs import epoch_of
+from chat.store.operations.restrictions import Admission
 from chat.store.reports import Time, instant, listening
 from chat.store.transaction import OPERATION_BYTES, Operation, Transaction, marks
 from tokens.names import is_presence
@@ -144,7 +145,8 @@ class SubscriberOperation[Result](Operation[Result]):
 @dataclass(slots=True)
 class OpenConnection(Operation[datetime]):
     """Registers a connection and gives the moment at which it ends at the latest. Raises
-    RATE_LIMITED where its network has `limit` connections on live nodes; 0: any number."""
+    RATE_LIMITED where its network has `limit` connections on live nodes, 0: any number; and as its
+    `admission` does."""
 
     id: str
     node_id: str
@@ -157,6 +159,7 @@ class OpenConnection(Operation[datetime]):
     max_seconds: int
     single_use: SingleUse | None = None
     limit: int = 0
+    admission: Admission | None = None
 
     @property
     def size(self) -> int:
@@ -170,6 +173,7 @@ class OpenConnection(Operation[datetime]):
     @classmethod
     def load(cls, transaction: Transaction, operations: Sequence[Self]) -> None:
         """Counts the connections of their networks; no other process adds any before the commit."""
+        Admission.load(transaction, [each.admission for each in operations])
         networks = sorted({each.network for each in operations if each.network})
         if not networks:
             return
@@ -180,6 +184,8 @@ class OpenConnection(Operation[datetime]):
         transaction.connected.update(dict(rows))
 
     def apply(self, transaction: Transaction) -> datetime:
+        if self.admission is not None:
+            self.admission.check(transaction)
         place = self.network
         if place and transaction.connected[place] >= self.limit:
             raise ProtocolError(ErrorCode.RATE_LIMITED, TOO_MANY)
@@ -256,6 +262,7 @@ class Subscribe(SubscriberOperation[tuple[str, int]]):
     members: bytes | None = None
     held: bool = False
     epoch: str = ""
+    admission: Admission | None = None
 
     @property
     def size(self) -> int:
@@ -267,6 +274,7 @@ class Subscribe(SubscriberOperation[tuple[str, int]]):
     @classmethod
     def load(cls, transaction: Transaction, operations: Sequence[Self]) -> None:
         SubscriberOperation.load(transaction, operations)
+        Admission.load(transaction, [each.admission for each in operations])
         joining = [each for each in operations if is_presence(each.channel)]
         if not joining:
             return
@@ -279,6 +287,8 @@ class Subscribe(SubscriberOperation[tuple[str, int]]):
             each.held = (each.connection_id, each.node_id) in held
 
     def apply(self, transaction: Transaction) -> tuple[str, int]:
+        if self.admission is not None:
+            self.admission.check(transaction)
         roster, uid = transaction.rosters.get(self.channel), self.uid or ""
         if roster is not None:
             if not self.held:
@@ -424,6 +434,7 @@ class UpdateUmd(SubscriberOperation[None]):
     channels: tuple[str, ...]
     own: bool
     stale: bool = False
+    admission: Admission | None = None
 
     @property
     def size(self) -> int:
@@ -432,7 +443,14 @@ class UpdateUmd(SubscriberOperation[None]):
     def locks(self) -> tuple[str, ...]:
         return tuple(filter(is_presence, self.channels))
 
+    @classmethod
+    def load(cls, transaction: Transaction, operations: Sequence[Self]) -> None:
+        SubscriberOperation.load(transaction, operations)
+        Admission.load(transaction, [each.admission for each in operations])
+
     def apply(self, transaction: Transaction) -> None:
+        if self.admission is not None:
+            self.admission.check(transaction)
         id, rosters = self.connection_id, transaction.rosters
         present = [name for name in self.locks() if id in rosters[name].subscribers]
         for name in present:
