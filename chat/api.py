@@ -11,7 +11,8 @@ words; where it does, nothing is done, unless the message is OUTCOME_UNKNOWN.
 import asyncio
 import secrets
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -28,6 +29,7 @@ from msgspec import structs
 
 from chat.actions import publishing, queries
 from chat.actions.deletion import deletion_of
+from chat.actions.restrictions import count_revoked, marking, selected
 from chat.actions.storage import SET_STORAGE
 from chat.cluster import postgresql_broker
 from chat.cluster.leases import alive
@@ -37,10 +39,19 @@ from chat.models import Schedule
 from chat.protocol import commands, frames
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.publication import Publication, Receipt, Source, parse
+from chat.protocol.restrictions import (
+    Ban,
+    Revocation,
+    Selection,
+    valid_ban,
+    valid_revocation,
+    valid_selection,
+)
 from chat.runtime import node as nodes
 from chat.store import outbox, writer
 from chat.store.databases import OUTCOME_UNKNOWN, UNAVAILABLE, DatabaseUnavailable
 from chat.store.operations.audit import Actor
+from chat.store.operations.restrictions import AddBan, LiftBan, Revoke
 from chat.store.operations.work import CancelSchedule
 from chat.store.transaction import Operation
 
@@ -51,20 +62,31 @@ __all__ = [
     "ErrorCode",
     "ProtocolError",
     "Receipt",
+    "aban",
     "acancel_schedule",
     "achannel_info",
     "adelete_message",
+    "adisconnect",
     "apublish",
     "areact",
+    "arevoke_tokens",
     "aset_storage",
+    "aunban",
+    "ban",
     "cancel_schedule",
     "channel_info",
     "delete_message",
+    "disconnect",
     "publish",
     "publish_json",
     "react",
+    "revoke_tokens",
     "set_storage",
+    "unban",
 ]
+
+Moment = datetime | float
+"""A float in unix seconds; a datetime without a time zone is in UTC."""
 
 SOURCE: Final = Source("server.python")
 PYTHON: Final = Actor("python")
@@ -195,6 +217,149 @@ def channel_info(channel: str) -> ChannelInfo:
 
 async def achannel_info(channel: str) -> ChannelInfo:
     return await sync_to_async(channel_info)(channel)
+
+
+# --- who is let in (protocol.md section 19) -----------------------------------------------------
+# All take effect in every process within a second. In a transaction they are done after its commit,
+# for who makes such a change keeps others from making one until then; what only the commit can know
+# is None there.
+
+
+@async_unsafe(HOLDS_UP)
+def revoke_tokens(
+    *,
+    jti: str | None = None,
+    uid: str | None = None,
+    issued_before: Moment | None = None,
+    expires_at: Moment | None = None,
+    actor: Actor = PYTHON,
+) -> int:
+    """Revokes the token with this `jti`, or those of a `uid` that were issued before a moment, by
+    default now. Gives how many connections are closed for that. `expires_at`: until when it is
+    remembered; by default as long as tokens may live. `actor` is who does it, for the audit log."""
+    fields = {"jti": jti, "uid": uid}
+    times = {"issuedBefore": _unix(issued_before), "expiresAt": _unix(expires_at)}
+    what = valid_revocation(_asked(Revocation, {**fields, **times}))
+    count = _looked_up(count_revoked, what)
+    _change([Revoke(actor, what)])
+    return count
+
+
+async def arevoke_tokens(
+    *,
+    jti: str | None = None,
+    uid: str | None = None,
+    issued_before: Moment | None = None,
+    expires_at: Moment | None = None,
+    actor: Actor = PYTHON,
+) -> int:
+    times = {"issued_before": issued_before, "expires_at": expires_at}
+    return await sync_to_async(revoke_tokens)(jti=jti, uid=uid, actor=actor, **times)
+
+
+@async_unsafe(HOLDS_UP)
+def disconnect(
+    *,
+    connection_id: str | None = None,
+    uid: str | None = None,
+    channel: str | None = None,
+    actor: Actor = PYTHON,
+) -> int:
+    """Closes the connections of which all that is given holds, and gives how many; they may come
+    back. `uid` and `channel`: with one subscription of which both hold."""
+    fields = {"connectionId": connection_id, "uid": uid, "channel": channel}
+    selection = valid_selection(_asked(Selection, fields))
+    ids = _looked_up(selected, selection)
+    _change(marking(ids, selection, actor))
+    return len(ids)
+
+
+async def adisconnect(
+    *,
+    connection_id: str | None = None,
+    uid: str | None = None,
+    channel: str | None = None,
+    actor: Actor = PYTHON,
+) -> int:
+    fields = {"connection_id": connection_id, "uid": uid, "channel": channel}
+    return await sync_to_async(disconnect)(actor=actor, **fields)
+
+
+@async_unsafe(HOLDS_UP)
+def ban(
+    *,
+    uid: str | None = None,
+    address: str | None = None,
+    channel: str | None = None,
+    until: Moment | None = None,
+    reason: str | None = None,
+    actor: Actor = PYTHON,
+) -> int | None:
+    """Lets a uid, an address or a network in no more or, with `channel`, a uid neither subscribe to
+    it nor write in it. Gives the ban's id. Clients never see the `reason`."""
+    fields = {"uid": uid, "address": address, "channel": channel, "reason": reason}
+    asked = _asked(Ban, {**fields, "until": _unix(until)})
+    what = valid_ban(asked, settings.FORWARDED_ALLOW_IPS)
+    return next(iter(_change([AddBan(actor, what)])), None)
+
+
+async def aban(
+    *,
+    uid: str | None = None,
+    address: str | None = None,
+    channel: str | None = None,
+    until: Moment | None = None,
+    reason: str | None = None,
+    actor: Actor = PYTHON,
+) -> int | None:
+    fields = {"uid": uid, "address": address, "channel": channel, "reason": reason}
+    return await sync_to_async(ban)(until=until, actor=actor, **fields)
+
+
+@async_unsafe(HOLDS_UP)
+def unban(id: int, actor: Actor = PYTHON) -> bool | None:
+    """Lifts a ban; gives whether there was such a one in force."""
+    return next(iter(_change([LiftBan(actor, id)])), None)
+
+
+async def aunban(id: int, actor: Actor = PYTHON) -> bool | None:
+    return await sync_to_async(unban)(id, actor)
+
+
+def _unix(moment: Moment | None) -> float | None:
+    if not isinstance(moment, datetime):
+        return moment
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _asked[Asked: msgspec.Struct](what: type[Asked], fields: Mapping[str, object]) -> Asked:
+    """By the decoder of the HTTP API, so that nothing passes here that is refused there."""
+    return frames.read(_json(fields), msgspec.json.Decoder(what), "What is asked for")
+
+
+def _looked_up[**P, Found](query: Callable[P, Found], *args: P.args, **kwargs: P.kwargs) -> Found:
+    try:
+        return query(*args, **kwargs)
+    except Error as error:
+        raise DatabaseUnavailable from error
+
+
+def _change[Result](operations: Sequence[Operation[Result]]) -> list[Result]:
+    """What each gives, in effect here; nothing where a transaction is to commit first."""
+    if connection.in_atomic_block:
+        transaction.on_commit(partial(_change, operations))
+        return []
+    done = [_write(operation) for operation in operations]
+    node = nodes.of_process()
+    if node is not None:
+        with suppress(TimeoutError):  # it is committed, and will be read
+            asyncio.run_coroutine_threadsafe(node.marked(), node.loop).result(TIMEOUT_SECONDS)
+    elif (broker := _broker()) is not None:
+        broker.notify_from_outside(nodes.MARKED)
+    return done
+
+
+# --- how it is done -----------------------------------------------------------------------------
 
 
 def _reaction(

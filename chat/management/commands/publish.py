@@ -4,6 +4,8 @@ import json
 import logging
 import sys
 from argparse import ArgumentParser
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -35,14 +37,21 @@ class Command(BaseCommand):
         add("--json", action="store_true", help="print the whole answer as JSON")
 
     def handle(self, *args: object, channel: str, event: str, data: str, **options: Any) -> None:
-        logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)  # `_reason` reports it
         given = {name: options[name] for name in OPTIONS if options[name] is not None}
-        try:
+        with refused():
             receipt = api.publish_json(channel, event, _as_json(data), **given)
-        except api.ProtocolError as error:
-            raise CommandError(_reason(error)) from None
         answer = msgspec.json.encode(receipt).decode() if options["json"] else None
         self.stdout.write(answer or receipt.id or receipt.schedule_arn or "")
+
+
+@contextmanager
+def refused() -> Iterator[None]:
+    """A refusal ends the command, in one sentence."""
+    logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)  # `_reason` reports it
+    try:
+        yield
+    except api.ProtocolError as error:
+        raise CommandError(_reason(error)) from None
 
 
 def _as_json(argument: str) -> str:
