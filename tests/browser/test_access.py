@@ -11,6 +11,7 @@ from playwright.async_api import Page, Route, expect
 
 from tests.browser.chat import Chat
 from tests.browser.conftest import Open
+from tests.browser.screenshots import lost
 from tests.browser.test_inside import look
 from tests.browser.test_phone import PHONE
 
@@ -91,6 +92,12 @@ async def test_no_finding_in_what_fails(open_chat: Open) -> None:
     await chat.page.reload()
     await chat.jim.is_said_to_be("Offline")
     assert await findings(chat.page) == []  # no server
+
+
+async def test_no_finding_while_a_message_waits_for_the_connection(open_chat: Open) -> None:
+    chat = await open_chat(expecting=("ERR_INTERNET_DISCONNECTED",))
+    await lost(chat)
+    assert await findings(chat.page) == []
 
 
 async def test_the_dark_scheme_is_dark(chat: Chat) -> None:
