@@ -40,7 +40,7 @@ CHANGE_BYTES: Final = 1024  # a change that a recovery looks at costs as much as
 UPDATE_COST: Final = 1 / 16  # of each subscription that an update of metadata may change
 UNIT_BYTES: Final = 64 * 1024
 WORK_SECONDS: Final = 40.0
-MAX_RATES: Final = 10_000
+MAX_RATES: Final = 2_000  # who asks often is among them, however many there are
 SURELY_SHALLOW: Final = 2 * jsontext.MAX_DEPTH
 """Characters of valid JSON that cannot be nested too deep: each level opens and closes."""
 DIGEST_BYTES: Final = 16

@@ -30,9 +30,9 @@ STAY_SECONDS = 30.0  # on average; a quarter of the whole where that is less
 STORED_SHARE = 0.7
 SAMPLE_SECONDS = 2.0
 BEAT_SECONDS = 60.0
-# Of the time, before memory is looked at: until each process has met 10,000 connections and
+# Of the time, before memory is looked at: until each process has met 2,000 connections and
 # members, whose budgets it remembers (MAX_RATES of chat/protocol/frames.py).
-SETTLING_SHARE = 3 / 4
+SETTLING_SHARE = 1 / 2
 MIB_AN_HOUR = 1.0
 WHOLE_SCALE = 180
 POOLED = 8 + 4  # connections to PostgreSQL and Redis that are opened when they are needed
@@ -180,7 +180,7 @@ async def test_soak(site: Site, fault: Fault, channel: str) -> None:
         later, _ = growth(settled[len(settled) // 2 :])
         name = "one" if server is site.one else "the other"
         fault.measure(f"MiB/h of {name}", grows)
-        fault.measure(f"MiB/h of {name}, in its last eighth", later)
+        fault.measure(f"MiB/h of {name}, in its last quarter", later)
         fault.measure("standard error of MiB/h", error)
         fault.measure("MiB at the end", settled[-1][1] / 2**20)
         grown.append((grows, error))
