@@ -8,7 +8,7 @@ from typing import Annotated, Final, cast
 
 from msgspec import Meta
 
-from tokens.conf import Conf, FromOne, FromZero, Text, Words
+from tokens.conf import Conf, Flag, FromOne, FromZero, Text, Words
 
 
 def _address(*schemes: str) -> Meta:
@@ -34,6 +34,9 @@ class ChatSettings:
     """How long a connection lasts at most, in seconds, from 1 up."""
     CONNECTION_IDLE_SECONDS: FromOne = 600
     """How long a connection may carry no message either way, in seconds, from 1 up."""
+    CLOSE_ON_TOKEN_EXPIRY: Flag = False
+    """Whether a connection ends when its connect token expires, and a subscription when its
+    subscribe token does."""
     KEEP_ALIVE_SECONDS: FromOne = 570
     """How often the server sends a message where the token has `keepAlive`, in seconds, from 1 up;
     less than CONNECTION_IDLE_SECONDS."""

@@ -48,7 +48,8 @@ READS_ENVIRONMENT = {"chatsite.settings", "chatsite.asgi", "chat.__init__", "man
 WALL_CLOCK = r"\b(time\.time|datetime\.(utc)?now|timezone\.now|timezone import now)\b"
 READS_WALL_CLOCK = {
     "tokens.api",  # to issue tokens
-    "chat.actions.connections",  # tokens expire by the clock of the host that verifies them
+    # tokens expire by the clock of the host that verifies them
+    *("chat.actions.connections", "chat.runtime.connection"),
     *("chat.actions.publishing", "chat.runtime.node", "chat.store.reports"),  # ids, which no order
     *("chat.store.transaction", "chat.purge"),  # SQLite's clock
     "chat.webhooks",  # the signature's

@@ -1,16 +1,20 @@
 """Issue tokens from Python: `issue({"scope": "connect", "uid": "jim", ...})`.
 
-The server accepts every token that this returns: its own parser checks the claims first.
+The server accepts every token that this returns: its own parser checks the claims first. Where a
+user has chosen a part of a name, `escape_name` makes the key of it.
 """
 
 import time
 from collections.abc import Mapping
 
 from tokens import strict_json
-from tokens.claims import TokenError, check_addressee, parse_claims
+from tokens.claims import TokenError, check_addressee, check_lifetime, parse_claims
 from tokens.conf import settings
 from tokens.names import MAX_TOKEN_BYTES
+from tokens.patterns import escape_name
 from tokens.signing import sign
+
+__all__ = ["escape_name", "issue"]
 
 
 def issue(claims: Mapping[str, object], *, lifetime: int = 300) -> str:
@@ -25,8 +29,10 @@ def issue(claims: Mapping[str, object], *, lifetime: int = 300) -> str:
         document = strict_json.dumps(payload).encode()
     except (TypeError, ValueError, RecursionError):
         raise TokenError("payload", "must be JSON") from None
+    leeway, longest = settings.TOKEN_LEEWAY_SECONDS, settings.TOKEN_MAX_SECONDS
     for scope in _scopes(payload):
         parsed = parse_claims(document, scope=scope)
+        check_lifetime(parsed, now=time.time(), leeway=leeway, longest=longest)
         check_addressee(parsed, audience=settings.TOKEN_AUDIENCE, issuer=settings.TOKEN_ISSUER)
     token = sign(payload)
     if len(token) > MAX_TOKEN_BYTES:

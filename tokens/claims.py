@@ -15,6 +15,9 @@ from tokens.names import MAX_NAMES, MAX_REGEXES
 from tokens.patterns import MAX_REGEX_COST, Kind, Pattern, PatternError, compile_pattern
 from tokens.strict_json import Json, printable
 
+# How far ahead a token may say that it was issued: clocks differ.
+MAX_AHEAD_SECONDS = 60
+
 # An error quotes at most so many characters of a value.
 _MAX_QUOTED = 60
 
@@ -110,17 +113,38 @@ def parse_claims(payload: bytes, *, scope: str) -> Claims:
 
 
 def check_claims(
-    claims: Claims, *, now: float, leeway: float = 0, audience: str = "", issuer: str = ""
+    claims: Claims,
+    *,
+    now: float,
+    leeway: float = 0,
+    longest: float = 0,
+    audience: str = "",
+    issuer: str = "",
 ) -> None:
-    """Check expiry and "not before" against `now` (unix seconds), and audience and issuer.
+    """Check the times against `now` (unix seconds), and audience and issuer.
 
-    An empty `audience` or `issuer` accepts any. Raises `TokenError`.
+    `longest` is how many seconds a token may live; 0: any number. An empty `audience` or `issuer`
+    accepts any. Raises `TokenError`.
     """
     if claims.exp + leeway <= now:
         raise TokenError("exp", f"must lie in the future, but passed {now - claims.exp:.3f} s ago")
     if claims.nbf is not None and claims.nbf - leeway > now:
         raise TokenError("nbf", f"must have passed, but lies {claims.nbf - now:.3f} s ahead")
+    check_lifetime(claims, now=now, leeway=leeway, longest=longest)
     check_addressee(claims, audience=audience, issuer=issuer)
+
+
+def check_lifetime(claims: Claims, *, now: float, leeway: float, longest: float) -> None:
+    """The part of `check_claims` that says when it may have been issued, and for how long: from its
+    `iat` or, without one, from now on. Raises `TokenError`."""
+    since = now if claims.iat is None else claims.iat
+    if since - leeway > now + MAX_AHEAD_SECONDS:
+        raise TokenError("iat", f"must have passed, but lies {since - now:.3f} s ahead")
+    if longest and claims.exp - since > longest:
+        start = "now" if claims.iat is None else "iat"
+        raise TokenError(
+            "exp", f"must be at most {longest:g} s after {start}, not {claims.exp - since:.3f}"
+        )
 
 
 def check_addressee(claims: Claims, *, audience: str, issuer: str) -> None:

@@ -127,6 +127,9 @@ class TokenSettings:
     """What tokens must carry as `iss`; "": anything or nothing."""
     TOKEN_LEEWAY_SECONDS: FromZero = 0
     """How many seconds a token is accepted before its `nbf` and after its `exp`; from 0 up."""
+    TOKEN_MAX_SECONDS: FromZero = 0
+    """How many seconds a token may live at most, from its `iat` or, without one, from now on; 0:
+    any number."""
 
     API_SECRET_KEY_1: Text = ""
     """A key of the server HTTP API; "": no key."""
@@ -139,6 +142,12 @@ class TokenSettings:
         first = self.SIGNING_KEY_1_METHOD, self.SIGNING_KEY_1_ID, self.SIGNING_KEY_1_ENCODED
         second = self.SIGNING_KEY_2_METHOD, self.SIGNING_KEY_2_ID, self.SIGNING_KEY_2_ENCODED
         return KeySettings(*first), KeySettings(*second)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The keys as configured, empty strings where they are not: they belong in no log."""
+        private = self.ISSUER_PRIVATE_KEY_ENCODED, self.API_SECRET_KEY_1, self.API_SECRET_KEY_2
+        return (*private, *(key.encoded for key in self.keys))
 
 
 conf = Conf("TOKENS", TokenSettings)

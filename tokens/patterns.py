@@ -78,6 +78,19 @@ def compile_pattern(key: str) -> Pattern:
     return Pattern(key, Kind.EXACT)
 
 
+def escape_name(name: str) -> str:
+    """The key that stands for this name alone, whatever a user has put into it: itself, but where
+    it would be read as a pattern.
+
+    To be given the whole key, `escape_name(f"room-{name}")`. Names of channels and storage keys
+    that need it are no valid ones: the entry then allows nothing.
+    """
+    if "*" in name or name.startswith(REGEX_PREFIX):
+        quoted = name.encode("utf-8", "replace").decode()  # a lone surrogate is in no valid name
+        return rf"{REGEX_PREFIX}\A{re2.escape(quoted)}\z"
+    return name
+
+
 def _fits(wildcard: str, name: str) -> bool:
     if len(name) < len(wildcard) - wildcard.count("*"):
         return False

@@ -109,6 +109,7 @@ class _Verifier:
         self._check = partial(
             check_claims,
             leeway=configured.TOKEN_LEEWAY_SECONDS,
+            longest=configured.TOKEN_MAX_SECONDS,
             audience=configured.TOKEN_AUDIENCE,
             issuer=configured.TOKEN_ISSUER,
         )

@@ -99,8 +99,9 @@ def _uid(requested: Json) -> str:
 def _token(session: str, uid: str) -> str:
     channel = {"subscribe": True, "historyStart": 0, "messages": _MESSAGES}
     claims = {"scope": "connect", "uid": uid, "channels": {f"chat-{session}": channel}}
+    lifetime = min(LIFETIME_SECONDS, settings.TOKEN_MAX_SECONDS or LIFETIME_SECONDS)
     try:
-        return issue(claims, lifetime=LIFETIME_SECONDS)
+        return issue(claims, lifetime=lifetime)
     except ImproperlyConfigured:
         sentence = "No key is configured to sign tokens with: run `manage.py check --deploy`."
         raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, sentence) from None

@@ -14,7 +14,7 @@ from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.publication import Source
 from chat.protocol.restrictions import Bearer
 from chat.protocol.session import Session
-from chat.runtime.connection import Connections
+from chat.runtime.connection import Connections, seconds_left
 from chat.runtime.restrictions import Restrictions
 from chat.store.operations.connections import OpenConnection, SingleUse
 from chat.store.operations.restrictions import Admission
@@ -41,6 +41,8 @@ LAST_SECOND: Final = 253_402_300_799  # of the year 9999, where the databases' t
 class Opened:
     session: Session
     secret: str
+    seconds: float
+    """How long it lasts at most."""
     expires_at: datetime
 
 
@@ -69,16 +71,17 @@ async def open_connection(
     user_agent = user_agent[:MAX_USER_AGENT_LENGTH]
     session.source = Source("client.websocket", id, address, user_agent)
     secret = secrets.token_urlsafe(SECRET_BYTES)
+    seconds = min(settings.CONNECTION_MAX_SECONDS, seconds_left(claims))
     operation = OpenConnection(
         *(id, node_id, secret_hash(secret), claims.payload, claims.uid, claims.umd, address),
         user_agent=user_agent,
-        max_seconds=settings.CONNECTION_MAX_SECONDS,
+        max_seconds=seconds,
         single_use=single_use(claims),
         limit=settings.CONNECTIONS_PER_ADDRESS,
         admission=Admission(bearer, restrictions.rules),
     )
     try:
-        return Opened(session, secret, await writer.submit(operation))
+        return Opened(session, secret, seconds, await writer.submit(operation))
     except ProtocolError as error:
         if error.code is ErrorCode.RATE_LIMITED:
             connections.note_full(address)

@@ -49,7 +49,7 @@ async def subscribe(
         operation = _operation(connection, subscription, node_id, restrictions)
         place = await _join(connection, subscriber, operation, hub, writer, reaper)
         subscription.head_id, head = place
-        connection.session.add(subscription)
+        connection.add(subscription)
         restrictions.check(connection)  # which may have changed since the commit
     count = (await occupancy.count([channel]))[channel] if command.occupancy else None
     missed = await _missed(command, operation, subscription, place)  # last: it holds much

@@ -9,7 +9,6 @@ from typing import Any
 
 from channels.consumer import AsyncConsumer
 
-from chat.conf import settings
 from chat.connections import handshake
 from chat.connections.asgi_socket import AsgiSocket
 from chat.connections.frame_loop import FrameLoop
@@ -30,11 +29,11 @@ class ChatConsumer(AsyncConsumer):
         offered: Socket | None = (scope.get("extensions") or {}).get(EXTENSION)
         socket = offered or AsgiSocket(receive, send, any_code=handshake.speaks_http(scope))
         now, address = node.loop.time(), handshake.address_of(scope)
-        ends_at, send_queue = now + settings.CONNECTION_MAX_SECONDS, SendQueue(socket, node.flusher)
+        ends_at, send_queue = now + opened.seconds, SendQueue(socket, node.flusher)
         connection = LiveConnection(opened.session, send_queue, address, ends_at, now, now)
         frame_loop = FrameLoop(node, connection, socket)
         try:
-            await send({"type": "websocket.accept"})
+            await send({"type": "websocket.accept", "subprotocol": handshake.subprotocol(scope)})
         except BaseException:
             frame_loop.close()
             raise

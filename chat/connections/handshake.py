@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Final
@@ -26,6 +26,8 @@ Scope = dict[str, Any]
 Send = Callable[[Any], Awaitable[None]]
 OPENING_SECONDS: Final = 4  # for the database to answer: clients give up after 5 s
 STATUS = {ErrorCode.SERVICE_UNAVAILABLE: 503, ErrorCode.RATE_LIMITED: 429}  # others: 401
+PROTOCOL: Final = "hotsock.v1"
+BEARER: Final = "bearer."  # before a token among the subprotocols
 CALLS_SHARE: Final = 16  # one of so many sockets is left to those who call over HTTP
 RETRY_SECONDS: Final = {503: 10, 429: 1}
 
@@ -80,7 +82,7 @@ async def open(scope: Scope) -> tuple[nodes.Node, Opened]:
 
 async def _opened(node: nodes.Node, scope: Scope, address: str) -> Opened:
     """Who is given up on may be let in all the same a moment later: that row is removed then."""
-    token = parse_qs(str(scope.get("query_string", b""), "latin-1")).get("token", [""])[0]
+    token = _token_of(scope)
     agent = _header(scope, b"user-agent")
     opening = asyncio.create_task(
         open_connection(
@@ -98,6 +100,30 @@ async def _opened(node: nodes.Node, scope: Scope, address: str) -> Opened:
     except asyncio.CancelledError:
         opening.add_done_callback(remove)
         raise
+
+
+def _token_of(scope: Scope) -> str:
+    """From the query, the subprotocols or `Authorization` (protocol.md section 19); "" where there
+    is none. Raises TokenError where there are two."""
+    query = parse_qs(str(scope.get("query_string", b""), "latin-1"))
+    tokens = {*query.get("token", ())}
+    tokens.update(name[len(BEARER) :] for name in _offered(scope) if name.startswith(BEARER))
+    for value in _header_values(scope, b"authorization"):
+        scheme, _, credentials = value.partition(" ")
+        if scheme.lower() == "bearer":  # ignores case: RFC 9110 section 11.1
+            tokens.add(credentials.strip())
+    if len(tokens) > 1:
+        raise TokenError("token", "must be one: query, subprotocols and Authorization have several")
+    return next(iter(tokens), "")
+
+
+def _offered(scope: Scope) -> Sequence[str]:
+    return scope.get("subprotocols") or ()
+
+
+def subprotocol(scope: Scope) -> str | None:
+    """The one that is answered: never a token."""
+    return PROTOCOL if PROTOCOL in _offered(scope) else None
 
 
 def _check_room(node: nodes.Node, scope: Scope, address: str) -> None:
@@ -127,8 +153,11 @@ def _warn_of_proxy(address: str) -> None:
 
 def _header(scope: Scope, name: bytes) -> str:
     """A request header's value as text; "" where there is none."""
-    values = (value for key, value in scope.get("headers", ()) if key == name)
-    return str(next(values, b"").decode("latin-1")).replace("\0", "")
+    return next(_header_values(scope, name), "").replace("\0", "")
+
+
+def _header_values(scope: Scope, name: bytes) -> Iterator[str]:
+    return (str(value, "latin-1") for key, value in scope.get("headers", ()) if key == name)
 
 
 def address_of(scope: Scope) -> str:

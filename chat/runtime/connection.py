@@ -18,6 +18,8 @@ from chat.protocol import events, frames
 from chat.protocol.addresses import network
 from chat.protocol.errors import CloseCode, ErrorCode, ProtocolError
 from chat.protocol.session import Session, Subscription
+from tokens.claims import Claims
+from tokens.conf import settings as token_settings
 from tokens.names import is_presence
 
 log = logging.getLogger("chat.runtime.connection")
@@ -62,6 +64,13 @@ def _descriptors() -> int:
     return sys.maxsize if limit == RLIM_INFINITY else limit
 
 
+def seconds_left(claims: Claims) -> float:
+    """Until what a token has opened ends with it."""
+    if not settings.CLOSE_ON_TOKEN_EXPIRY:
+        return inf
+    return claims.exp + token_settings.TOKEN_LEEWAY_SECONDS - time.time()
+
+
 @dataclass(slots=True, eq=False)
 class LiveConnection:
     session: Session
@@ -84,6 +93,12 @@ class LiveConnection:
     @property
     def id(self) -> str:
         return self.session.connection_id
+
+    def add(self, subscription: Subscription) -> None:
+        """Its token may expire before anything else is due."""
+        self.session.add(subscription)
+        if subscription.claims is not None:
+            self.due_at = 0.0
 
     def presence(self) -> tuple[str, ...]:
         """The presence channels in which it may be."""
@@ -201,7 +216,19 @@ class Connections:
         if end <= now and (connection.ends_at <= now or not connection.handling):
             send_queue.close(code)
             return inf
-        return min(end, connection.keep_alive_at, connection.ping_at)
+        expiry = self._end_expired(connection, now) if settings.CLOSE_ON_TOKEN_EXPIRY else inf
+        return min(end, connection.keep_alive_at, connection.ping_at, expiry)
+
+    def _end_expired(self, connection: LiveConnection, now: float) -> float:
+        """Ends the subscriptions whose token has expired; returns when the next one does."""
+        expiry = inf
+        for subscription in connection.session.subscriptions.values():
+            if subscription.claims is not None:
+                left = seconds_left(subscription.claims)
+                if left <= 0 and connection.end_subscription is not None:
+                    connection.end_subscription(subscription)
+                expiry = min(expiry, now + left)
+        return expiry
 
     def _end(self, connection: LiveConnection) -> tuple[float, int]:
         """When it is to be closed if it stays as silent as it is, and with which code."""

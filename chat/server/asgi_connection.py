@@ -55,7 +55,7 @@ class AsgiConnection:
     def start(self, data: bytes) -> None:
         """Start the application, or refuse the request whose head `data` begins with."""
         head, _, rest = data.partition(END_OF_HEAD)
-        handshake = ServerProtocol()
+        handshake = ServerProtocol(logger=log)  # ours: at DEBUG it has the headers' tokens
         handshake.receive_data(head + END_OF_HEAD)
         request = next(iter(handshake.events_received()), None)
         if isinstance(request, Request):

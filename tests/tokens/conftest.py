@@ -37,5 +37,5 @@ def signing(
     settings.SECURE_SSL_REDIRECT = False
     settings.ALLOWED_HOSTS = ["*"]
     set_tokens(DEMO=True, API_SECRET_KEY_1="a" * 48, API_SECRET_KEY_2="")
-    set_tokens(TOKEN_AUDIENCE="", TOKEN_ISSUER="", TOKEN_LEEWAY_SECONDS=0)
+    set_tokens(TOKEN_AUDIENCE="", TOKEN_ISSUER="", TOKEN_LEEWAY_SECONDS=0, TOKEN_MAX_SECONDS=0)
     configure(signer)

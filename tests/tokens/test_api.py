@@ -76,6 +76,12 @@ def test_another_audience_or_issuer_is_refused(set_tokens: Setter) -> None:
     assert refusal({"scope": "connect", "iss": "x"}) == 'iss must be "us"'
 
 
+def test_what_would_live_too_long_is_not_issued(set_tokens: Setter) -> None:
+    set_tokens(TOKEN_MAX_SECONDS=200)
+    assert refusal({"scope": "connect"}) == "exp must be at most 200 s after iat, not 300.000"
+    assert issued({"scope": "connect"}, lifetime=200).uid is None
+
+
 @pytest.mark.parametrize(
     ("claims", "sentence"),
     [

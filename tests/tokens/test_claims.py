@@ -445,7 +445,9 @@ def test_a_sentence_stays_short_and_on_one_line() -> None:
         ({"nbf": 100.25}, 100.25, 0, None),
         ({"nbf": 100}, 98, 2, None),
         ({"nbf": 100}, 97.9, 2, "nbf must have passed, but lies 2.100 s ahead"),
-        ({"iat": 1e10}, 100, 0, None),
+        ({"iat": 160}, 100, 0, None),
+        ({"iat": 162.5}, 100, 2, "iat must have passed, but lies 62.500 s ahead"),
+        ({"iat": 160.5}, 100, 0, "iat must have passed, but lies 60.500 s ahead"),
     ],
 )  # fmt: skip
 def test_times(times: dict[str, float], now: float, leeway: float, sentence: str | None) -> None:
@@ -455,6 +457,26 @@ def test_times(times: dict[str, float], now: float, leeway: float, sentence: str
         return
     with pytest.raises(TokenError) as caught:
         check_claims(claims, now=now, leeway=leeway)
+    assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("times", "sentence"),
+    [
+        ({"exp": 400, "iat": 100}, None),
+        ({"exp": 400.5, "iat": 100}, "exp must be at most 300 s after iat, not 300.500"),
+        ({"exp": 500}, None),  # 300 s from now
+        ({"exp": 501}, "exp must be at most 300 s after now, not 301.000"),
+    ],
+)
+def test_how_long_a_token_may_live(times: dict[str, float], sentence: str | None) -> None:
+    claims = parsed(**times)
+    check_claims(claims, now=200)
+    if sentence is None:
+        check_claims(claims, now=200, longest=300)
+        return
+    with pytest.raises(TokenError) as caught:
+        check_claims(claims, now=200, longest=300)
     assert str(caught.value) == sentence
 
 

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokens.patterns import Kind, PatternError, compile_pattern
+from tokens.patterns import Kind, PatternError, compile_pattern, escape_name
+
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
 
 
 @pytest.mark.parametrize(
@@ -127,3 +129,16 @@ def test_a_plain_key_matches_itself_alone(name: str) -> None:
     key = functools.reduce(lambda text, char: text.replace(char, ""), "*#", name)
     assert compile_pattern(key).matches(key)
     assert not compile_pattern(key).matches(f"{key}x")
+
+
+@given(st.sampled_from(["", "*", "#regex:", "#regex:.*", "room-*", "a\\E*\n"]), TEXTS, TEXTS)
+def test_an_escaped_name_matches_itself_alone(begin: str, rest: str, other: str) -> None:
+    name = begin + rest
+    pattern = compile_pattern(escape_name(name))
+    assert pattern.matches(name)
+    assert pattern.matches(other) is (other == name)
+    assert escape_name(rest) == rest or "*" in rest or rest.startswith("#regex:")
+
+
+def test_a_name_that_cannot_be_text_is_escaped_too() -> None:
+    assert not compile_pattern(escape_name("*\ud800")).matches("lobby")

@@ -456,6 +456,13 @@ def test_new_leeway_holds_for_remembered_tokens(signer: Pair, set_tokens: Setter
     assert verified(token, NOW + 2).exp == NOW + 1
 
 
+def test_a_token_that_lives_too_long_is_refused(signer: Pair, set_tokens: Setter) -> None:
+    token = signer.sign(payload(iat=NOW, exp=NOW + 301))
+    assert verified(token).iat == NOW
+    set_tokens(TOKEN_MAX_SECONDS=300)
+    assert refusal(token) == "exp must be at most 300 s after iat, not 301.000"
+
+
 def test_refusals_are_not_remembered(signer: Pair, configure: Configure) -> None:
     token = signer.sign(payload())
     configure(pair("HS256"))

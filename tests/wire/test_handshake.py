@@ -99,6 +99,55 @@ async def test_the_reason_is_logged(any_server: Server) -> None:
     )
 
 
+BESIDE_THE_QUERY = {
+    "a subprotocol": lambda jwt: {"subprotocols": ["hotsock.v1", f"bearer.{jwt}"]},
+    "Authorization": lambda jwt: {"additional_headers": {"Authorization": f"bearer {jwt}"}},
+    "both, and the query": lambda jwt: {
+        "subprotocols": [f"bearer.{jwt}", "other", "hotsock.v1"],
+        "additional_headers": {"Authorization": f"Bearer {jwt}"},
+    },
+}
+
+
+@pytest.mark.parametrize("way", BESIDE_THE_QUERY)
+async def test_a_token_may_come_beside_the_query(any_server: Server, way: str) -> None:
+    """protocol.md section 19; `hotsock.v1` is answered where it is offered, a token never is."""
+    jwt = token(any_server, uid="jim")
+    options = BESIDE_THE_QUERY[way](jwt)
+    query = f"?token={jwt}" if way.endswith("query") else ""
+    socket = await handshake(f"{any_server.ws_url}{query}", **options)
+    assert json.loads(await socket.recv())["meta"]["uid"] == "jim"
+    assert socket.subprotocol == ("hotsock.v1" if "subprotocols" in options else None)
+    await socket.close()
+    assert jwt.split(".")[1] not in any_server.log.read_text()
+
+
+async def test_the_subprotocol_is_answered_to_a_token_in_the_query(any_server: Server) -> None:
+    url = f"{any_server.ws_url}?token={token(any_server)}"
+    basic = {"Authorization": "Basic amltOmppbQ=="}  # another scheme is ignored
+    socket = await handshake(url, subprotocols=["hotsock.v1"], additional_headers=basic)
+    assert socket.subprotocol == "hotsock.v1"
+    await socket.close()
+
+
+async def test_the_longest_token_may_come_beside_the_query(server: Server) -> None:
+    """Its head comes in several reads."""
+    jwt = token(server, padding="x" * 47_000)
+    assert 60_000 < len(jwt) < 64 * 1024
+    for way in ("a subprotocol", "Authorization"):
+        socket = await handshake(server.ws_url, **BESIDE_THE_QUERY[way](jwt))
+        await socket.close()
+
+
+async def test_two_different_tokens_are_refused(any_server: Server) -> None:
+    one, other = token(any_server, uid="jim"), token(any_server, uid="pam")
+    for way in ("a subprotocol", "Authorization"):
+        with pytest.raises(Refused) as refused:
+            await handshake(f"{any_server.ws_url}?token={one}", **BESIDE_THE_QUERY[way](other))
+        assert refused.value.status == handshake_status(any_server, 401)
+    assert "refused: token must be one" in any_server.log.read_text()
+
+
 async def test_no_token_of_an_accepted_connection_is_logged(any_server: Server) -> None:
     jwt = token(any_server, uid="jim")
     async with connect(any_server, jwt=jwt) as client:

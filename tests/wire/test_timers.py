@@ -6,7 +6,9 @@ another.
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Awaitable, Callable, Iterator
+from datetime import datetime
 
 import pytest
 from websockets.exceptions import ConnectionClosed
@@ -19,7 +21,10 @@ from tests.support.servers import Server, start_server
 
 GOING_AWAY = 1001
 HEARTBEAT_MISSED = 4408
-TIMES = {"CONNECTION_IDLE_SECONDS": "2", "KEEP_ALIVE_SECONDS": "1", "CONNECTION_MAX_SECONDS": "5"}
+TIMES = {
+    **{"CONNECTION_IDLE_SECONDS": "2", "KEEP_ALIVE_SECONDS": "1", "CONNECTION_MAX_SECONDS": "5"},
+    "CLOSE_ON_TOKEN_EXPIRY": "true",
+}
 
 
 @pytest.fixture(scope="module", params=["uvicorn", "daphne"])
@@ -93,6 +98,33 @@ async def test_a_connection_ends_at_its_maximum_age_however_lively(hurried: Serv
     async with connect(hurried, keepAlive=True) as old:
         await old.settle()
         assert await old.closed(limit=20) == going_away(hurried)
+
+
+async def test_a_connection_may_end_with_its_token(hurried: Server) -> None:
+    exp = time.time() + 1.5
+    async with connect(hurried, keepAlive=True) as lasting:
+        async with connect(hurried, keepAlive=True, exp=exp) as short:
+            ends = datetime.fromisoformat(short.connected["data"]["connectionExpiresAt"])
+            assert exp - 1.5 < ends.timestamp() < exp + 1.5
+            assert await short.closed(limit=20) == going_away(hurried)
+        await lasting.settle()
+
+
+async def test_a_subscription_may_end_with_its_token(hurried: Server, channel: str) -> None:
+    name = f"presence.{channel}"
+    claims = {"scope": "subscribe", "uid": "jim", "exp": time.time() + 1.5}
+    async with connect(hurried, uid="jim", channels=room(channel), keepAlive=True) as client:
+        await client.subscribe(channel)
+        await client.subscribe(name, token(hurried, channels=room(name), **claims))
+        frame = await client.receive()
+        while frame["event"] == "hotsock.keepAlive":
+            frame = await client.receive()
+        assert (frame["event"], frame["channel"]) == ("hotsock.unsubscribed", name)
+        assert (await client.call("listMessages", {"channel": name})).refusal == (
+            *(403, "NOT_SUBSCRIBED"),
+        )
+        await client.publish(channel)
+        await client.receive("chat")
 
 
 async def test_only_heartbeats_count_as_heartbeats(server: Server) -> None:

@@ -156,7 +156,7 @@ class OpenConnection(Operation[datetime]):
     umd: str
     address: str
     user_agent: str
-    max_seconds: int
+    max_seconds: float
     single_use: SingleUse | None = None
     limit: int = 0
     admission: Admission | None = None
