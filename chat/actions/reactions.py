@@ -9,7 +9,7 @@ from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.publication import Receipt
 from chat.protocol.session import Session, Subscription
 from chat.store.operations.acknowledgement import Refuse
-from chat.store.operations.messages import SetReaction
+from chat.store.operations.messages import SetReaction, message_not_found
 from chat.store.reads import read
 from chat.store.writer import Writer
 
@@ -61,7 +61,12 @@ def _operation(
 
 async def _permitted_event(subscription: Subscription, command: React) -> str:
     """The event of the message, on which this reaction is allowed. Whether the message still lives
-    is found where the reaction is stored."""
+    is found where the reaction is stored.
+
+    Of a message that it may not read nobody learns whether there is one.
+    """
+    if not subscription.may_read(command.message_id):
+        raise message_not_found()
     message = subscription.channel, command.message_id
     event = _events.get(message)
     if event is None or not subscription.may_react(event, command.reaction):

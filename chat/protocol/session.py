@@ -55,6 +55,10 @@ class Subscription(Sender):
     def rights(self, event: str) -> MessageRights:
         return self.grants.message(self.channel, event)
 
+    def may_read(self, message_id: str) -> bool:
+        """Whether a message of the channel is in its history, or has come live."""
+        return message_id > min(self.window_start(), self.head_id)
+
     def may_react(self, event: str, reaction: str) -> bool:
         """Whether this reaction is allowed on messages of this event."""
         allowed = self.grants.reactions(self.channel, event)

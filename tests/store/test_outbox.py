@@ -134,7 +134,7 @@ def test_what_the_writer_refuses_is_parked(channel: str, caplog: Any) -> None:
     do(TakeEntries(channel))
     assert stored(channel) == ["1"]
     reasons = [
-        "messageId names no stored message of this channel, or it has expired.",
+        "messageId names no stored message of this channel that you may read.",
         outbox.NO_SCHEDULE,
     ]
     assert problems(channel) == reasons

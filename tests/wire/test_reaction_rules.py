@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from tests.support.client import Client
 from tests.support.connecting import connect, subscribed
-from tests.support.grants import room
+from tests.support.grants import STORED, room
 from tests.support.servers import Server
 
 EVENT = "hotsock.messageReaction"
@@ -129,22 +130,47 @@ async def test_one_uid_has_at_most_100_different_ones_on_a_message(
         assert sorted(theirs) == sorted([*(f"r{number}" for number in range(100)), "more"])
 
 
-async def test_reactions_are_listed_inside_the_callers_window_alone(
+async def test_one_reacts_to_and_lists_what_one_may_read_alone(
     every_server: Server, channel: str
 ) -> None:
-    """A message from before: one may react to it, since that needs no window, but not list."""
+    """Of a message from before the window nobody learns that there is one."""
     async with (
         subscribed(every_server, channel, uid="jim", channels=room(channel, historyStart=0)) as jim,
         connect(every_server, uid="pam", channels=room(channel)) as pam,
     ):
         before = await jim.store(channel)
+        await jim.react(channel, before)  # which the process remembers
+        await jim.settle()
         await pam.subscribe(channel)
         after = await jim.store(channel)
         assert (await pam.receive("chat"))["id"] == after
-        for message in (before, after):
-            await pam.react(channel, message)
-        await pam.nothing()
-        refused = await pam.call("listReactions", {"channel": channel, "messageId": before})
-        assert refused.refusal == (404, "MESSAGE_NOT_FOUND")
+        refusals = [await refused_reaction(pam, channel, id) for id in (before, "0" * 26, "Z" * 26)]
+        assert refusals == refusals[:1] * 3
+        assert refusals[0][:2] == (404, "MESSAGE_NOT_FOUND")
+        listing = {"channel": channel, "messageId": before}
+        assert (await pam.call("listReactions", listing)).refusal == (404, "MESSAGE_NOT_FOUND")
+        await pam.react(channel, after)
+        await pam.settle()
         assert await pam.reactions(channel, after) == [{"reaction": "👍", "uid": "pam"}]
-        assert await jim.reactions(channel, before) == [{"reaction": "👍", "uid": "pam"}]
+        assert await jim.reactions(channel, before) == [{"reaction": "👍", "uid": "jim"}]
+
+
+async def refused_reaction(client: Client, channel: str, message: str) -> tuple[int, str, str]:
+    """How both ways refuse it: status, code and words."""
+    data = {"messageId": message, "reaction": "👍", "action": "add"}
+    body = {"channel": channel, "event": EVENT, "data": data}
+    await client.send(body)
+    error = (await client.receive("hotsock.error"))["error"]
+    called = await client.call("publishMessage", body)
+    assert called.json["error"] == {name: error[name] for name in ("code", "message")}
+    return called.status, error["code"], error["message"]
+
+
+async def test_what_has_come_live_may_be_reacted_to(any_server: Server, channel: str) -> None:
+    """Also where history begins later."""
+    later = room(channel, {"chat": STORED, EVENT: {"echo": True}}, historyStart=4_000_000_000)
+    async with subscribed(any_server, channel, uid="jim", channels=later) as client:
+        message = await client.store(channel)
+        await client.receive("chat")
+        await client.react(channel, message)
+        await client.receive(f"{EVENT}Added")

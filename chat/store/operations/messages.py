@@ -226,5 +226,5 @@ class DeleteMessage(ChannelOperation[None]):
 def message_not_found() -> ProtocolError:
     return ProtocolError(
         ErrorCode.MESSAGE_NOT_FOUND,
-        "messageId names no stored message of this channel, or it has expired.",
+        "messageId names no stored message of this channel that you may read.",
     )
