@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -33,8 +34,10 @@ CHUNK: Final = 200  # messages that an export reads at once: 6.4 MB where each h
 
 COLUMNS: Final = ("time", "id", "channel", "event", "uid", "data", "umd", "expires_at", "reactions")
 # Spreadsheets run a cell that begins so as a formula (OWASP, "CSV Injection"); in some languages
-# the wide forms, too.
-FORMULA: Final = tuple("=+-@\t\r\n＝＋－＠")  # noqa: RUF001
+# the wide forms, too. Which separator they split cells at is for their user to choose.
+FORMULA: Final = re.compile(
+    r"""(?:\A|(?<=[,;|\t\r\n]))(?:[^\S\t\r\n]|["'])*+(?=[=+\-@＝＋－＠])|\A(?=[\t\r\n])"""  # noqa: RUF001
+)
 
 TIME: Final = forms.DateTimeInput(format="%Y-%m-%dT%H:%M", attrs={"type": "datetime-local"})
 EXPIRED: Final = "expired"
@@ -331,8 +334,8 @@ def _csv(*cells: str) -> bytes:
 
 
 def harmless(cell: str) -> str:
-    """A cell that no spreadsheet runs: an apostrophe before it makes it text."""
-    return f"'{cell}" if cell.startswith(FORMULA) else cell
+    """A cell that no spreadsheet runs, nor a part of it: an apostrophe before it makes it text."""
+    return FORMULA.sub(r"\g<0>'", cell)
 
 
 # Spreadsheets recognise UTF-8 by the byte order mark.
