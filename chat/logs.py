@@ -1,15 +1,94 @@
-"""Log lines, for Django's LOGGING: no token, secret or query string gets into one."""
+"""Logs: no token, secret or query string gets into one.
+
+The records of our own loggers and of uvicorn's are made without them, whatever formats and keeps
+these; `RedactingFormatter` is for the others of a site. The rest is for Django's LOGGING.
+"""
 
 import logging
 import re
 import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from math import inf
 from typing import Final
 
 log = logging.getLogger("chat.logs")
 
-# A query string (tokens and connection secrets travel in it), or a JWT on its own.
-SECRETS: Final = re.compile(r"\?[^\s\"'<>]*=[^\s\"'<>]*|eyJ[\w-]{5,}\.[\w-]+\.[\w-]*")
+OURS: Final = frozenset({"chat", "tokens", "uvicorn"})
+MIN_KEY: Final = 8  # characters: what is shorter may be a word
+
+# A query string: tokens and connection secrets travel in it. In group 1 stays what is none. Each
+# character is looked at once: a stranger may send 64 KiB of question marks.
+QUERY: Final = re.compile(r"""\?[^\s"'<>=]*+=[^\s"'<>]*+|(\?[^\s"'<>]*+)""")
+SECRET: Final = re.compile(
+    r"eyJ[\w-]{5,}+(?:\.|%2[Ee])[\w-]++(?:\.|%2[Ee])[\w-]*+|(eyJ[\w-]*+)"  # a JWT
+    r"|((?i:bearer)[ .])[\w.~+/=-]{16,}+"
+    r"""|(connectionSecret["']?[:=]\s?["']?)[\w-]++"""
+    r"|(://[^\s/:@]*+:)[^\s/@]++(?=@)"  # the password of a service's address
+    r"|whsec_[\w+/=-]++"
+)
+
+_keys: tuple[str, ...] = ()
+
+
+def redact(text: str) -> str:
+    """The text without what is secret, as far as that shows, and without the keys of this site."""
+    text = SECRET.sub(r"\1\2\3\4", QUERY.sub(r"\1", text))
+    for key in _keys:
+        text = text.replace(key, "")
+    return text
+
+
+def redact_records(keys: Iterable[str]) -> None:
+    """From now on the records of our loggers are made without secrets, and without these keys;
+    those of all other loggers stay as they are."""
+    global _keys
+    _keys = tuple(key for key in keys if len(key) >= MIN_KEY)
+    make = logging.getLogRecordFactory()
+    if not isinstance(make, RedactingFactory):
+        logging.setLogRecordFactory(RedactingFactory(make))
+
+
+@dataclass(frozen=True, slots=True)
+class RedactingFactory:
+    make: Callable[..., logging.LogRecord]
+
+    def __call__(self, name: str, *args: object, **kwargs: object) -> logging.LogRecord:
+        record = self.make(name, *args, **kwargs)
+        if name.partition(".")[0] in OURS:
+            _redact(record)
+        return record
+
+
+def _redact(record: logging.LogRecord) -> None:
+    """Arguments each, since formatters of access logs read them, and what they make together. A
+    traceback that needs it stays as text alone."""
+    try:
+        if isinstance(record.args, Mapping):
+            record.args = {name: _redacted(value) for name, value in record.args.items()}
+        elif record.args:
+            record.args = tuple(map(_redacted, record.args))
+        said = record.getMessage()
+    except Exception:  # logging would report it with the arguments
+        record.msg = said = f"A message could not be formatted: {record.msg}"
+        record.args = ()
+    if (message := redact(said)) != said:
+        record.msg, record.args = message, ()
+    if record.exc_info:
+        text = logging.Formatter().formatException(record.exc_info)
+        if (traceback := redact(text)) != text:
+            record.exc_info, record.exc_text = None, traceback
+    if record.stack_info:
+        record.stack_info = redact(record.stack_info)
+
+
+def _redacted(value: object) -> object:
+    """Itself, or its text where that holds something secret."""
+    if value is None or isinstance(value, int | float):
+        return value
+    text = str(value)
+    return value if redact(text) == text else redact(text)
+
 
 SUM_SECONDS: Final = 60
 STRANGERS: Final = (  # loggers whose warnings anybody can cause
@@ -26,7 +105,7 @@ class RedactingFormatter(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
 
     def format(self, record: logging.LogRecord) -> str:
-        return SECRETS.sub("", super().format(record))
+        return redact(super().format(record))
 
 
 class ThrottleFilter(logging.Filter):

@@ -190,6 +190,7 @@ STORAGES = {
 WHITENOISE_USE_FINDERS = DEBUG
 WHITENOISE_AUTOREFRESH = DEBUG
 
+DEFAULT_EXCEPTION_REPORTER_FILTER = "chatsite.error_pages.ErrorPageFilter"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

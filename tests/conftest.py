@@ -14,6 +14,7 @@ from pytest_django import DjangoDbBlocker, Settings
 from tests.support import servers
 from tests.support.configuring import Setter, setter
 from tests.support.databases import default_database, migrated
+from tests.support.disclosure import disclosed
 from tests.support.servers import Postgres, Server, start_postgres, start_redis, start_server
 
 if TYPE_CHECKING:
@@ -27,6 +28,13 @@ sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]
 SLOW = [hypothesis.HealthCheck.too_slow]
 hypothesis.settings.register_profile("busy", deadline=None, suppress_health_check=SLOW)
 hypothesis.settings.load_profile("busy")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_secret_is_written() -> Iterator[None]:
+    """Not in all the time that this process's tests run."""
+    yield
+    assert disclosed() == []
 
 
 @pytest.fixture

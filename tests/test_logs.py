@@ -1,10 +1,20 @@
-"""No log line has a secret in it, wherever the line comes from."""
+"""No log line has a secret in it, wherever the line comes from; no error page has."""
 
 import logging
+import secrets
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
+from django.test import RequestFactory
+from django.views.debug import ExceptionReporter
+from pytest_django import Settings
+from uvicorn.logging import AccessFormatter
 
-from chat.logs import RedactingFormatter, StrangersFilter, ThrottleFilter
+from chat.logs import RedactingFormatter, StrangersFilter, ThrottleFilter, redact
+from tests.support import disclosure
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjF9.c2lnbmF0dXJl"
 
@@ -27,6 +37,16 @@ def line(message: str, *arguments: object, error: BaseException | None = None) -
         (f"refused: {JWT}.", "refused: ."),
         ("Why? Because a=b.", "Why? Because a=b."),
         ("What now?", "What now?"),
+        (f"GET /v1?{JWT} HTTP/1.1", "GET /v1? HTTP/1.1"),
+        (f"GET /v1%3Ftoken%3D{JWT.replace('.', '%2e')}", "GET /v1%3Ftoken%3D"),
+        (f"hotsock.v1, bearer.{JWT}", "hotsock.v1, bearer."),
+        ("(b'authorization', b'Bearer x8-_0123456789abcdef')", "(b'authorization', b'Bearer ')"),
+        ('{"connectionSecret":"x8-_","a":1}', '{"connectionSecret":"","a":1}'),
+        ("connectionId=a&connectionSecret=x8-_&b", "connectionId=a&connectionSecret=&b"),
+        ("at rediss://:p:w@h:1/0 and ftp://h:1/@", "at rediss://:@h:1/0 and ftp://h:1/@"),
+        ("postgres://u:pw@h/db", "postgres://u:@h/db"),
+        ("whsec_c2VjcmV0 is it", " is it"),
+        ("bearer of news", "bearer of news"),
     ],
 )
 def test_query_strings_and_tokens_are_left_out(said: str, written: str) -> None:
@@ -35,6 +55,119 @@ def test_query_strings_and_tokens_are_left_out(said: str, written: str) -> None:
 
 def test_also_from_a_traceback() -> None:
     assert JWT not in line("failed", error=ValueError(f"bad token {JWT}"))
+
+
+@pytest.mark.parametrize("begin", ["?", "eyJ", "eyJaaaaa.", "bearer.", "://", "://:", "?a"])
+def test_no_line_takes_long_to_search(begin: str) -> None:
+    """Whoever may send a request may send one of question marks alone: each is looked at once."""
+    assert redact(begin * 200_000)
+
+
+# --- where records are made ---------------------------------------------------------------------
+
+KEY = secrets.token_urlsafe(32)
+
+
+class Everything(logging.Handler):
+    """A site's own: it has all that a record has, without our formatter."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.said: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        kept = {name: value for name, value in vars(record).items() if name != "exc_info"}
+        text = logging.Formatter().format(record)
+        self.said += [record.getMessage(), repr(kept), text]
+
+
+@pytest.fixture(params=["chat.x", "tokens.x", "uvicorn.access", "site"])
+def said(request: pytest.FixtureRequest) -> Iterator[tuple[logging.Logger, Everything]]:
+    logger, handler = logging.getLogger(request.param), Everything()
+    logger.addHandler(handler)
+    level, logger.level = logger.level, logging.DEBUG
+    yield logger, handler
+    logger.removeHandler(handler)
+    logger.setLevel(level)
+
+
+def test_our_records_are_made_without_secrets_and_others_stay_as_they_are(
+    said: tuple[logging.Logger, Everything], settings: Settings
+) -> None:
+    logger, handler = said
+    key = settings.TOKENS["API_SECRET_KEY_1"]
+    secret = {JWT, key, settings.SECRET_KEY}
+    for arguments in ((JWT, [key]), ({"a": JWT, "b": settings.SECRET_KEY.encode()},)):
+        logger.debug("%s and %r" if len(arguments) > 1 else "%(a)s and %(b)r", *arguments)
+    logger.info(f"{JWT} {key}")
+    logger.info("connectionSecret=%s", "x8-_" * 8)
+    if logger.name != "site":
+        logger.info("%d %d", JWT, 1)  # which do not fit
+    try:
+        raise ValueError(f"bad token {JWT}") from KeyError(key)
+    except ValueError as error:
+        logger.exception("Failed: %s", error, stack_info=True)
+    if logger.name == "site":
+        assert any(JWT in each for each in handler.said)
+        return
+    assert not any(each in text for text in handler.said for each in secret)
+    assert not any("x8-_" in text for text in handler.said)
+    assert any("Traceback" in text for text in handler.said)
+
+
+def test_a_record_without_secrets_keeps_its_arguments_and_its_exception(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    given: tuple[Any, ...] = ("192.0.2.1:9", "GET", f"/v1?token={JWT}", "1.1", 200)
+    with caplog.at_level(logging.INFO):
+        logging.getLogger("uvicorn.access").info('%s - "%s %s HTTP/%s" %d', *given)
+        try:
+            raise ValueError("no secret")
+        except ValueError:
+            logging.getLogger("chat.x").exception("Failed after %g s", 0.5)
+    assert caplog.records[1].exc_info
+    assert caplog.records[1].exc_info[0] is ValueError
+    assert caplog.records[1].args == (0.5,)
+    shown = AccessFormatter("%(request_line)s %(status_code)s", use_colors=False)
+    assert shown.format(caplog.records[0]) == "GET /v1 HTTP/1.1 200 OK"
+
+
+def test_what_servers_have_written_is_searched(tmp_path: Path) -> None:
+    """At the end of all tests (tests/conftest.py)."""
+    log = tmp_path / "written.log"
+    disclosure.watch(log, "uvicorn", {"API_SECRET_KEY_1": KEY})
+    try:
+        for line in (f"key {KEY}", f"token {JWT}", f"GET /connection/x?connectionSecret={KEY}"):
+            log.write_text(f"Started\n{line}\n")
+            assert [*disclosure.lines_of(log, "uvicorn")] == [line]
+    finally:
+        log.unlink()
+
+
+# --- error pages --------------------------------------------------------------------------------
+
+
+def test_an_error_page_has_no_key_and_no_address_of_a_service(settings: Settings) -> None:
+    key, password = settings.TOKENS["API_SECRET_KEY_1"], secrets.token_hex(8)
+    settings.DEBUG = True
+    settings.CHAT = settings.CHAT | {"BROKER_URL": f"postgres://{password}.internal/chat"}
+    layer = {"CONFIG": {"hosts": [f"rediss://:{password}@redis.internal"]}}
+    settings.CHANNEL_LAYERS = {"default": layer}
+
+    def fail(address: str, held: object, redis_url: str) -> None:
+        raise ValueError("This is why")
+
+    try:
+        fail(f"postgres://chat:{password}@db", {"k": [key]}, f"redis://{password}")
+    except ValueError:
+        page = ExceptionReporter(RequestFactory().get("/"), *sys.exc_info())
+    html = page.get_traceback_html()
+    assert "This is why" in html
+    assert "BROKER_URL" in html
+    assert not [each for each in (password, key, settings.SECRET_KEY) if each in html]
+
+
+# --- what strangers cause -----------------------------------------------------------------------
 
 
 def test_what_is_said_again_and_again_is_written_once_a_second() -> None:

@@ -25,6 +25,7 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.support.calls import LIMIT_SECONDS, Answer, answer, compact, http_client
 from tests.support.conversation import Conversation
+from tests.support.disclosure import note
 from tests.support.servers import Server
 
 LINK_SECONDS = 0.0
@@ -80,6 +81,8 @@ class Client:
         assert isinstance(text, str), "a frame of the server's is text (protocol.md section 6)"
         frame = Frame(text)
         self._conversation.received(frame)
+        if frame["event"] == "hotsock.connected":
+            note(frame["data"]["connectionSecret"])
         return frame
 
     async def settle(self) -> None:

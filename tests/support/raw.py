@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 from tests.support.calls import LIMIT_SECONDS, compact
 from tests.support.client import reset_transport
+from tests.support.disclosure import note
 from tests.support.servers import Server, token
 
 MASK = b"\x5a\x01\xff\x80"
@@ -64,6 +65,7 @@ class Raw:
         assert head.startswith(b"HTTP/1.1 101 "), head
         data = (await self.receive("hotsock.connected"))["data"]
         self.id, self.secret = data["connectionId"], data["connectionSecret"]
+        note(self.secret)
 
     async def read(self) -> tuple[int, bytes]:
         """The opcode and the payload of the next frame."""

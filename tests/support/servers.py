@@ -30,7 +30,7 @@ from typing import IO, Any, ClassVar, Self
 import jwt
 import psycopg
 
-from tests.support import forked
+from tests.support import disclosure, forked
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 START_SECONDS = 20
@@ -180,6 +180,7 @@ class Server(Program):
     kind: str = "uvicorn"
 
     def _begun(self, nothing: IO[bytes], log: IO[bytes]) -> forked.Forked:
+        disclosure.watch(self.log, self.kind, self.env)
         standard = (nothing, log, log)
         return forked.start(self.command, cwd=self.cwd, env=self.env, standard=standard)
 
@@ -300,7 +301,9 @@ def token(server: Server, **claims: Any) -> str:
     key = base64.b64decode(server.env["SIGNING_KEY_1_ENCODED"])
     key_id = server.env.get("SIGNING_KEY_1_ID")
     headers = {"kid": key_id} if key_id else None
-    return jwt.encode(payload, key, server.env["SIGNING_KEY_1_METHOD"], headers=headers)
+    signed = jwt.encode(payload, key, server.env["SIGNING_KEY_1_METHOD"], headers=headers)
+    disclosure.note(signed.rpartition(".")[2])
+    return signed
 
 
 def start_redis(directory: Path, port: int | None = None) -> Program:
