@@ -15,25 +15,44 @@ from chat.server.asgi_connection import END_OF_HEAD, http_response
 from chat.server.websocket import WebSocket
 
 SLICE_BYTES: Final = 1024  # parsed at once
+LENGTH_SLICE_BYTES: Final = 4 * 1024  # of a body with a length
 HEAD_SECONDS: Final = 10
 HEAD_LINES: Final = 200
 CHUNKED: Final = (b"transfer-encoding", b"chunked")
 CHUNKING_BYTES: Final = 1024  # of a body beside its content: 5 bytes, a chunk's, cost 12 µs of CPU
 CONTENT_SHARE: Final = 16  # so many bytes of content allow one more
 AHEAD_BYTES: Final = 16 * 1024  # read before the application asks for them, but for one read
-PIPELINED_BYTES: Final = 32 * 1024  # behind the request under way
 DROPPED_BYTES: Final = 4 * 1024 * 1024  # of a body that was refused
 DROP_SECONDS: Final = 0.02  # between two reads of it
 UNREAD_SECONDS: Final = 10  # within which a byte of an answer must leave, where many wait
 KERNEL_BYTES: Final = 128 * 1024  # of answers; the kernel would take 3 MB of each that nobody reads
 
 
+# What the client's side of a connection is in, once its request has come.
+COME: Final = (h11.DONE, h11.MIGHT_SWITCH_PROTOCOL)  # type: ignore[attr-defined]
+LAST: Final = (h11.MUST_CLOSE, h11.CLOSED)
+
+
+class Requests(h11.Connection):
+    """Refuses a body with two lengths, as RFC 9112 allows (section 6.3): somebody in between may
+    believe the other one, and take its end for the next request."""
+
+    def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
+        event = super().next_event()
+        if isinstance(event, h11.Request):
+            names = {name for name, _ in event.headers}
+            if b"content-length" in names and b"transfer-encoding" in names:
+                raise h11.RemoteProtocolError("Content-Length beside Transfer-Encoding")
+        return event
+
+
 class HttpConnection(H11Protocol):
-    """One connection."""
+    """One connection. Its requests are answered one after the other: what comes behind the one
+    under way waits, and is one read of the socket at most."""
 
     _timer: asyncio.TimerHandle | None = None  # runs while a head is waited for
     _unread_timer: asyncio.TimerHandle | None = None  # runs while the transport is full
-    _in_chunks = False
+    _behind = b""  # the request under way
     _lines = 0  # of the current head
     _chunking = 0  # bytes of the current body
     _dropped = 0  # bytes
@@ -41,6 +60,8 @@ class HttpConnection(H11Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(cast("asyncio.Transport", transport))
+        head = self.config.h11_max_incomplete_event_size or SLICE_BYTES
+        self.conn = Requests(h11.SERVER, head)
         sockets = self.server_state.connections
         self._place = admission.enter(self.transport, len(sockets))
         if self._place is None:
@@ -55,16 +76,24 @@ class HttpConnection(H11Protocol):
             self._upgrade(data)
             return
         at = 0
-        while at < len(data) and not self.transport.is_closing():
-            if self.transport.get_protocol() is not self:
-                break  # it is a WebSocket by now
-            end = at + SLICE_BYTES if self._in_slices() else len(data)
+        while at < len(data) and self._reads():
+            if self.conn.their_state in COME:
+                self._keep(data[at:])
+                break
+            if self.conn.their_state in LAST:  # what comes behind it counts for nothing
+                self.flow.pause_reading()
+                break
+            end = at + (SLICE_BYTES if self._in_slices() else LENGTH_SLICE_BYTES)
             self._parse(data[at:end])
             at = end
+        websocket = self.transport.get_protocol()
+        if websocket is not self:
+            rest = self.conn.trailing_data[0] + data[at:]
+            if rest:
+                cast("WebSocket", websocket).data_received(rest)
+            return
         if self.conn.their_state is not h11.IDLE:
             self._stop_timer()
-            if len(self.conn.trailing_data[0]) > PIPELINED_BYTES:
-                self.transport.abort()
         elif self._timer is None:
             self._start_timer()
 
@@ -81,6 +110,27 @@ class HttpConnection(H11Protocol):
         super().resume_writing()
         self._stop_unread_timer()
 
+    def _reads(self) -> bool:
+        """It is neither closed nor a WebSocket by now."""
+        return not self.transport.is_closing() and self.transport.get_protocol() is self
+
+    def _keep(self, data: bytes) -> None:
+        """Reads no more, also where the application asks for more of a body."""
+        self._behind += data
+        self.flow.resume_reading()
+        self.transport.pause_reading()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        behind, self._behind = self._behind, b""
+        if not self.transport.is_closing() and (behind or not self._reads()):
+            self.transport.resume_reading()
+            self.data_received(behind)
+
+    @property
+    def _in_chunks(self) -> bool:
+        return CHUNKED in self.scope["headers"]
+
     def _in_slices(self) -> bool:
         """A body with a length is cheap to parse, and one that is dropped is not parsed."""
         in_body = self.conn.their_state is h11.SEND_BODY
@@ -95,8 +145,6 @@ class HttpConnection(H11Protocol):
         if first and self.cycle is not None:
             self._limit_kernel()
         self._lines += data.count(b"\n")
-        if self.conn.their_state is h11.SEND_BODY:
-            self._in_chunks = CHUNKED in self.scope["headers"]
         if self.conn.their_state is not h11.IDLE:
             self._lines = self._chunking = 0
         elif self._lines > HEAD_LINES:
