@@ -10,7 +10,7 @@ SIDE_BY_SIDE := $(MAKE) --no-print-directory --jobs 2 --output-sync
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run build test test-faults test-hostile test-nginx test-scripts fuzz lint \
-	$(LINTS) format bench bench-against bench-report profile measure-code clean
+	$(LINTS) format audit bench bench-against bench-report profile measure-code clean
 
 ifeq ($(firstword $(MAKECMDGOALS)),bench-against)  # its second word, if any, is the commit
 REV ?= $(word 2,$(MAKECMDGOALS))
@@ -78,6 +78,9 @@ test-scripts: setup
 format: setup ## Lay the Python code out
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+audit: setup ## Compare the locked packages with the known advisories (needs the network)
+	@bin/audit
 
 bench: setup ## Measure ours beside its peers, under 5 minutes; FULL=1: everything
 	@bin/setup peers

@@ -18,7 +18,16 @@ from tests.support.servers import ROOT, StartError, free_port, server_environmen
 
 TARGETS = [
     *("help", "setup", "run", "build", "test", "test-faults", "test-hostile", "test-nginx", "fuzz"),
-    *("lint", "format", "bench", "bench-against", "bench-report", "profile", "measure-code"),
+    *(
+        "lint",
+        "format",
+        "audit",
+        "bench",
+        "bench-against",
+        "bench-report",
+        "profile",
+        "measure-code",
+    ),
     "clean",
 ]
 LIMIT_SECONDS = 30
