@@ -94,7 +94,7 @@ SUM_SECONDS: Final = 60
 STRANGERS: Final = (  # loggers whose warnings anybody can cause
     *("django.security.", "django.request", "uvicorn.error"),
     *("chat.actions.connections", "chat.connections.handshake", "chat.runtime.connection"),
-    "chat.server.admission",
+    *("chat.server.admission", "chat.broker.dropped"),
 )
 
 

@@ -1,15 +1,22 @@
 """What brokers send between processes: messages of entries, which are lists of a kind and its
 fields (design.md section 4, "Between processes").
 
-In a rolling exchange with a server of commit 6a94d71 each reads what the other sends through Redis.
+Each has a checksum that only who knows the site's key can make. Its entries name their channels, so
+that it does the same at any address; of one that is sent again, numbers tell durable changes, and
+ephemeral messages come twice. In a rolling exchange with a server of commit 6a94d71, whose messages
+have no checksum, each reads in the database what the other has stored.
 """
 
 import asyncio
+import hmac
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
 from typing import Final, TypedDict, cast
+
+from django.conf import settings as django_settings
 
 from chat.fanout.announcements import BYTES_OF_ANNOUNCEMENT, Announcement, Change, Ephemeral
 from chat.fanout.broker import Handlers
@@ -17,8 +24,9 @@ from chat.fanout.hub import Hub
 from chat.protocol.events import Event, encoded, payloads
 
 log = logging.getLogger("chat.broker")
+dropped = logging.getLogger("chat.broker.dropped")  # of whoever can reach the broker
 
-VERSION: Final = 1  # raised when processes of the version before could not read it
+VERSION: Final = 2  # raised when processes of the version before could not read it
 EVERYBODY: Final = "everybody"  # the group of all processes
 
 # Kinds of entries; these literals are on the wire.
@@ -34,14 +42,33 @@ RETRY_SECONDS: Final = 0.5
 PROBE_SECONDS: Final = 5.0
 MISSED_PROBES: Final = 2
 FLUSH_SECONDS: Final = 1.0
+DROPPED_SECONDS: Final = 1.0
+CHECKSUM_BYTES: Final = 16
+DROPPED: Final = (
+    "%d messages were dropped that came from another release, or from somebody without this site's"
+    " key"
+)
 
 Entry = list[object]
-Message = TypedDict("Message", {"type": str, "v": int, "from": str, "entries": list[Entry]})
+Message = TypedDict("Message", {"type": str, "v": int, "from": str, "checksum": str, "body": bytes})
 
 
-def message(entries: list[Entry], sender: str = "") -> Message:
-    """`sender` is a node's id, "" for a process that serves nobody; the layer asks for a type."""
-    return {"type": "chat", "v": VERSION, "from": sender, "entries": entries}
+def message(body: bytes, sender: str = "") -> Message:
+    """`body` are its entries as the broker encodes them. `sender` is a node's id, "" for a process
+    that serves nobody; the layer asks for a type."""
+    made = checksum(body)
+    return {"type": "chat", "v": VERSION, "from": sender, "checksum": made, "body": body}
+
+
+def checksum(body: bytes) -> str:
+    """HMAC-SHA-256 under the site's key, cut to CHECKSUM_BYTES, as RFC 2104 allows."""
+    return hmac.digest(_key(), body, "sha256")[:CHECKSUM_BYTES].hex()
+
+
+@cache
+def _key() -> bytes:
+    """Derived from SECRET_KEY, which has other uses."""
+    return hmac.digest(django_settings.SECRET_KEY.encode(), b"chat.broker", "sha256")
 
 
 def encode(item: Announcement, form: Callable[[bytes], object] = bytes) -> list[Entry]:
@@ -74,13 +101,15 @@ async def first_of(*awaited: Awaitable[object]) -> None:
 @dataclass(slots=True, eq=False)
 class Inbox:
     """Gives what other processes announce to the hub, what they notify of to the handler of its
-    kind. `check` is called where something may have been lost."""
+    kind. `check` is called where something may have been lost. `decode` makes entries of a body."""
 
     node_id: str
     hub: Hub
     check: Callable[[], object]
     handlers: Handlers
+    decode: Callable[[bytes], list[Entry]]
     returned: int = 0  # messages of this process that came back to it
+    _dropped: int = field(default=0, init=False)  # and not told yet
 
     def __post_init__(self) -> None:
         own: Handlers = {
@@ -91,13 +120,32 @@ class Inbox:
         self.handlers = {**self.handlers, **own}
 
     def take(self, message: Message) -> None:
-        if message["from"] == self.node_id:
-            self.returned += 1
-        elif message["v"] > VERSION:  # of a newer process: what it changed is in the database
-            self.check()
+        """Anybody may have sent it, whatever it says and however it is made."""
+        try:
+            if message["from"] == self.node_id:
+                self.returned += 1
+                return
+            body, made = message["body"], message["checksum"]
+            if message["v"] != VERSION or not hmac.compare_digest(made, checksum(body)):
+                raise ValueError
+            entries = self.decode(body)
+        except Exception:  # the outermost edge
+            self.drop()
         else:
-            for entry in message["entries"]:
+            for entry in entries:
                 self._take(entry)
+
+    def drop(self) -> None:
+        """A message is passed over; what it may have told of is looked for in the database, once
+        for all of DROPPED_SECONDS: who sends many costs no more."""
+        if not self._dropped:
+            asyncio.get_running_loop().call_later(DROPPED_SECONDS, self._tell_dropped)
+        self._dropped += 1
+
+    def _tell_dropped(self) -> None:
+        dropped.warning(DROPPED, self._dropped)
+        self._dropped = 0
+        self.check()
 
     def _take(self, entry: Entry) -> None:
         try:
@@ -140,18 +188,20 @@ class Announcer:
     """A process's queue to the others, sent in order by one task; nobody waits for it.
 
     What it cannot send, the others find in the database, by the numbers of their channels: it asks
-    them to check as soon as it can send again. `send` takes messages with their groups;
-    `failures` are what it raises where it cannot send.
+    them to check as soon as it can send again. `send` takes messages with their groups; `encode`
+    makes a body of entries; `failures` are what `send` raises where it cannot send.
     """
 
     def __init__(
         self,
         node_id: str,
         send: Callable[[Sequence[tuple[str, Message]]], Awaitable[None]],
+        encode: Callable[[list[Entry]], bytes],
         failures: tuple[type[Exception], ...],
     ) -> None:
         self._node_id = node_id
         self._send = send
+        self._encode = encode
         self._failures = failures
         self._queue: deque[tuple[str, list[Entry], int]] = deque()
         self._bytes = 0
@@ -206,7 +256,10 @@ class Announcer:
             by_group.setdefault(group, []).extend(entries)
         if EVERYBODY in by_group:  # behind what was announced before (runtime/order.py)
             by_group[EVERYBODY] = by_group.pop(EVERYBODY)
-        return [(group, message(entries, self._node_id)) for group, entries in by_group.items()]
+        return [
+            (group, message(self._encode(entries), self._node_id))
+            for group, entries in by_group.items()
+        ]
 
     async def probe(self, group: str, inbox: Inbox) -> None:
         """A link can go deaf while it looks alive: what this process sends itself in `group` must

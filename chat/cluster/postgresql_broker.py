@@ -20,7 +20,7 @@ import psycopg
 from django.conf import settings as django_settings
 from django.db import Error
 from django.db import connection as database
-from msgspec import json
+from msgspec import Raw, json
 from psycopg_pool import ConnectionPool
 
 from chat.cluster.messages import (
@@ -50,6 +50,7 @@ log = logging.getLogger("chat.broker")
 # A piece a row. Its transaction writes no row: so its COMMIT waits for no disk, and no replica.
 NOTIFY: Final = "SELECT pg_notify({}, piece) FROM unnest(string_to_array({}, E'\\n')) AS piece"
 PIECE_BYTES: Final = 7_900  # of the 7,999 that a notification may have; its head is shorter
+TEXT: Final = json.Decoder(tuple[int, tuple[str, Raw]])  # of a message: version, checksum, body
 MAX_MESSAGE_BYTES: Final = 2 * MAX_QUEUED_BYTES  # in a JSON string, a payload may double
 LISTENER: Final = "chat listener"  # begins the application_name of sessions that listen
 # The others who listen. Who stands still lets PostgreSQL's queue grow (8 GB, then every NOTIFY
@@ -109,7 +110,7 @@ def notified() -> str:
 def pieces(sent: Message) -> Iterator[str]:
     """A message as notifications: each says whose it is, which piece of how many it is, and so
     differs from the others, since of equal ones in a transaction one arrives."""
-    text = json.encode([sent["v"], sent["entries"]])
+    text = b'[%d,["%b",%b]]' % (sent["v"], sent["checksum"].encode(), sent["body"])
     cuts = [0]
     while (at := cuts[-1] + PIECE_BYTES) < len(text):
         while text[at] & 0xC0 == 0x80:  # within a character
@@ -137,8 +138,9 @@ class Joiner:
         if number != count:
             return None
         whole, self._message = self._message, bytearray()
-        version, entries = json.decode(whole)
-        return {"type": "", "v": version, "from": sender.decode(), "entries": entries}
+        version, (made, body) = TEXT.decode(whole)
+        node_id, text = sender.decode(), bytes(body)
+        return {"type": "", "v": version, "from": node_id, "checksum": made, "body": text}
 
 
 # --- the broker ---------------------------------------------------------------------------------
@@ -154,7 +156,7 @@ class PostgresqlBroker:
         self._node_id = node_id
         self._name = f"{LISTENER} {node_id}"
         self._own = f"{node_id} ".encode()  # what this process sends begins with it
-        self._announcer = Announcer(node_id, self._send, FAILURES)
+        self._announcer = Announcer(node_id, self._send, json.encode, FAILURES)
         self._sender: Session | None = None
         self._joiner = Joiner()
         self._hears = False  # at this moment
@@ -204,9 +206,8 @@ class PostgresqlBroker:
                 self._news.set()
             elif (received := self._joiner.add(piece)) is not None:
                 self._inbox.take(received)
-        except Exception as error:  # the outermost edge: anybody may NOTIFY
-            log.warning("A message of another process could not be read: %r", error)
-            self._inbox.check()
+        except Exception:  # the outermost edge: anybody may NOTIFY
+            self._inbox.drop()
 
     async def subscribe(self, channel: str) -> None:
         """Every process hears all channels; while this one hears nothing, heads are checked."""
@@ -234,7 +235,8 @@ class PostgresqlBroker:
         """PostgreSQL has it when this returns, however much waits to be announced."""
         session = await Session.open("chat sender")
         try:
-            await _notify(session, message([[HELLO, self._node_id]], self._node_id))
+            hello = json.encode([[HELLO, self._node_id]])
+            await _notify(session, message(hello, self._node_id))
         finally:
             session.close()
 
@@ -292,7 +294,7 @@ class PostgresqlBroker:
         """Returns when it is connected for the first time, or cannot be: whoever subscribes before
         would miss what others announce."""
         own: Handlers = {HELLO: self._greet, HERE: self._is_here, PROBE: lambda: None}
-        self._inbox = Inbox(self._node_id, hub, check, {**handlers, **own})
+        self._inbox = Inbox(self._node_id, hub, check, {**handlers, **own}, json.decode)
         self._tasks = [
             start_task("announcer", self._announcer.run),
             start_task("link to other processes", self._run),
@@ -388,7 +390,7 @@ def notify_from_outside(kind: str, *fields: object) -> None:
 
 
 def _send_from_outside(entries: list[Entry]) -> None:
-    values = [notified(), "\n".join(pieces(message(entries)))]
+    values = [notified(), "\n".join(pieces(message(json.encode(entries))))]
     try:
         if database.get_autocommit():  # else it would be sent with what its caller writes next
             with _pool().connection() if settings.BROKER_URL else database.cursor() as session:

@@ -16,6 +16,7 @@ from itertools import batched
 from typing import Final, cast
 
 from channels.layers import get_channel_layer
+from msgspec import msgpack
 from redis.exceptions import RedisError
 
 from chat.cluster.messages import (
@@ -63,7 +64,7 @@ class RedisBroker:
         self._node_id = node_id
         self._node_group = f"n.{node_id}"
         self._layer = layer.of_loop()
-        self._announcer = Announcer(node_id, self._layer.group_send_many, FAILURES)
+        self._announcer = Announcer(node_id, self._layer.group_send_many, msgpack.encode, FAILURES)
         self._loop = asyncio.get_running_loop()
         self._own: str | None = None  # its layer channel, while it is connected
         self._subscribed: set[str] = set()
@@ -149,7 +150,7 @@ class RedisBroker:
         would miss what others announce. Delivers to `hub` from then on; calls `check` where an
         announcement may have been lost, `handlers` for what others notify this process of."""
         self._hub = hub
-        self._inbox = Inbox(self._node_id, hub, check, handlers)
+        self._inbox = Inbox(self._node_id, hub, check, handlers, msgpack.decode)
         self._tasks = [
             start_task("announcer", self._announcer.run),
             start_task("link to other processes", self._run),
@@ -217,7 +218,10 @@ class RedisBroker:
 
     async def _receive(self, own: str) -> None:
         while True:
-            self._inbox.take(await self._layer.receive(own))
+            try:
+                self._inbox.take(await self._layer.receive(own))
+            except (ValueError, TypeError):  # the layer's own form is not kept
+                self._inbox.drop()
 
 
 # --- from a process that serves nobody ----------------------------------------------------------
@@ -229,12 +233,14 @@ def announce_from_outside(announcements: Sequence[Announcement]) -> None:
 
     Not on an event loop: it waits, SEND_SECONDS at most.
     """
-    _send_from_outside([(group_of(item.channel), message(encode(item))) for item in announcements])
+    _send_from_outside(
+        [(group_of(item.channel), message(msgpack.encode(encode(item)))) for item in announcements]
+    )
 
 
 def notify_from_outside(kind: str, *fields: object) -> None:
     """Calls the handler of this kind in every server, as announce_from_outside."""
-    _send_from_outside([(EVERYBODY, message([[kind, *fields]]))])
+    _send_from_outside([(EVERYBODY, message(msgpack.encode([[kind, *fields]])))])
 
 
 def _send_from_outside(sent: Sequence[tuple[str, Message]]) -> None:

@@ -19,6 +19,7 @@ from tests.cluster.end import EVENT, End, change, running, shown
 from tests.support.databases import in_thread
 from tests.support.servers import redis_url, start_redis
 
+CHANGE = ("c", 0, "{}", None, False, 1, None)  # an entry's fields
 LARGE = encoded(b'{"data":"%b"}' % ("\\❤\n".encode() * 20_000))  # more than a notification may have
 
 
@@ -127,10 +128,33 @@ async def test_a_newer_version_makes_it_look_into_the_database(between: Between)
     one, other = between.process("one"), between.process("other")
     async with running(one, other):
         before = other.checks
-        newer = messages.message([["odd"]], "newer") | {"v": messages.VERSION + 1}
+        newer = messages.message(b"[]", "newer") | {"v": messages.VERSION + 1}
         await one.broker._announcer._send([(EVERYBODY, newer)])
         await other.until(lambda: other.checks > before)
     assert other.got == []
+
+
+async def test_what_has_not_the_sites_checksum_is_dropped(
+    between: Between, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, other = between.process("one"), between.process("other")
+    async with running(one, other):
+        await other.join("c")
+        body = one.broker._announcer._encode([["change", *CHANGE]])
+        genuine = messages.message(body, "somebody")
+        entries = [["change", "d", *CHANGE[1:]]]
+        forged: list[Any] = [
+            {**genuine, "checksum": "0" * 32},
+            {**genuine, "checksum": ""},
+            {**genuine, "body": one.broker._announcer._encode(entries)},
+        ]
+        before = other.checks
+        await one.broker._announcer._send([(EVERYBODY, each) for each in forged])
+        await one.broker._announcer._send([(EVERYBODY, genuine)])
+        await other.until(lambda: other.got)
+        await other.until(lambda: other.checks > before)
+        assert [item.channel for item in other.got] == ["c"]
+    assert "3 messages were dropped" in caplog.text
 
 
 async def test_a_link_that_was_cut_begins_anew_with_a_head_check(between: Between) -> None:

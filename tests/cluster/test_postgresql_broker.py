@@ -145,7 +145,7 @@ def test_a_message_in_pieces_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None
     for number in range(1, 1000):
         assert joiner.add(b"x %d/1000 [[[[[[[" % number) is None
         assert len(joiner._message) <= 100
-    assert joiner.add(b"x 1/1 [1,[]]")
+    assert joiner.add(b'x 1/1 [1,["",[]]]')
 
 
 async def test_a_listener_that_stands_still_is_ended_when_the_queue_fills(

@@ -1,4 +1,5 @@
-"""A rolling exchange: servers of this tree and of an earlier commit serve one site meanwhile."""
+"""A rolling exchange: servers of this tree and of an earlier commit serve one site meanwhile. They
+do not take each other's messages, which have no checksum there: what is stored they read."""
 
 import asyncio
 import io
@@ -55,19 +56,19 @@ def member(server: Server, uid: str, channel: str) -> Any:
 
 
 async def heard_by_both(event: str, one: Client, other: Client) -> dict[str, Any]:
-    """The next frame of each, which is the same."""
-    frame = await one.receive(event)
-    assert (await other.receive(event)).text == frame.text
-    return frame
+    """The next frame of each, which is the same, but for the position."""
+    frames = [dict(await client.receive(event)) for client in (one, other)]
+    for frame in frames:
+        frame.pop("position", None)
+    assert frames[0] == frames[1]
+    return frames[0]
 
 
 async def exchange(here: Client, there: Client, channel: str) -> None:
-    """What happens on one server arrives on the other, in order."""
+    """What is stored on one server arrives on the other, in order."""
     await here.publish(channel, 1)
     first = await heard_by_both("chat", here, there)
-    await here.publish(channel, event="typing")
     await here.publish(channel, 2)
-    await there.receive("typing")
     second = await heard_by_both("chat", here, there)
     assert first["id"] < second["id"]
     await here.react(channel, second["id"])

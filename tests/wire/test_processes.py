@@ -1,6 +1,7 @@
 """Two processes of one site: to a client they are one (design.md sections 3 and 4)."""
 
 import asyncio
+import json
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, aclosing
@@ -140,7 +141,7 @@ async def announced(server: Server) -> AsyncIterator[list[Any]]:
             yield []
             async for message in listener.listen():
                 if message["type"] == "pmessage":
-                    for entry in msgpack.unpackb(message["data"])["entries"]:
+                    for entry in msgpack.unpackb(msgpack.unpackb(message["data"])["body"]):
                         yield entry
     address, joiner = server.env["DATABASE_URL"], Joiner()
     async with await AsyncConnection.connect(address, autocommit=True) as session:
@@ -149,7 +150,7 @@ async def announced(server: Server) -> AsyncIterator[list[Any]]:
         yield []
         async for notification in session.notifies():
             if joined := joiner.add(notification.payload.encode()):
-                for entry in joined["entries"]:
+                for entry in json.loads(joined["body"]):
                     yield entry
 
 
