@@ -306,13 +306,13 @@ def token(server: Server, **claims: Any) -> str:
     return signed
 
 
-def start_redis(directory: Path, port: int | None = None) -> Program:
+def start_redis(directory: Path, port: int | None = None, *options: str) -> Program:
     """A Redis without persistence on a port of its own; `redis_url(program)` is its address."""
     chosen = port or free_port()
     redis = Program(
         [
             *[find_program("redis-server"), "--port", str(chosen), "--bind", "127.0.0.1"],
-            *["--save", "", "--appendonly", "no", "--dir", str(directory)],
+            *["--save", "", "--appendonly", "no", "--dir", str(directory), *options],
         ],
         chosen,
         directory / f"redis-{chosen}.log",
@@ -349,18 +349,16 @@ class Postgres(Program):
         return True
 
 
-def start_postgres(directory: Path) -> Postgres:
+def start_postgres(directory: Path, **more: object) -> Postgres:
     """A fresh PostgreSQL; its log is in `directory`, its rows are gone with the test session.
 
     PostgreSQL refuses to run as root, so that root runs it as `nobody`, in a directory of its
     own, since those that pytest makes are closed to others. Its default collation is a
-    language's, where the system has one: an order by code point must be asked for.
+    language's, where the system has one: an order by code point must be asked for. `more` are
+    options of its configuration.
     """
-    data = Path(tempfile.mkdtemp(prefix="chatsite-postgres-"))
-    atexit.register(shutil.rmtree, data, ignore_errors=True)
-    rows, user = data / "rows", no_root()
-    if user:
-        shutil.chown(data, user)
+    data, user = directory_of(no_root()), no_root()
+    rows = data / "rows"
     log = directory / "postgres.log"
     with log.open("ab") as output:
         subprocess.run(
@@ -381,6 +379,7 @@ def start_postgres(directory: Path) -> Postgres:
         "fsync": "off",
         "full_page_writes": "off",
         "max_connections": 200,
+        **more,
     }
     postgres = Postgres(
         [
@@ -394,6 +393,15 @@ def start_postgres(directory: Path) -> Postgres:
     )
     postgres.start(postgres.ready)
     return postgres
+
+
+def directory_of(user: str | None) -> Path:
+    """A new directory that is `user`'s, and gone with the test session."""
+    directory = Path(tempfile.mkdtemp(prefix="chatsite-"))
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    if user:
+        shutil.chown(directory, user)
+    return directory
 
 
 def _signal_all(pids: list[int], signum: int) -> None:
@@ -426,7 +434,7 @@ def _pongs(port: int) -> bool:
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
             connection.sendall(b"PING\r\n")
-            return connection.recv(16).startswith(b"+PONG")
+            return connection.recv(16).startswith((b"+PONG", b"-NOAUTH"))
     except OSError:
         return False
 
