@@ -18,6 +18,7 @@ from chat.runtime.connection import Connections, seconds_left
 from chat.runtime.restrictions import Restrictions
 from chat.store.operations.connections import OpenConnection, SingleUse
 from chat.store.operations.restrictions import Admission
+from chat.store.usage import Quota
 from chat.store.writer import Writer
 from tokens.claims import Claims, TokenError
 from tokens.conf import settings as token_settings
@@ -58,14 +59,15 @@ async def open_connection(
     """Verifies a connect token and registers its connection.
 
     Raises TokenError where the token is refused, ProtocolError where it was used before or is
-    revoked, where its bearer is banned (Banned) or must wait (RATE_LIMITED), or where the database
-    did not take the connection (SERVICE_UNAVAILABLE).
+    revoked, where its bearer is banned (Banned), must wait or has too many connections
+    (RATE_LIMITED), or where the database did not take the connection (SERVICE_UNAVAILABLE).
     """
     claims = verify(token, scope="connect", now=time.time())
     bearer = Bearer((claims,), claims.uid, ErrorCode.INVALID_CONNECTION, address)
     bearer.check(restrictions.rules, restrictions.now)
     if connections.is_barred(address, claims.uid):
         raise ProtocolError(ErrorCode.RATE_LIMITED, "Too soon after too much; try again later.")
+    writer.quotas.take(claims.uid, Quota.CONNECTIONS)
     id = urlsafe_b64encode(secrets.token_bytes(ID_BYTES)).decode()
     session = Session(id, claims, restrictions.is_banned)
     user_agent = user_agent[:MAX_USER_AGENT_LENGTH]

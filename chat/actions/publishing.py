@@ -25,8 +25,10 @@ from chat.store.operations.deduplication import PublishOnce
 from chat.store.operations.messages import PublishMessage, SetReaction
 from chat.store.operations.storage import SetStorage
 from chat.store.operations.work import AddSchedule, CancelSchedule
+from chat.store.quotas import Quotas
 from chat.store.reports import listening
 from chat.store.transaction import Operation
+from chat.store.usage import Quota
 from chat.store.writer import Writer
 
 log = logging.getLogger("chat.publishing")
@@ -63,7 +65,8 @@ async def publish(
     """Publishes a client's message, now or `at` a moment.
 
     Raises ProtocolError: SERVICE_UNAVAILABLE, SCHEDULE_PERMISSION_DENIED,
-    INVALID_SCHEDULE_EXPRESSION (the moment has passed), INVALID_MESSAGE (the ack is another's).
+    INVALID_SCHEDULE_EXPRESSION (the moment has passed), INVALID_MESSAGE (the ack is another's),
+    RATE_LIMITED (a quota).
     """
     rights, uid = route.rights, route.sender.uid
     if at is not None:
@@ -93,6 +96,7 @@ async def carry_out(
 ) -> Receipt:
     """Commits what a client asks for, as this `uid`'s; where it has an ack, once. Ephemeral
     messages of the session then stay behind it (promise P4). Raises ProtocolError."""
+    _charge(writer.quotas, uid, operation, ack)
     if ack is not None:
         done = await writer.submit(once(session, uid, operation, event, ack))
         session.follow(done.channel, done.position or 0)
@@ -102,6 +106,20 @@ async def carry_out(
         return Receipt(channel, event, schedule_arn=result)
     remember(session, operation.change)
     return Receipt(channel, event, result)
+
+
+def _charge(quotas: Quotas, uid: str | None, operation: Work, ack: Ack | None) -> None:
+    """Raises RATE_LIMITED where the uid would hold too much."""
+    match operation:
+        case PublishMessage(data=data):
+            quotas.take(uid, Quota.STORED_BYTES, len(data))
+        case SetStorage(data=bytes(data)):
+            quotas.take(uid, Quota.STORAGE_KEYS)  # where it is there, the next count finds that
+            quotas.take(uid, Quota.STORED_BYTES, len(data))
+        case AddSchedule():
+            quotas.take(uid, Quota.SCHEDULES)
+    if ack is not None:
+        quotas.take(uid, Quota.ACKS)
 
 
 def once(session: Session, uid: str | None, operation: Work, event: str, ack: Ack) -> DoOnce:
@@ -135,8 +153,10 @@ def store[About](
     ack: Ack | None,
 ) -> None:
     """Stores one of several messages that follow each other without waiting for the commit;
-    `on_done` is called with `about`, the operation and its outcome. Raises SERVICE_UNAVAILABLE."""
+    `on_done` is called with `about`, the operation and its outcome. Raises SERVICE_UNAVAILABLE,
+    RATE_LIMITED (a quota)."""
     message: Any = _message(session, route, data)
+    _charge(writer.quotas, route.sender.uid, message, ack)
     if ack is not None:
         message = once(session, route.sender.uid, message, route.event, ack)
     writer.put(message, partial(on_done, about, message))

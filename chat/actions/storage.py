@@ -27,7 +27,8 @@ async def set_storage(writer: Writer, session: Session, command: SetStorage) -> 
     has the schedule's name.
 
     Raises ProtocolError: STORAGE_PERMISSION_DENIED, SCHEDULE_PERMISSION_DENIED,
-    INVALID_SCHEDULE_EXPRESSION, INVALID_MESSAGE (the ack is another's), SERVICE_UNAVAILABLE.
+    INVALID_SCHEDULE_EXPRESSION, INVALID_MESSAGE (the ack is another's), RATE_LIMITED (a quota),
+    SERVICE_UNAVAILABLE.
     """
     channel = session.real_name(command.channel)
     sender = session.writer(channel, ErrorCode.STORAGE_PERMISSION_DENIED)

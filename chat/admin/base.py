@@ -227,6 +227,7 @@ class ReadOnlyAdmin[M: Model](ModelAdmin[M]):
     # --- columns of several models ----------------------------------------------------------
 
     user = Column[UserRow]("uid", lambda row: render.sender(row.uid))
+    holdings = Column[UserRow]("quotas of the uid", lambda row: render.person_link(row.uid))
     metadata = Column[UserRow]("metadata (umd)", lambda row: render.json(row.umd))
 
 

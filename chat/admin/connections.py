@@ -4,6 +4,7 @@ No secret gets here: its hash and the tokens have no column, no field and no fil
 """
 
 import re
+from functools import partial
 from typing import Final, Protocol
 
 from django import forms
@@ -11,13 +12,14 @@ from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE
 from django.db.models import OuterRef, Q, QuerySet
 from django.http import HttpRequest
+from django.urls import URLPattern, path
 from django.utils.html import format_html, format_html_join
 
 from chat.models import Connection, Node, Subscription
 from tokens.claims import TokenError, parse_claims
 from tokens.explain import explain
 
-from . import render
+from . import people, render
 from .base import ChannelRowAdmin, Column, ReadOnlyAdmin, now, row_action
 from .paging import Filters, IndexScan, Scans, with_counts
 
@@ -58,7 +60,18 @@ class ConnectionAdmin(ReadOnlyAdmin[Connection]):
     filters = ConnectionFilters
     list_display = ("id", "user", "since", "address", "browser", "subscribed", "state")
     fields = (
-        *("id", "user", "metadata", "state", "since", "ends", "address", "browser", "user_agent"),
+        *(
+            "id",
+            "user",
+            "holdings",
+            "metadata",
+            "state",
+            "since",
+            "ends",
+            "address",
+            "browser",
+            "user_agent",
+        ),
         *("node", "rights", "subscriptions"),
     )
     actions = ("close_selected",)
@@ -66,6 +79,10 @@ class ConnectionAdmin(ReadOnlyAdmin[Connection]):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Connection]:
         return super().get_queryset(request).defer("secret_hash")
+
+    def get_urls(self) -> list[URLPattern]:
+        page = self.admin_site.admin_view(partial(people.show, self))
+        return [path("person/", page, name="chat_person"), *super().get_urls()]
 
     def columns_of(self, rows: QuerySet[Connection]) -> QuerySet[Connection]:
         own = Subscription.objects.filter(connection_id=OuterRef("pk"))

@@ -155,8 +155,8 @@ class MessageAdmin(ContentAdmin[Message]):
         " To find a channel by how its name begins, search the channels."
     )
     fields = (
-        *("time", "id", "channel_page", "event", "sender", "metadata", "expiry_time"),
-        *("content", "reactions"),
+        *("time", "id", "channel_page", "event", "sender", "holdings", "metadata"),
+        *("expiry_time", "content", "reactions"),
     )
     change_list_template = "admin/chat/message/change_list.html"
 

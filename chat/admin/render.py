@@ -122,6 +122,14 @@ def list_link(text: str, model: str, **filters: str) -> SafeString:
     return format_html('<a href="{}"><bdi>{}</bdi></a>', address, text)
 
 
+def person_link(uid: str | None) -> str:
+    """A link to the page that says what a user holds."""
+    if not uid:
+        return EMPTY
+    address = reverse("admin:chat_person", query={"uid": uid})
+    return format_html('<a href="{}">What <bdi>{}</bdi> holds</a>', address, uid)
+
+
 def sender(uid: str | None, by_server: bool = False) -> str:
     """A link to all messages of a user."""
     if by_server:

@@ -108,6 +108,8 @@ def refusal(
     response = respond(body, status or known)
     if error.code is ErrorCode.INVALID_API_KEY:
         response["WWW-Authenticate"] = "Bearer"
+    elif error.code is ErrorCode.RATE_LIMITED:
+        response["Retry-After"] = "1"  # as handshakes say
     return response
 
 

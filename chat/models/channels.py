@@ -124,6 +124,7 @@ class StorageEntry(models.Model):
                 name="chat_storage_reports",
                 condition=Q(reports_expiry=True),
             ),
+            models.Index(fields=("uid",), name="chat_storage_uid", condition=Q(uid__isnull=False)),
         )
 
     def __str__(self) -> str:
@@ -143,6 +144,9 @@ class Schedule(models.Model):
 
     id = CodePointField(max_length=26, primary_key=True)
     channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="schedules")
+    uid = CodePointField(
+        max_length=128, null=True, help_text="The client's who asked for it; empty: the server did."
+    )
     due_at = models.DateTimeField(db_index=True)
     work = models.TextField(help_text="What is to be done, as JSON.")
     created_at = models.DateTimeField()
@@ -157,6 +161,7 @@ class Schedule(models.Model):
                 name="chat_schedule_waiting",
                 condition=Q(parked_at__isnull=True),
             ),
+            models.Index(fields=("uid",), name="chat_schedule_uid", condition=Q(uid__isnull=False)),
         )
 
     def __str__(self) -> str:
@@ -210,6 +215,7 @@ class Acknowledgement(models.Model):
                 fields=("channel", "sender", "ack"), name="chat_acknowledgement_once"
             ),
         )
+        indexes = (models.Index(fields=("sender",), name="chat_acknowledgement_sender"),)
 
     def __str__(self) -> str:
         return self.ack

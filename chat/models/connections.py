@@ -85,6 +85,9 @@ class Connection(models.Model):
                 name="chat_connection_network",
                 condition=models.Q(network__gt=""),
             ),
+            models.Index(
+                fields=("uid",), name="chat_connection_uid", condition=models.Q(uid__isnull=False)
+            ),
         )
 
     def __str__(self) -> str:

@@ -194,6 +194,9 @@ class Node:
             "reaper": partial(repeat, "Looking for what has ended", self.reaper.reap),
             "removal": partial(repeat, "Removing what has ended", self.reaper.remove),
             "scheduler": partial(run_schedules, writer),
+            "quotas": partial(
+                repeat, "Counting what people hold", writer.quotas.count, retry_seconds=beat
+            ),
             "occupancy": self.occupancy.run,
             "storage expiry": partial(
                 repeat, "Reporting expiries", partial(report_expiries, writer, set())

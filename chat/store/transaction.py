@@ -66,7 +66,7 @@ TABLES: Final = {
     "deletion": "message_id channel_id number expires_at outlived",
     "member": "channel_id uid umd joined number removed changed_at",
     "storageentry": "channel_id key number data uid umd by_server expires_at reports_expiry",
-    "schedule": "id channel_id due_at work created_at",
+    "schedule": "id channel_id uid due_at work created_at",
     "deduplication": "channel_id key answer expires_at",
     "acknowledgement": "channel_id sender ack digest result position expires_at",
     "auditentry": "at actor address action uid channel detail",

@@ -33,6 +33,7 @@ from chat.store.databases import (
     limit_statements,
     reason,
 )
+from chat.store.quotas import Quotas
 from chat.store.reports import Report, committed, scheduled
 from chat.store.set_aside import LATER, Busy, Later, OnDone, Pending, SetAside, caller_of
 from chat.store.transaction import Cursor, Operation, Transaction, driver_cursor, load_all
@@ -93,6 +94,7 @@ class Writer:
         self._on_crash = on_crash
         self._ending = ending
         self._outside = OutsideCommits(lambda: self._call(notice))
+        self.quotas = Quotas()  # of those for whom it is asked to write
         self._queue: queue.SimpleQueue[Pending | None] = queue.SimpleQueue()  # None ends it
         self._bytes = 0  # of what is not settled yet
         self._stopping = False

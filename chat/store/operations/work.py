@@ -46,10 +46,10 @@ class AddSchedule(Operation[str]):
     def apply(self, transaction: Transaction) -> str:
         if self.at < transaction.now:
             raise schedule.invalid("scheduleExpression names a time in the past.")
-        id = ids.new_id(transaction.ms)
-        channel = transaction.heads[self.work.channel].id
-        rest = transaction.moment(self.at), encode(self.work), transaction.after(0)
-        transaction.add("schedule", (id, channel, *rest))
+        id, work = ids.new_id(transaction.ms), self.work
+        place = id, transaction.heads[work.channel].id, work.uid if work.meta is not None else None
+        rest = transaction.moment(self.at), encode(work), transaction.after(0)
+        transaction.add("schedule", (*place, *rest))
         transaction.due = min(self.at, transaction.due or self.at)
         return id
 

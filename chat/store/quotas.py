@@ -1,0 +1,108 @@
+"""Quotas: how much a person, a `uid`, may hold at a time, in all processes together.
+
+Each process adds what it takes in for a person to what it last counted in the database. It counts
+again after a while, or once half of what was left is taken: so no message costs a query, and what
+purging or deleting frees is found (docs/decisions/0011).
+"""
+
+import time
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Final
+
+from chat.protocol.errors import ErrorCode, ProtocolError
+from chat.store.reads import read
+from chat.store.usage import Quota, Usage, message_bytes, usages
+
+AT_ONCE: Final = 100  # people in one count
+MAX_PEOPLE: Final = 20_000  # whom a process remembers, with half a KB each
+LOOK_SECONDS: Final = 1.0
+COUNT_SECONDS: Final = 30.0
+# So many times as long as counting took nothing is counted; of one person, too, or a tenth of that
+# while that one is at a limit.
+REST: Final = 100
+REST_AT_LIMIT: Final = 10
+MAX_REST_SECONDS: Final = 5.0
+
+
+@dataclass(slots=True, eq=False)
+class Person:
+    """What is left of each quota. A count is due where less than `alarm` is left or at the moment
+    `due`, not before `rested`, by the monotonic clock."""
+
+    left: Usage
+    alarm: Usage
+    due: float = 0.0
+    rested: float = 0.0
+
+    def found(self, usage: Usage, limits: Usage, before: Usage, took: float) -> None:
+        """`before` is what was left when counting began; what was taken since is not in `usage`."""
+        for quota in Quota:
+            left = limits[quota] - usage[quota]
+            self.alarm[quota] = max(left // 2, 0)
+            self.left[quota] += left - before[quota]
+        now = time.monotonic()
+        self.due = now + max(COUNT_SECONDS, REST * took)
+        self.rested = now + max(LOOK_SECONDS, REST_AT_LIMIT * took)
+
+
+@dataclass(slots=True, eq=False)
+class Quotas:
+    """What this process knows of people, on its event loop."""
+
+    _limits: Usage = field(default_factory=lambda: [quota.limit for quota in Quota])
+    _people: dict[str, Person] = field(default_factory=dict)
+    _used: dict[str, Person] = field(default_factory=dict)  # since they were counted
+
+    def take(self, uid: str | None, quota: Quota, amount: int = 1) -> None:
+        """Raises RATE_LIMITED where the person would hold more than its quota. Who has no uid has
+        none."""
+        if not (uid and self._limits[quota]):
+            return
+        person = self._used.get(uid) or self._use(uid)
+        left = person.left[quota] - amount
+        if left < person.alarm[quota]:
+            person.due = person.rested
+        if left < 0:
+            raise ProtocolError(ErrorCode.RATE_LIMITED, _sentence(quota, self._limits[quota]))
+        person.left[quota] = left
+
+    def _use(self, uid: str) -> Person:
+        person = self._people.get(uid)
+        if person is None:
+            person = self._people[uid] = Person(self._limits.copy(), [0] * len(Quota))
+            if len(self._people) > MAX_PEOPLE:
+                first = next(iter(self._people))
+                self._used.pop(first, None)
+                del self._people[first]
+        self._used[uid] = person
+        return person
+
+    async def count(self) -> float:
+        """Counts what those hold for whom that is due; gives the seconds until the next look.
+        Raises SERVICE_UNAVAILABLE."""
+        began = time.monotonic()
+        due = (uid for uid, person in self._used.items() if person.due <= began)
+        people = {uid: self._used.pop(uid) for uid in list(islice(due, AT_ONCE))}
+        if not people:
+            return LOOK_SECONDS
+        before = {uid: person.left.copy() for uid, person in people.items()}
+        for uid, usage in (await read(usages, list(people))).items():
+            start, person = time.monotonic(), people[uid]
+            before[uid][Quota.STORED_BYTES] = person.left[Quota.STORED_BYTES]
+            await self._add_messages(uid, usage)
+            person.found(usage, self._limits, before[uid], time.monotonic() - start)
+        took = time.monotonic() - began
+        return max(LOOK_SECONDS, min(REST * took, MAX_REST_SECONDS))
+
+    async def _add_messages(self, uid: str, usage: Usage) -> None:
+        """No more of them than it takes to know that the quota is reached."""
+        limit, after, more = self._limits[Quota.STORED_BYTES], "", True
+        while more and usage[Quota.STORED_BYTES] < limit:
+            size, after = await read(message_bytes, uid, after)
+            usage[Quota.STORED_BYTES] += size
+            more = bool(after)
+
+
+def _sentence(quota: Quota, limit: int) -> str:
+    return f"Your uid has all the {quota.plain} that it may have: {limit:,} (QUOTA_{quota.name})."
