@@ -1,7 +1,9 @@
 import atexit
+from contextlib import suppress
 
 from django.apps import AppConfig
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 
 
 class ChatConfig(AppConfig):
@@ -15,6 +17,8 @@ class ChatConfig(AppConfig):
         from chat.store.reads import close_pool
         from tokens.conf import settings as token_settings
 
-        keys = settings.SECRET_KEY, chat_settings.WEBHOOK_SECRET, *token_settings.secrets
+        keys = [chat_settings.WEBHOOK_SECRET, *token_settings.secrets]
+        with suppress(ImproperlyConfigured):  # there is none, which `serve` and the checks say
+            keys.append(settings.SECRET_KEY)
         redact_records(keys)
         atexit.register(close_pool)
