@@ -58,6 +58,7 @@ def store() -> dict[str, Any]:
         "connection": connections[0],
         "subscription": connections[0].subscriptions.get(),
         "node": connections[0].node,
+        "auditentry": [stored.audit_entry() for _ in range(30)][0],
     }
 
 
@@ -92,6 +93,8 @@ LISTS: dict[str, Callable[[], str]] = {
     "schedules": lambda: list_url("schedule"),
     "schedules of a channel": lambda: list_url("schedule", channel="chat-1"),
     "schedules, a search": lambda: list_url("schedule", q="chat"),
+    "audit log": lambda: list_url("auditentry"),
+    "audit log, a search": lambda: list_url("auditentry", uid="jim", act="ban", actor="admin a"),
 }
 
 
