@@ -1,5 +1,6 @@
 """A page that follows a channel renders every message once and in order, whatever becomes of its
-connection, its tab, the servers, Redis and PostgreSQL (P2, P3)."""
+connection, its tab, the servers, Redis and PostgreSQL (P2, P3); the Python client gives a program
+every message so."""
 
 import asyncio
 import time
@@ -12,10 +13,11 @@ from typing import Any
 
 from playwright.async_api import CDPSession, Page, TimeoutError, async_playwright
 
+from chatsite_client import AsyncClient, Follow
 from tests.faults import checks
 from tests.faults.conftest import ALONE, Fault, Site
 from tests.faults.proxy import Proxy
-from tests.faults.recording import GRANTS, Publisher, Refused, whole_history
+from tests.faults.recording import GRANTS, Publisher, Refused, until, whole_history
 from tests.support.chromium import launching
 from tests.support.servers import token
 
@@ -30,11 +32,9 @@ SCRIPT = Path(__file__).with_name("following.js").read_text(encoding="utf-8")
 
 
 @dataclass
-class Reader:
-    """The page, its tab, and the link through which it reaches one of the servers."""
+class Linked:
+    """Who follows, and the link through which it reaches one of the servers."""
 
-    page: Page
-    tab: CDPSession
     link: Proxy
     site: Site
     fault: Fault
@@ -44,6 +44,14 @@ class Reader:
         self.link.target = self.fault.random.choice(self.site.servers).port
         await asyncio.sleep(seconds)
         self.link.mend()
+
+
+@dataclass
+class Reader(Linked):
+    """A page, and its tab."""
+
+    page: Page
+    tab: CDPSession
 
     async def live(self) -> None:
         """Mostly it has caught up by then; some cuts come before that."""
@@ -56,7 +64,7 @@ class Reader:
         return found
 
 
-async def cut(reader: Reader) -> None:
+async def cut(reader: Linked) -> None:
     await reader.cut(reader.fault.random.uniform(*CUT_SECONDS))
 
 
@@ -64,7 +72,7 @@ async def long_cut(reader: Reader) -> None:
     await reader.cut(LONG_CUT_SECONDS)
 
 
-async def kill(reader: Reader) -> None:
+async def kill(reader: Linked) -> None:
     """The other server goes on, and publishes."""
     one = reader.site.one
     one.kill()
@@ -116,7 +124,7 @@ async def reading(site: Site, fault: Fault, channel: str) -> AsyncIterator[Reade
             await page.evaluate(SCRIPT, {**given, "url": f"ws://127.0.0.1:{link.port}/v1"})
             await page.wait_for_function(LIVE)
             tab = await page.context.new_cdp_session(page)
-            yield Reader(page, tab, link, site, fault)
+            yield Reader(link, site, fault, page, tab)
         await browser.close()
 
 
@@ -174,3 +182,27 @@ async def check(reader: Reader, channel: str) -> None:
     fault.none("jumps", [c for c in record["caughtUp"] if c["jumped"]])
     ends = {"first": history[0], "last": history[-1]}
     fault.none_of(checks.connection_problems(record["rendered"], history, **ends))
+
+
+async def test_follow_from_python(site: Site, fault: Fault, channel: str) -> None:
+    jwt = token(site.one, uid="reader", channels=GRANTS, exp=time.time() + 86_400)
+    with Proxy(site.one.port).running() as link:
+        async with AsyncClient(f"http://127.0.0.1:{link.port}", token=lambda: jwt) as client:
+            told: list[str] = []
+            reading = asyncio.create_task(read(client.follow(channel, limit=None), told))
+            async with publishing(site, channel):
+                for number in range(fault.times(BREAKS)):
+                    await asyncio.sleep(fault.random.uniform(0.0, 0.4))
+                    await (kill if number % BREAKS == 1 else cut)(Linked(link, site, fault))
+                    fault.count("breaks")
+            await asyncio.to_thread(site.mend)
+            history = await whole_history(site.other, channel)
+            await until(lambda: told[-1:] == history[-1:] or reading.done(), "the last message")
+            reading.cancel()
+    fault.count("messages", len(history))
+    fault.none_of(checks.connection_problems(told, history, first=history[0], last=history[-1]))
+
+
+async def read(follow: Follow, told: list[str]) -> None:
+    async for message in follow:
+        told += [message.id]
