@@ -48,6 +48,7 @@ def store() -> dict[str, Any]:
         stored.entry(to=f"chat-{number}")
         stored.member(of=f"presence.{number}")
         stored.schedule(to=f"chat-{number}")
+    audited = [stored.audit_entry() for _ in range(110)]
     return {
         "storageentry": StorageEntry.objects.all()[0],
         "member": Member.objects.all()[0],
@@ -58,7 +59,7 @@ def store() -> dict[str, Any]:
         "connection": connections[0],
         "subscription": connections[0].subscriptions.get(),
         "node": connections[0].node,
-        "auditentry": [stored.audit_entry() for _ in range(30)][0],
+        "auditentry": audited[0],
     }
 
 
