@@ -51,7 +51,7 @@ from chat.runtime import node as nodes
 from chat.store import outbox, writer
 from chat.store.databases import OUTCOME_UNKNOWN, UNAVAILABLE, DatabaseUnavailable
 from chat.store.operations.audit import Actor
-from chat.store.operations.restrictions import AddBan, LiftBan, Revoke
+from chat.store.operations.restrictions import AddBan, AddRevocation, LiftBan
 from chat.store.operations.work import CancelSchedule
 from chat.store.transaction import Operation
 
@@ -241,7 +241,7 @@ def revoke_tokens(
     times = {"issuedBefore": _unix(issued_before), "expiresAt": _unix(expires_at)}
     what = valid_revocation(_asked(Revocation, {**fields, **times}))
     count = _looked_up(count_revoked, what)
-    _change([Revoke(actor, what)])
+    _change([AddRevocation(actor, what)])
     return count
 
 

@@ -32,7 +32,7 @@ async def update_umd(
             ErrorCode.INVALID_UMD_TOKEN,
             "The umd token must carry this connection's connectionId or its uid.",
         )
-    bearer = Bearer((*tokens_of(session), claims), session.uid, ErrorCode.INVALID_UMD_TOKEN)
+    bearer = Bearer((*tokens_of(session), claims), None, ErrorCode.INVALID_UMD_TOKEN)
     admission = Admission(bearer, restrictions.rules)
     held = metadata.connections.get(session.connection_id)
     if held is None:

@@ -12,11 +12,12 @@ from chat.models import Connection, Restriction, Subscription
 from chat.protocol.restrictions import Ban, Revocation, Selection
 from chat.runtime.node import Node
 from chat.store.operations.audit import Actor
-from chat.store.operations.restrictions import AddBan, LiftBan, MarkRevoked, Revoke
+from chat.store.operations.restrictions import AddBan, AddRevocation, LiftBan, MarkRevoked
 from chat.store.reads import read
 
 PAGE: Final = 100
 MARKED_AT_ONCE: Final = 500
+READ_AT_ONCE: Final = 1_000
 ESCAPE: Final = "\\"  # without one, JSON has a text as it is
 
 
@@ -34,7 +35,7 @@ async def revoke_tokens(node: Node, what: Revocation, actor: Actor) -> int:
     """Gives how many connections that closes. Raises INVALID_REQUEST (`expires_at` has passed),
     SERVICE_UNAVAILABLE."""
     count = await read(count_revoked, what)
-    await node.writer.submit(Revoke(actor, what))
+    await node.writer.submit(AddRevocation(actor, what))
     await node.marked()
     return count
 
@@ -109,8 +110,13 @@ def _made_with(
     near = Q(uid=what.uid)
     if what.jti is not None:
         near = Q(claims__contains=what.jti) | Q(claims__contains=ESCAPE)
-    claims = rows.filter(near).values_list(id, "claims")
-    return {id for id, text in claims.iterator() if _is_revoked(what, _token_decoder.decode(text))}
+    found: set[str] = set()
+    after: str | int = "" if id == "id" else 0
+    columns = rows.filter(near).order_by("pk").values_list("pk", id, "claims")
+    while page := list(columns.filter(pk__gt=after)[:READ_AT_ONCE]):
+        found |= {id for _, id, text in page if _is_revoked(what, _token_decoder.decode(text))}
+        after = page[-1][0]
+    return found
 
 
 def _is_revoked(what: Revocation, token: Token) -> bool:

@@ -211,8 +211,9 @@ class Rules:
         self._by_key[rule.key] = (*self._by_key.get(rule.key, ()), rule)
         self._count(rule, 1)
         if len(self._revocations) > MAX_REVOCATIONS:
-            self._remove(next(iter(self._revocations)))
-            self.overflow = True
+            oldest = next(iter(self._revocations.values()))
+            self._remove(oldest.id)
+            self.overflow = self.overflow or oldest.ends_at > now
         if len(self._bans) > MAX_BANS:  # so many have not ended
             for each in [each for each in self._bans.values() if each.ends_at <= now]:
                 self._remove(each.id)

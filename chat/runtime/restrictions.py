@@ -60,7 +60,8 @@ class Restrictions:
                     break
             ending, self._ending = self._ending, set()
             for connection in ending:  # the database was away, or it is still at it
-                self.check(connection)
+                if self._connections.get(connection.id) is connection:
+                    self.check(connection)
 
     async def _enforce(self, rules: Rules) -> None:
         """On all connections. Who is let in meanwhile is checked by itself."""

@@ -5,7 +5,8 @@ from math import inf
 import pytest
 
 from chat.protocol import restrictions
-from chat.protocol.restrictions import Rule, Rules
+from chat.protocol.errors import ProtocolError
+from chat.protocol.restrictions import Ban, Rule, Rules, valid_ban
 from tokens.claims import Claims
 
 NOW = 1_000_000.0
@@ -117,3 +118,26 @@ def test_a_process_holds_a_limited_number(monkeypatch: pytest.MonkeyPatch) -> No
     for id in range(10, 13):
         rules.put(ban(id, str(id), ends_at=NOW + id), NOW + id - 1)
     assert [*rules._bans] == [12]  # those before have ended
+
+
+@pytest.mark.parametrize(
+    ("address", "proxies", "banned"),
+    [
+        ("192.0.2.7/24", "127.0.0.1,::1", "192.0.2.0/24"),
+        ("::ffff:192.0.2.7", "", "192.0.2.7"),
+        ("::ffff:10.0.0.0/104", "", "10.0.0.0/8"),
+        ("2001:DB8::1/32", "lb.example.org", "2001:db8::/32"),
+        ("10.0.0.0/8", "::ffff:10.1.2.3", None),
+        ("10.1.2.3", "192.0.2.1, 10.0.0.0/8", None),
+        ("::ffff:10.0.0.0/103", "", None),
+        ("192.0.2.7", "*", None),
+    ],
+)
+def test_no_proxy_and_no_wide_network_is_banned(
+    address: str, proxies: str, banned: str | None
+) -> None:
+    if banned is None:
+        with pytest.raises(ProtocolError, match=r"address|FORWARDED_ALLOW_IPS"):
+            valid_ban(Ban(address=address), proxies)
+    else:
+        assert valid_ban(Ban(address=address), proxies).address == banned

@@ -16,7 +16,7 @@ from chat.protocol.session import Session
 from chat.runtime import node as nodes
 from chat.store.operations.audit import Actor
 from chat.store.operations.connections import OpenConnection
-from chat.store.operations.restrictions import AddBan, Admission, LiftBan, Revoke
+from chat.store.operations.restrictions import AddBan, AddRevocation, Admission, LiftBan
 from tests.support.databases import in_thread
 from tests.support.live import Recorder, live, recording
 from tests.support.written import do, opening, subscribing
@@ -56,7 +56,7 @@ def asking(node: nodes.Node, token: Claims, **place: str) -> OpenConnection:
 async def test_the_commit_asks_again(deaf: nodes.Node, channel: str) -> None:
     jim, pam = claims(uid="jim", jti=channel), claims(uid="pam")
     await deaf.writer.submit(asking(deaf, jim))
-    await in_thread(lambda: do(Revoke(BY, Revocation(jti=channel))))
+    await in_thread(lambda: do(AddRevocation(BY, Revocation(jti=channel))))
     with pytest.raises(ProtocolError) as revoked:
         await deaf.writer.submit(asking(deaf, jim))
     assert revoked.value.code is ErrorCode.INVALID_CONNECTION
@@ -97,8 +97,8 @@ async def test_what_is_not_held_is_looked_up(
     here: nodes.Node, monkeypatch: pytest.MonkeyPatch, channel: str
 ) -> None:
     monkeypatch.setattr(restrictions, "MAX_REVOCATIONS", 1)
-    older = Revoke(BY, Revocation(jti=channel)), Revoke(BY, Revocation(uid=channel))
-    await in_thread(lambda: do(*older, Revoke(BY, Revocation(jti="newest"))))
+    older = AddRevocation(BY, Revocation(jti=channel)), AddRevocation(BY, Revocation(uid=channel))
+    await in_thread(lambda: do(*older, AddRevocation(BY, Revocation(jti="newest"))))
     await here.restrictions.load()
     assert here.restrictions.rules.overflow
     for token in (claims(jti=channel), claims(uid=channel)):

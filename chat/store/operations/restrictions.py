@@ -52,6 +52,7 @@ MARK: Final = "UPDATE chat_connection SET revoked = ? WHERE NOT revoked AND id I
 # --- making and lifting -------------------------------------------------------------------------
 
 
+# Their names come before OpenConnection's: so all take this lock before those of networks.
 @dataclass(slots=True)
 class RestrictionOperation[Result](Operation[Result]):
     """Changes what is in force. `actor`: who does, for the audit log."""
@@ -65,7 +66,7 @@ class RestrictionOperation[Result](Operation[Result]):
 
 
 @dataclass(slots=True)
-class Revoke(RestrictionOperation[int]):
+class AddRevocation(RestrictionOperation[int]):
     """Revokes tokens, and gives the id. Raises INVALID_REQUEST where `expires_at` has passed."""
 
     what: Revocation
