@@ -1,6 +1,7 @@
 """The admin shows what is stored. Moderators may delete messages and storage entries, close
-connections, cancel schedules and deliver backend events again; nothing else changes here."""
+connections, revoke tokens, ban, cancel schedules and deliver backend events again; nothing else
+changes here."""
 
-from . import audit, channels, connections, messages, waiting
+from . import audit, channels, connections, messages, restrictions, waiting
 
-__all__ = ["audit", "channels", "connections", "messages", "waiting"]
+__all__ = ["audit", "channels", "connections", "messages", "restrictions", "waiting"]

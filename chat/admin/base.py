@@ -56,11 +56,13 @@ type ChannelRow = Member | Message | Reaction | Schedule | StorageEntry | Subscr
 CURSORS: Final = ("older", "newer")
 
 
-def row_action[F: Callable[..., object]](description: str) -> Callable[[F], F]:
-    """An action in a list and on the page of a row, for users with the list's `action_permission`;
-    `description` has "{}" in place of the rows."""
+def row_action[F: Callable[..., object]](
+    description: str, permission: str = "action"
+) -> Callable[[F], F]:
+    """An action in a list and on the page of a row, for users with the list's `action_permission`
+    or another of its own; `description` has "{}" in place of the rows."""
     return admin.action(
-        permissions=["action"],
+        permissions=[permission],
         description=description.format("this %(verbose_name)s"),
         description_plural=description.format("selected %(verbose_name_plural)s"),
         location=[ActionLocation.CHANGE_LIST, ActionLocation.CHANGE_FORM],

@@ -11,16 +11,17 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE
 from django.db.models import OuterRef, Q, QuerySet
-from django.http import HttpRequest
-from django.urls import URLPattern, path
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
 
+from chat import api
 from chat.models import Connection, Node, Subscription
 from tokens.claims import TokenError, parse_claims
 from tokens.explain import explain
 
 from . import people, render
-from .base import ChannelRowAdmin, Column, ReadOnlyAdmin, now, row_action
+from .base import ChannelRowAdmin, Column, ReadOnlyAdmin, actor_of, now, row_action
 from .paging import Filters, IndexScan, Scans, with_counts
 
 SUBSCRIPTIONS: Final = 100  # that a connection's page lists
@@ -74,7 +75,7 @@ class ConnectionAdmin(ReadOnlyAdmin[Connection]):
         ),
         *("node", "rights", "subscriptions"),
     )
-    actions = ("close_selected",)
+    actions = ("close_selected", "revoke_tokens", "ban_uid", "ban_address")
     action_permission = "chat.delete_connection"  # closing ends it as deleting ends a message
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Connection]:
@@ -95,6 +96,38 @@ class ConnectionAdmin(ReadOnlyAdmin[Connection]):
         self.log(request, closing, CHANGE, "Closed (4403).", act="disconnect")
         closed = f"{self.counted(closing)} will be closed within seconds."
         self.message_user(request, closed, messages.SUCCESS)
+
+    def has_restrict_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("chat.add_restriction")
+
+    @row_action("Revoke all tokens of the uid of {}", "restrict")
+    def revoke_tokens(self, request: HttpRequest, rows: QuerySet[Connection]) -> None:
+        revoked = [row for row in rows if row.uid]
+        for uid in sorted({row.uid for row in revoked if row.uid}):
+            api.revoke_tokens(uid=uid, actor=actor_of(request))
+        self.log(request, revoked, CHANGE, "Tokens of the uid revoked.")
+        sentence = f"Revoked the tokens of the uids of {self.counted(revoked)}."
+        self.message_user(request, sentence, messages.SUCCESS)
+
+    @row_action("Ban the uid of {} \N{HORIZONTAL ELLIPSIS}", "restrict")
+    def ban_uid(self, request: HttpRequest, rows: QuerySet[Connection]) -> HttpResponse | None:
+        return self._ban(request, rows, "uid")
+
+    @row_action("Ban the address of {} \N{HORIZONTAL ELLIPSIS}", "restrict")
+    def ban_address(self, request: HttpRequest, rows: QuerySet[Connection]) -> HttpResponse | None:
+        return self._ban(request, rows, "address")
+
+    def _ban(
+        self, request: HttpRequest, rows: QuerySet[Connection], what: str
+    ) -> HttpResponse | None:
+        """To the form, which says what it will do and is sent by hand."""
+        found = {getattr(row, what) for row in rows} - {None, ""}
+        if len(found) == 1:
+            form = reverse("admin:chat_restriction_add", query={what: found.pop()})
+            return HttpResponseRedirect(form)
+        sentence = f"Select connections of one {what}, and not of {len(found)}."
+        self.message_user(request, sentence, messages.ERROR)
+        return None
 
     def subject(self, row: Connection) -> tuple[str | None, str]:
         return row.uid, ""

@@ -21,6 +21,7 @@ from chat.models import (
     Node,
     OutboxEntry,
     Reaction,
+    Restriction,
     Schedule,
     StorageEntry,
     Subscription,
@@ -31,7 +32,7 @@ from tests.support.servers import Postgres
 TABLES = (
     *(Reaction, Message, Deletion, StorageEntry, Member, Schedule, OutboxEntry),
     *(Subscription, Connection, Node, Channel),
-    *(AuditEntry, LogEntry, Session, User),
+    *(AuditEntry, Restriction, LogEntry, Session, User),
 )
 
 
@@ -87,10 +88,10 @@ def staff(name: str, *codenames: str) -> Client:
 
 VIEWED = (
     *("auditentry", "channel", "connection", "member", "message", "node", "reaction", "schedule"),
-    *("storageentry", "subscription"),
+    *("restriction", "storageentry", "subscription"),
 )
 VIEWS = tuple(f"view_{name}" for name in VIEWED)
-DELETED = ("message", "connection", "schedule", "storageentry")
+DELETED = ("message", "connection", "restriction", "schedule", "storageentry")
 
 
 @pytest.fixture
@@ -100,7 +101,8 @@ def viewer(rows: str) -> Client:
 
 @pytest.fixture
 def moderator(rows: str) -> Client:
-    return staff("moderator", *VIEWS, *(f"delete_{name}" for name in DELETED))
+    may = *(f"delete_{name}" for name in DELETED), "add_restriction"
+    return staff("moderator", *VIEWS, *may)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from chat.models import (
     Message,
     Node,
     Reaction,
+    Restriction,
     Schedule,
     StorageEntry,
     Subscription,
@@ -143,4 +144,11 @@ def connection(uid: str = "jim", claims: str = "{}", **columns: Any) -> Connecti
 def subscription(of: Connection, to: str = "chat-abc", claims: str = "") -> Subscription:
     return Subscription.objects.create(
         connection=of, channel=channel(to), claims=claims, subscribed_at=NOW
+    )
+
+
+def restriction(uid: str | None = "jim", **columns: Any) -> Restriction:
+    """A ban, unless `columns` say otherwise."""
+    return Restriction.objects.create(
+        **{"number": next(numbers), "uid": uid, "created_at": NOW, **columns}
     )
