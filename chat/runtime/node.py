@@ -193,7 +193,7 @@ class Node:
             ),
             "reaper": partial(repeat, "Looking for what has ended", self.reaper.reap),
             "removal": partial(repeat, "Removing what has ended", self.reaper.remove),
-            "scheduler": partial(run_schedules, writer),
+            "scheduler": partial(run_schedules, writer, self.restrictions.is_banned),
             "quotas": partial(
                 repeat, "Counting what people hold", writer.quotas.count, retry_seconds=beat
             ),

@@ -18,9 +18,11 @@ from chat.fanout.broker import BrokerStatus
 from chat.fanout.hub import Hub
 from chat.models import Channel, Schedule, StorageEntry
 from chat.protocol.errors import ProtocolError
+from chat.protocol.restrictions import IsBanned, nobody_is_banned
 from chat.store.databases import DatabaseUnavailable
+from chat.store.operations.messages import PublishMessage
 from chat.store.operations.schedules import ParkSchedule, RunSchedule
-from chat.store.operations.storage import ReportExpiries
+from chat.store.operations.storage import ReportExpiries, SetStorage
 from chat.store.operations.work import UnreadableWork, decode
 from chat.store.outbox import TakeEntries, waiting_channels
 from chat.store.reads import read
@@ -31,6 +33,7 @@ log = logging.getLogger("chat.recurring")
 
 RETRY_SECONDS: Final = 1.0
 LATE_SECONDS: Final = 0.25
+BANNED: Final = "Who scheduled it is banned."
 LOOK_SECONDS: Final = 0.75  # so late, at most, is what another process schedules just before
 # Of the database, or of one that another release has migrated; not of the work.
 RETRIED: Final = (OperationalError, InterfaceError, ProgrammingError)
@@ -118,7 +121,7 @@ async def take_from_outbox(writer: Writer, filled: asyncio.Event) -> None:
 # --- what was scheduled -------------------------------------------------------------------------
 
 
-async def run_schedules(writer: Writer) -> None:
+async def run_schedules(writer: Writer, is_banned: IsBanned = nobody_is_banned) -> None:
     """Does what was scheduled at its time (protocol.md section 13), beginning with what became due
     while no server ran.
 
@@ -136,23 +139,34 @@ async def run_schedules(writer: Writer) -> None:
 
     scheduled.connect(wake)
     try:
-        await repeat("Running schedules", partial(run_due, writer, set()), sooner=sooner)
+        due = partial(run_due, writer, set(), is_banned)
+        await repeat("Running schedules", due, sooner=sooner)
     finally:
         scheduled.disconnect(wake)
 
 
-async def run_due(writer: Writer, late: set[str]) -> float:
+async def run_due(writer: Writer, late: set[str], is_banned: IsBanned = nobody_is_banned) -> float:
     """Does what is due, the longest due first, up to MAX_BATCH at once, and parks what cannot be
     done. Returns the seconds until there is more to do, as far as is known: LOOK_SECONDS at most.
     Passes over channels that are `late`, and adds those where it takes longer than LATE_SECONDS.
 
-    Raises SERVICE_UNAVAILABLE where the database did not take all of them.
+    What somebody banned has scheduled is parked. Raises SERVICE_UNAVAILABLE where the database did
+    not take all of them.
     """
     due, unreadable, pause = await read(_look, frozenset(late))
-    for id, problem in unreadable:
+    banned = [run for run in due if _is_banned(run, is_banned)]
+    for id, problem in [*unreadable, *((run.id, BANNED) for run in banned)]:
         await _park(writer, id, problem)
-    await _in_time([(run.locks()[0], _run(writer, run)) for run in due], late)
+    runs = [(run.locks()[0], _run(writer, run)) for run in due if run not in banned]
+    await _in_time(runs, late)
     return pause
+
+
+def _is_banned(run: RunSchedule, is_banned: IsBanned) -> bool:
+    """Whether who scheduled it may not write in its channel any more (section 19)."""
+    work = run.work
+    by = work.uid if isinstance(work, PublishMessage | SetStorage) else None
+    return by is not None and is_banned(by, run.locks()[0])
 
 
 async def _in_time(

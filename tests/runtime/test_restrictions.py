@@ -1,25 +1,34 @@
 """Nobody slips through between the check and the start (protocol.md section 19)."""
 
+import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import transaction
 
-from chat.actions.connections import Opened
+from chat import api
+from chat.actions.connections import Opened, secret_hash
 from chat.connections.frame_loop import FrameLoop
-from chat.models import Restriction
+from chat.http.credentials import session_of
+from chat.models import Message, Restriction, Schedule
 from chat.protocol import restrictions
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.restrictions import Ban, Banned, Bearer, Revocation, Rule
 from chat.protocol.session import Session
 from chat.runtime import node as nodes
+from chat.runtime.recurring import BANNED
 from chat.store.operations.audit import Actor
 from chat.store.operations.connections import OpenConnection
+from chat.store.operations.messages import PublishMessage
 from chat.store.operations.restrictions import AddBan, AddRevocation, Admission, LiftBan
+from chat.store.operations.work import AddSchedule
+from tests.support.client import eventually
 from tests.support.databases import in_thread
 from tests.support.live import Recorder, live, recording
-from tests.support.written import do, opening, subscribing
+from tests.support.waiting import until
+from tests.support.written import META, do, node, opening, subscribing
 from tokens.claims import Claims, parse_claims
 
 BY = Actor("python")
@@ -44,8 +53,8 @@ def deaf(here: nodes.Node, monkeypatch: pytest.MonkeyPatch) -> nodes.Node:
 
 
 def claims(**stated: Any) -> Claims:
-    said = ",".join(f'"{name}":"{value}"' for name, value in stated.items())
-    return parse_claims(f'{{"exp":4000000000,"scope":"connect",{said}}}'.encode(), scope="connect")
+    said = {"exp": 2**32, "scope": "connect", **stated}
+    return parse_claims(json.dumps(said).encode(), scope="connect")
 
 
 def asking(node: nodes.Node, token: Claims, **place: str) -> OpenConnection:
@@ -93,6 +102,49 @@ async def test_who_was_committed_before_is_closed_when_it_starts(here: nodes.Nod
     await frame_loop.close()
 
 
+async def test_a_subscription_that_was_committed_before_ends_when_it_begins(
+    here: nodes.Node, channel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send_queue, sent = recording()
+    token = claims(uid="jim", channels={channel: {"subscribe": True}})
+    session = Session("id", token, here.restrictions.is_banned)
+    await here.writer.submit(opening(here.id, id=session.connection_id))
+    frame_loop = FrameLoop(here, live(send_queue, session=session), Recorder())
+    frame_loop.open(Opened(session, "secret", datetime.now(UTC)))
+    place = here.hub.place
+
+    def committed(*about: Any) -> None:
+        here.restrictions.rules.put(Rule(1, 1, "", "jim", None, "", channel), 0)
+        place(*about)
+
+    monkeypatch.setattr(here.hub, "place", committed)
+    frame_loop.receive([f'{{"event":"hotsock.subscribe","channel":"{channel}"}}'])
+    await until(lambda: len(sent) == 3, "the subscription ends")
+    told = [json.loads(message["text"])["event"] for message in sent]
+    assert told == ["hotsock.connected", "hotsock.subscribed", "hotsock.unsubscribed"]
+    assert not session.subscriptions
+    await frame_loop.close()
+
+
+async def test_calls_of_who_is_kept_out_are_refused_before_the_holder_closes(
+    here: nodes.Node, channel: str
+) -> None:
+    """Another process holds the connection, and has not heard of it yet."""
+    other = node()
+    await in_thread(lambda: do(other))
+    token = claims(uid="jim", jti=channel, channels={channel: {"subscribe": True}})
+    held = opening(other.id, claims=token.payload, secret_hash=secret_hash("secret"))
+    await in_thread(lambda: do(held))
+    await in_thread(lambda: do(subscribing(held.id, channel)))
+    assert await session_of(here, held.id, "secret", None)
+    here.restrictions.rules.put(Rule(1, 1, "", "jim", None, "", channel), 0)
+    assert (await session_of(here, held.id, "secret", None)).subscriptions == {}
+    here.restrictions.rules.put(Rule(2, 2, channel, None, None, "", ""), 0)
+    with pytest.raises(ProtocolError) as refused:
+        await session_of(here, held.id, "secret", None)
+    assert refused.value.code is ErrorCode.INVALID_CONNECTION
+
+
 async def test_what_is_not_held_is_looked_up(
     here: nodes.Node, monkeypatch: pytest.MonkeyPatch, channel: str
 ) -> None:
@@ -106,3 +158,57 @@ async def test_what_is_not_held_is_looked_up(
         with pytest.raises(ProtocolError):
             await here.writer.submit(asking(here, token))
     await here.writer.submit(asking(here, claims(uid="jim", jti="another")))
+
+
+async def test_what_somebody_banned_has_scheduled_is_parked(here: nodes.Node, channel: str) -> None:
+    message = PublishMessage(channel, "chat", b"1", "jim", "null", META, -1)
+    await here.writer.submit(AddBan(BY, Ban(uid="jim", channel=channel)))
+    await here.marked()
+    soon = datetime.now(UTC) + timedelta(seconds=1)
+    id = await here.writer.submit(AddSchedule(soon, message))
+
+    async def parked() -> bool:
+        found = Schedule.objects.filter(id=id, problem=BANNED, parked_at__isnull=False)
+        return await in_thread(found.exists)
+
+    assert await eventually(parked)
+    assert not await in_thread(Message.objects.filter(channel__name=channel).exists)
+
+
+# --- from Python (docs/python.md) ---------------------------------------------------------------
+
+
+async def test_python_in_the_server_s_own_process(
+    here: nodes.Node, monkeypatch: pytest.MonkeyPatch, channel: str
+) -> None:
+    """In effect here when the call returns."""
+    monkeypatch.setattr(nodes, "_nodes", {here.loop: here})
+    jim, (send_queue, sent) = (
+        opening(here.id, uid=channel, claims=f'{{"uid":"{channel}"}}'),
+        recording(),
+    )
+    await here.writer.submit(jim)
+    here.connections.add(live(send_queue, id=jim.id))
+    ban = await api.aban(uid="pam", channel=channel, until=datetime(2100, 1, 1), reason="spam")
+    assert ban is not None
+    assert here.restrictions.is_banned("pam", channel)
+    assert await api.aunban(ban) is True
+    assert not here.restrictions.is_banned("pam", channel)
+    assert await api.aunban(ban) is False
+    assert await api.arevoke_tokens(uid=channel, issued_before=datetime.now(UTC)) == 1
+    assert here.restrictions.rules.revoke(claims(uid=channel), 0)
+    assert await api.adisconnect(uid=channel) == 1
+    assert [message["code"] for message in sent] == [4403]
+    with pytest.raises(api.ProtocolError, match="uid"):
+        await api.aban(uid="")
+
+
+async def test_python_in_a_transaction_waits_for_its_commit(here: nodes.Node, channel: str) -> None:
+    def within() -> tuple[int | None, bool]:
+        with transaction.atomic():
+            given = api.ban(uid=channel)
+            there = Restriction.objects.filter(uid=channel).exists()
+        return given, there
+
+    assert await in_thread(within) == (None, False)
+    assert await in_thread(Restriction.objects.filter(uid=channel).exists)
