@@ -70,13 +70,12 @@ async def open_connection(
     writer.quotas.take(claims.uid, Quota.CONNECTIONS)
     id = urlsafe_b64encode(secrets.token_bytes(ID_BYTES)).decode()
     session = Session(id, claims, restrictions.is_banned)
-    user_agent = user_agent[:MAX_USER_AGENT_LENGTH]
-    session.source = Source("client.websocket", id, address, user_agent)
+    session.source = Source("client.websocket", id, address, user_agent[:MAX_USER_AGENT_LENGTH])
     secret = secrets.token_urlsafe(SECRET_BYTES)
     seconds = min(settings.CONNECTION_MAX_SECONDS, seconds_left(claims))
     operation = OpenConnection(
         *(id, node_id, secret_hash(secret), claims.payload, claims.uid, claims.umd, address),
-        user_agent=user_agent,
+        user_agent=session.source.user_agent,
         max_seconds=seconds,
         single_use=single_use(claims),
         limit=settings.CONNECTIONS_PER_ADDRESS,

@@ -182,11 +182,7 @@ class Node:
                 retry_seconds=beat / 2,
             ),
             "reading of marks": partial(
-                repeat,
-                "Reading what other processes changed",
-                self._read_marks,
-                sooner=self._marked,
-                retry_seconds=MARKS_SECONDS,
+                repeat, "Reading what others changed", self._read_marks, sooner=self._marked
             ),
             "head check": partial(
                 repeat, "Checking heads", partial(check_heads, self.hub), sooner=self._check_heads

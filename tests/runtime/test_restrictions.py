@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.db import transaction
+from django.db.models import F
 
 from chat import api
 from chat.actions.connections import Opened, secret_hash
@@ -15,7 +16,7 @@ from chat.http.credentials import session_of
 from chat.models import Message, Restriction, Schedule
 from chat.protocol import restrictions
 from chat.protocol.errors import ErrorCode, ProtocolError
-from chat.protocol.restrictions import Ban, Banned, Bearer, Revocation, Rule
+from chat.protocol.restrictions import LAST_SECOND, Ban, Banned, Bearer, Revocation, Rule
 from chat.protocol.session import Session
 from chat.runtime import node as nodes
 from chat.runtime.recurring import BANNED
@@ -25,6 +26,7 @@ from chat.store.operations.messages import PublishMessage
 from chat.store.operations.restrictions import AddBan, AddRevocation, Admission, LiftBan
 from chat.store.operations.work import AddSchedule
 from tests.support.client import eventually
+from tests.support.configuring import Setter
 from tests.support.databases import in_thread
 from tests.support.live import Recorder, live, recording
 from tests.support.waiting import until
@@ -97,7 +99,7 @@ async def test_who_was_committed_before_is_closed_when_it_starts(here: nodes.Nod
     session = Session("id", claims(uid="jim"))
     frame_loop = FrameLoop(here, live(send_queue, session=session), Recorder())
     here.restrictions.rules.put(Rule(1, 1, "", "jim", None, "", ""), 0)
-    frame_loop.open(Opened(session, "secret", datetime.now(UTC)))
+    frame_loop.open(Opened(session, "secret", 60, datetime.now(UTC)))
     assert [message["code"] for message in sent] == [4403]
     await frame_loop.close()
 
@@ -110,7 +112,7 @@ async def test_a_subscription_that_was_committed_before_ends_when_it_begins(
     session = Session("id", token, here.restrictions.is_banned)
     await here.writer.submit(opening(here.id, id=session.connection_id))
     frame_loop = FrameLoop(here, live(send_queue, session=session), Recorder())
-    frame_loop.open(Opened(session, "secret", datetime.now(UTC)))
+    frame_loop.open(Opened(session, "secret", 60, datetime.now(UTC)))
     place = here.hub.place
 
     def committed(*about: Any) -> None:
@@ -173,6 +175,19 @@ async def test_what_somebody_banned_has_scheduled_is_parked(here: nodes.Node, ch
 
     assert await eventually(parked)
     assert not await in_thread(Message.objects.filter(channel__name=channel).exists)
+
+
+def test_a_revocation_is_remembered_as_long_as_tokens_may_live(
+    database: str, set_tokens: Setter
+) -> None:
+    do(AddRevocation(BY, Revocation(jti="for ever")))
+    set_tokens(TOKEN_MAX_SECONDS=3600)
+    do(AddRevocation(BY, Revocation(jti="an hour")))
+    do(AddRevocation(BY, Revocation(jti="as said", expires_at=LAST_SECOND)))
+    lasts = dict(Restriction.objects.values_list("jti", F("expires_at") - F("created_at")))
+    assert lasts["for ever"] is None
+    assert lasts["an hour"] == timedelta(hours=1)
+    assert lasts["as said"] > timedelta(days=365)
 
 
 # --- from Python (docs/python.md) ---------------------------------------------------------------

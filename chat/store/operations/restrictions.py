@@ -26,6 +26,7 @@ from chat.protocol.restrictions import (
 from chat.store.operations.audit import Actor, erased_name, record
 from chat.store.reports import Time
 from chat.store.transaction import Operation, Transaction, marks
+from tokens.conf import settings
 
 MAX_READ: Final = 10_000  # changes at once
 MAX_ASKED: Final = 1_000  # tokens in one query
@@ -73,7 +74,9 @@ class AddRevocation(RestrictionOperation[int]):
 
     def apply(self, transaction: Transaction) -> int:
         what, now = self.what, transaction.now.timestamp()
-        ends_at = what.expires_at
+        ends_at, longest = what.expires_at, settings.TOKEN_MAX_SECONDS
+        if ends_at is None and longest:
+            ends_at = now + longest
         issued_before = None
         if what.uid is not None:
             issued_before = ceil(now) if what.issued_before is None else what.issued_before
