@@ -92,7 +92,7 @@ def _redacted(value: object) -> object:
 
 SUM_SECONDS: Final = 60
 STRANGERS: Final = (  # loggers whose warnings anybody can cause
-    *("django.security.", "django.request", "uvicorn.error"),
+    *("axes.", "django.security.", "django.request", "uvicorn.error"),
     *("chat.actions.connections", "chat.connections.handshake", "chat.runtime.connection"),
     *("chat.server.admission", "chat.broker.dropped"),
 )

@@ -8,6 +8,7 @@ system checks (`chat/checks.py`, `tokens/checks.py`) name what is missing or mal
 import os
 from contextlib import suppress
 from dataclasses import fields
+from datetime import timedelta
 from hashlib import blake2b
 from io import StringIO
 from pathlib import Path
@@ -110,13 +111,16 @@ CHANNEL_LAYERS: dict[str, dict[str, Any]] = {
 
 # --- Django ---------------------------------------------------------------------------------
 HTTPS: bool = flag("HTTPS", not DEBUG)
+ADMIN: bool = flag("ADMIN", True)
 SECRET_KEY: str = text("SECRET_KEY")
 ALLOWED_HOSTS: list[str] = words("ALLOWED_HOSTS", ["*"] if DEBUG else [])
 CSRF_TRUSTED_ORIGINS: list[str] = words("CSRF_TRUSTED_ORIGINS", [])
 INSTALLED_APPS = [
     "tokens",
     "chat",  # before staticfiles: its runserver speaks WebSockets
-    "django.contrib.admin",
+    # Its tables are there in any case, for other apps and later.
+    "django.contrib.admin" if ADMIN else "django.contrib.admin.apps.SimpleAdminConfig",
+    "axes",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -128,6 +132,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "chat.http.health.middleware",
     "chat.http.fast_path.middleware",
+    "chatsite.login.middleware",
     "django.middleware.security.SecurityMiddleware",
     "chat.http.staticfiles.middleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
@@ -138,6 +143,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "chatsite.urls"
 ASGI_APPLICATION = "chatsite.asgi.application"
@@ -165,6 +171,15 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "chatsite.login.Backend"]
+AXES_LOCKOUT_PARAMETERS = "chatsite.login.counted"
+AXES_CLIENT_IP_CALLABLE = "chatsite.login.client_address"
+AXES_LOCKOUT_CALLABLE = "chatsite.login.refusal"
+AXES_FAILURE_LIMIT = 10  # within AXES_COOLOFF_TIME
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # nor is anything written then
+AXES_ENABLE_ADMIN = AXES_VERBOSE = False
+SESSION_COOKIE_AGE = 8 * 3600
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
 USE_TZ = True
@@ -211,6 +226,8 @@ LOGGING = {
         "django": {"level": "INFO"},
         # Its handler and uvicorn's own would print what the root's prints.
         "django.server": {"level": "INFO", "propagate": True},
+        # Several lines for each login.
+        "axes": {"level": "WARNING"},
         # A line for each request to the webhook.
         "httpx": {"level": "WARNING"},
         # A line for each opening and closing of a WebSocket, beside the access log's.

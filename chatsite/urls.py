@@ -1,10 +1,10 @@
 """The site's HTTP addresses (protocol.md section 1)."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 
 urlpatterns = [
-    path("admin/", admin.site.urls),
-    path("", include("tokens.urls")),
+    *([path("admin/", admin.site.urls)] if settings.ADMIN else []),
     path("", include("chat.urls")),
 ]
