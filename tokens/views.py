@@ -2,6 +2,7 @@
 
 import re
 import secrets
+from collections.abc import Callable
 from http import HTTPStatus
 
 from django.core.exceptions import ImproperlyConfigured
@@ -17,6 +18,14 @@ from tokens.strict_json import Json
 LIFETIME_SECONDS = 300
 MAX_BODY_BYTES = 16 * 1024
 PEOPLE = ("jim", "pam")
+CODES = {
+    HTTPStatus.TOO_MANY_REQUESTS: "RATE_LIMITED",
+    HTTPStatus.SERVICE_UNAVAILABLE: "SERVICE_UNAVAILABLE",
+}
+HEADERS = {
+    HTTPStatus.METHOD_NOT_ALLOWED: {"Allow": "POST"},
+    HTTPStatus.TOO_MANY_REQUESTS: {"Retry-After": "60"},
+}
 
 _session_id = re.compile(r"(?!(?:undefined|null)\Z)[A-Za-z0-9_-]{1,64}").fullmatch
 
@@ -25,6 +34,9 @@ _MESSAGES = {
     "hotsock.messageReaction": {"echo": True},
     "is-typing": {"publish": True},
 }
+
+
+type Admits = Callable[[HttpRequest, str], bool]
 
 
 class Refusal(Exception):
@@ -37,10 +49,11 @@ class Refusal(Exception):
 
 @csrf_exempt  # a public endpoint without cookies, for pages of any origin
 @gzip_page  # whoever chooses something of the answer (BREACH) may have all of it
-async def tokens(request: HttpRequest) -> JsonResponse:
-    """Tokens of both people for one session. Whoever knows the session id may have them."""
+async def tokens(request: HttpRequest, admits: Admits) -> JsonResponse:
+    """Tokens of both people for one session. Whoever knows the session id may have them, while
+    `admits` says that who asks may have this session."""
     try:
-        response = JsonResponse(_tokens(request))
+        response = JsonResponse(_tokens(request, admits))
     except Refusal as refusal:
         response = _error(refusal)
     response["Cache-Control"] = "no-store"
@@ -49,13 +62,15 @@ async def tokens(request: HttpRequest) -> JsonResponse:
     return response
 
 
-def _tokens(request: HttpRequest) -> dict[str, object]:
+def _tokens(request: HttpRequest, admits: Admits) -> dict[str, object]:
     if not settings.DEMO:
         raise Refusal(HTTPStatus.NOT_FOUND, "The demo is switched off on this server.")
     if request.method != "POST":
         raise Refusal(HTTPStatus.METHOD_NOT_ALLOWED, "Use POST.")
     body = _body(request)
     session, uid = _session(body.get("sessionId")), _uid(body.get("uid"))
+    if not admits(request, session):
+        raise Refusal(HTTPStatus.TOO_MANY_REQUESTS, "Too many sessions from this address.")
     issued = {person: _token(session, person) for person in PEOPLE}
     return {
         "sessionId": session,
@@ -108,8 +123,7 @@ def _token(session: str, uid: str) -> str:
 
 
 def _error(refusal: Refusal) -> JsonResponse:
-    unavailable = refusal.status == HTTPStatus.SERVICE_UNAVAILABLE
-    code = "SERVICE_UNAVAILABLE" if unavailable else "INVALID_REQUEST"
-    body = {"error": {"code": code, "message": str(refusal)}}
-    allow = {"Allow": "POST"} if refusal.status == HTTPStatus.METHOD_NOT_ALLOWED else None
-    return JsonResponse(body, status=refusal.status, headers=allow)
+    body = {
+        "error": {"code": CODES.get(refusal.status, "INVALID_REQUEST"), "message": str(refusal)}
+    }
+    return JsonResponse(body, status=refusal.status, headers=HEADERS.get(refusal.status))

@@ -20,6 +20,13 @@ def network(address: str) -> str:
 
 
 @lru_cache(4096)
+def is_loopback(address: str) -> bool:
+    """Whether only this machine has it."""
+    parsed = _parsed(address)
+    return parsed is not None and parsed.is_loopback
+
+
+@lru_cache(4096)
 def is_among(address: str, named: str) -> bool:
     """Whether `named` has it: addresses and networks, with commas between, or `*`."""
     parsed = _parsed(address)

@@ -11,7 +11,7 @@ from chat.protocol import events, ids
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.events import Event
 from chat.protocol.publication import FOR_EVER, Source
-from chat.store import reports
+from chat.store import demo, reports
 from chat.store.operations.audit import Actor, record
 from chat.store.reports import Time
 from chat.store.transaction import OPERATION_BYTES, ChannelOperation, Transaction, marks
@@ -66,6 +66,8 @@ class PublishMessage(ChannelOperation[str]):
         """With a number, also where it is ephemeral: nothing stored later overtakes it (P4)."""
         id = self.id
         if not id:
+            if self.store:
+                demo.charge(transaction, self.channel, self.data)
             head = transaction.heads[self.channel]
             previous, number = head.number, head.advance()
             template = transaction.template(self.event, self.channel)

@@ -8,6 +8,7 @@ from chat.fanout.announcements import Change
 from chat.protocol import events
 from chat.protocol.jsontext import same_value
 from chat.protocol.publication import FOR_EVER, Source
+from chat.store import demo
 from chat.store.reports import Time, instant, raw, request
 from chat.store.transaction import (
     OPERATION_BYTES,
@@ -67,6 +68,8 @@ class SetStorage(ChannelOperation[None]):
         changes = not _same(self.data, current)
         if self.data is None and not changes:
             return
+        if self.data is not None:
+            demo.charge(transaction, self.channel, self.data)
         lasts = self.data is None or self.store == FOR_EVER
         expires = None if lasts else transaction.after(self.store)
         if changes:
