@@ -3,7 +3,9 @@ which are good in every process (protocol.md section 14).
 """
 
 import hmac
+import time
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 from django.db.models import Q
@@ -11,7 +13,9 @@ from django.http import HttpRequest
 
 from chat.actions.connections import secret_hash
 from chat.models import Connection, Subscription
+from chat.protocol.addresses import network
 from chat.protocol.errors import ErrorCode, ProtocolError
+from chat.protocol.frames import Rate
 from chat.protocol.publication import Source
 from chat.protocol.restrictions import IsBanned, nobody_is_banned
 from chat.protocol.session import Session
@@ -24,6 +28,9 @@ from tokens.conf import settings
 from tokens.names import is_storable
 from tokens.signing import recall
 
+GUESSES: Final = 60  # of an API key, within GUESSES_SECONDS, from an address, in each process
+GUESSES_SECONDS: Final = 60
+MAX_ADDRESSES: Final = 4096  # whose guesses are remembered
 NO_HASH: Final = "0" * 64  # where there is no such connection: the comparison takes as long
 
 
@@ -107,14 +114,29 @@ def _invalid_connection() -> ProtocolError:
 
 
 def require_api_key(request: HttpRequest) -> Actor:
-    """Who calls. Raises INVALID_API_KEY unless the header says `Authorization: Bearer KEY`."""
+    """Who calls. Raises INVALID_API_KEY, after many wrong keys RATE_LIMITED, unless the header says
+    `Authorization: Bearer KEY`."""
     scheme, _, key = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
     number = api_key(key.strip().encode("latin-1")) if scheme.lower() == "bearer" else None
     if number is None:
-        raise ProtocolError(
-            ErrorCode.INVALID_API_KEY, "The header Authorization must be: Bearer, an API key."
-        )
+        raise _refused_key(request, guessed=bool(key.strip()))
     return Actor(f"api key {number}", request.META.get("REMOTE_ADDR") or "")
+
+
+def _refused_key(request: HttpRequest, *, guessed: bool) -> ProtocolError:
+    """Who tries many keys is told to wait; a right one from the same address is answered all the
+    same: an application's backend may share it."""
+    place = network(request.META.get("REMOTE_ADDR") or "")
+    if guessed and not _guesses(place).allows(time.monotonic()):
+        return ProtocolError(ErrorCode.RATE_LIMITED, "Too many wrong API keys from this address.")
+    return ProtocolError(
+        ErrorCode.INVALID_API_KEY, "The header Authorization must be: Bearer, an API key."
+    )
+
+
+@lru_cache(MAX_ADDRESSES)
+def _guesses(network: str) -> Rate:
+    return Rate(GUESSES / GUESSES_SECONDS, GUESSES_SECONDS)
 
 
 def api_key(key: bytes) -> int | None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from chat.http.credentials import GUESSES
 from tests.support.backend import backend
 from tests.support.connecting import subscribed
 from tests.support.servers import Server, start_server
@@ -59,6 +60,26 @@ async def test_a_wrong_or_missing_key_is_refused(every_server: Server, channel: 
                 assert refused.refusal == (401, "INVALID_API_KEY"), (headers, path)
                 assert refused.headers["www-authenticate"] == "Bearer"
     assert rows(every_server, "SELECT 1 FROM chat_channel WHERE name = ?", channel) == []
+
+
+async def test_whoever_guesses_keys_is_told_to_wait(server: Server, channel: str) -> None:
+    """And nobody else: right keys are answered, from the same address, too."""
+    async with backend(server) as api:
+        right, there = api.headers, {"X-Forwarded-For": "2001:db8:401::1"}
+        api.headers = {**there, "Authorization": "Bearer guess"}
+        guesses = 0
+        while (refused := await api.publish(channel)).status == 401 and guesses < 3 * GUESSES:
+            guesses += 1
+            api.headers["X-Forwarded-For"] = f"2001:db8:401::{guesses}"  # the same /64
+        assert guesses >= GUESSES
+        assert refused.refusal == (429, "RATE_LIMITED")
+        assert int(refused.headers["retry-after"]) > 0
+        api.headers = {**right, **there}
+        assert (await api.publish(channel)).status == 202
+        api.headers = there  # no key: no guess
+        assert (await api.publish(channel)).status == 401
+        api.headers = {"X-Forwarded-For": "2001:db8:402::1", "Authorization": "Bearer guess"}
+        assert (await api.publish(channel)).status == 401
 
 
 async def test_a_key_that_is_not_configured_opens_nothing(tmp_path: Any, channel: str) -> None:
