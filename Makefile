@@ -70,7 +70,8 @@ lint-code: setup
 
 lint-site: setup
 	DATABASE_URL=sqlite://:memory: $(MANAGE) makemigrations --check --dry-run
-	DEBUG=false DATABASE_URL=sqlite://:memory: ALLOWED_HOSTS=chat.example.org $(MANAGE) check --deploy --fail-level WARNING
+	DEBUG=false DEMO=false DATABASE_URL=sqlite://:memory: ALLOWED_HOSTS=chat.example.org TOKEN_AUDIENCE=chat \
+		ALLOWED_ORIGINS=https://www.example.org $(MANAGE) check --deploy --fail-level WARNING
 
 test-scripts: setup
 	$(NODE) --test 'tests/js/**/*.test.js'

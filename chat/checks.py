@@ -20,7 +20,9 @@ from psycopg.conninfo import conninfo_to_dict
 
 from chat.conf import THIS_MACHINE, conf, settings
 from chat.models import Message
-from chat.protocol.addresses import networks
+from chat.protocol.addresses import is_loopback, networks
+from tokens.checks import DEMO_IS_OPEN
+from tokens.conf import settings as token_settings
 
 PURGE_OVERDUE: Final = timedelta(days=2)
 PURGE_DOES_NOT_RUN: Final = Warning(
@@ -41,6 +43,11 @@ ALL_TRUSTED: Final = Warning(
     " choose the address that counts for it.",
     hint="Set FORWARDED_ALLOW_IPS to the address or network of the proxy.",
     id="chat.W003",
+)
+ANY_ORIGIN: Final = Error(
+    "ALLOWED_ORIGINS is `*`: pages of any site may connect, with a token that they come by.",
+    hint="Name the origins of your pages, such as https://www.example.org.",
+    id="chat.E003",
 )
 MIN_SECRET: Final = 24  # bytes, as the Standard Webhooks scheme wants them
 MAX_SECRET: Final = 64
@@ -113,6 +120,21 @@ def workers_problems(workers: int) -> list[str]:
     return _unmet({needs: workers == 1 or connection.vendor == "postgresql"})
 
 
+def exposure_problems(address: str, *, allow_demo: bool) -> list[str]:
+    """What must not be reached from other machines, where the server listens at `address`."""
+    if is_loopback(address):
+        return []
+    debug = (
+        f"DEBUG is on, which shows settings and code to whoever makes an error, and {address} can"
+        " be reached from other machines: set DEBUG=false, or listen at 127.0.0.1."
+    )
+    demo = (
+        f"{DEMO_IS_OPEN} Switch it off (DEMO=false) or, where {address} is meant to be a public"
+        " demo, say --allow-demo."
+    )
+    return _unmet({debug: not django_settings.DEBUG, demo: allow_demo or not token_settings.DEMO})
+
+
 def _unmet(requirements: Mapping[str, object]) -> list[str]:
     """The sentences of those that are not met."""
     return [sentence for sentence, met in requirements.items() if not met]
@@ -153,6 +175,11 @@ def environment(**kwargs: object) -> list[CheckMessage]:
 @register(Tags.security)
 def webhook(**kwargs: object) -> list[CheckMessage]:
     return [Error(problem, id="chat.E002") for problem in webhook_problems()]
+
+
+@register(Tags.security, deploy=True)
+def origins(**kwargs: object) -> list[CheckMessage]:
+    return [ANY_ORIGIN] if "*" in settings.ALLOWED_ORIGINS else []
 
 
 @register(Tags.security, deploy=True)

@@ -5,15 +5,20 @@ key that is set but wrong fails every check.
 """
 
 from collections.abc import Iterator
+from typing import Final
 
 from django.conf import settings as django_settings
-from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.exceptions import ImproperlyConfigured
 
 from tokens.conf import KeySettings, conf, settings
-from tokens.keys import METHODS, KeyProblem, load_signing, load_verifying
+from tokens.keys import METHODS, KeyProblem, is_guessable, load_signing, load_verifying
 
-MIN_API_KEY_LENGTH = 32
+MIN_SECRET_LENGTH: Final = 32  # characters
+DEMO_IS_OPEN: Final = (
+    "The demo is switched on (DEMO): anybody can read and write every channel whose name begins"
+    " with `chat-`."
+)
 SET_IT = "Run `make setup` for development keys, or set it in the environment."
 CORRECT_IT = "Correct it in `.env` or in the environment."
 
@@ -30,8 +35,7 @@ def check_settings(app_configs: object, **kwargs: object) -> list[CheckMessage]:
 
 @register(Tags.security)
 def check_stated_keys(app_configs: object, **kwargs: object) -> list[CheckMessage]:
-    errors: list[CheckMessage] = [Error(problem, id="tokens.E001") for problem in _wrong()]
-    return [*errors, *_short_api_keys()]
+    return [Error(problem, id="tokens.E001") for problem in _wrong()]
 
 
 @register(Tags.security, deploy=True)
@@ -39,9 +43,23 @@ def check_missing_keys(app_configs: object, **kwargs: object) -> list[CheckMessa
     return [Error(problem, id="tokens.E002") for problem in _missing()]
 
 
+@register(Tags.security, deploy=True)
+def check_addressee(app_configs: object, **kwargs: object) -> list[CheckMessage]:
+    """A token of another service that has the same key is not for us."""
+    if settings.TOKEN_AUDIENCE or settings.TOKEN_ISSUER:
+        return []
+    problem = "Neither TOKEN_AUDIENCE nor TOKEN_ISSUER says what tokens must carry as aud or iss."
+    return [Error(problem, id="tokens.E004")]
+
+
+@register(Tags.security, deploy=True)
+def check_demo(app_configs: object, **kwargs: object) -> list[CheckMessage]:
+    return [Error(DEMO_IS_OPEN, id="tokens.E005")] if settings.DEMO else []
+
+
 def _missing() -> Iterator[str]:
     """What is required and not set."""
-    if not _has_secret_key():
+    if not _secret_key():
         yield f"SECRET_KEY is empty. {SET_IT}"
     if not any(key.present for key in settings.keys):
         yield f"SIGNING_KEY_1_METHOD and SIGNING_KEY_1_ENCODED are empty. {SET_IT}"
@@ -50,7 +68,10 @@ def _missing() -> Iterator[str]:
 
 
 def _wrong() -> Iterator[str]:
-    """What is set but does not work."""
+    """What is set but does not work, or is no secret."""
+    yield from _weak("SECRET_KEY", _secret_key())
+    for name in ("API_SECRET_KEY_1", "API_SECRET_KEY_2"):
+        yield from _weak(name, getattr(settings, name))
     for number, key in enumerate(settings.keys, start=1):
         if key.present:
             yield from _problems(number, key)
@@ -86,18 +107,16 @@ def _demo_problems(first: KeySettings, private_key: str) -> Iterator[str]:
         yield f"ISSUER_PRIVATE_KEY_ENCODED {problem}; set it, or switch the demo off (DEMO=false)."
 
 
-def _short_api_keys() -> Iterator[CheckMessage]:
-    for name in ("API_SECRET_KEY_1", "API_SECRET_KEY_2"):
-        length = len(getattr(settings, name))
-        if 0 < length < MIN_API_KEY_LENGTH:
-            yield Warning(
-                f"{name} has {length} characters; use at least {MIN_API_KEY_LENGTH}, at random.",
-                id="tokens.W001",
-            )
+def _weak(name: str, secret: str) -> Iterator[str]:
+    if 0 < len(secret) < MIN_SECRET_LENGTH:
+        what = f"has {len(secret)} characters: use at least {MIN_SECRET_LENGTH}"
+        yield f"{name} {what}, drawn at random. {CORRECT_IT}"
+    elif secret and is_guessable(secret.encode()):
+        yield f"{name} is easy to guess: it must be drawn at random. {CORRECT_IT}"
 
 
-def _has_secret_key() -> bool:
+def _secret_key() -> str:
     try:
-        return bool(django_settings.SECRET_KEY)
+        return str(django_settings.SECRET_KEY)
     except ImproperlyConfigured:
-        return False
+        return ""

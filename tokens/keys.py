@@ -7,8 +7,12 @@ needs, so that it never verifies anything (protocol.md section 3).
 import base64
 import binascii
 import hashlib
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
+from math import log2
+from typing import Final
 
 import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -29,6 +33,9 @@ PrivateKey = (
 )
 
 MIN_RSA_BITS = 2048  # RFC 7518 sections 3.3 and 3.5
+
+MIN_ENTROPY: Final = 80  # bits, as `_entropy` sees them: of 32 hexadecimal digits more than 90
+PLACEHOLDERS: Final = (b"changeme", b"change-me", b"change_me", b"insecure", b"password")
 
 
 class KeyProblem(ValueError):
@@ -122,6 +129,23 @@ def load_signing(verifying: VerifyingKey, encoded: str) -> SigningKey:
     return Key(verifying.method, verifying.id, private)
 
 
+def is_guessable(secret: bytes) -> bool:
+    """Whether a secret repeats itself, is a row such as 0123… or says that it is a placeholder.
+    One that was drawn at random does not."""
+    half = len(secret) // 2
+    steps = bytes((after - before) % 256 for before, after in pairwise(secret))
+    return (
+        any(secret[period:] == secret[:-period] for period in range(1, half + 1))
+        or min(_entropy(secret), _entropy(steps)) < MIN_ENTROPY
+        or any(word in secret.lower() for word in PLACEHOLDERS)
+    )
+
+
+def _entropy(secret: bytes) -> float:
+    """Bits, by how often each byte occurs (Shannon)."""
+    return sum(count * log2(len(secret) / count) for count in Counter(secret).values())
+
+
 def _decoded(encoded: str) -> bytes:
     try:
         return base64.b64decode("".join(encoded.split()), validate=True)
@@ -137,6 +161,8 @@ def _secret(rule: Method, method: str, raw: bytes) -> bytes:
         raise KeyProblem(f"must be {rule.material} for {method}, not another kind of key") from None
     if len(raw) < rule.secret_bytes:
         raise KeyProblem(f"must be {rule.material} for {method}, but has {len(raw)}")
+    if is_guessable(raw):
+        raise KeyProblem("is easy to guess: it must be drawn at random")
     return raw
 
 

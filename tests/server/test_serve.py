@@ -8,7 +8,13 @@ import httpx
 import pytest
 
 from chat.server.run import raise_descriptor_limit
-from tests.support.servers import free_port, manage, server_environment, start_server
+from tests.support.servers import (
+    free_port,
+    manage,
+    production,
+    server_environment,
+    start_server,
+)
 
 
 def refusal(directory: Path, *arguments: str, **env: str) -> str:
@@ -29,6 +35,9 @@ def refusal(directory: Path, *arguments: str, **env: str) -> str:
         ),
         ({"SIGNING_KEY_1_ENCODED": "c2hvcnQ="}, "SIGNING_KEY_1_ENCODED "),
         ({"API_SECRET_KEY_1": "", "API_SECRET_KEY_2": ""}, "API_SECRET_KEY_1 is empty."),
+        ({"SECRET_KEY": "x"}, "SECRET_KEY has 1 characters: use at least 32, drawn at random."),
+        ({"API_SECRET_KEY_1": "abc" * 20}, "API_SECRET_KEY_1 is easy to guess: "),
+        ({"SIGNING_KEY_1_ENCODED": "YWFh" * 30}, "SIGNING_KEY_1_ENCODED is easy to guess: "),
         (
             {"CONNECTION_MAX_SECONDS": "soon"},
             "CONNECTION_MAX_SECONDS must be a whole number from 1 up.",
@@ -73,6 +82,25 @@ def test_a_host_that_is_not_here(tmp_path: Path) -> None:
     assert said.startswith("Cannot listen on 192.0.2.1, port ")
 
 
+@pytest.mark.parametrize(
+    ("env", "options", "sentence"),
+    [
+        ({"DEBUG": "true", "DEMO": "false"}, ["--allow-demo"], "DEBUG is on, "),
+        ({"DEMO": "true"}, [], "The demo is switched on (DEMO): anybody can read and write every "),
+        ({"DEMO": "true"}, ["--allow-demo"], "The database is not up to date: "),
+        ({}, [], "The database is not up to date: "),
+    ],
+)
+def test_what_is_not_for_other_machines(
+    tmp_path: Path, env: dict[str, str], options: list[str], sentence: str
+) -> None:
+    env = {**production(tmp_path), **env}
+    where = ["--host", "0.0.0.0", "--port", str(free_port())]  # noqa: S104
+    said = refusal(tmp_path, *where, *options, **env)
+    assert said.startswith(sentence)
+    assert said.count("\n") == 0
+
+
 def test_a_database_that_is_not_migrated(tmp_path: Path) -> None:
     said = refusal(tmp_path, "--port", str(free_port()))
     assert said == "The database is not up to date: run `manage.py migrate`."
@@ -100,13 +128,18 @@ def test_what_it_says_when_it_serves(tmp_path: Path) -> None:
     said = server.log.read_text()
     assert f"The chat page:  {server.url}/\n" in said
     assert f"The admin:      {server.url}/admin/\n" in said
+    assert "anybody can read and write every channel whose name begins with `chat-`" in said
     assert "manage.py createsuperuser\n" in said
 
 
 def test_it_says_nothing_of_a_page_where_there_is_none(tmp_path: Path) -> None:
-    with start_server("uvicorn", tmp_path, DEMO="false") as server:
-        assert httpx.get(server.url).status_code == 404
-    assert "The chat page" not in server.log.read_text()
+    with start_server("uvicorn", tmp_path, DEMO="false", ADMIN="false") as server:
+        for path in ("/", "/tokens", "/admin/", "/admin/login/"):
+            assert httpx.get(server.url + path).status_code == 404
+    said = server.log.read_text()
+    assert "The chat page" not in said
+    assert "The demo is" not in said
+    assert "admin" not in said.partition("Ctrl-C")[0]
 
 
 def test_it_may_open_as_many_files_as_it_is_allowed() -> None:

@@ -58,6 +58,7 @@ def place(tmp_path: Path) -> Place:
     subprocess.run(["sh", "-c", copy], check=True)
     env = server_environment(tmp_path)
     lines = [*(f"{name}={env[name]}" for name in KEYS), "ALLOWED_HOSTS=127.0.0.1", "HTTPS=false"]
+    lines += re.findall(r"^(?:ALLOWED_ORIGINS|TOKEN_AUDIENCE)=.*$", DEPLOY, re.MULTILINE)
     file = tmp_path / "settings"
     file.write_text("\n".join([*lines, f"DATABASE_URL=sqlite:///{tmp_path / 'db.sqlite3'}"]))
     place = Place(tree, file, free_port(), tmp_path / secrets.token_hex(4))

@@ -213,11 +213,16 @@ def test_what_a_database_address_says_is_kept(tmp_path: Path) -> None:
 
 
 def test_it_is_fit_to_be_deployed(tmp_path: Path) -> None:
-    env = {"DEBUG": "false", "ALLOWED_HOSTS": "chat.example.org"}
-    outcome = manage(
-        server_environment(tmp_path, **env), "check", "--deploy", "--fail-level", "WARNING"
-    )
+    env = {"DEBUG": "false", "ALLOWED_HOSTS": "chat.example.org", "TOKEN_AUDIENCE": "chat"}
+    env["ALLOWED_ORIGINS"] = "https://www.example.org"
+    check = "check", "--deploy", "--fail-level", "WARNING"
+    outcome = manage(server_environment(tmp_path, **env), *check)
     assert outcome.returncode == 0, outcome.stderr
+    env |= {"ALLOWED_ORIGINS": "*", "TOKEN_AUDIENCE": "", "DEMO": "true"}
+    outcome = manage(server_environment(tmp_path, **env), "check", "--deploy")
+    assert outcome.returncode == 1
+    named = re.findall(r"\((\w+\.E\d+)\)", outcome.stderr)
+    assert sorted(named) == ["chat.E003", "tokens.E004", "tokens.E005"]
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import secrets
 from collections.abc import Callable
 
 import pytest
@@ -32,10 +33,10 @@ def signer() -> Pair:
 def signing(
     settings: Settings, set_tokens: Setter, configure: Callable[..., None], signer: Pair
 ) -> None:
-    settings.SECRET_KEY = "k" * 64
+    settings.SECRET_KEY = secrets.token_urlsafe(48)
     settings.DEBUG = True
     settings.SECURE_SSL_REDIRECT = False
     settings.ALLOWED_HOSTS = ["*"]
-    set_tokens(DEMO=True, API_SECRET_KEY_1="a" * 48, API_SECRET_KEY_2="")
+    set_tokens(DEMO=True, API_SECRET_KEY_1=secrets.token_urlsafe(32), API_SECRET_KEY_2="")
     set_tokens(TOKEN_AUDIENCE="", TOKEN_ISSUER="", TOKEN_LEEWAY_SECONDS=0, TOKEN_MAX_SECONDS=0)
     configure(signer)

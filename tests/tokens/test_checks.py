@@ -1,7 +1,11 @@
+import hashlib
+import secrets
+from base64 import b64encode
 from collections.abc import Callable
 
 import pytest
 from django.core.checks import run_checks
+from hypothesis import given, strategies
 from pytest_django import Settings
 
 from tests.support.configuring import Setter
@@ -17,6 +21,7 @@ from tests.tokens.material import (
     rsa_key,
 )
 from tokens.checks import key_problems
+from tokens.keys import is_guessable
 
 Configure = Callable[..., None]
 MADE_BY_SETUP = "Run `make setup` for development keys, or set it in the environment."
@@ -27,7 +32,8 @@ def checked(deploy: bool = False) -> list[str]:
     return [f"{found.id} {found.msg}" for found in messages if str(found.id).startswith("tokens.")]
 
 
-def test_good_keys_have_no_problems() -> None:
+def test_good_keys_have_no_problems(set_tokens: Setter) -> None:
+    set_tokens(DEMO=False, TOKEN_ISSUER="us")
     assert key_problems() == []
     assert checked(deploy=True) == []
 
@@ -53,6 +59,7 @@ def test_nor_have_good_keys_of_any_method(method: str, configure: Configure) -> 
 def test_missing_keys(
     missing: list[str], sentence: str, settings: Settings, set_tokens: Setter
 ) -> None:
+    set_tokens(DEMO=False, TOKEN_AUDIENCE="us")
     for name in missing:
         set_tokens(**{name: ""}) if name in settings.TOKENS else setattr(settings, name, "")
     expected = f"{sentence} {MADE_BY_SETUP}"
@@ -72,7 +79,7 @@ def test_a_fresh_checkout_passes_plain_checks(
 
 def test_either_key_will_do(configure: Configure, set_tokens: Setter) -> None:
     configure(Pair("", None, ""), pair("HS256"))
-    set_tokens(DEMO=False, API_SECRET_KEY_1="", API_SECRET_KEY_2="b" * 40)
+    set_tokens(DEMO=False, API_SECRET_KEY_1="", API_SECRET_KEY_2=secrets.token_hex(16))
     assert key_problems() == []
 
 
@@ -100,6 +107,7 @@ def wrong_keys() -> list[tuple[Pair, str]]:
             )
             for method, size in HMAC_BYTES.items()
         ),
+        (hmac_pair("HS256", b"x" * 32), "ENCODED is easy to guess: it must be drawn at random."),
         (Pair("HS512", None, encoded(public_pem(rsa))), "ENCODED must be a secret of at least 64 "),
         (Pair("RS256", None, encoded(b"x" * 64)), "ENCODED must be the Base64 of a PEM public"),
         (Pair("RS256", None, private_pair("RS256", rsa).private_encoded),
@@ -148,10 +156,33 @@ def test_the_demo_needs_the_private_key(
     assert key_problems() == []
 
 
-@pytest.mark.parametrize("name", ["API_SECRET_KEY_1", "API_SECRET_KEY_2"])
-def test_short_api_keys_are_warned_about(name: str, set_tokens: Setter) -> None:
-    set_tokens(**{name: "x" * 31})
-    assert checked() == [f"tokens.W001 {name} has 31 characters; use at least 32, at random."]
-    assert key_problems() == []
-    set_tokens(**{name: "x" * 32})
-    assert checked() == []
+GUESSABLE = "is easy to guess: it must be drawn at random."
+WEAK = {
+    "x": "has 1 characters: use at least 32, drawn at random.",
+    "a" * 64: GUESSABLE,
+    "abc" * 20 + "a": GUESSABLE,
+    "0123456789abcdefghijklmnopqrstuvwxyz": GUESSABLE,
+    "a" * 30 + "b" * 30: GUESSABLE,
+    "Please-ChangeMe-Before-You-Deploy-6172": GUESSABLE,
+}
+
+
+@pytest.mark.parametrize("name", ["SECRET_KEY", "API_SECRET_KEY_1", "API_SECRET_KEY_2"])
+@pytest.mark.parametrize("secret", WEAK)
+def test_weak_secrets(name: str, secret: str, settings: Settings, set_tokens: Setter) -> None:
+    set_tokens(**{name: secret}) if name in settings.TOKENS else setattr(settings, name, secret)
+    [problem] = key_problems()
+    assert problem == f"{name} {WEAK[secret]} Correct it in `.env` or in the environment."
+    assert checked() == [f"tokens.E001 {problem}"]
+
+
+@given(strategies.binary(min_size=16, max_size=16), strategies.integers(0, 2))
+def test_random_secrets_are_not_weak(seed: bytes, form: int) -> None:
+    drawn = hashlib.sha256(seed).digest()
+    assert not is_guessable((drawn, drawn[:16].hex().encode(), b64encode(drawn))[form])
+
+
+def test_what_must_not_be_deployed(set_tokens: Setter) -> None:
+    assert [found.split()[0] for found in checked(deploy=True)] == ["tokens.E004", "tokens.E005"]
+    set_tokens(DEMO=False, TOKEN_AUDIENCE="us")
+    assert checked(deploy=True) == []

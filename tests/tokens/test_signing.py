@@ -1,4 +1,5 @@
 import base64
+import hashlib
 import hmac
 import json
 import secrets
@@ -140,7 +141,7 @@ def weak_keys() -> list[tuple[str, Pair]]:
     small, rsa = rsa_key(1024), rsa_key()
     return [
         *(
-            (f"{method} a byte short", hmac_pair(method, b"x" * (size - 1)))
+            (f"{method} a byte short", hmac_pair(method, secrets.token_bytes(size - 1)))
             for method, size in HMAC_BYTES.items()
         ),
         ("RSA of 1024 bits", private_pair("RS256", small)),
@@ -432,7 +433,7 @@ def test_a_remembered_token_keeps_its_scope(signer: Pair) -> None:
 @pytest.mark.parametrize(
     ("setting", "value"),
     [
-        ("SIGNING_KEY_1_ENCODED", encoded(b"y" * 32)),
+        ("SIGNING_KEY_1_ENCODED", encoded(hashlib.sha256(b"another").digest())),
         ("SIGNING_KEY_1_METHOD", "HS384"),
         ("SIGNING_KEY_1_ID", "other"),
         ("TOKEN_AUDIENCE", "chat"),

@@ -1,6 +1,7 @@
 """`manage.py serve`: runs the server with uvicorn, or says in a sentence why it cannot."""
 
 import errno
+import logging
 import os
 import socket
 import sys
@@ -8,10 +9,12 @@ from argparse import SUPPRESS, ArgumentParser
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
+from urllib.parse import urljoin
 
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
+from django.urls import NoReverseMatch, reverse
 
 from chat import checks
 from chat.cluster.leases import other_server_problems
@@ -19,8 +22,10 @@ from chat.conf import settings
 from chat.server import run as server
 from chat.server.workers import Supervisor, ready_callback
 from chat.store.reads import close_pool
-from tokens.checks import key_problems
+from tokens.checks import DEMO_IS_OPEN, key_problems
 from tokens.conf import settings as token_settings
+
+log = logging.getLogger("chat.serve")
 
 HINTS = {
     errno.EADDRINUSE: "another program listens there; choose another with --port (make run PORT=…)",
@@ -41,6 +46,8 @@ class Command(BaseCommand):
         add("--host", default="127.0.0.1", help="address (default: 127.0.0.1)")
         add("--port", default="8000", help="port (default: 8000)")
         add("--migrate", action="store_true", help="migrate the database first")
+        open_to_all = "serve the demo (DEMO) at an address that others can reach"
+        add("--allow-demo", action="store_true", help=open_to_all)
         add("--workers", type=int, default=1, help=processes)
         # Sends frames through ASGI, as other servers do; for tests and measurements.
         add("--through-asgi", action="store_true", help=SUPPRESS)
@@ -61,10 +68,14 @@ class Command(BaseCommand):
             + checks.workers_problems(workers)
         )
         listening = _listen(options["host"], options["port"], options["listening"])
+        at = listening.getsockname()[0]
+        _refuse(checks.exposure_problems(at, allow_demo=options["allow_demo"]))
         problems = checks.database_problems()
         if options["migrate"] and problems == [checks.NOT_MIGRATED]:
             problems = _migrate()
         _refuse(problems or other_server_problems())
+        if token_settings.DEMO:
+            log.warning(DEMO_IS_OPEN)
         welcome = partial(self._welcome, listening)
         if workers == 1:
             if kept := server.run(listening, proxies, welcome, direct=direct):
@@ -79,13 +90,20 @@ class Command(BaseCommand):
         host = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}.get(host, host)  # noqa: S104
         address = f"http://{host}:{port}/"
         page = f"The chat page:  {address}\n" if token_settings.DEMO else ""
-        python = sys.executable.removeprefix(f"{Path.cwd()}/")
-        self.stdout.write(
-            f"{page}The admin:      {address}admin/\n"
-            f"An admin user:  {python} manage.py createsuperuser\n"
-            "Ctrl-C ends the server."
-        )
+        self.stdout.write(f"{page}{_about_admin(address)}Ctrl-C ends the server.")
         self.stdout.flush()
+
+
+def _about_admin(address: str) -> str:
+    try:
+        place = reverse("admin:index")
+    except NoReverseMatch:
+        return ""
+    python = sys.executable.removeprefix(f"{Path.cwd()}/")
+    return (
+        f"The admin:      {urljoin(address, place)}\n"
+        f"An admin user:  {python} manage.py createsuperuser\n"
+    )
 
 
 def _worker_command(through_asgi: bool, listening: int, pair: int) -> list[str]:
