@@ -169,6 +169,7 @@ class Node:
     def _recurring_work(self) -> dict[str, Make]:
         """What runs beside the connections until the node stops."""
         writer, beat = self.writer, settings.NODE_LEASE_SECONDS / 5
+        expiries = partial(report_expiries, writer, set[str]())
         work: dict[str, Make] = {
             "check of connections": partial(
                 repeat, "Checking connections", self._check_connections
@@ -190,13 +191,9 @@ class Node:
             "reaper": partial(repeat, "Looking for what has ended", self.reaper.reap),
             "removal": partial(repeat, "Removing what has ended", self.reaper.remove),
             "scheduler": partial(run_schedules, writer, self.restrictions.is_banned),
-            "quotas": partial(
-                repeat, "Counting what people hold", writer.quotas.count, retry_seconds=beat
-            ),
+            "quotas": partial(repeat, "Counting what people hold", writer.quotas.count),
             "occupancy": self.occupancy.run,
-            "storage expiry": partial(
-                repeat, "Reporting expiries", partial(report_expiries, writer, set())
-            ),
+            "storage expiry": partial(repeat, "Reporting expiries", expiries),
         }
         if connection.vendor == "postgresql":
             work["outbox"] = partial(take_from_outbox, writer, self.outbox_filled)
