@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import urlencode
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
@@ -139,7 +138,8 @@ async def connecting(address: str, token: str, do: Do) -> AsyncIterator[Connecti
 async def _open(address: str, token: str) -> ClientConnection:
     try:
         return await connect(
-            f"{address}?{urlencode({'token': token})}",
+            address,
+            additional_headers={"Authorization": f"Bearer {token}"},
             compression=None,
             open_timeout=HANDSHAKE_SECONDS,
             close_timeout=CLOSE_SECONDS,
