@@ -50,16 +50,16 @@ class ChatSettings:
     """How many connections one address, or /64 of IPv6, may have in all processes; 0: any
     number."""
     QUOTA_CONNECTIONS: FromZero = 1000
-    """How many connections one uid may have in all processes; 0: any number. As all quotas, about
-    so many: `chat/store/quotas.py`."""
+    """How many connections one uid may have in all processes; 0: any number."""
     QUOTA_STORED_BYTES: FromZero = 1024**3
-    """How many bytes of messages and storage entries one uid may keep; 0: any number."""
+    """How many bytes of messages and storage entries one uid may keep, about; 0: any number."""
     QUOTA_STORAGE_KEYS: FromZero = 10_000
     """How many storage entries one uid may keep; 0: any number."""
     QUOTA_SCHEDULES: FromZero = 10_000
     """How much one uid may have scheduled at a time; 0: any number."""
     QUOTA_ACKS: FromZero = 100_000
-    """How many acknowledgements are remembered for one uid, each for ten minutes; 0: any number."""
+    """How many acknowledgements are remembered for one uid, each for ten minutes, about; 0: any
+    number."""
     OUTBOX_MAX: FromOne = 100_000
     """How many writes of callers' transactions may wait for a server, on PostgreSQL, from 1 up."""
 

@@ -17,6 +17,7 @@ from chat.protocol.session import Session
 from chat.runtime.connection import Connections, seconds_left
 from chat.runtime.restrictions import Restrictions
 from chat.store.operations.connections import OpenConnection, SingleUse
+from chat.store.operations.limits import OverQuota
 from chat.store.operations.restrictions import Admission
 from chat.store.usage import Quota
 from chat.store.writer import Writer
@@ -67,7 +68,6 @@ async def open_connection(
     bearer.check(restrictions.rules, restrictions.now)
     if connections.is_barred(address, claims.uid):
         raise ProtocolError(ErrorCode.RATE_LIMITED, "Too soon after too much; try again later.")
-    writer.quotas.take(claims.uid, Quota.CONNECTIONS)
     id = urlsafe_b64encode(secrets.token_bytes(ID_BYTES)).decode()
     session = Session(id, claims, restrictions.is_banned)
     session.source = Source("client.websocket", id, address, user_agent[:MAX_USER_AGENT_LENGTH])
@@ -80,11 +80,12 @@ async def open_connection(
         single_use=single_use(claims),
         limit=settings.CONNECTIONS_PER_ADDRESS,
         admission=Admission(bearer, restrictions.rules),
+        quota=writer.quotas.limit(claims.uid, Quota.CONNECTIONS),
     )
     try:
         return Opened(session, secret, seconds, await writer.submit(operation))
     except ProtocolError as error:
-        if error.code is ErrorCode.RATE_LIMITED:
+        if error.code is ErrorCode.RATE_LIMITED and not isinstance(error, OverQuota):
             connections.note_full(address)
         raise
 

@@ -109,15 +109,15 @@ async def carry_out(
 
 
 def _charge(quotas: Quotas, uid: str | None, operation: Work, ack: Ack | None) -> None:
-    """Raises RATE_LIMITED where the uid would hold too much."""
+    """Raises RATE_LIMITED where the uid would hold too much, or lets the commit do so."""
     match operation:
         case PublishMessage(data=data):
             quotas.take(uid, Quota.STORED_BYTES, len(data))
         case SetStorage(data=bytes(data)):
-            quotas.take(uid, Quota.STORAGE_KEYS)  # where it is there, the next count finds that
+            operation.limit = quotas.limit(uid, Quota.STORAGE_KEYS)
             quotas.take(uid, Quota.STORED_BYTES, len(data))
         case AddSchedule():
-            quotas.take(uid, Quota.SCHEDULES)
+            operation.limit = quotas.limit(uid, Quota.SCHEDULES)
     if ack is not None:
         quotas.take(uid, Quota.ACKS)
 

@@ -1,8 +1,10 @@
 """Quotas: how much a person, a `uid`, may hold at a time, in all processes together.
 
 Each process adds what it takes in for a person to what it last counted in the database. It counts
-again after a while, or once half of what was left is taken: so no message costs a query, and what
-purging or deleting frees is found (docs/decisions/0011).
+again after a while, or once a share of what was left is taken: so no message costs a query, and
+what purging or deleting frees is found. Stored bytes and acks are refused by that; of connections,
+storage entries and schedules, the commit counts those of whoever may be near the limit
+(docs/decisions/0011).
 """
 
 import time
@@ -10,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
-from chat.protocol.errors import ErrorCode, ProtocolError
+from chat.store.operations.limits import Limit
 from chat.store.reads import read
 from chat.store.usage import Quota, Usage, message_bytes, usages
 
@@ -23,6 +25,10 @@ COUNT_SECONDS: Final = 30.0
 REST: Final = 100
 REST_AT_LIMIT: Final = 10
 MAX_REST_SECONDS: Final = 5.0
+# What a process takes in before it counts again: of what was left. As many processes together do
+# not exceed a limit that the commit then looks at.
+SHARES: Final = {Quota.STORED_BYTES: 2, Quota.ACKS: 2}
+PROCESSES: Final = 8
 
 
 @dataclass(slots=True, eq=False)
@@ -39,7 +45,7 @@ class Person:
         """`before` is what was left when counting began; what was taken since is not in `usage`."""
         for quota in Quota:
             left = limits[quota] - usage[quota]
-            self.alarm[quota] = max(left // 2, 0)
+            self.alarm[quota] = max(left - left // SHARES.get(quota, PROCESSES), 0)
             self.left[quota] += left - before[quota]
         now = time.monotonic()
         self.due = now + max(COUNT_SECONDS, REST * took)
@@ -57,20 +63,38 @@ class Quotas:
     def take(self, uid: str | None, quota: Quota, amount: int = 1) -> None:
         """Raises RATE_LIMITED where the person would hold more than its quota. Who has no uid has
         none."""
+        if uid and self._limits[quota] and self._take(uid, quota, amount) < 0:
+            raise self._limit(uid, quota).refuse()
+
+    def limit(self, uid: str | None, quota: Quota) -> Limit | None:
+        """The limit that the commit must look at, where somebody takes one more; None: there is
+        none, or it is far away."""
         if not (uid and self._limits[quota]):
-            return
+            return None
+        near = self._take(uid, quota, 1) < self._people[uid].alarm[quota]
+        return self._limit(uid, quota) if near else None
+
+    def _take(self, uid: str, quota: Quota, amount: int) -> int:
+        """Gives what is left then; where that is less than nothing, it is not taken."""
         person = self._used.get(uid) or self._use(uid)
         left = person.left[quota] - amount
         if left < person.alarm[quota]:
             person.due = person.rested
-        if left < 0:
-            raise ProtocolError(ErrorCode.RATE_LIMITED, _sentence(quota, self._limits[quota]))
-        person.left[quota] = left
+        if left >= 0:
+            person.left[quota] = left
+        return left
+
+    def _limit(self, uid: str, quota: Quota) -> Limit:
+        most = self._limits[quota]
+        said = (
+            f"Your uid has all the {quota.plain} that it may have: {most:,} (QUOTA_{quota.name})."
+        )
+        return Limit(uid, most, said)
 
     def _use(self, uid: str) -> Person:
         person = self._people.get(uid)
         if person is None:
-            person = self._people[uid] = Person(self._limits.copy(), [0] * len(Quota))
+            person = self._people[uid] = Person(self._limits.copy(), self._limits.copy())
             if len(self._people) > MAX_PEOPLE:
                 first = next(iter(self._people))
                 self._used.pop(first, None)
@@ -102,7 +126,3 @@ class Quotas:
             size, after = await read(message_bytes, uid, after)
             usage[Quota.STORED_BYTES] += size
             more = bool(after)
-
-
-def _sentence(quota: Quota, limit: int) -> str:
-    return f"Your uid has all the {quota.plain} that it may have: {limit:,} (QUOTA_{quota.name})."

@@ -163,8 +163,9 @@ class Transaction:
         self.answers: dict[tuple[int, str], str] = {}  # channel row, deduplication id -> JSON
         # channel row, sender, ack -> digest, result, position
         self.acknowledged: dict[tuple[int, str, str], tuple[str, str, int | None]] = {}
-        # channel row, storage key -> number and value of what is set there
-        self.entries: dict[tuple[int, str], tuple[int, bytes | None]] = {}
+        # channel row, storage key -> number, value and client's uid of what is set there
+        self.entries: dict[tuple[int, str], tuple[int, bytes | None, str | None]] = {}
+        self.held: Counter[tuple[str, str]] = Counter()  # kind of rows, uid -> how many it has
         self.rosters: dict[str, Roster] = {}  # of presence channels
         self.counts: dict[str, int] = {}  # channel -> subscriptions
         self.connected: Counter[str] = Counter()  # network -> connections

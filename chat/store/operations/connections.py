@@ -19,6 +19,7 @@ from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.jsontext import same_value
 from chat.protocol.presence import Present, Roster
 from chat.store.epochs import epoch_of
+from chat.store.operations.limits import Limit, hold, load_held
 from chat.store.operations.restrictions import Admission
 from chat.store.reports import Time, instant, listening
 from chat.store.transaction import OPERATION_BYTES, Operation, Transaction, marks
@@ -46,17 +47,23 @@ COLUMNS: Final = ", ".join(ConnectionRow._fields)
 CONNECTION: Final = f"SELECT {COLUMNS} FROM chat_connection WHERE id = ?"  # noqa: S608
 END_CONNECTION: Final = "DELETE FROM chat_connection WHERE id = ?"
 ENDED: Final = "The connection has ended."
-# In the order of the networks: two processes that lock several would wait for each other.
-LOCK_NETWORKS: Final = (
-    "SELECT pg_advisory_xact_lock(hashtextextended('chat_connection ' || network, 0))"
-    " FROM unnest(?::text[]) AS network"
+# In their order: two processes that lock several would wait for each other.
+LOCK_PLACES: Final = (
+    "SELECT pg_advisory_xact_lock(hashtextextended('chat_connection ' || place, 0))"
+    " FROM unnest(?::text[]) AS place"
 )
 CONNECTED: Final = (
     "SELECT c.network, count(*) FROM chat_connection c JOIN chat_node n ON n.id = c.node_id"
     " WHERE c.network > '' AND c.network IN ({}) AND (n.lease_until > ? OR n.id = ?)"
     " GROUP BY c.network"
 )
+HELD_BY: Final = (
+    "SELECT c.uid, count(*) FROM chat_connection c JOIN chat_node n ON n.id = c.node_id"
+    " WHERE c.uid IN ({}) AND NOT c.revoked AND c.expires_at > ?"
+    " AND (n.lease_until > ? OR n.id = ?) GROUP BY c.uid"
+)
 TOO_MANY: Final = "Too many connections from this address."
+KIND: Final = "connection"
 HELD: Final = "SELECT id, node_id FROM chat_connection WHERE id IN ({})"
 UPDATE_CONNECTION: Final = "UPDATE chat_connection SET umd = ? WHERE id = ?"
 OF_CHANNEL: Final = "channel_id = (SELECT id FROM chat_channel WHERE name = ?)"
@@ -145,8 +152,8 @@ class SubscriberOperation[Result](Operation[Result]):
 @dataclass(slots=True)
 class OpenConnection(Operation[datetime]):
     """Registers a connection and gives the moment at which it ends at the latest. Raises
-    RATE_LIMITED where its network has `limit` connections on live nodes, 0: any number; and as its
-    `admission` does."""
+    RATE_LIMITED where its network has `limit` connections on live nodes, 0: any number; OverQuota
+    where its uid has as many as its `quota`; and as its `admission` does."""
 
     id: str
     node_id: str
@@ -160,6 +167,7 @@ class OpenConnection(Operation[datetime]):
     single_use: SingleUse | None = None
     limit: int = 0
     admission: Admission | None = None
+    quota: Limit | None = None
 
     @property
     def size(self) -> int:
@@ -172,16 +180,20 @@ class OpenConnection(Operation[datetime]):
 
     @classmethod
     def load(cls, transaction: Transaction, operations: Sequence[Self]) -> None:
-        """Counts the connections of their networks; no other process adds any before the commit."""
+        """Counts the connections of their networks and uids; no other process adds any before the
+        commit."""
         Admission.load(transaction, [each.admission for each in operations])
+        quotas = [each.quota for each in operations if each.quota is not None]
         networks = sorted({each.network for each in operations if each.network})
-        if not networks:
-            return
-        if transaction.postgresql:
-            transaction.execute(LOCK_NETWORKS, [networks])
-        where = [*networks, transaction.after(0), operations[0].node_id]
-        rows: list[tuple[str, int]] = transaction.select(CONNECTED.format(marks(networks)), where)
-        transaction.connected.update(dict(rows))
+        places = {*networks, *(f"uid {quota.uid}" for quota in quotas)}
+        if places and transaction.postgresql:
+            transaction.execute(LOCK_PLACES, [sorted(places)])
+        now, node_id = transaction.after(0), operations[0].node_id
+        load_held(transaction, KIND, HELD_BY, quotas, now, now, node_id)
+        if networks:
+            counting, where = CONNECTED.format(marks(networks)), [*networks, now, node_id]
+            rows: list[tuple[str, int]] = transaction.select(counting, where)
+            transaction.connected.update(dict(rows))
 
     def apply(self, transaction: Transaction) -> datetime:
         if self.admission is not None:
@@ -189,6 +201,7 @@ class OpenConnection(Operation[datetime]):
         place = self.network
         if place and transaction.connected[place] >= self.limit:
             raise ProtocolError(ErrorCode.RATE_LIMITED, TOO_MANY)
+        hold(transaction, KIND, self.quota)
         if self.single_use is not None:
             self.single_use.consume(transaction)
         transaction.connected[place] += 1

@@ -9,6 +9,7 @@ from chat.protocol import events
 from chat.protocol.jsontext import same_value
 from chat.protocol.publication import FOR_EVER, Source
 from chat.store import demo
+from chat.store.operations.limits import Limit, hold, load_held
 from chat.store.reports import Time, instant, raw, request
 from chat.store.transaction import (
     OPERATION_BYTES,
@@ -21,10 +22,15 @@ from chat.store.transaction import (
 
 CLEARED: Final = ""  # what a cleared entry's row holds for its value
 ENTRIES: Final = (
-    "SELECT channel_id, key, number, data FROM chat_storageentry"
-    " WHERE (channel_id, key) IN (VALUES {}) AND data <> ?"
+    "SELECT channel_id, key, number, data, CASE WHEN by_server THEN NULL ELSE uid END"
+    " FROM chat_storageentry WHERE (channel_id, key) IN (VALUES {}) AND data <> ?"
     " AND (expires_at IS NULL OR expires_at > ?)"
 )
+HELD: Final = (
+    "SELECT uid, count(*) FROM chat_storageentry WHERE uid IN ({}) AND NOT by_server AND data <> ?"
+    " AND (expires_at IS NULL OR expires_at > ?) GROUP BY uid"
+)
+KIND: Final = "storage entry"
 TAKE_EXPIRED: Final = (
     "UPDATE chat_storageentry SET reports_expiry = FALSE"
     " WHERE reports_expiry AND expires_at <= ? AND {} RETURNING channel_id, key, data, expires_at"
@@ -43,6 +49,7 @@ class SetStorage(ChannelOperation[None]):
     meta: bytes | None
     store: int = FOR_EVER  # seconds
     source: Source | None = None
+    limit: Limit | None = None  # of its uid's entries
 
     @property
     def size(self) -> int:
@@ -55,21 +62,27 @@ class SetStorage(ChannelOperation[None]):
         values = ",".join(["(?, ?)"] * len(written))
         places = [part for pair in written for part in pair]
         _report_expired(transaction, f"(channel_id, key) IN (VALUES {values})", places)
-        found: list[tuple[int, str, int, str]] = transaction.select(
-            ENTRIES.format(values), [*places, CLEARED, transaction.after(0)]
+        now = transaction.after(0)
+        found: list[tuple[int, str, int, str, str | None]] = transaction.select(
+            ENTRIES.format(values), [*places, CLEARED, now]
         )
-        for channel_id, key, number, data in found:
-            transaction.entries[channel_id, key] = number, data.encode()
+        for channel_id, key, number, data, uid in found:
+            transaction.entries[channel_id, key] = number, data.encode(), uid
+        load_held(transaction, KIND, HELD, (each.limit for each in operations), CLEARED, now)
 
     def apply(self, transaction: Transaction) -> None:
         head = transaction.heads[self.channel]
         place = head.id, self.key
-        number, current = transaction.entries.get(place, (0, None))
+        number, current, owner = transaction.entries.get(place, (0, None, None))
         changes = not _same(self.data, current)
         if self.data is None and not changes:
             return
         if self.data is not None:
             demo.charge(transaction, self.channel, self.data)
+            if owner != self.uid:
+                hold(transaction, KIND, self.limit)
+        if owner is not None and (self.data is None or owner != self.uid):
+            transaction.held[KIND, owner] -= 1
         lasts = self.data is None or self.store == FOR_EVER
         expires = None if lasts else transaction.after(self.store)
         if changes:
@@ -80,7 +93,8 @@ class SetStorage(ChannelOperation[None]):
             if self.source is not None:
                 changed = self.channel, self.key, self.data, current, meta
                 _report_updated(transaction, *changed, expires, self.source)
-        transaction.entries[place] = number, self.data
+        client = None if self.data is None or self.meta is None else self.uid
+        transaction.entries[place] = number, self.data, client
         transaction.add("storageentry", (*place, number, *self._row(transaction, expires)))
 
     def _row(self, transaction: Transaction, expires: Time | None) -> Row:

@@ -3,9 +3,10 @@ and plain fields; they do not change with the classes here. What a release befor
 misread takes the next version; a new field that it may pass over does not.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar, Final, cast
+from typing import Any, ClassVar, Final, Self, cast
 
 from msgspec import Raw, Struct, json, structs
 
@@ -14,6 +15,7 @@ from chat.protocol.frames import NULL
 from chat.protocol.publication import Receipt, Trigger
 from chat.store.operations.audit import Actor
 from chat.store.operations.deduplication import PublishOnce
+from chat.store.operations.limits import Limit, hold, load_held
 from chat.store.operations.messages import DeleteMessage, PublishMessage, SetReaction
 from chat.store.operations.storage import SetStorage
 from chat.store.reports import raw
@@ -21,6 +23,7 @@ from chat.store.transaction import Operation, Transaction
 
 VERSION: Final = 1
 WITHOUT_VERSION: Final = 0  # of a release before versions
+HELD: Final = "SELECT uid, count(*) FROM chat_schedule WHERE uid IN ({}) GROUP BY uid"
 CANCEL: Final = "DELETE FROM chat_schedule WHERE id = ? RETURNING id"
 
 
@@ -35,6 +38,7 @@ class AddSchedule(Operation[str]):
 
     at: datetime
     work: PublishMessage | SetStorage
+    limit: Limit | None = None  # of what its uid has scheduled
 
     def locks(self) -> tuple[str, ...]:
         return self.work.locks()
@@ -43,9 +47,14 @@ class AddSchedule(Operation[str]):
     def size(self) -> int:
         return self.work.size
 
+    @classmethod
+    def load(cls, transaction: Transaction, operations: Sequence[Self]) -> None:
+        load_held(transaction, "schedule", HELD, (each.limit for each in operations))
+
     def apply(self, transaction: Transaction) -> str:
         if self.at < transaction.now:
             raise schedule.invalid("scheduleExpression names a time in the past.")
+        hold(transaction, "schedule", self.limit)
         id, work = ids.new_id(transaction.ms), self.work
         place = id, transaction.heads[work.channel].id, work.uid if work.meta is not None else None
         rest = transaction.moment(self.at), encode(work), transaction.after(0)
