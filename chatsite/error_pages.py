@@ -21,7 +21,7 @@ class ErrorPageFilter(SafeExceptionReporterFilter):
     def cleanse_setting(self, key: str | int, value: object) -> object:
         """A text that is in no variable of such a name loses what is secret in it."""
         cleansed: object = super().cleanse_setting(key, value)
-        return redact(cleansed) if isinstance(cleansed, str) else cleansed
+        return redact(str(cleansed)) if isinstance(cleansed, str) else cleansed  # it may be lazy
 
     def get_traceback_frame_variables(
         self, request: HttpRequest | None, tb_frame: FrameType

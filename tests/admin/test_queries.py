@@ -48,6 +48,7 @@ def store() -> dict[str, Any]:
         stored.entry(to=f"chat-{number}")
         stored.member(of=f"presence.{number}")
         stored.schedule(to=f"chat-{number}")
+    restricted = [stored.restriction() for _ in range(110)]
     audited = [stored.audit_entry() for _ in range(110)]
     return {
         "storageentry": StorageEntry.objects.all()[0],
@@ -60,6 +61,7 @@ def store() -> dict[str, Any]:
         "subscription": connections[0].subscriptions.get(),
         "node": connections[0].node,
         "auditentry": audited[0],
+        "restriction": restricted[0],
     }
 
 
@@ -94,6 +96,7 @@ LISTS: dict[str, Callable[[], str]] = {
     "schedules": lambda: list_url("schedule"),
     "schedules of a channel": lambda: list_url("schedule", channel="chat-1"),
     "schedules, a search": lambda: list_url("schedule", q="chat"),
+    "restrictions": lambda: list_url("restriction"),
     "audit log": lambda: list_url("auditentry"),
     "audit log, a search": lambda: list_url("auditentry", uid="jim", act="ban", actor="admin a"),
 }
