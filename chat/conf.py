@@ -77,6 +77,9 @@ class ChatSettings:
     WEBHOOK_SECRET: Text = ""
     """What signs them: `whsec_` and Base64, as the Standard Webhooks scheme has it."""
 
+    METRICS_KEY: Text = ""
+    """What `GET /metrics` must bring as its Bearer token; "": there is no such page."""
+
     PROBLEMS: Words = ()
     """What the site found wrong in its own settings, in sentences; system checks repeat them."""
 

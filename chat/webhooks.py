@@ -22,6 +22,7 @@ import httpx
 from django.db.models.functions import Now
 from standardwebhooks import Webhook as Signer
 
+from chat.counts import counts
 from chat.models import BackendEvent
 from chat.protocol.errors import ProtocolError
 from chat.store.reads import read
@@ -253,6 +254,7 @@ class Webhook:
             parked = False
         failed, error = outcome.failed, outcome.error
         if parked and failed is not None:
+            counts.parked["webhook"] += 1
             log.error("Event %s of %s is parked: %s", failed.webhook_id, outcome.stream, error)
         if failed is not None and not self._failing:  # one that fails for hours is mentioned once
             log.warning("The webhook failed and is tried again: %s", error)

@@ -4,6 +4,7 @@ is ephemeral, stored, scheduled or deduplicated (protocol.md sections 8, 13 and 
 A message that is stored is committed before anyone sees it; one that is not is broadcast at once.
 """
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
+from chat.counts import SAMPLE, counts
 from chat.fanout.announcements import Change, Ephemeral
 from chat.fanout.hub import Hub
 from chat.protocol import commands, events, ids, schedule
@@ -71,9 +73,11 @@ async def publish(
     rights, uid = route.rights, route.sender.uid
     if at is not None:
         schedule.permit(at, rights.schedule_before)
+        counts.scheduled += 1
         later = AddSchedule(at, _message(session, route, data))
         return await carry_out(writer, session, uid, later, route.event, ack)
     if rights.store:
+        counts.stored += 1
         message = _message(session, route, data)
         return await carry_out(writer, session, uid, message, route.event, ack)
     id = broadcast(hub, session, route, [data])
@@ -131,6 +135,9 @@ def once(session: Session, uid: str | None, operation: Work, event: str, ack: Ac
 def broadcast(hub: Hub, session: Session, route: Route, messages: list[bytes]) -> str:
     """Sends ephemeral messages, one after another, to those who subscribe now; gives the last
     one's id. `messages` are their data."""
+    counts.ephemeral += (number := len(messages))
+    if counts.ephemeral % SAMPLE < number:
+        _time()
     ms, meta, frame = int(time.time() * 1000), route.sender.meta, route.template.frame
     frames = []
     for data in messages:
@@ -141,6 +148,12 @@ def broadcast(hub: Hub, session: Session, route: Route, messages: list[bytes]) -
         Ephemeral(route.channel, previous, frames, session.connection_id, route.rights.echo)
     )
     return id
+
+
+def _time() -> None:
+    """From now until the last socket has it: the flusher writes in this turn or the next one."""
+    later = asyncio.get_running_loop().call_soon
+    later(later, counts.ephemeral_seconds.since, time.monotonic())
 
 
 def store[About](
@@ -157,6 +170,7 @@ def store[About](
     RATE_LIMITED (a quota)."""
     message: Any = _message(session, route, data)
     _charge(writer.quotas, route.sender.uid, message, ack)
+    counts.stored += 1
     if ack is not None:
         message = once(session, route.sender.uid, message, route.event, ack)
     writer.put(message, partial(on_done, about, message))

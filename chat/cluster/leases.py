@@ -18,6 +18,7 @@ from django.db.models.functions import Now
 
 from chat.cluster.lease_connection import LeaseConnection
 from chat.conf import settings
+from chat.counts import counts
 from chat.fanout.member_throttle import NOBODY, Members, MemberThrottle, too_often
 from chat.models import Node
 from chat.protocol.errors import ErrorCode, ProtocolError
@@ -254,6 +255,7 @@ class Reaper:
         """From processes whose lease has run out; exactly one of the others gets each."""
         others = Node.objects.filter(lease_until__lte=Now()).exclude(id=self.lease.node_id)
         if self.lease.judges and await read(others.exists):
+            counts.takeovers += 1
             self.backlog.update(await self.writer.submit(TakeOver(self.lease.node_id)))
             self.on_taken()
 

@@ -10,6 +10,7 @@ have no checksum, each reads in the database what the other has stored.
 import asyncio
 import hmac
 import logging
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from typing import Final, TypedDict, cast
 
 from django.conf import settings as django_settings
 
+from chat.counts import counts
 from chat.fanout.announcements import BYTES_OF_ANNOUNCEMENT, Announcement, Change, Ephemeral
 from chat.fanout.broker import Handlers
 from chat.fanout.hub import Hub
@@ -109,6 +111,8 @@ class Inbox:
     handlers: Handlers
     decode: Callable[[bytes], list[Entry]]
     returned: int = 0  # messages of this process that came back to it
+    probed_at: float | None = field(default=None, init=False)  # when the one under way was queued
+    _lag: float = field(default=0.0, init=False)  # of the probe before
     _dropped: int = field(default=0, init=False)  # and not told yet
 
     def __post_init__(self) -> None:
@@ -124,6 +128,8 @@ class Inbox:
         try:
             if message["from"] == self.node_id:
                 self.returned += 1
+                if self.probed_at is not None and PROBE.encode() in message["body"]:
+                    self.note_probe()
                 return
             body, made = message["body"], message["checksum"]
             if message["v"] != VERSION or not hmac.compare_digest(made, checksum(body)):
@@ -146,6 +152,19 @@ class Inbox:
         dropped.warning(DROPPED, self._dropped)
         self._dropped = 0
         self.check()
+
+    def note_probe(self) -> None:
+        """It has come back."""
+        self._lag, self.probed_at = self._under_way, None
+
+    @property
+    def lag(self) -> float:
+        """As a Broker's."""
+        return max(self._lag, self._under_way)
+
+    @property
+    def _under_way(self) -> float:
+        return 0.0 if self.probed_at is None else time.monotonic() - self.probed_at
 
     def _take(self, entry: Entry) -> None:
         try:
@@ -211,6 +230,11 @@ class Announcer:
         self.all_sent = asyncio.Event()
         self.all_sent.set()
 
+    @property
+    def backlog(self) -> int:
+        """Bytes that are queued."""
+        return self._bytes
+
     def put(self, group: str, entries: list[Entry], size: int = BYTES_OF_ANNOUNCEMENT) -> None:
         """`size` is about their bytes of memory."""
         if self._bytes + size <= MAX_QUEUED_BYTES:
@@ -230,6 +254,7 @@ class Announcer:
                 async with asyncio.timeout(SEND_SECONDS):
                     await self._send(self._messages())
             except Exception as error:
+                counts.broker_failures += 1
                 if not self.has_lost:
                     why = str(error) or repr(error)
                     log.warning("Nothing can be sent to other processes: %s", why)
@@ -264,9 +289,10 @@ class Announcer:
     async def probe(self, group: str, inbox: Inbox) -> None:
         """A link can go deaf while it looks alive: what this process sends itself in `group` must
         come back. Raises ConnectionError once it does not."""
-        missed = 0
+        missed, inbox.probed_at = 0, None
         while missed < MISSED_PROBES:
             returned = inbox.returned
+            inbox.probed_at = inbox.probed_at or time.monotonic()
             self.put(group, [[PROBE]])
             await asyncio.sleep(PROBE_SECONDS)
             missed = missed + 1 if inbox.returned == returned else 0

@@ -41,6 +41,7 @@ from chat.cluster.messages import (
 )
 from chat.cluster.postgresql_session import Session, address
 from chat.conf import settings
+from chat.counts import counts
 from chat.fanout.announcements import Announcement
 from chat.fanout.broker import BrokerStatus, Handlers, StartTask
 from chat.fanout.hub import Hub
@@ -83,6 +84,7 @@ LISTENING: Final = """
 
 
 # Kinds of entries, as they are on the wire.
+PROBED: Final = json.encode([PROBE])  # in a payload its quotation marks would be escaped
 HELLO: Final = "hello"  # with the node's id: it listens from now on
 HERE: Final = "here"  # with two: the other one's, who is told, and the own
 
@@ -175,6 +177,14 @@ class PostgresqlBroker:
         connected = self._hears and not self._announcer.has_lost
         return BrokerStatus.CONNECTED if connected else BrokerStatus.DISCONNECTED
 
+    @property
+    def backlog(self) -> int:
+        return self._announcer.backlog
+
+    @property
+    def lag(self) -> float:
+        return self._inbox.lag
+
     # --- what goes out ----------------------------------------------------------------------
 
     def announce(self, announcement: Announcement) -> None:
@@ -203,6 +213,8 @@ class PostgresqlBroker:
         try:
             if piece.startswith(self._own):
                 self._inbox.returned += 1
+                if self._inbox.probed_at is not None and PROBED in piece:
+                    self._inbox.note_probe()
                 self._news.set()
             elif (received := self._joiner.add(piece)) is not None:
                 self._inbox.take(received)
@@ -318,6 +330,7 @@ class PostgresqlBroker:
                 await self._listen()
             except FAILURES as error:
                 if self._hears:
+                    counts.broker_failures += 1
                     log.warning("The connection through PostgreSQL begins anew: %s", error)
                 elif not self._away:
                     self._away = True

@@ -32,6 +32,7 @@ from chat.cluster.messages import (
     message,
 )
 from chat.cluster.redis_layer import RedisLayer
+from chat.counts import counts
 from chat.fanout.announcements import Announcement
 from chat.fanout.broker import BrokerStatus, Handlers, StartTask
 from chat.fanout.hub import Hub
@@ -77,6 +78,14 @@ class RedisBroker:
     def status(self) -> BrokerStatus:
         connected = self._own is not None and not self._announcer.has_lost
         return BrokerStatus.CONNECTED if connected else BrokerStatus.DISCONNECTED
+
+    @property
+    def backlog(self) -> int:
+        return self._announcer.backlog
+
+    @property
+    def lag(self) -> float:
+        return self._inbox.lag
 
     # --- what goes out ----------------------------------------------------------------------
 
@@ -190,6 +199,7 @@ class RedisBroker:
             )
         except FAILURES as error:
             if own is not None:
+                counts.broker_failures += 1
                 log.warning("The connection through Redis begins anew: %s", error)
             elif not self._away:
                 self._away = True

@@ -12,6 +12,7 @@ from channels.consumer import AsyncConsumer
 from chat.connections import handshake
 from chat.connections.asgi_socket import AsgiSocket
 from chat.connections.frame_loop import FrameLoop
+from chat.counts import ACCEPTED, counts
 from chat.fanout.send_queue import EXTENSION, SendQueue, Socket
 from chat.runtime.connection import LiveConnection
 
@@ -24,6 +25,7 @@ class ChatConsumer(AsyncConsumer):
         try:
             node, opened = await handshake.open(scope)
         except handshake.Refusal as refusal:
+            counts.handshakes[str(refusal.status)] += 1
             await handshake.refuse(scope, send, refusal)
             return
         offered: Socket | None = (scope.get("extensions") or {}).get(EXTENSION)
@@ -37,6 +39,7 @@ class ChatConsumer(AsyncConsumer):
         except BaseException:
             frame_loop.close()
             raise
+        counts.handshakes[ACCEPTED] += 1
         socket.open(frame_loop, send_queue)
         frame_loop.open(opened)
         if isinstance(socket, AsgiSocket):

@@ -21,6 +21,7 @@ from chat.actions.reactions import react
 from chat.actions.storage import get_storage, set_storage
 from chat.actions.subscriptions import end_subscription, subscribe, unsubscribe
 from chat.conf import settings
+from chat.counts import WEBSOCKET, counts
 from chat.fanout.announcements import Change
 from chat.fanout.send_queue import Socket
 from chat.protocol import commands, events, frames
@@ -251,6 +252,7 @@ class FrameLoop:
             if self._storing:
                 return self._behind(partial(self._handle, step, sent, None))
             self._charge(step)
+            counts.commands[step.event] += 1
             rest = HANDLERS[type(command)](self._node, self.connection, command)
             return None if rest is None else self._finish(rest, _about(step))
         except ProtocolError as error:
@@ -370,6 +372,7 @@ class FrameLoop:
         self, error: ProtocolError, event: str | None, channel: str | None, ack: str | None
     ) -> None:
         queue = self.connection.send_queue
+        counts.refusals[WEBSOCKET, error.code] += 1
         if isinstance(error, FrameTooLarge):
             queue.close(CloseCode.TOO_LARGE)
             return
@@ -460,7 +463,11 @@ def _taken_from(waiting: deque[str | bytes]) -> Iterator[str | bytes]:
 async def close_connection(node: Node, connection: LiveConnection) -> None:
     """Ends its subscriptions here and in the database, whatever state it was in."""
     node.connections.remove(connection)
-    if connection.send_queue.close_code in ABUSE:
+    if (code := connection.send_queue.close_code) is None:
+        counts.left += 1
+    else:
+        counts.closes[code] += 1
+    if code in ABUSE:
         node.connections.bar((connection.address, connection.session.uid))
     channels = connection.channels() if listening() else connection.presence()
     for channel in connection.session.subscriptions:

@@ -32,6 +32,15 @@ class Broker(Protocol):
     def status(self) -> BrokerStatus:
         """CONNECTED: the other processes hear this one, and it hears them, at this moment."""
 
+    @property
+    def backlog(self) -> int:
+        """Bytes that wait to be announced to the others."""
+
+    @property
+    def lag(self) -> float:
+        """Seconds that a message took from this process's queue through the broker back to it; of
+        one that is under way for longer, so far."""
+
     def announce(self, announcement: Announcement) -> None:
         """To the other processes in which somebody subscribes to its channel. Never waits."""
 
@@ -61,6 +70,8 @@ class MemoryBroker:
     """The broker of a site of a single process: it does nothing."""
 
     status: BrokerStatus = BrokerStatus.SINGLE_PROCESS
+    backlog = 0
+    lag = 0.0
 
     def announce(self, announcement: Announcement) -> None: ...
     async def subscribe(self, channel: str) -> None: ...

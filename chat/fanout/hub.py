@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from chat.counts import counts
 from chat.fanout.announcements import BYTES_OF_ANNOUNCEMENT, Announcement, Change, Ephemeral
 from chat.fanout.broker import Broker, BrokerStatus
 from chat.fanout.occupancy import Followers
@@ -22,6 +23,8 @@ from chat.protocol.errors import CloseCode, ProtocolError
 from chat.protocol.events import Event
 
 log = logging.getLogger("chat.hub")
+
+fan_out: Final = counts.fan_out
 
 # Channel and sequence number -> the changes above it, each following the one before it, and the
 # number up to which that is all.
@@ -81,6 +84,7 @@ class Subscriber:
             is_new = isinstance(announcement, Ephemeral) or announcement.number > self.head
             if is_new and (announcement.echo or announcement.origin != self.connection_id):
                 self.send_queue.push_frame(_frames(announcement))
+                counts.held += _number(announcement)
 
 
 @dataclass(slots=True, eq=False)
@@ -96,6 +100,7 @@ class Reply:
         return BYTES_OF_ANNOUNCEMENT + len(self.frame)
 
     def send(self) -> None:
+        counts.replies += 1
         self.subscriber.send_queue.push_frame(self.frame)
 
 
@@ -115,9 +120,12 @@ class Broadcast:
         if self._queues.pop(connection_id, None) is not None:
             self._close_batch()
 
-    def send(self, frames: bytes, exclude: str | None) -> None:
-        """Frames, joined, to all but the connection `exclude`."""
+    def send(self, frames: bytes, number: int, exclude: str | None) -> None:
+        """So many frames, joined, to all but the connection `exclude`."""
         queues = self._queues
+        audience_size = len(queues) - (exclude in queues)
+        fan_out.counts[audience_size.bit_length()] += number
+        fan_out.sum += audience_size * number
         if len(queues) <= MAX_UNBATCHED:
             for connection_id, queue in queues.items():
                 if connection_id != exclude:
@@ -236,14 +244,15 @@ class Feed:
 
     def _deliver(self, announcement: Announcement) -> None:
         if isinstance(announcement, Ephemeral):
-            key, frames = None, b"".join(announcement.frames)
+            key, frames, number = None, b"".join(announcement.frames), len(announcement.frames)
         elif announcement.number <= self._last:
             return
         else:
             self._last = announcement.number
-            key, frames = announcement.key, announcement.event.frame
+            key, frames, number = announcement.key, announcement.event.frame, 1
         if key is None:
-            self._broadcast.send(frames, None if announcement.echo else announcement.origin)
+            exclude = None if announcement.echo else announcement.origin
+            self._broadcast.send(frames, number, exclude)
             if not self._holding:
                 return
             for subscriber in self._holding:
@@ -389,6 +398,7 @@ class Feed:
 
     async def _read_missing(self) -> None:
         last, head = self._last, self._head
+        counts.gap_repairs += 1
         missing, known = await self._read_changes(self.channel, last)
         for change in missing:
             self._keep(change)
@@ -396,6 +406,10 @@ class Feed:
         self._read_on = last < known < head
         if self._last == last:  # nothing is there any more: not to be asked for again and again
             self._head = last
+
+
+def _number(announcement: Announcement) -> int:
+    return 1 if isinstance(announcement, Change) else len(announcement.frames)
 
 
 def _frames(announcement: Announcement) -> bytes:
@@ -452,6 +466,15 @@ class Hub:
     def channels(self) -> list[str]:
         """Those with subscribers in this process."""
         return list(self._feeds)
+
+    def subscriptions(self) -> int:
+        """How many this process holds."""
+        return sum(len(feed.subscribers) for feed in self._feeds.values())
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Of announcements that came before their predecessors, in all channels."""
+        return self._waiting.bytes
 
     def _patience(self) -> float:
         match self.broker.status:

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from chat.counts import counts
 from chat.protocol.errors import CLOSE_REASONS, CloseCode
 from chat.protocol.events import Event
 
@@ -241,6 +242,11 @@ class SendQueue:
         return self._paused and self._unsent > BEHIND_BYTES
 
     @property
+    def unsent(self) -> int:
+        """Bytes that wait for a client that reads slowly; 0 while the transport takes all."""
+        return self._unsent if self._paused else 0
+
+    @property
     def _unsent(self) -> int:
         kept = self._backlog.size if self._backlog is not None else 0
         return kept + self._transport.get_write_buffer_size()
@@ -248,6 +254,7 @@ class SendQueue:
     # --- pushing ----------------------------------------------------------------------------
 
     def push(self, event: Event) -> None:
+        counts.replies += 1
         self.push_frame(event.frame)
 
     def push_frame(self, frame: bytes) -> None:

@@ -116,22 +116,25 @@ def _invalid_connection() -> ProtocolError:
 def require_api_key(request: HttpRequest) -> Actor:
     """Who calls. Raises INVALID_API_KEY, after many wrong keys RATE_LIMITED, unless the header says
     `Authorization: Bearer KEY`."""
-    scheme, _, key = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
-    number = api_key(key.strip().encode("latin-1")) if scheme.lower() == "bearer" else None
+    number = api_key(key := bearer(request))
     if number is None:
-        raise _refused_key(request, guessed=bool(key.strip()))
+        raise refused_key(request, key, "The header Authorization must be: Bearer, an API key.")
     return Actor(f"api key {number}", request.META.get("REMOTE_ADDR") or "")
 
 
-def _refused_key(request: HttpRequest, *, guessed: bool) -> ProtocolError:
-    """Who tries many keys is told to wait; a right one from the same address is answered all the
-    same: an application's backend may share it."""
+def bearer(request: HttpRequest) -> bytes:
+    """The key of `Authorization: Bearer KEY`; empty where there is none."""
+    scheme, _, key = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
+    return key.strip().encode("latin-1") if scheme.lower() == "bearer" else b""
+
+
+def refused_key(request: HttpRequest, key: bytes, needed: str) -> ProtocolError:
+    """INVALID_API_KEY, with the sentence `needed`. Who tries many keys is told to wait; a right one
+    from the same address is answered all the same: an application's backend may share it."""
     place = network(request.META.get("REMOTE_ADDR") or "")
-    if guessed and not _guesses(place).allows(time.monotonic()):
+    if key and not _guesses(place).allows(time.monotonic()):
         return ProtocolError(ErrorCode.RATE_LIMITED, "Too many wrong API keys from this address.")
-    return ProtocolError(
-        ErrorCode.INVALID_API_KEY, "The header Authorization must be: Bearer, an API key."
-    )
+    return ProtocolError(ErrorCode.INVALID_API_KEY, needed)
 
 
 @lru_cache(MAX_ADDRESSES)

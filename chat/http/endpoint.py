@@ -14,6 +14,7 @@ from django.views.decorators.csrf import csrf_exempt
 from msgspec import json, structs
 
 from chat.actions.connections import MAX_USER_AGENT_LENGTH
+from chat.counts import HTTP, counts
 from chat.http.bodies import Body, BodyError
 from chat.protocol.errors import HTTP_STATUS, ErrorCode, ProtocolError
 from chat.protocol.publication import Acknowledged, Receipt, Source, Trigger
@@ -102,6 +103,7 @@ def refusal(
     error: ProtocolError, status: int | None = None, ack: str | None = None
 ) -> HttpResponse:
     """The error, with the status that goes with its code, and the ack of what is refused."""
+    counts.refusals[HTTP, error.code] += 1
     told = {"code": error.code, "message": error.message}
     body = json.encode({"error": told if ack is None else {**told, "ack": ack}})
     known = error.status if isinstance(error, BodyError) else HTTP_STATUS.get(error.code, 403)

@@ -1,6 +1,7 @@
 """Whether this process is up, and whether it can do its work (protocol.md section 1).
 
-Its middleware is the first: probes come from inside, without TLS and by no ALLOWED_HOST.
+Its middleware is the first: probes and Prometheus come from inside, without TLS and by no
+ALLOWED_HOST.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from django.utils.decorators import async_only_middleware
 from django.views.decorators.http import require_safe
 
 from chat.fanout.broker import BrokerStatus
+from chat.http.metrics import metrics
 from chat.protocol.errors import ProtocolError
 from chat.runtime import node as nodes
 from chat.store.databases import reason
@@ -65,7 +67,7 @@ async def readyz(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"status": "ok"})
 
 
-VIEWS: Final[dict[str, View]] = {"/healthz": healthz, "/readyz": readyz}
+VIEWS: Final[dict[str, View]] = {"/healthz": healthz, "/readyz": readyz, "/metrics": metrics}
 
 
 class Problems(NamedTuple):

@@ -8,6 +8,8 @@ from collections.abc import Callable, Coroutine
 from math import inf
 from typing import Final
 
+from chat.counts import counts
+
 log = logging.getLogger("chat.background")
 
 RETRY_SECONDS: Final = 0.5  # twice as long after each failure within FAILURES_SECONDS
@@ -30,6 +32,7 @@ class BackgroundTasks:
     def start(self, name: str, make: Make) -> asyncio.Task[None]:
         """Runs `make()` until the task is cancelled; what ends before has failed. The task itself
         raises nothing."""
+        counts.task_failures[name] += 0  # so that it is known before the first
         return asyncio.create_task(self._supervise(name, make), name=name)
 
     def problems(self) -> list[str]:
@@ -46,6 +49,7 @@ class BackgroundTasks:
         """What `name` is has failed, and that is logged. Gives the seconds until it is to start
         again."""
         now = asyncio.get_running_loop().time()
+        counts.task_failures[name] += 1
         failures = self._failures.setdefault(name, deque(maxlen=MAX_FAILURES))
         failures.append(now)
         recent = sum(now - at < FAILURES_SECONDS for at in failures)

@@ -149,6 +149,10 @@ class Connections:
         if self._open.pop(connection.id, None) is not None:
             self._leave(network(connection.address))
 
+    def unsent(self) -> list[int]:
+        """The bytes that wait for each client that reads slowly at this moment."""
+        return [size for each in self._open.values() if (size := each.send_queue.unsent)]
+
     def close(self, id: str, code: int) -> None:
         """Does nothing where it is not one of this process."""
         if (connection := self._open.get(id)) is not None:

@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Awaitable, Coroutine
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, Final, cast
 
 from channels.layers import get_channel_layer
@@ -18,6 +19,7 @@ from chat.cluster.leases import LEASE_SHARE, Lease, Reaper, RemoveNode, alive, m
 from chat.cluster.messages import CHECK
 from chat.cluster.postgresql_broker import PostgresqlBroker
 from chat.conf import settings
+from chat.counts import counts
 from chat.fanout.broker import Broker, BrokerStatus, Handlers, MemoryBroker
 from chat.fanout.hub import Hub
 from chat.fanout.member_throttle import MemberThrottle
@@ -25,6 +27,7 @@ from chat.fanout.send_queue import Flusher
 from chat.protocol import ids
 from chat.protocol.errors import CloseCode, ProtocolError
 from chat.runtime.background import BackgroundTasks, Make
+from chat.runtime.backlogs import Backlogs
 from chat.runtime.connection import BAR, Connections
 from chat.runtime.metadata import READ_AGAIN, Metadata
 from chat.runtime.occupancy import Occupancy
@@ -84,7 +87,9 @@ class Node:
         self.order = Order(self.connections, self._broker)
         self.occupancy = Occupancy(self.hub.followers)
         self.lease = Lease(self.id, self.writer, settings.NODE_LEASE_SECONDS * LEASE_SHARE)
+        self.backlogs = Backlogs()
         self.reaper = Reaper(self.lease, self.writer, self.member_throttle, self._check_everywhere)
+        self._check_due = inf  # of connections, by the monotonic clock
         self._outlasting: set[asyncio.Task[None]] = set()
         self._recurring: list[asyncio.Task[None]] = []
 
@@ -212,7 +217,10 @@ class Node:
         self.loop.call_later(OTHERS_LOOK_SECONDS * (first != self.id), self.outbox_filled.set)
 
     async def _check_connections(self) -> float:
+        """By how much it comes late, so does all else."""
+        counts.loop_lag_seconds.observe(max(0.0, time.monotonic() - self._check_due))
         self.connections.check(self.loop.time())
+        self._check_due = time.monotonic() + CHECK_SECONDS
         return CHECK_SECONDS
 
     async def _renew_lease(self) -> float:
@@ -220,6 +228,7 @@ class Node:
         removed all it held: its clients come back to a row that is there (design.md section 4,
         "Nodes")."""
         if not await self.lease.renew():
+            counts.lease_losses += 1
             log.error(
                 "This process was taken for dead: it registers again and closes its connections"
             )

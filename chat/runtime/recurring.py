@@ -14,6 +14,7 @@ from django.db import InterfaceError, OperationalError, ProgrammingError, connec
 from django.db.models import Case, Q, When
 from django.db.models.functions import Now
 
+from chat.counts import counts
 from chat.fanout.broker import BrokerStatus
 from chat.fanout.hub import Hub
 from chat.models import Channel, Schedule, StorageEntry
@@ -222,6 +223,7 @@ def _look(late: Collection[str]) -> tuple[list[RunSchedule], list[tuple[str, str
 
 async def _park(writer: Writer, id: str, problem: str) -> None:
     if await writer.submit(ParkSchedule(id, problem)):
+        counts.parked["scheduled"] += 1
         log.error("Schedule %s cannot be done and is parked: %s", id, problem)
 
 

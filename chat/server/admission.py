@@ -10,6 +10,7 @@ from uvicorn.protocols.utils import get_remote_addr
 
 from chat.conf import settings
 from chat.connections.handshake import FULL, Refusal
+from chat.counts import counts
 from chat.protocol.addresses import is_among, network
 from chat.protocol.errors import ErrorCode
 from chat.runtime.connection import max_connections, reserved_descriptors
@@ -57,6 +58,7 @@ def _place_of(transport: asyncio.Transport) -> str:
 
 
 def _turn_away(transport: asyncio.Transport, refusal: Refusal) -> None:
+    counts.turned_away += 1
     if not _turned_away:  # else the line is there already
         log.warning("Sockets are turned away: %s", refusal.message)
     headers, body = refusal.response()

@@ -16,6 +16,7 @@ from django.conf import settings
 
 from chat.protocol.frames import MAX_FRAME_BYTES
 from chat.runtime.connection import PING_SECONDS
+from chat.runtime.metrics import share
 from chat.runtime.node import running
 from chat.server.http_protocol import HttpConnection
 from chat.server.websocket import AsgiWebSocket, WebSocket
@@ -71,6 +72,7 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        self.servers += await share()
         self._on_started()
 
     async def on_tick(self, counter: int) -> bool:

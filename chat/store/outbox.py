@@ -19,6 +19,7 @@ from django.db import DataError, Error, IntegrityError, connection
 from django.db.transaction import on_commit, set_rollback
 
 from chat.conf import settings
+from chat.counts import counts
 from chat.fanout.announcements import Announcement
 from chat.models import OutboxEntry
 from chat.protocol.errors import ProtocolError
@@ -234,6 +235,7 @@ def _park(transaction: Transaction, entry: Entry, problem: str) -> None:
 
 
 def _log_parked(entry: Entry, problem: str) -> None:
+    counts.parked["outbox"] += 1
     log.error("Outbox entry %d, for %s, is parked: %s", entry.id, entry.channel, problem)
 
 

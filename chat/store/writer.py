@@ -21,6 +21,7 @@ from django.db import Error, OperationalError, close_old_connections, connection
 from django.db.transaction import atomic, on_commit
 from psycopg.errors import InvalidParameterValue, LockNotAvailable
 
+from chat.counts import counts
 from chat.fanout.announcements import Announcement
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.store import outbox
@@ -97,6 +98,7 @@ class Writer:
         self.quotas = Quotas()  # of those for whom it is asked to write
         self._queue: queue.SimpleQueue[Pending | None] = queue.SimpleQueue()  # None ends it
         self._bytes = 0  # of what is not settled yet
+        self._oldest_at = 0.0  # when the first was put of those that wait; 0: nothing waits
         self._stopping = False
         self.refused_at, self.refused_for = -inf, ""  # by the loop's clock; the database's reason
         self._set_aside = SetAside(
@@ -128,10 +130,17 @@ class Writer:
         if self._stopping:
             raise ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, "The server is shutting down.")
         if self._bytes > MAX_WAITING_BYTES:
+            counts.refused["full"] += 1
             raise DatabaseUnavailable
         size = operation.size
         self._bytes += size
+        self._oldest_at = self._oldest_at or time.monotonic()
         self._queue.put((operation, on_done, size))
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Of operations that are not committed yet."""
+        return self._bytes
 
     async def stop(self) -> None:
         """Returns when all that was submitted before is committed or refused, and the threads have
@@ -156,10 +165,9 @@ class Writer:
             if not (batch := batch or self._wait_for_first()):
                 return None
             batch = batch + self._take(MAX_BATCH - 1)
+            put_at, self._oldest_at = self._oldest_at, 0.0
             batch = self._set_aside.divert(batch)
-            operations = [pending[0] for pending in batch]
-            hooks = self._refuse_backlog, self._announce_taken
-            outcomes = commit(operations, *hooks, goes_on=self._goes_on) if batch else []
+            outcomes = self._commit([pending[0] for pending in batch]) if batch else []
             again: list[Pending] = []
             kinds = set(map(type, outcomes))
             if Busy in kinds:
@@ -167,7 +175,7 @@ class Writer:
             if Later in kinds:
                 batch, outcomes, again = _without_later(batch, outcomes)
             done, batch = batch, again
-            self._call(self._settle, done, outcomes)
+            self._call(self._settle, done, outcomes, put_at)
             if outcomes and isinstance(outcomes[-1], DatabaseUnavailable):
                 self._refuse_backlog()
             return again
@@ -176,6 +184,14 @@ class Writer:
             self._crashed(error)
             time.sleep(RESTART_SECONDS)
             return []
+
+    def _commit(self, operations: Sequence[Operation[object]]) -> list[object]:
+        began = time.monotonic()
+        hooks = self._refuse_backlog, self._announce_taken
+        outcomes = commit(operations, *hooks, goes_on=self._goes_on)
+        counts.commit_seconds.since(began)
+        counts.batch_operations.observe(len(operations))
+        return outcomes
 
     def _goes_on(self) -> bool:
         return not (self._stopping or self._ending())
@@ -218,21 +234,34 @@ class Writer:
     def _announce_taken(self, announcements: Sequence[Announcement]) -> None:
         self._call(lambda: [*map(self._announce, announcements)])
 
-    def _settle(self, batch: list[Pending], outcomes: Sequence[object]) -> None:
-        """What fails here fails alone: the operation is committed, and others wait."""
+    def _settle(
+        self, batch: list[Pending], outcomes: Sequence[object], put_at: float = 0.0
+    ) -> None:
+        """What fails here fails alone: the operation is committed, and others wait. `put_at`: when
+        the first of them came, by the monotonic clock; 0: that is not known."""
+        announced = False
         self._bytes -= sum(map(itemgetter(2), batch))
         for (operation, on_done, _), outcome in zip(batch, outcomes, strict=True):
             try:
                 try:
                     if not isinstance(outcome, ProtocolError):
                         for item in operation.announced:
+                            announced = True
                             self._announce(item)
-                    elif why := reason(outcome):
-                        self.refused_at, self.refused_for = self._loop.time(), why
+                    else:
+                        self._note_refusal(outcome)
                 finally:
                     on_done(outcome)
             except Exception:  # the outermost edge
                 log.exception("Who waited for %s could not be told", type(operation).__name__)
+        if announced and put_at:  # behind the flusher, which writes in the next turn
+            self._loop.call_soon(counts.stored_seconds.since, put_at)
+
+    def _note_refusal(self, refusal: ProtocolError) -> None:
+        if refusal.code is ErrorCode.SERVICE_UNAVAILABLE:
+            counts.refused["locked" if isinstance(refusal, Busy) else "unavailable"] += 1
+        if why := reason(refusal):
+            self.refused_at, self.refused_for = self._loop.time(), why
 
 
 def _without_later(

@@ -14,6 +14,7 @@ import pytest
 
 from chat.server import workers as supervision
 from chat.server.workers import Supervisor
+from tests.support.metrics import Metrics, metrics
 from tests.support.servers import (
     SHORT_LEASE,
     Postgres,
@@ -75,13 +76,20 @@ def ready(server: Program) -> int:
 
 
 def test_their_life(two: Server) -> None:
-    """As many as were asked for; one that dies is started again; SIGHUP exchanges all while the
-    address answers; they end together."""
+    """As many as were asked for, of which each gives the metrics of all; one that dies is started
+    again; SIGHUP exchanges all while the address answers; they end together."""
     dead, other = workers(two)
+    measured(two, [dead, other])
+    os.kill(other, signal.SIGSTOP)
+    os.kill(dead, signal.SIGSTOP)
+    os.kill(other, signal.SIGCONT)
+    assert measured(two, [other])("chat_workers_silent") == 1
+    os.kill(dead, signal.SIGCONT)
     os.kill(dead, signal.SIGKILL)
     until(lambda: len(workers(two)) == 2 and dead not in workers(two) and ready(two) == 3)
     assert other in workers(two)
     before = workers(two)
+    assert measured(two, before)("chat_workers_silent") == 0
     two.send_signal(signal.SIGHUP)
 
     def exchanged() -> bool:
@@ -93,6 +101,14 @@ def test_their_life(two: Server) -> None:
     pids = workers(two)
     assert two.stop() == 0
     assert not any(map(runs, pids))
+
+
+def measured(server: Server, pids: list[int]) -> Metrics:
+    """The metrics, which have the numbers of these workers."""
+    found = metrics(server)
+    assert found.of("chat_node_num_clients", "process") == {*map(str, pids)}
+    assert found("chat_database_up") == 1
+    return found
 
 
 def test_they_end_when_their_supervisor_is_killed(two: Server) -> None:

@@ -230,6 +230,7 @@ def server_environment(directory: Path, **changes: str) -> dict[str, str]:
         "SIGNING_KEY_1_ENCODED": base64.b64encode(secrets.token_bytes(64)).decode(),
         "API_SECRET_KEY_1": secrets.token_urlsafe(32),
         "API_SECRET_KEY_2": secrets.token_urlsafe(32),
+        "METRICS_KEY": secrets.token_urlsafe(32),
         "DATABASE_URL": f"sqlite:///{directory / 'db.sqlite3'}",
         **changes,
     }

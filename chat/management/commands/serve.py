@@ -6,8 +6,11 @@ import os
 import socket
 import sys
 from argparse import SUPPRESS, ArgumentParser
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NoReturn
 from urllib.parse import urljoin
 
@@ -19,6 +22,7 @@ from django.urls import NoReverseMatch, reverse
 from chat import checks
 from chat.cluster.leases import other_server_problems
 from chat.conf import settings
+from chat.runtime import metrics
 from chat.server import run as server
 from chat.server.workers import Supervisor, ready_callback
 from chat.store.reads import close_pool
@@ -34,6 +38,7 @@ HINTS = {
 
 
 LISTENING = "--listening"
+THROUGH_ASGI = "--through-asgi"
 
 
 class Command(BaseCommand):
@@ -50,14 +55,16 @@ class Command(BaseCommand):
         add("--allow-demo", action="store_true", help=open_to_all)
         add("--workers", type=int, default=1, help=processes)
         # Sends frames through ASGI, as other servers do; for tests and measurements.
-        add("--through-asgi", action="store_true", help=SUPPRESS)
+        add(THROUGH_ASGI, action="store_true", help=SUPPRESS)
         add("--as-worker", nargs=2, type=int, help=SUPPRESS)  # two descriptors
+        add("--sharing", type=Path, help=SUPPRESS)  # a directory, in which workers have sockets
         add(LISTENING, type=int, help=SUPPRESS)  # a descriptor of the process before
 
     def handle(self, *args: object, workers: int, through_asgi: bool, **options: Any) -> None:
         proxies, direct = settings.FORWARDED_ALLOW_IPS, not through_asgi
         if options["as_worker"]:  # the supervisor has checked everything
             shared, pair = (socket.socket(fileno=number) for number in options["as_worker"])
+            metrics.shared = options["sharing"]
             server.run(shared, proxies, ready_callback(pair), direct=direct)
             return
         _refuse(
@@ -82,8 +89,9 @@ class Command(BaseCommand):
                 _start_again(kept)
         else:
             close_pool()
-            command = partial(_worker_command, through_asgi)
-            sys.exit(Supervisor(listening, workers, command, welcome).run())
+            with _sharing() as sharing:
+                command = partial(_worker_command, [*sharing, *[THROUGH_ASGI] * through_asgi])
+                sys.exit(Supervisor(listening, workers, command, welcome).run())
 
     def _welcome(self, listening: socket.socket) -> None:
         host, port = listening.getsockname()[:2]
@@ -106,10 +114,25 @@ def _about_admin(address: str) -> str:
     )
 
 
-def _worker_command(through_asgi: bool, listening: int, pair: int) -> list[str]:
-    options = ["--through-asgi"] if through_asgi else []
-    options += ["--as-worker", str(listening), str(pair)]
-    return [sys.executable, sys.argv[0], "serve", *options]
+@contextmanager
+def _sharing() -> Iterator[list[str]]:
+    """The option that names a directory in which workers share their metrics, where somebody may
+    ask for them."""
+    if not settings.METRICS_KEY:
+        yield []
+        return
+    try:
+        directory = TemporaryDirectory(prefix="chat-", ignore_cleanup_errors=True)
+    except OSError as error:
+        problem = "METRICS_KEY and --workers need a directory for temporary files, TMPDIR"
+        raise CommandError(f"{problem}: {error.strerror}.") from None
+    with directory as name:
+        yield ["--sharing", name]
+
+
+def _worker_command(options: list[str], listening: int, pair: int) -> list[str]:
+    as_worker = ["--as-worker", str(listening), str(pair)]
+    return [sys.executable, sys.argv[0], "serve", *options, *as_worker]
 
 
 def _start_again(listening: socket.socket) -> NoReturn:
