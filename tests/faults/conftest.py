@@ -22,6 +22,7 @@ import redis as redis_client
 
 from tests.faults import results
 from tests.faults.proxy import Proxy
+from tests.support.metrics import metrics
 from tests.support.servers import (
     Postgres,
     Program,
@@ -42,6 +43,33 @@ OF_BROKER = {"redis": "redis", "redis_hung": "redis", "listen": "postgresql"}
 WITHOUT_REDIS = {"frozen", "order", "outbox", "postgresql", "read_only", "same_host"}
 SCALE = float(os.environ.get("FAULT_SCALE", "1"))
 OUTCOME = pytest.StashKey[str]()
+# What grows at a fault, and has an alert of docs/deploy/alerts.yml. Of the others some are no fault
+# of the site's (order, subscribing, same_host, outbox); kill, acks, unannounced and follow end
+# servers, as rolling does.
+ENDED = "chat_client_num_client_disconnects_total"
+NOT_WRITTEN = "chat_writer_refused_total"
+BROKEN = "chat_broker_failures_total"
+STARTED = "process_start_time_seconds"
+HARMLESS = {"lock", "for_ever[uvicorn]", "for_ever[workers]"}  # to the servers that they are given
+SERVERS = ("pair", "servers", "server", "workers", "site")  # fixtures: the first that is there
+ALERTING = {
+    "busy_channel": (NOT_WRITTEN, {"reason": "locked"}),
+    "closes": (ENDED, {}),
+    "exceptions": ("chat_background_task_failures_total", {}),
+    "frozen": ("chat_takeovers_total", {}),
+    "full_disk": (NOT_WRITTEN, {"reason": "unavailable"}),
+    "listen": (BROKEN, {}),
+    "locked_table": (NOT_WRITTEN, {}),
+    "postgresql": (NOT_WRITTEN, {"reason": "unavailable"}),
+    "postgresql_hung": (NOT_WRITTEN, {"reason": "unavailable"}),
+    "read_only": (NOT_WRITTEN, {"reason": "unavailable"}),
+    "reconnect": (ENDED, {}),
+    "redis": (BROKEN, {}),
+    "redis_hung": (BROKEN, {}),
+    "rolling": (STARTED, {}),
+    "slow_reader": ("chat_client_num_server_disconnects_total", {"code": "4410"}),
+    "soak": (ENDED, {}),
+}
 
 
 @dataclass
@@ -113,6 +141,28 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     if report.when == "call":
         item.stash[OUTCOME] = report.outcome
     return report
+
+
+@contextlib.contextmanager
+def alerting(fault: Fault, *servers: Server) -> Iterator[None]:
+    """The fault's metric grows meanwhile in one of these, which start anew or not."""
+    name, labels = ALERTING[fault.name]
+    before = [metrics(server)(name, **labels) for server in servers]
+    yield
+    after = [metrics(server)(name, **labels) for server in servers]
+    assert any(now > then for now, then in zip(after, before, strict=True)), f"{name} is as before"
+
+
+@pytest.fixture(autouse=True)
+def _alerting(request: pytest.FixtureRequest, fault: Fault) -> Iterator[None]:
+    """Of the servers that a test is given; those that it starts are its own business."""
+    given = [name for name in SERVERS if name in request.fixturenames]
+    with contextlib.ExitStack() as stack:
+        if given and fault.name in ALERTING and fault.case not in HARMLESS:
+            found: Any = request.getfixturevalue(given[0])
+            servers = [found] if isinstance(found, Server) else getattr(found, "servers", found)
+            stack.enter_context(alerting(fault, *servers))
+        yield
 
 
 @dataclass

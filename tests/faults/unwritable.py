@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from tests.faults import checks
-from tests.faults.conftest import Fault
+from tests.faults.conftest import Fault, alerting
 from tests.faults.recording import Connection, Publisher, until, whole_history
 from tests.support.calls import http_client
 from tests.support.servers import Server
@@ -31,7 +31,7 @@ async def outage(
     writer = await Publisher.open(server, "writer", channel)
     for _ in range(fault.times(1)):
         await writer.publish(5)
-        with unwritable():
+        with alerting(fault, server), unwritable():
             before, sent = writer.refused, writer.sent
             while writer.refused < before + 3:
                 await writer.publish(1, PAUSE_SECONDS)

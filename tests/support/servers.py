@@ -45,6 +45,8 @@ ASGI_SERVERS = {
 }
 
 
+PACKAGES = {"initdb": "postgresql", "postgres": "postgresql", "promtool": "prometheus"}  # Debian's
+
 # For a server that is killed and started again: its successor waits for its lease.
 SHORT_LEASE = {"NODE_LEASE_SECONDS": "1"}
 
@@ -426,7 +428,7 @@ def find_program(name: str) -> str:
     found = [shutil.which(name), *(path for place in places for path in sorted(glob.glob(place)))]
     path = next((path for path in reversed(found) if path), None)
     if path is None:
-        package = "postgresql" if name in ("initdb", "postgres") else name
+        package = PACKAGES.get(name, name)
         raise StartError(f"{name} is missing: apt-get install {package}")
     return path
 
