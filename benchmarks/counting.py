@@ -54,7 +54,8 @@ async def measured() -> dict[str, float]:
         channel="c", event="e", sender=sender, rights=rights, template=template
     )
     hub: Any = SimpleNamespace(announce=nothing)
-    writer: Any = SimpleNamespace(put=nothing)
+    quotas = SimpleNamespace(take=nothing)
+    writer: Any = SimpleNamespace(put=nothing, quotas=quotas)
     audience, run = Broadcast(), [b"1"]
 
     def a_batch() -> None:

@@ -11,9 +11,9 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
 from chat.conf import settings
-from chat.http.credentials import bearer
+from chat.http.credentials import bearer, refused_key
 from chat.http.endpoint import refusal
-from chat.protocol.errors import ErrorCode, ProtocolError
+from chat.protocol.errors import ProtocolError
 from chat.runtime import metrics as sources
 from chat.runtime import node as nodes
 from chat.runtime.metrics import METRICS, PROCESS, SITE, Sample
@@ -30,8 +30,9 @@ async def metrics(request: HttpRequest) -> HttpResponse:
     key = settings.METRICS_KEY.encode()
     if not key:
         raise Http404
-    if not hmac.compare_digest(bearer(request), key):
-        return refusal(ProtocolError(ErrorCode.INVALID_API_KEY, WRONG_KEY))
+    given = bearer(request)
+    if not hmac.compare_digest(given, key):
+        return refusal(refused_key(request, given, WRONG_KEY))
     try:
         samples = await sources.all_samples(await nodes.current())
     except ProtocolError as error:
