@@ -74,10 +74,11 @@ async def measured() -> dict[str, float]:
 
 
 def added(function: Callable[..., object], *arguments: object) -> float:
-    plain, calls = without_counting(function), []
-    for _ in range(RUNS):  # by turns: so another program slows both
-        calls.append((cost(function, *arguments), cost(plain, *arguments)))
-    return min(cost for cost, _ in calls) - min(cost for _, cost in calls)
+    """By turns, so that another program slows both."""
+    both = function, without_counting(function)
+    costs = [[cost(each, *arguments) for each in both] for _ in range(RUNS)]
+    counting, plain = map(min, zip(*costs, strict=True))
+    return counting - plain
 
 
 def cost(function: Callable[..., object], *arguments: object) -> float:

@@ -17,7 +17,8 @@ class ChatConfig(AppConfig):
         from chat.store.reads import close_pool
         from tokens.conf import settings as token_settings
 
-        keys = [chat_settings.WEBHOOK_SECRET, *token_settings.secrets]
+        ours = chat_settings.WEBHOOK_SECRET, chat_settings.METRICS_KEY
+        keys = [*ours, *token_settings.secrets]
         with suppress(ImproperlyConfigured):  # there is none, which `serve` and the checks say
             keys.append(settings.SECRET_KEY)
         redact_records(keys)

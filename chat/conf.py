@@ -17,6 +17,7 @@ def _address(*schemes: str) -> Meta:
 
 
 THIS_MACHINE: Final = "127.0.0.1,::1"
+LongKey = Annotated[str, Meta(min_length=32, description="a key of 32 characters or more")]
 RedisAddress = Annotated[str, _address("redis", "rediss", "unix")]
 PostgresqlAddress = Annotated[str, _address("postgres", "postgresql")]
 Days = Annotated[int, Meta(ge=1, le=36_500, description="a whole number from 1 to 36500")]
@@ -77,7 +78,7 @@ class ChatSettings:
     WEBHOOK_SECRET: Text = ""
     """What signs them: `whsec_` and Base64, as the Standard Webhooks scheme has it."""
 
-    METRICS_KEY: Text = ""
+    METRICS_KEY: LongKey = ""
     """What `GET /metrics` must bring as its Bearer token; "": there is no such page."""
 
     PROBLEMS: Words = ()
