@@ -169,10 +169,12 @@ def store[About](
     `on_done` is called with `about`, the operation and its outcome. Raises SERVICE_UNAVAILABLE,
     RATE_LIMITED (a quota)."""
     message: Any = _message(session, route, data)
-    _charge(writer.quotas, route.sender.uid, message, ack)
+    uid, quotas = message.uid, writer.quotas
+    quotas.take(uid, Quota.STORED_BYTES, len(data))
     counts.stored += 1
     if ack is not None:
-        message = once(session, route.sender.uid, message, route.event, ack)
+        quotas.take(uid, Quota.ACKS)
+        message = once(session, uid, message, route.event, ack)
     writer.put(message, partial(on_done, about, message))
 
 

@@ -18,6 +18,7 @@ from chat.store.usage import Quota, Usage, message_bytes, usages
 
 AT_ONCE: Final = 100  # people in one count
 MAX_PEOPLE: Final = 20_000  # whom a process remembers, with half a KB each
+NONE: Final = 1 << 62  # what is left where there is no quota
 LOOK_SECONDS: Final = 1.0
 COUNT_SECONDS: Final = 30.0
 # So many times as long as counting took nothing is counted; of one person, too, or a tenth of that
@@ -56,20 +57,20 @@ class Person:
 class Quotas:
     """What this process knows of people, on its event loop."""
 
-    _limits: Usage = field(default_factory=lambda: [quota.limit for quota in Quota])
+    _limits: Usage = field(default_factory=lambda: [quota.limit or NONE for quota in Quota])
     _people: dict[str, Person] = field(default_factory=dict)
     _used: dict[str, Person] = field(default_factory=dict)  # since they were counted
 
     def take(self, uid: str | None, quota: Quota, amount: int = 1) -> None:
         """Raises RATE_LIMITED where the person would hold more than its quota. Who has no uid has
         none."""
-        if uid and self._limits[quota] and self._take(uid, quota, amount) < 0:
+        if uid and self._take(uid, quota, amount) < 0:
             raise self._limit(uid, quota).refuse()
 
     def limit(self, uid: str | None, quota: Quota) -> Limit | None:
         """The limit that the commit must look at, where somebody takes one more; None: there is
         none, or it is far away."""
-        if not (uid and self._limits[quota]):
+        if not uid or self._limits[quota] == NONE:
             return None
         near = self._take(uid, quota, 1) < self._people[uid].alarm[quota]
         return self._limit(uid, quota) if near else None
@@ -121,7 +122,8 @@ class Quotas:
 
     async def _add_messages(self, uid: str, usage: Usage) -> None:
         """No more of them than it takes to know that the quota is reached."""
-        limit, after, more = self._limits[Quota.STORED_BYTES], "", True
+        limit, after = self._limits[Quota.STORED_BYTES], ""
+        more = limit < NONE
         while more and usage[Quota.STORED_BYTES] < limit:
             size, after = await read(message_bytes, uid, after)
             usage[Quota.STORED_BYTES] += size
