@@ -11,6 +11,8 @@ words; where it does, nothing is done, unless the message is OUTCOME_UNKNOWN.
 import asyncio
 import secrets
 import threading
+import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -28,7 +30,8 @@ from django.utils.asyncio import async_unsafe
 from msgspec import structs
 
 from chat.actions import publishing, queries
-from chat.actions.deletion import deletion_of
+from chat.actions.deletion import Deleting, MessageSelection, deletion_of, valid_message
+from chat.actions.erasure import Erasure
 from chat.actions.restrictions import count_revoked, marking, selected
 from chat.actions.storage import SET_STORAGE
 from chat.cluster import postgresql_broker
@@ -51,6 +54,8 @@ from chat.runtime import node as nodes
 from chat.store import outbox, writer
 from chat.store.databases import OUTCOME_UNKNOWN, UNAVAILABLE, DatabaseUnavailable
 from chat.store.operations.audit import Actor
+from chat.store.operations.messages import message_not_found
+from chat.store.operations.removal import Asked, RemoveMessages, ShowMessage
 from chat.store.operations.restrictions import AddBan, AddRevocation, LiftBan
 from chat.store.operations.work import CancelSchedule
 from chat.store.transaction import Operation
@@ -59,6 +64,7 @@ __all__ = [
     "OUTCOME_UNKNOWN",
     "Actor",
     "ChannelInfo",
+    "Erased",
     "ErrorCode",
     "ProtocolError",
     "Receipt",
@@ -67,21 +73,27 @@ __all__ = [
     "achannel_info",
     "adelete_message",
     "adisconnect",
+    "ahide_message",
     "apublish",
     "areact",
     "arevoke_tokens",
     "aset_storage",
+    "ashow_message",
     "aunban",
     "ban",
     "cancel_schedule",
     "channel_info",
     "delete_message",
+    "delete_messages",
     "disconnect",
+    "erase_user",
+    "hide_message",
     "publish",
     "publish_json",
     "react",
     "revoke_tokens",
     "set_storage",
+    "show_message",
     "unban",
 ]
 
@@ -90,6 +102,7 @@ Moment = datetime | float
 
 SOURCE: Final = Source("server.python")
 PYTHON: Final = Actor("python")
+OWN_TRANSACTIONS: Final = "erase_user works in transactions of its own, not in another."
 TIMEOUT_SECONDS: Final = 30.0  # for this process's own server, which refuses sooner where it can
 HOLDS_UP: Final = "This would hold up the event loop: await apublish and the like."
 NOT_STORED: Final = (
@@ -179,6 +192,140 @@ def delete_message(channel: str, message_id: str, actor: Actor = PYTHON) -> None
 
 async def adelete_message(channel: str, message_id: str, actor: Actor = PYTHON) -> None:
     await sync_to_async(delete_message)(channel, message_id, actor)
+
+
+@async_unsafe(HOLDS_UP)
+def hide_message(channel: str, message_id: str, actor: Actor = PYTHON) -> None:
+    """Takes a message out of everybody's sight but moderators': history and recovery leave it out,
+    and who subscribes sees it go as if it were deleted. In a transaction as `delete_message`."""
+    if not _remove([valid_message(channel, message_id)], hides=True, actor=actor):
+        raise message_not_found()
+
+
+async def ahide_message(channel: str, message_id: str, actor: Actor = PYTHON) -> None:
+    await sync_to_async(hide_message)(channel, message_id, actor)
+
+
+@async_unsafe(HOLDS_UP)
+def show_message(channel: str, message_id: str, actor: Actor = PYTHON) -> None:
+    """Shows a hidden message again, at its old place in history: whoever reads that finds it, and
+    nobody is sent it. In a transaction as `delete_message`."""
+    operation = ShowMessage(*valid_message(channel, message_id), actor)
+    if outbox.takes_part():
+        outbox.add(channel, operation, _wake)
+    else:
+        _write(operation)
+
+
+async def ashow_message(channel: str, message_id: str, actor: Actor = PYTHON) -> None:
+    await sync_to_async(show_message)(channel, message_id, actor)
+
+
+@async_unsafe(HOLDS_UP)
+def delete_messages(
+    *,
+    uid: str | None = None,
+    channel: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    dry_run: bool = False,
+    actor: Actor = PYTHON,
+    on_progress: Callable[[int, int], object] = lambda deleted, of: None,
+) -> int:
+    """Deletes all messages of a uid, of a channel or of both, as `delete_message` each: those
+    stored from `since` on and before `until`. Gives how many; with `dry_run` they stay. Works in
+    short transactions beside the servers, 2,000 a second at most, and after each calls
+    `on_progress` with how many of how many. What a later one raises does not undo those before."""
+    selection = MessageSelection(uid=uid, channel=channel, since=since, until=until)
+    try:
+        if dry_run:
+            return selection.rows().count()
+        deleting = deleting_of(selection, actor)
+        for pause in deleting.steps():
+            on_progress(deleting.deleted, deleting.of)
+            if not connection.in_atomic_block:
+                time.sleep(pause)
+    except Error as error:
+        raise DatabaseUnavailable from error
+    return deleting.deleted
+
+
+@dataclass(slots=True, frozen=True)
+class Erased:
+    """How many rows of each kind there were of a person, and how many are left: none, unless the
+    person has come back meanwhile, or a server has not closed a connection in time."""
+
+    rows: dict[str, int]
+    left: dict[str, int]
+
+
+@async_unsafe(HOLDS_UP)
+def erase_user(
+    uid: str,
+    *,
+    dry_run: bool = False,
+    actor: Actor = PYTHON,
+    on_progress: Callable[[str], object] = lambda doing: None,
+) -> Erased:
+    """Erases all that is stored of a person (docs/moderation.md): what others see of it goes as
+    they watch, connections are closed (4403). Revoke the person's tokens before. With `dry_run`
+    everything stays. Takes a lease of a server or longer, in transactions of its own: raises
+    INVALID_REQUEST in another. What it raises later does not undo what is done; do it again."""
+    if connection.in_atomic_block:
+        raise ProtocolError(ErrorCode.INVALID_REQUEST, OWN_TRANSACTIONS)
+    erasure = erasure_of(uid, actor)
+    try:
+        if dry_run:
+            return Erased(erasure.count(), {})
+        for pause in erasure.steps():
+            on_progress(erasure.doing)
+            time.sleep(pause)
+    except Error as error:
+        raise DatabaseUnavailable from error
+    return Erased(erasure.rows, erasure.left)
+
+
+def erasure_of(uid: str, actor: Actor) -> Erasure:
+    """Step by step, for whoever shows how far it is."""
+    return Erasure(uid, actor, _write, partial(_remove, actor=None))
+
+
+def deleting_of(selection: MessageSelection, actor: Actor) -> Deleting:
+    """Step by step, for whoever shows how far it is."""
+
+    def remove(messages: Sequence[tuple[str, str]], asked: Asked | None) -> int:
+        return _remove(messages, asked, actor=actor if asked else None)
+
+    return Deleting(selection, remove)
+
+
+def remove_messages(
+    messages: Sequence[tuple[str, str]], actor: Actor, *, hides: bool = False
+) -> int:
+    """Deletes or hides messages by channel and id, as many as a page shows, in one transaction.
+    Gives how many there were, in a transaction on PostgreSQL how many were asked for."""
+    return _remove(messages, actor=actor, hides=hides) if messages else 0
+
+
+def _remove(
+    messages: Sequence[tuple[str, str]],
+    asked: Asked | None = None,
+    *,
+    actor: Actor | None,
+    hides: bool = False,
+) -> int:
+    channels: dict[str, list[str]] = defaultdict(list)
+    for channel, id in messages:
+        channels[channel].append(id)
+    how = hides, SOURCE
+    if outbox.takes_part():
+        by = actor, asked
+        for channel, ids in channels.items():
+            outbox.add(channel, RemoveMessages((channel,), tuple(ids), *how, *by), _wake)
+            by = (None, None) if asked else by
+        return len(messages)
+    ids = [id for _, id in messages]
+    return _write(RemoveMessages(tuple(channels), tuple(ids), *how, actor, asked))
 
 
 @async_unsafe(HOLDS_UP)

@@ -8,8 +8,7 @@ from chat.models import AuditEntry
 
 from . import render
 from .base import Column, ReadOnlyAdmin
-from .messages import TIME
-from .paging import Filters, IndexScan, Scans
+from .paging import TIME, Filters, IndexScan, Scans
 
 
 class AuditFilters(Filters[AuditEntry]):

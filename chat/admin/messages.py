@@ -10,10 +10,18 @@ from typing import Any, Final, Protocol, cast
 
 from django import forms
 from django.contrib import admin
+from django.contrib.admin.models import CHANGE
+from django.contrib.messages import SUCCESS
 from django.core.exceptions import PermissionDenied
 from django.db.models import BigIntegerField, Count, F, Min, Q, QuerySet
 from django.db.models.functions import Coalesce, Now
-from django.http import Http404, HttpRequest, HttpResponseBadRequest, StreamingHttpResponse
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBadRequest,
+    StreamingHttpResponse,
+)
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path
 from django.utils.html import format_html
@@ -24,9 +32,9 @@ from chat.models import Channel, Message, Reaction
 from chat.protocol import ids
 from chat.store.reads import read
 
-from . import render
-from .base import ChannelRow, ChannelRowAdmin, Column, ContentAdmin, actor_of, now
-from .paging import Cursor, Filters, IndexScan, Scans, live, of_channel, read_page
+from . import bulk, render
+from .base import ChannelRow, ChannelRowAdmin, Column, ContentAdmin, actor_of, now, row_action
+from .paging import TIME, Cursor, Filters, IndexScan, Scans, live, of_channel, read_page
 
 KINDS: Final = 5  # reactions of one message that a list names
 REACTIONS: Final = 200  # that a message's page lists
@@ -39,29 +47,32 @@ FORMULA: Final = re.compile(
     r"""(?:\A|(?<=[,;|\t\r\n]))(?:[^\S\t\r\n]|["'])*+(?=[=+\-@＝＋－＠])|\A(?=[\t\r\n])"""  # noqa: RUF001
 )
 
-TIME: Final = forms.DateTimeInput(format="%Y-%m-%dT%H:%M", attrs={"type": "datetime-local"})
-EXPIRED: Final = "expired"
-STATES: Final = (("", "All"), ("live", "Live"), (EXPIRED, "Expired"))
+STATES: Final = (("", "All"), ("live", "Live"), ("hidden", "Hidden"), ("expired", "Expired"))
 
-HIDDEN: Final = "hidden_"
-HIDDEN_COLUMNS: Final = ("channel_id", "event", "uid", "id", "expires_at")
+COVER: Final = "covered_"
+COVERED: Final = ("channel_id", "event", "uid", "id", "expires_at", "hidden_at")
 
 # An id begins with its time (protocol.md section 2), so the indexes that end with it answer the
-# time range, too; the index of expiry does not.
+# time range, too; those of expiry and of hiding do not.
 RANGE: Final = frozenset({"since", "until"})
-INDEXES: Final = (EXPIRED, "channel", "uid", "event")
+BY_TIME: Final = {"expired": "expires_at", "hidden": "hidden_at"}
+INDEXES: Final = (*BY_TIME, "channel", "uid", "event")
 LOOKUPS: Final = {
     "channel": "channel_id",
     "event": "event",
     "uid": "uid",
     "since": "id__gt",
     "until": "id__lte",
-    EXPIRED: "expires_at__lte",
+    "expired": "expires_at__lte",
+    "hidden": "hidden_at__lte",
 }
 
 
+SHOWN: Final = live(COVER) & Q((f"{COVER}hidden_at", None))
+
+
 class MessageFilters(Filters[Message]):
-    """A conjunction. One index answers some of its conditions; the others are tested on hidden
+    """A conjunction. One index answers some of its conditions; the others are tested on covered
     columns, so that no planner combines two indexes or takes the wrong one."""
 
     search = "A channel or a uid, in full"
@@ -81,7 +92,7 @@ class MessageFilters(Filters[Message]):
         values = _lookup_values(self.conditions()) if self.is_valid() else None
         if values is None:
             return [IndexScan(rows.none())]
-        rows = rows.alias(**{f"{HIDDEN}{column}": _hidden(column) for column in HIDDEN_COLUMNS})
+        rows = rows.alias(**{f"{COVER}{column}": _covered(column) for column in COVERED})
         return [_scan(rows, values, index) for index in _usable(values)]
 
 
@@ -90,20 +101,20 @@ def _usable(conditions: Mapping[str, object]) -> list[str]:
     the latest ids of a channel or a user, none has expired for long unless the range ends before
     them."""
     usable = [index for index in INDEXES if index in conditions] or ["id"]
-    if usable == [EXPIRED] and conditions.keys() & RANGE:
+    if BY_TIME.keys() >= {*usable} and conditions.keys() & RANGE:
         usable.append("id")
-    return sorted(usable, key=lambda index: index == EXPIRED) if "until" in conditions else usable
+    return sorted(usable, key=BY_TIME.__contains__) if "until" in conditions else usable
 
 
 def _scan(rows: QuerySet[Message], values: Mapping[str, object], index: str) -> IndexScan[Message]:
-    answered = {EXPIRED} if index == EXPIRED else {index, *RANGE}
+    answered = {index} if index in BY_TIME else {index, *RANGE}
     residual = Q()
     for name, value in values.items():
         if name in answered:
             rows = rows.filter((LOOKUPS[name], value))
         else:
-            residual &= live(HIDDEN) if name == "live" else Q((f"{HIDDEN}{LOOKUPS[name]}", value))
-    return IndexScan(rows, ("expires_at", "id") if index == EXPIRED else ("id",), residual)
+            residual &= SHOWN if name == "live" else Q((f"{COVER}{LOOKUPS[name]}", value))
+    return IndexScan(rows, (BY_TIME[index], "id") if index in BY_TIME else ("id",), residual)
 
 
 def _lookup_values(conditions: Mapping[str, Any]) -> dict[str, object] | None:
@@ -130,10 +141,20 @@ def _lookup_values(conditions: Mapping[str, Any]) -> dict[str, object] | None:
     return values
 
 
-def _hidden(column: str) -> Coalesce:
+def _covered(column: str) -> Coalesce:
     """The same value, which no index holds; of a relation, its plain number."""
     plain = BigIntegerField() if column == "channel_id" else None
     return Coalesce(F(column), F(column), output_field=plain)
+
+
+def _expiry(row: Message) -> str:
+    left = render.remaining(row.expires_at, now(row))
+    return f"hidden; {left}" if row.hidden_at else left
+
+
+ERASES: Final = [
+    f"chat.delete_{name}" for name in ("message", "storageentry", "connection", "schedule")
+]
 
 
 # --- the list -----------------------------------------------------------------------------------
@@ -156,14 +177,40 @@ class MessageAdmin(ContentAdmin[Message]):
     )
     fields = (
         *("time", "id", "channel_page", "event", "sender", "holdings", "metadata"),
-        *("expiry_time", "content", "reactions"),
+        *("expiry_time", "sight", "content", "reactions"),
     )
     change_list_template = "admin/chat/message/change_list.html"
+    actions = ("hide_selected", "show_selected")
+    action_permission = "chat.delete_message"
 
     def get_urls(self) -> list[URLPattern]:
         exporting = self.admin_site.admin_view(self.export_view)
-        export_url = path("export.<str:suffix>", exporting, name="chat_message_export")
-        return [export_url, *super().get_urls()]
+        deleting = self.admin_site.admin_view(self.delete_many_view)
+        erasing = self.admin_site.admin_view(self.erase_view)
+        return [
+            path("export.<str:suffix>", exporting, name="chat_message_export"),
+            path("delete", deleting, name="chat_message_delete_many"),
+            path("erase", erasing, name="chat_message_erase"),
+            *super().get_urls(),
+        ]
+
+    def delete_many_view(self, request: HttpRequest) -> HttpResponseBase:
+        """A look at all messages of somebody or of a channel, and their deletion."""
+        if not self.has_delete_permission(request):
+            raise PermissionDenied
+        context = {**self.admin_site.each_context(request), "title": "Delete many messages"}
+        if request.method == "POST":
+            return bulk.delete(request, context, actor_of(request))
+        return bulk.look(request, context, self.line)
+
+    def erase_view(self, request: HttpRequest) -> HttpResponseBase:
+        """A look at all that is stored of a person, and its erasure."""
+        if not request.user.has_perms(ERASES):
+            raise PermissionDenied
+        context = {**self.admin_site.each_context(request), "title": "Erase a person"}
+        if request.method == "POST":
+            return bulk.erase(request, context, actor_of(request))
+        return bulk.look_at_person(request, context)
 
     def export_view(self, request: HttpRequest, suffix: str) -> HttpResponseBase:
         """A streamed file of the messages that pass the filters, the oldest first.
@@ -185,6 +232,15 @@ class MessageAdmin(ContentAdmin[Message]):
         response["Content-Disposition"] = f'attachment; filename="{name}"'
         return response
 
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, object] | None = None
+    ) -> HttpResponse:
+        may = {
+            "may_delete_many": self.has_delete_permission(request),
+            "may_erase": request.user.has_perms(ERASES),
+        }
+        return super().changelist_view(request, {**may, **(extra_context or {})})
+
     def complete(self, rows: Sequence[Message]) -> None:
         counts = reaction_counts([row.id for row in rows])
         for row in cast(Sequence[HasCounts], rows):
@@ -196,6 +252,14 @@ class MessageAdmin(ContentAdmin[Message]):
     event_name = Column[Message](
         "event", lambda row: render.list_link(row.event, "message", event=row.event)
     )
+
+    expiry = Column[Message]("expires", _expiry)
+
+    @admin.display(description="seen by")
+    def sight(self, row: Message) -> str:
+        if row.hidden_at is None:
+            return "whoever may read it"
+        return format_html("moderators, since {}", render.timestamp(row.hidden_at))
 
     @admin.display(description="reactions")
     def reacted(self, row: HasCounts) -> str:
@@ -209,6 +273,10 @@ class MessageAdmin(ContentAdmin[Message]):
         return render.table(heads, [_cells(reaction) for reaction in found], REACTIONS, more)
 
     # --- deleting ---------------------------------------------------------------------------
+
+    def line(self, row: Message) -> str:
+        """A message in a list without columns."""
+        return f"{self.describe(row)}: {render.one_line(row.data)}"
 
     def describe(self, row: Message) -> str:
         sender = render.sender_name(row.uid, row.by_server)
@@ -225,13 +293,33 @@ class MessageAdmin(ContentAdmin[Message]):
 
     def delete_queryset(self, request: HttpRequest, queryset: Iterable[Message]) -> None:
         """Deletes messages as the server API does (protocol.md section 19), which notifies who
-        subscribes. Locks channels in the writer's order, by name. Of those that have expired only
-        the rows are left."""
-        for message in sorted(queryset, key=lambda message: message.channel.name):
-            if message.expires_at and message.expires_at <= now(message):
-                message.delete()
-            else:
-                api.delete_message(message.channel.name, message.id, actor_of(request))
+        subscribes. Of those that have expired only the rows are left."""
+        rows = list(queryset)
+        expired = {row.id for row in rows if row.expires_at and row.expires_at <= now(row)}
+        if expired:
+            Message.objects.filter(id__in=expired).delete()
+        live = [(row.channel.name, row.id) for row in rows if row.id not in expired]
+        api.remove_messages(live, actor_of(request))
+
+    # --- hiding -----------------------------------------------------------------------------
+
+    @row_action("Hide {}")
+    def hide_selected(self, request: HttpRequest, rows: QuerySet[Message]) -> None:
+        seen = list(rows.filter(live(), hidden_at=None))
+        hidden = [(row.channel.name, row.id) for row in seen]
+        api.remove_messages(hidden, actor_of(request), hides=True)
+        self.log(request, seen, CHANGE, "Hidden.")
+        said = f"{self.counted(seen)}: only moderators will see it from now on."
+        self.message_user(request, said, SUCCESS)
+
+    @row_action("Show {} again")
+    def show_selected(self, request: HttpRequest, rows: QuerySet[Message]) -> None:
+        hidden = list(rows.filter(live(), hidden_at__isnull=False))
+        for row in sorted(hidden, key=lambda row: row.channel.name):  # as the writer locks
+            api.show_message(row.channel.name, row.id, actor_of(request))
+        self.log(request, hidden, CHANGE, "Shown again.")
+        said = f"{self.counted(hidden)}: back in history."
+        self.message_user(request, said, SUCCESS)
 
 
 def reaction_counts(ids: Sequence[str]) -> dict[str, list[tuple[str, int]]]:

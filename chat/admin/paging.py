@@ -188,6 +188,7 @@ def with_counts[M: Model](rows: QuerySet[M], cap: int, **found: QuerySet[Model])
 
 # --- filters ------------------------------------------------------------------------------------
 
+TIME: Final = forms.DateTimeInput(format="%Y-%m-%dT%H:%M", attrs={"type": "datetime-local"})
 NAME_END: Final = "\U0010ffff"  # after every character of a name: it is none itself
 
 

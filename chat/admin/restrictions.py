@@ -17,8 +17,7 @@ from chat.protocol.restrictions import MAX_REASON_LENGTH
 
 from . import render
 from .base import Column, ReadOnlyAdmin, actor_of, now, row_action
-from .messages import TIME
-from .paging import Filters, IndexScan, Scans, live
+from .paging import TIME, Filters, IndexScan, Scans, live
 
 KINDS: Final = (("", "All"), ("ban", "Bans"), ("revocation", "Revocations"))
 ACTS: Final = (("ban", "Ban"), ("revoke", "Revoke the tokens that were issued until now"))

@@ -205,6 +205,10 @@ def _what(row: OutboxEntry) -> str:
             return f"reaction {reaction}"
         case works.Deletion(message_id=id):
             return f"deletion of {id}"
+        case works.Removal(ids=ids, hides=hides):
+            return f"{'hiding' if hides else 'deletion'} of {len(ids)} messages"
+        case works.Showing(message_id=id):
+            return f"showing of {id}"
         case works.Schedule(work=work):
             return f"schedule of {_kind(work)}"
         case works.Cancellation(schedule=id):

@@ -1,5 +1,6 @@
 """Stored messages and the reactions to them."""
 
+from datetime import datetime
 from typing import Self
 
 from django.db import models
@@ -13,6 +14,14 @@ class MessageQuerySet(ChannelRows["Message"]):
     def after(self, id: str) -> Self:
         """The messages with a greater id: they come later in their channel."""
         return self.filter(id__gt=id)
+
+    def live(self, now: datetime | None = None) -> Self:
+        """The messages that have not expired, and are not hidden."""
+        return self.unexpired(now).filter(hidden_at=None)
+
+    def unexpired(self, now: datetime | None = None) -> Self:
+        """The messages that have not expired, also hidden ones."""
+        return super().live(now)
 
 
 class Message(models.Model):
@@ -31,6 +40,7 @@ class Message(models.Model):
         default=False, help_text="Published by the server's API: has no meta."
     )
     expires_at = models.DateTimeField(null=True, help_text="Empty: kept for ever.")
+    hidden_at = models.DateTimeField(null=True, help_text="Since then only moderators see it.")
 
     objects = MessageQuerySet.as_manager()
 
@@ -47,6 +57,11 @@ class Message(models.Model):
                 name="chat_message_expiry",
                 condition=Q(expires_at__isnull=False),
             ),
+            models.Index(
+                fields=("hidden_at", "id"),
+                name="chat_message_hidden",
+                condition=Q(hidden_at__isnull=False),
+            ),
         )
 
     def __str__(self) -> str:
@@ -54,8 +69,8 @@ class Message(models.Model):
 
 
 class Deletion(models.Model):
-    """The mark of a deleted message, by which gap repair finds the change. It stays as long as the
-    message would have, seven days at most; `purge_expired` deletes it later.
+    """The mark of a deleted or hidden message, by which gap repair finds the change. It stays as
+    long as the message would have, seven days at most; `purge_expired` deletes it later.
 
     Without a constraint, which would lock the channel's row for each mark.
     """

@@ -40,7 +40,7 @@ def changes_after(channel: str, after: int) -> tuple[list[Change], int]:
     for message in messages[: sum(number <= known for number, _ in sizes)]:
         if message.number <= known:
             found[message.number] = message_event(channel, message)
-    for reaction in Reaction.objects.filter(**between):
+    for reaction in Reaction.objects.filter(**between, message__hidden_at=None):
         found[reaction.number] = reaction_event(channel, reaction)
     for mark in Deletion.objects.filter(**between):
         found[mark.number] = events.message_deleted(channel, mark.message_id, mark.number)
@@ -73,7 +73,7 @@ def _messages(head: Channel, after: int) -> QuerySet[Message]:
     are no more than there were changes since."""
     until = Message.objects.filter(channel_id=head.id, id__lte=head.last_message_id)
     before = until.order_by("-id").values_list("id", flat=True)[head.number - after :].first()
-    return until.filter(id__gt=before or "", number__gt=after).order_by("id")
+    return until.filter(id__gt=before or "", number__gt=after, hidden_at=None).order_by("id")
 
 
 def message_event(channel: str, row: Message) -> events.Event:

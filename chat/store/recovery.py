@@ -15,7 +15,9 @@ from chat.store.changes_after import message_event, reaction_event
 
 MAX_CHANGES: Final = 1000  # of messages, reactions and storage, whoever sees them
 MAX_BYTES: Final = 1024 * 1024  # of frames: they are in memory until they are sent (P6)
-LIVE_MESSAGE: Final = Q(message__expires_at__isnull=True) | Q(message__expires_at__gt=Now())
+LIVE_MESSAGE: Final = Q(message__hidden_at=None) & (
+    Q(message__expires_at__isnull=True) | Q(message__expires_at__gt=Now())
+)
 STAYS: Final = Q(outlived=True) | Q(expires_at__gt=Now())  # the deleted message would, still
 EXPIRED: Final = ExpressionWrapper(Q(expires_at__lte=Now()), BooleanField())
 

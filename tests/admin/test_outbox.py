@@ -7,7 +7,7 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 
 from chat.models import OutboxEntry
-from chat.store.operations.messages import DeleteMessage
+from chat.store.operations.removal import DeleteMessage
 from chat.store.operations.work import CancelSchedule, encode
 from tests.admin import stored
 from tests.admin.conftest import on_both, staff

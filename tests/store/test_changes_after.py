@@ -14,7 +14,8 @@ from chat.models import Channel, Message
 from chat.protocol import events
 from chat.store import changes_after as catchup
 from chat.store.changes_after import changes_after
-from chat.store.operations.messages import DeleteMessage, PublishMessage, SetReaction
+from chat.store.operations.messages import PublishMessage, SetReaction
+from chat.store.operations.removal import DeleteMessage
 from chat.store.operations.storage import SetStorage
 from chat.store.writer import commit
 

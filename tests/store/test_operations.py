@@ -6,7 +6,7 @@ import secrets
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -24,7 +24,9 @@ from chat.protocol.ids import new_id as ulid
 from chat.store import transaction as transactions
 from chat.store import writer
 from chat.store.operations.connections import CloseConnection, Unsubscribe
-from chat.store.operations.messages import DeleteMessage, PublishMessage
+from chat.store.operations.messages import PublishMessage
+from chat.store.operations.removal import DeleteMessage, RemoveMessages
+from chat.store.transaction import Cursor, Transaction
 from chat.store.writer import commit
 from tests.support.written import do, new_id, node, opening, react, single_use, store, subscribing
 from tokens.models import UsedToken
@@ -81,6 +83,27 @@ def test_a_reaction_and_a_deletion_in_one_transaction(
     assert [each.change and each.change.number for each in operations] == [2, 3, None]
     assert not Reaction.objects.filter(message_id=id).exists()
     assert Channel.objects.get(name=channel).number == 4
+
+
+def test_many_deletions_are_two_queries(
+    database: str, channel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = do(*(store(channel) for _ in range(20)))
+    do(*(react(channel, id) for id in ids))
+    sent: list[str] = []
+    execute = Transaction.execute
+
+    def counted(self: Transaction, sql: str, parameters: Sequence[object] = ()) -> Cursor:
+        sent.append(sql)
+        return execute(self, sql, parameters)
+
+    monkeypatch.setattr(Transaction, "execute", counted)
+    removal = RemoveMessages((channel,), tuple(ids[:15]))
+    assert do(removal) == [15]
+    assert len([sql for sql in sent if "chat_message" in sql or "chat_reaction" in sql]) == 2
+    assert [each.number for each in removal.announced] == [*range(41, 56)]
+    assert Message.objects.filter(channel__name=channel).count() == 5
+    assert Reaction.objects.filter(channel__name=channel).count() == 5
 
 
 def test_the_longest_store_is_a_hundred_years(database: str, channel: str) -> None:

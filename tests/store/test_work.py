@@ -10,7 +10,8 @@ from chat.actions.publishing import operation_of
 from chat.protocol import events
 from chat.protocol.publication import Source, parse
 from chat.store.operations.audit import Actor
-from chat.store.operations.messages import DeleteMessage, PublishMessage, SetReaction
+from chat.store.operations.messages import PublishMessage, SetReaction
+from chat.store.operations.removal import Asked, DeleteMessage, RemoveMessages, ShowMessage
 from chat.store.operations.storage import SetStorage
 from chat.store.operations.work import (
     AddSchedule,
@@ -44,6 +45,9 @@ def asked(**body: Any) -> Operation[Any]:
         SetStorage("c", "k", None, None, "null", None),
         SetReaction("c", "id", "jim", "[1]", META_OF_UMD, "👍", "remove", "origin", True, SOURCE),
         DeleteMessage("c", "id", SOURCE, Actor("admin ann", "192.0.2.7")),
+        RemoveMessages(("c",), ("id", "other"), True, SOURCE, Actor("python")),
+        RemoveMessages(("c",), ("id",), False, None, None, Asked("eve", "", {"messages": 1})),
+        ShowMessage("c", "id", Actor("python")),
         AddSchedule(AT, MESSAGE),
         CancelSchedule("id"),
         asked(event="chat", deduplicationId="once", store=-1, emitPubSubEvent=True),

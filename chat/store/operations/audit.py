@@ -25,7 +25,6 @@ def record(
     transaction: Transaction,
     actor: Actor,
     action: str,
-    *,
     uid: str | None = None,
     channel: str = "",
     **detail: object,

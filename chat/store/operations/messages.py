@@ -12,7 +12,6 @@ from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.events import Event
 from chat.protocol.publication import FOR_EVER, Source
 from chat.store import demo, reports
-from chat.store.operations.audit import Actor, record
 from chat.store.reports import Time
 from chat.store.transaction import OPERATION_BYTES, ChannelOperation, Transaction, marks
 
@@ -26,15 +25,8 @@ TOO_MANY_REACTIONS: Final = (
 NOBODY: Final = events.meta(None, "null")
 MESSAGES: Final = (
     "SELECT id, channel_id, expires_at FROM chat_message WHERE id IN ({})"
-    " AND (expires_at IS NULL OR expires_at > ?)"
+    " AND (expires_at IS NULL OR expires_at > ?) AND hidden_at IS NULL"
 )
-DELETE: Final = (
-    "DELETE FROM chat_message WHERE id = ? AND channel_id = ?"
-    " AND (expires_at IS NULL OR expires_at > ?)"
-    " RETURNING event, uid, CASE WHEN expires_at < ? THEN expires_at END"
-)
-DELETE_REACTIONS: Final = "DELETE FROM chat_reaction WHERE message_id = ?"
-MAX_MARK_SECONDS: Final = 7 * 86_400  # for so long a client may recover what it missed
 REACTIONS: Final = (
     "SELECT message_id, uid, reaction, removed FROM chat_reaction"
     " WHERE message_id IN ({}) AND uid IN ({})"
@@ -178,51 +170,6 @@ class SetReaction(ChannelOperation[None]):
         request |= reports.request(source)
         type = events.REACTION_EVENTS[self.action]
         transaction.report(type, "messageReaction", self.channel, data, request)
-
-
-@dataclass(slots=True)
-class DeleteMessage(ChannelOperation[None]):
-    """Deletes a message with its reactions, and leaves a mark of it. Raises MESSAGE_NOT_FOUND where
-    there is none in the channel or it has expired. `source` is how it was asked, `actor` by whom:
-    without one, it is not in the audit log."""
-
-    message_id: str
-    source: Source | None = None
-    actor: Actor | None = None
-
-    def apply(self, transaction: Transaction) -> None:
-        head = transaction.heads[self.channel]
-        latest = transaction.after(MAX_MARK_SECONDS)
-        found: list[tuple[str, str | None, Time | None]] = transaction.select(
-            DELETE, [self.message_id, head.id, transaction.after(0), latest]
-        )
-        if not found:
-            raise message_not_found()
-        [(event, uid, expires)] = found  # None: not before `latest`
-        self._delete_reactions(transaction)
-        previous, number = head.number, head.advance()
-        row = self.message_id, head.id, number, expires or latest, expires is None
-        transaction.add("deletion", row)
-        frame = events.message_deleted(self.channel, self.message_id, number)
-        self.announced = (Change(self.channel, previous, number, frame),)
-        self._report(transaction, event)
-        if self.actor is not None:
-            self._record(transaction, self.actor, uid, event)
-
-    def _record(self, transaction: Transaction, actor: Actor, uid: str | None, event: str) -> None:
-        what = {"message": self.message_id, "event": event}
-        record(transaction, actor, "delete message", uid=uid, channel=self.channel, **what)
-
-    def _delete_reactions(self, transaction: Transaction) -> None:
-        """Those of this transaction, too; none is added to it any more."""
-        transaction.messages.pop(self.message_id, None)
-        transaction.withdraw("reaction", self.message_id)
-        transaction.execute(DELETE_REACTIONS, [self.message_id])
-
-    def _report(self, transaction: Transaction, event: str) -> None:
-        data = {"channel": self.channel, "messageId": self.message_id, "event": event}
-        request = {"event": event, "requestId": reports.new_id(), **reports.request(self.source)}
-        transaction.report("hotsock.messageDeleted", "messageDeletion", self.channel, data, request)
 
 
 def message_not_found() -> ProtocolError:

@@ -16,7 +16,8 @@ from chat.protocol.publication import Receipt, Trigger
 from chat.store.operations.audit import Actor
 from chat.store.operations.deduplication import PublishOnce
 from chat.store.operations.limits import Limit, hold, load_held
-from chat.store.operations.messages import DeleteMessage, PublishMessage, SetReaction
+from chat.store.operations.messages import PublishMessage, SetReaction
+from chat.store.operations.removal import Asked, DeleteMessage, RemoveMessages, ShowMessage
 from chat.store.operations.storage import SetStorage
 from chat.store.reports import raw
 from chat.store.transaction import Operation, Transaction
@@ -177,6 +178,32 @@ class Deletion(Row, frozen=True, tag="delete"):
         return DeleteMessage(self.channel, self.message_id, _requested(self.source), self.actor)
 
 
+class Removal(Row, frozen=True, tag="remove"):
+    """Of messages; `hides` them instead."""
+
+    channel: str
+    ids: tuple[str, ...]
+    hides: bool = False
+    source: Source | None = None
+    actor: Actor | None = None
+    asked: Asked | None = None
+
+    def operation(self) -> RemoveMessages:
+        asked = self.hides, _requested(self.source), self.actor, self.asked
+        return RemoveMessages((self.channel,), self.ids, *asked)
+
+
+class Showing(Row, frozen=True, tag="show"):
+    """Of a hidden message."""
+
+    channel: str
+    message_id: str
+    actor: Actor | None = None
+
+    def operation(self) -> ShowMessage:
+        return ShowMessage(self.channel, self.message_id, self.actor)
+
+
 class Schedule(Row, frozen=True, tag="schedule"):
     """Does `work` at a moment that has not come yet."""
 
@@ -217,7 +244,10 @@ def _requested(source: Source | None) -> publication.Source | None:
 
 # --- writing and reading ------------------------------------------------------------------------
 
-AnyRow = Message | Storage | Reaction | Deletion | Schedule | Cancellation
+AnyRow = Message | Storage | Reaction | Deletion | Removal | Showing | Schedule | Cancellation
+
+
+NEVER_REPEATED: Final = Cancellation, Deletion, Removal, Showing  # none has a `deduplication_id`
 
 
 class Versioned(Struct):
@@ -247,7 +277,7 @@ def decode(row: str) -> Operation[Any]:
     """Raises UnreadableWork."""
     said = read(row)
     operation = said.operation()
-    if not said.deduplication_id or isinstance(said, Cancellation | Deletion):
+    if not said.deduplication_id or isinstance(said, NEVER_REPEATED):
         return operation
     receipt = Receipt(said.channel, said.event)
     return PublishOnce(operation, receipt, said.gives, said.deduplication_id)
@@ -288,6 +318,10 @@ def _row(operation: Operation[Any]) -> AnyRow:
             return Reaction(channel, id, *reactor, _source(source))
         case DeleteMessage(channel, id, source, actor):
             return Deletion(channel, id, _source(source), actor)
+        case RemoveMessages([channel], ids, hides, source, actor, asked):
+            return Removal(channel, ids, hides, _source(source), actor, asked)
+        case ShowMessage(channel, id, actor):
+            return Showing(channel, id, actor)
         case AddSchedule(at, work):
             return Schedule(at, cast("Message | Storage", _row(work)))
         case CancelSchedule(id):
