@@ -14,6 +14,7 @@ LONG: Final = (
     "page",
     "presence",
     "purge",
+    "search",
     "simulate",
     "tokens",
     "units",

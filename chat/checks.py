@@ -21,6 +21,7 @@ from psycopg.conninfo import conninfo_to_dict
 from chat.conf import THIS_MACHINE, conf, settings
 from chat.models import Message
 from chat.protocol.addresses import is_loopback, networks
+from chat.store import search
 from tokens.checks import DEMO_IS_OPEN
 from tokens.conf import settings as token_settings
 
@@ -48,6 +49,11 @@ ANY_ORIGIN: Final = Error(
     "ALLOWED_ORIGINS is `*`: pages of any site may connect, with a token that they come by.",
     hint="Name the origins of your pages, such as https://www.example.org.",
     id="chat.E003",
+)
+NO_INDEX: Final = Warning(
+    "MESSAGE_SEARCH is on, and there is no index of texts: nothing can be searched.",
+    hint="Run `manage.py index_messages`, also after a migration that has made the table anew.",
+    id="chat.W004",
 )
 MIN_SECRET: Final = 24  # bytes, as the Standard Webhooks scheme wants them
 MAX_SECRET: Final = 64
@@ -203,4 +209,15 @@ def purge_runs(databases: Sequence[str] | None = None, **kwargs: object) -> list
     try:
         return [PURGE_DOES_NOT_RUN] if overdue.exists() else []
     except DatabaseError:  # away, or without its tables yet: other checks report that
+        return []
+
+
+@register(Tags.database)
+def search_is_built(databases: Sequence[str] | None = None, **kwargs: object) -> list[CheckMessage]:
+    """Queries the database only under `manage.py check --database default`."""
+    if DEFAULT_DB_ALIAS not in (databases or ()) or not settings.MESSAGE_SEARCH:
+        return []
+    try:
+        return [] if search.is_built() else [NO_INDEX]
+    except DatabaseError:  # other checks report that
         return []

@@ -67,6 +67,9 @@ class ChatSettings:
     AUDIT_DAYS: Days = 365
     """How many days an entry of the audit log is kept, from 1 to 36500."""
 
+    MESSAGE_SEARCH: Flag = False
+    """Whether moderators may search messages by text, once `index_messages` has built an index."""
+
     REDIS_URL: RedisAddress = ""
     """The Redis that carries announcements between processes; "": PostgreSQL does, where the
     database is one."""

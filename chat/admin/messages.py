@@ -5,6 +5,7 @@ import io
 import re
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol, cast
 
@@ -13,7 +14,8 @@ from django.contrib import admin
 from django.contrib.admin.models import CHANGE
 from django.contrib.messages import SUCCESS
 from django.core.exceptions import PermissionDenied
-from django.db.models import BigIntegerField, Count, F, Min, Q, QuerySet
+from django.db import connection
+from django.db.models import BigIntegerField, Count, F, Min, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Now
 from django.http import (
     Http404,
@@ -30,11 +32,23 @@ from msgspec import Raw, json
 from chat import api
 from chat.models import Channel, Message, Reaction
 from chat.protocol import ids
+from chat.store import search
 from chat.store.reads import read
 
 from . import bulk, render
 from .base import ChannelRow, ChannelRowAdmin, Column, ContentAdmin, actor_of, now, row_action
-from .paging import TIME, Cursor, Filters, IndexScan, Scans, live, of_channel, read_page
+from .paging import (
+    SCAN_LIMIT,
+    TIME,
+    Cursor,
+    Filters,
+    IndexScan,
+    Key,
+    Scans,
+    live,
+    of_channel,
+    read_page,
+)
 
 KINDS: Final = 5  # reactions of one message that a list names
 REACTIONS: Final = 200  # that a message's page lists
@@ -83,6 +97,12 @@ class MessageFilters(Filters[Message]):
     state = forms.ChoiceField(required=False, choices=STATES)
     since = forms.DateTimeField(required=False, label="From (UTC)", widget=TIME)
     until = forms.DateTimeField(required=False, label="Before (UTC)", widget=TIME)
+    text = forms.CharField(required=False, label="All of these words")
+
+    def __init__(self, parameters: Mapping[str, object]) -> None:
+        super().__init__(parameters)
+        if not search.is_offered():
+            del self.fields["text"]
 
     def scans(self, rows: QuerySet[Message]) -> Scans[Message]:
         """A scan for each index that answers a condition; one over all where there is none.
@@ -92,7 +112,10 @@ class MessageFilters(Filters[Message]):
         values = _lookup_values(self.conditions()) if self.is_valid() else None
         if values is None:
             return [IndexScan(rows.none())]
+        text = str(values.pop("text", ""))
         rows = rows.alias(**{f"{COVER}{column}": _covered(column) for column in COVERED})
+        if text:
+            return [_text_scan(rows, values, text)]
         return [_scan(rows, values, index) for index in _usable(values)]
 
 
@@ -115,6 +138,35 @@ def _scan(rows: QuerySet[Message], values: Mapping[str, object], index: str) -> 
         else:
             residual &= SHOWN if name == "live" else Q((f"{COVER}{LOOKUPS[name]}", value))
     return IndexScan(rows, (BY_TIME[index], "id") if index in BY_TIME else ("id",), residual)
+
+
+@dataclass(frozen=True, slots=True)
+class TextScan(IndexScan[Message]):
+    """Reads SCAN_LIMIT of the messages with these words, on SQLite: it has no index of both words
+    and ids."""
+
+    words: str = ""
+
+    def after(self, key: Key | None) -> QuerySet[Message]:
+        return self._found(IndexScan.after(self, key), key)
+
+    def limit(self, key: Key | None) -> Subquery:
+        found = self._found(self.rows, key).order_by("id" if self.ascending else "-id")
+        return Subquery(found.values("id")[SCAN_LIMIT - 1 : SCAN_LIMIT])
+
+    def _found(self, rows: QuerySet[Message], key: Key | None) -> QuerySet[Message]:
+        beyond = str(key[0]) if key else None
+        ids = search.ids_having(self.words, SCAN_LIMIT, beyond=beyond, ascending=self.ascending)
+        return rows.filter(id__in=ids)
+
+
+def _text_scan(
+    rows: QuerySet[Message], values: Mapping[str, object], text: str
+) -> IndexScan[Message]:
+    if connection.vendor == "postgresql":
+        return _scan(search.having(rows, text), values, "text")
+    scan = _scan(rows, values, "text")
+    return TextScan(scan.rows, scan.key, scan.residual, words=text)
 
 
 def _lookup_values(conditions: Mapping[str, Any]) -> dict[str, object] | None:
