@@ -14,7 +14,7 @@ from chat.store.operations.removal import RemoveMessages
 from tests.admin import stored
 from tests.admin.conftest import on_both
 from tests.admin.reading import Page, list_url
-from tests.conftest import Setter
+from tests.support.configuring import Setter
 from tests.support.written import do, store
 
 pytestmark = on_both

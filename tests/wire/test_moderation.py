@@ -249,10 +249,8 @@ async def erase(watched: Server, acting: Server, channel: str) -> None:
         [[body]] = rows(acting, "SELECT body FROM chat_backendevent WHERE stream = ?", channel)
         assert '"umd":1e400,"members":[{"uid": "pam"}]' in body
         assert [message["data"] for message in await pam.history(channel)] == [0]
-        sql = (
-            "SELECT actor FROM chat_auditentry WHERE action = 'erase user' AND uid LIKE 'erased:%'"
-        )
-        assert ("command",) in rows(acting, sql)
+        sql = "SELECT actor FROM chat_auditentry WHERE action = ? AND uid LIKE ?"
+        assert ("command",) in rows(acting, sql, "erase user", "erased:%")
 
 
 async def test_nothing_names_who_was_erased(any_server: Server, channel: str) -> None:
