@@ -205,7 +205,8 @@ async def leave_traces(server: Server, eve: Client, pam: Client, channel: str, u
         },
     )
     await eve.drain()
-    await pam.drain()
+    while (await pam.receive()).get("key") != "k2":
+        pass  # the last change, which may come from another process
     async with backend(server) as api:
         await api.deleted(channel, ids[0])
     await command(server, "hide_message", channel, ids[1])
@@ -240,7 +241,7 @@ async def erase(watched: Server, acting: Server, channel: str) -> None:
         assert all(counted["rows"].values()), counted
         assert await command(acting, "erase_user", uid, NODE_LEASE_SECONDS="1")
         assert (await eve.closed())[0] == 4403
-        seen = [frame["event"] for frame in await pam.drain()]
+        seen = [(await pam.receive())["event"] for _ in range(5)]
         assert sorted(seen) == [
             *["hotsock.channelStorageUpdated"] * 2,
             *("hotsock.memberRemoved", DELETED, "hotsock.messageReactionRemoved"),
