@@ -18,6 +18,7 @@ SLICE_BYTES: Final = 1024  # parsed at once
 LENGTH_SLICE_BYTES: Final = 4 * 1024  # of a body with a length
 HEAD_SECONDS: Final = 10
 HEAD_LINES: Final = 200
+LENGTHS: Final = frozenset({b"content-length", b"transfer-encoding"})
 CHUNKED: Final = (b"transfer-encoding", b"chunked")
 CHUNKING_BYTES: Final = 1024  # of a body beside its content: 5 bytes, a chunk's, cost 12 µs of CPU
 CONTENT_SHARE: Final = 16  # so many bytes of content allow one more
@@ -39,10 +40,8 @@ class Requests(h11.Connection):
 
     def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
         event = super().next_event()
-        if isinstance(event, h11.Request):
-            names = {name for name, _ in event.headers}
-            if b"content-length" in names and b"transfer-encoding" in names:
-                raise h11.RemoteProtocolError("Content-Length beside Transfer-Encoding")
+        if isinstance(event, h11.Request) and {name for name, _ in event.headers} >= LENGTHS:
+            raise h11.RemoteProtocolError("Content-Length beside Transfer-Encoding")
         return event
 
 
