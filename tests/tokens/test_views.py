@@ -79,6 +79,13 @@ async def test_the_claims_of_a_token() -> None:
     }
 
 
+async def test_a_token_lives_no_longer_than_tokens_may(set_tokens: Setter) -> None:
+    set_tokens(TOKEN_MAX_SECONDS=60)
+    claims = verify((await post({})).json()["token"], scope="connect", now=time.time())
+    assert claims.iat is not None
+    assert claims.exp - claims.iat == 60
+
+
 async def test_a_token_holds_for_its_session_alone() -> None:
     body = (await post({"sessionId": "s"})).json()
     rights = grants(verify(body["token"], scope="connect", now=time.time()))
