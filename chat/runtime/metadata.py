@@ -2,7 +2,7 @@
 
 The process that holds the connection keeps it in step with what the connection subscribes to and
 publishes meanwhile. Another one writes the change, marks the connection's row and notifies the
-holder, which reads it again; at the latest it does so with its next renewal of the lease.
+holder, which reads it again; at the latest it does so within half a second.
 """
 
 import asyncio
