@@ -104,6 +104,8 @@ _no_reaction = (("empty", "blank", "hash", "long", "large"), "INVALID_REACTION")
 _anything = _kind((TYPES, OK), deep="INVALID_MESSAGE")
 _channel = _name("INVALID_CHANNEL_NAME", ELSEWHERE)
 _key = _name("INVALID_STORAGE_KEY")
+_who = (("empty", "long", "large"), "INVALID_REQUEST")
+_moment = ((TEXTS, "INVALID_MESSAGE"), (("fraction", "huge"), "INVALID_REQUEST"))
 
 KINDS: Final[dict[str, dict[str, str | None]]] = {
     "unused": _kind(),
@@ -112,6 +114,13 @@ KINDS: Final[dict[str, dict[str, str | None]]] = {
     "channel": _channel,
     "optional channel": _optional(_channel),
     "any channel": _name("INVALID_CHANNEL_NAME"),
+    "any optional channel": _optional(_name("INVALID_CHANNEL_NAME")),
+    "who": _kind(_who, (NONE, "INVALID_REQUEST")),
+    "who else": _kind(_who),
+    "address": _kind(((*TEXTS, *NONE), "INVALID_REQUEST")),
+    "moment": _kind(*_moment, zero=OK),
+    "moment ahead": _kind(*_moment, zero="INVALID_REQUEST"),
+    "reason": _kind((("long", "large"), "INVALID_REQUEST")),
     "event": _required(_no_event, (("blank", "comma", "strange", "stranger"), ELSEWHERE)),
     "any event": _required(_no_event),
     "key": _key,

@@ -168,6 +168,29 @@ CALLS: dict[str, Call] = {
         {"channel": C, "event": "hotsock.channelStorageSet", "key": "k", "data": 1, **LATE},
         {**BY_SERVER, ("key",): "key", ("store",): "storage store"},
     ),
+    "disconnect": Call(
+        "disconnect",
+        {"connectionId": "nobodys", "uid": "nobody", "channel": C},
+        {
+            **{("connectionId",): "who else", ("uid",): "who else"},
+            ("channel",): "any optional channel",
+        },
+    ),
+    "revokeTokens of a uid": Call(
+        "revokeTokens",
+        {"uid": "nobody", "issuedBefore": 1, "expiresAt": FAR},
+        {("uid",): "who", ("issuedBefore",): "moment", ("expiresAt",): "moment ahead"},
+    ),
+    "revokeTokens by jti": Call("revokeTokens", {"jti": "nobodys"}, {("jti",): "who"}),
+    "ban of a uid": Call(
+        "ban",
+        {"uid": "nobody", "channel": C, "until": FAR, "reason": "why"},
+        {
+            **{("uid",): "who", ("channel",): "any optional channel"},
+            **{("until",): "moment ahead", ("reason",): "reason"},
+        },
+    ),
+    "ban of an address": Call("ban", {"address": "192.0.2.1"}, {("address",): "address"}),
 }
 CASES = [(name, path) for name, call in CALLS.items() for path in call.fields]
 NAMES = [f"{name}-{'.'.join(map(str, path))}" for name, path in CASES]

@@ -21,6 +21,7 @@ from tests.support.servers import Server
 KIB = 1024
 ATTACKERS = 150 if FULL else 30
 PAGE = 100
+MAX_GROWTH_OF_PAGES = 30_000_000  # two pages, each as rows, as text and as what is unsent
 DATA = "x" * 31 * KIB
 
 
@@ -50,7 +51,7 @@ def page(jim: Client, channel: str) -> bytes:
 async def test_unread_pages_cost_the_others_nothing(jim: Client, channel: str) -> None:
     await jim.history(channel)  # what making a page takes, the server keeps
     with ExitStack() as stack:
-        async with unaffected(jim.server):
+        async with unaffected(jim.server, MAX_GROWTH_OF_PAGES):
             for _ in range(ATTACKERS):
                 stack.enter_context(unread(jim, page(jim, channel)))
                 await asyncio.sleep(0)

@@ -38,5 +38,5 @@ def lines_of(log: Path, kind: str) -> Iterator[str]:
     """Those with a secret in them."""
     for line in log.read_text(errors="replace").splitlines() if log.exists() else ():
         without = QUERY.sub("", line) if kind == "daphne" else line
-        if JWT.search(line) or not _secret.isdisjoint(PIECE.findall(without)):
+        if JWT.search(without) or not _secret.isdisjoint(PIECE.findall(without)):
             yield line
