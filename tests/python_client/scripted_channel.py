@@ -82,7 +82,7 @@ class ScriptedChannel:
         self.messages: list[Stored] = []
         self.sockets: dict[str, Socket] = {}  # that subscribe
         self.can_recover = True
-        self._position = 0
+        self._position = self._restored = 0  # what changed up to the latter is not known
         self._epoch = 1
         self._ids = 0
         self._changes: dict[tuple[str, ...], dict[str, Any]] = {}  # the last one of each thing
@@ -121,7 +121,8 @@ class ScriptedChannel:
         self.messages = messages
         for position, message in enumerate(messages, 1):
             message.position = position
-        self._position, self._epoch = len(messages), self._epoch + 1
+        self._position = self._restored = len(messages)
+        self._epoch += 1
         self._changes.clear()
         for socket in list(self.sockets.values()):
             socket.cut()
@@ -145,7 +146,9 @@ class ScriptedChannel:
         return [message.listed for message in found[: body.get("limit", PAGE)]]
 
     def _missed(self, since: int | None, epoch: str | None) -> list[dict[str, Any]] | None:
-        if not self.can_recover or since is None or epoch != str(self._epoch):
+        if since is None or epoch != str(self._epoch) or since < self._restored:
+            return None
+        if not self.can_recover:
             return None
         missed = [frame for frame in self._changes.values() if frame["position"] > since]
         return None if len(missed) > MAX_REPLAYED else missed

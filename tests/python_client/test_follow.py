@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from chatsite_client import AsyncClient, Deletion, Event, Follow, Message, Reaction, Refused
+from chatsite_client.connection import Connection
 from tests.support.grants import STORED
 from tests.support.servers import Server, token
 from tests.support.waiting import PATIENCE_SECONDS, until
@@ -49,15 +50,18 @@ async def publish(client: AsyncClient, channel: str, count: int) -> list[str]:
     return sorted(await asyncio.gather(*map(send, range(count))))
 
 
-async def test_through_history_then_live_then_recovered(client: AsyncClient, channel: str) -> None:
+async def test_through_history_then_live_then_recovered(
+    client: AsyncClient, channel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ids = await publish(client, channel, 115)
     since = {"position": 10**6, "epoch": "of another time", "id": ids[3]}
     follow = client.follow(channel, since=since)
     assert [message.id for message in await take(follow, 111)] == ids[4:]
     saved = follow.position
     assert saved is not None
-    assert saved["id"] == ids[-1]
+    assert (saved["id"], saved["position"]) == (ids[-1], 115)
 
+    monkeypatch.delattr(Connection, "history")
     news = await publish(client, channel, 30)
     assert [message.id for message in await take(follow, 30)] == news
     again = client.follow(channel, since=follow.position, event="other")
