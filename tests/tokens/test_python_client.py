@@ -7,7 +7,7 @@ import pytest
 
 from chatsite_client import SigningKey, issue_token, tokens
 from tests.support.configuring import Setter
-from tests.tokens.material import METHODS, encoded, pair, public_pem, rsa_key
+from tests.tokens.material import METHODS, encoded, pair, private_pair, public_pem, rsa_key
 from tokens import directives
 from tokens.signing import verify
 
@@ -49,6 +49,7 @@ def test_a_claim_that_there_is_not() -> None:
         ("ES256", pair("RS256").private_encoded),
         ("ES256", pair("ES384").private_encoded),
         ("EdDSA", encoded(b"no key at all")),
+        ("PS256", private_pair("PS256", rsa_key(1024)).private_encoded),
         ("none", ""),
     ],
 )

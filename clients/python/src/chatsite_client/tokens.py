@@ -10,8 +10,9 @@ import jwt
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 SECRET_BYTES: Final = {"HS256": 32, "HS384": 48, "HS512": 64}
-KEY_PAIRS: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
-METHODS: Final = frozenset({*SECRET_BYTES, *KEY_PAIRS, "ES256", "ES384", "ES512", "EdDSA"})
+RSA: Final = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
+MIN_RSA_BITS: Final = 2048
+METHODS: Final = frozenset({*SECRET_BYTES, *RSA, "ES256", "ES384", "ES512", "EdDSA"})
 
 # Beside those that are arguments of issue_token.
 CLAIMS: Final = frozenset(
@@ -37,7 +38,7 @@ class SigningKey:
             raise ValueError(f"method must be one of {', '.join(sorted(METHODS))}.")
         try:
             self.sign({})
-        except (ValueError, TypeError, jwt.PyJWTError):
+        except (ValueError, TypeError, AttributeError, jwt.PyJWTError):
             raise ValueError(f"encoded must be {self._needed}, in Base64.") from None
 
     def sign(self, claims: Mapping[str, Any]) -> str:
@@ -51,11 +52,13 @@ class SigningKey:
 
     def _material(self) -> Any:
         raw = base64.b64decode("".join(self.encoded.split()), validate=True)
-        if self.method not in SECRET_BYTES:
-            return load_pem_private_key(raw, password=None)
-        if len(raw) < SECRET_BYTES[self.method]:
+        is_secret = self.method in SECRET_BYTES
+        key: Any = raw if is_secret else load_pem_private_key(raw, password=None)
+        if is_secret and len(raw) < SECRET_BYTES[self.method]:
             raise ValueError(self._needed)
-        return raw
+        if self.method in RSA and key.key_size < MIN_RSA_BITS:
+            raise ValueError(self._needed)
+        return key
 
 
 def issue_token(
