@@ -20,7 +20,7 @@ from chat.protocol.restrictions import LAST_SECOND, Ban, Banned, Bearer, Revocat
 from chat.protocol.session import Session
 from chat.runtime import node as nodes
 from chat.runtime.recurring import BANNED
-from chat.store.operations.audit import Actor
+from chat.store.operations.audit import Actor, erased_name
 from chat.store.operations.connections import OpenConnection
 from chat.store.operations.messages import PublishMessage
 from chat.store.operations.restrictions import AddBan, AddRevocation, Admission, LiftBan
@@ -105,21 +105,21 @@ async def test_who_was_committed_before_is_closed_when_it_starts(here: nodes.Nod
 
 
 async def test_a_subscription_that_was_committed_before_ends_when_it_begins(
-    here: nodes.Node, channel: str, monkeypatch: pytest.MonkeyPatch
+    deaf: nodes.Node, channel: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     send_queue, sent = recording()
     token = claims(uid="jim", channels={channel: {"subscribe": True}})
-    session = Session("id", token, here.restrictions.is_banned)
-    await here.writer.submit(opening(here.id, id=session.connection_id))
-    frame_loop = FrameLoop(here, live(send_queue, session=session), Recorder())
+    session = Session("id", token, deaf.restrictions.is_banned)
+    await deaf.writer.submit(opening(deaf.id, id=session.connection_id))
+    frame_loop = FrameLoop(deaf, live(send_queue, session=session), Recorder())
     frame_loop.open(Opened(session, "secret", 60, datetime.now(UTC)))
-    place = here.hub.place
+    place = deaf.hub.place
 
     def committed(*about: Any) -> None:
-        here.restrictions.rules.put(Rule(1, 1, "", "jim", None, "", channel), 0)
+        deaf.restrictions.rules.put(Rule(1, 1, "", "jim", None, "", channel), 0)
         place(*about)
 
-    monkeypatch.setattr(here.hub, "place", committed)
+    monkeypatch.setattr(deaf.hub, "place", committed)
     frame_loop.receive([f'{{"event":"hotsock.subscribe","channel":"{channel}"}}'])
     await until(lambda: len(sent) == 3, "the subscription ends")
     told = [json.loads(message["text"])["event"] for message in sent]
@@ -129,7 +129,7 @@ async def test_a_subscription_that_was_committed_before_ends_when_it_begins(
 
 
 async def test_calls_of_who_is_kept_out_are_refused_before_the_holder_closes(
-    here: nodes.Node, channel: str
+    deaf: nodes.Node, channel: str
 ) -> None:
     """Another process holds the connection, and has not heard of it yet."""
     other = node()
@@ -138,12 +138,12 @@ async def test_calls_of_who_is_kept_out_are_refused_before_the_holder_closes(
     held = opening(other.id, claims=token.payload, secret_hash=secret_hash("secret"))
     await in_thread(lambda: do(held))
     await in_thread(lambda: do(subscribing(held.id, channel)))
-    assert await session_of(here, held.id, "secret", None)
-    here.restrictions.rules.put(Rule(1, 1, "", "jim", None, "", channel), 0)
-    assert (await session_of(here, held.id, "secret", None)).subscriptions == {}
-    here.restrictions.rules.put(Rule(2, 2, channel, None, None, "", ""), 0)
+    assert await session_of(deaf, held.id, "secret", None)
+    deaf.restrictions.rules.put(Rule(1, 1, "", "jim", None, "", channel), 0)
+    assert (await session_of(deaf, held.id, "secret", None)).subscriptions == {}
+    deaf.restrictions.rules.put(Rule(2, 2, channel, None, None, "", ""), 0)
     with pytest.raises(ProtocolError) as refused:
-        await session_of(here, held.id, "secret", None)
+        await session_of(deaf, held.id, "secret", None)
     assert refused.value.code is ErrorCode.INVALID_CONNECTION
 
 
@@ -151,11 +151,13 @@ async def test_what_is_not_held_is_looked_up(
     here: nodes.Node, monkeypatch: pytest.MonkeyPatch, channel: str
 ) -> None:
     monkeypatch.setattr(restrictions, "MAX_REVOCATIONS", 1)
-    older = AddRevocation(BY, Revocation(jti=channel)), AddRevocation(BY, Revocation(uid=channel))
-    await in_thread(lambda: do(*older, AddRevocation(BY, Revocation(jti="newest"))))
+    gone = f"{channel}-gone"  # somebody who was erased
+    older = (Revocation(jti=channel), Revocation(uid=channel), Revocation(uid=erased_name(gone)))
+    newest = Revocation(jti="newest")
+    await in_thread(lambda: do(*(AddRevocation(BY, each) for each in (*older, newest))))
     await here.restrictions.load()
     assert here.restrictions.rules.overflow
-    for token in (claims(jti=channel), claims(uid=channel)):
+    for token in (claims(jti=channel), claims(uid=channel), claims(uid=gone)):
         assert not here.restrictions.rules.revoke(token, 0)
         with pytest.raises(ProtocolError):
             await here.writer.submit(asking(here, token))
@@ -184,10 +186,13 @@ def test_a_revocation_is_remembered_as_long_as_tokens_may_live(
     set_tokens(TOKEN_MAX_SECONDS=3600)
     do(AddRevocation(BY, Revocation(jti="an hour")))
     do(AddRevocation(BY, Revocation(jti="as said", expires_at=LAST_SECOND)))
+    set_tokens(TOKEN_MAX_SECONDS=10**12)
+    do(AddRevocation(BY, Revocation(jti="to the end of time")))
     lasts = dict(Restriction.objects.values_list("jti", F("expires_at") - F("created_at")))
     assert lasts["for ever"] is None
     assert lasts["an hour"] == timedelta(hours=1)
     assert lasts["as said"] > timedelta(days=365)
+    assert lasts["to the end of time"] > timedelta(days=365)
 
 
 # --- from Python (docs/python.md) ---------------------------------------------------------------

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.restrictions import (
+    LAST_SECOND,
     MAX_BANS,
     MAX_REVOCATIONS,
     Ban,
@@ -76,7 +77,7 @@ class AddRevocation(RestrictionOperation[int]):
         what, now = self.what, transaction.now.timestamp()
         ends_at, longest = what.expires_at, settings.TOKEN_MAX_SECONDS
         if ends_at is None and longest:
-            ends_at = now + longest
+            ends_at = min(now + longest, LAST_SECOND)
         issued_before = None
         if what.uid is not None:
             issued_before = ceil(now) if what.issued_before is None else what.issued_before
@@ -214,7 +215,8 @@ class Admission:
             jtis = {token.jti for token in tokens if token.jti}
             for part in batched(sorted(jtis), MAX_ASKED):
                 _put(transaction, _rules(transaction, f"jti IN ({marks(part)})", part))
-            uids = {token.uid for token in tokens if token.uid}
+            named = {token.uid for token in tokens if token.uid}
+            uids = named | set(map(erased_name, named))
             for part in batched(sorted(uids), MAX_ASKED):
                 where = f"issued_before IS NOT NULL AND uid IN ({marks(part)})"
                 _put(transaction, _rules(transaction, where, part))
