@@ -230,7 +230,7 @@ NAMES = [name for name, weight in WEIGHTS.items() for _ in range(weight)]
 ACTS = st.lists(st.tuples(st.sampled_from(NAMES), st.integers(0, 11)), min_size=50, max_size=300)
 
 
-@settings(max_examples=50)
+@settings(max_examples=120)
 @given(acts=ACTS, limit=st.sampled_from([0, 3, PAGE, None]))
 def test_a_follower_misses_nothing(acts: list[tuple[str, int]], limit: int | None) -> None:
     with pytest.MonkeyPatch.context() as patch:
