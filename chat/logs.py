@@ -109,14 +109,22 @@ STRANGERS: Final = (  # loggers whose warnings anybody can cause
 )
 
 
+# What a terminal would obey; names of channels and events may hold it.
+CONTROLS: Final = {
+    code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"
+}
+
+
 class RedactingFormatter(logging.Formatter):
-    """Time, level, logger and message, without secrets; tracebacks are searched, too."""
+    """Time, level, logger and message, without secrets and control characters; tracebacks are
+    searched, too."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
 
     def format(self, record: logging.LogRecord) -> str:
-        return redact(super().format(record))
+        text = redact(super().format(record))
+        return text if text.isprintable() else text.translate(CONTROLS)
 
 
 class ThrottleFilter(logging.Filter):

@@ -53,6 +53,12 @@ def test_query_strings_and_tokens_are_left_out(said: str, written: str) -> None:
     assert line("%s", said).endswith(f": {written}")
 
 
+def test_no_terminal_obeys_a_line() -> None:
+    """A channel may be named so."""
+    obeyed = "room-\x1b[2J\r\x07\x9b1m\x7f"
+    assert line("%s\n\twaits", obeyed).endswith(r"room-\x1b[2J\x0d\x07\x9b1m\x7f" + "\n\twaits")
+
+
 def test_also_from_a_traceback() -> None:
     assert JWT not in line("failed", error=ValueError(f"bad token {JWT}"))
 
