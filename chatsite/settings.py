@@ -1,5 +1,5 @@
 """The site's settings: the only reader of the environment and of the file that ENV_FILE names
-(default: `.env`, where there is one).
+(default: `.env`, where there is one). For this site: another project has settings of its own.
 
 Importing this module writes nothing and never raises: what is malformed has its default, and the
 system checks (`chat/checks.py`, `tokens/checks.py`) name what is missing or malformed, in words.
@@ -9,7 +9,6 @@ import os
 from contextlib import suppress
 from dataclasses import fields
 from datetime import timedelta
-from hashlib import blake2b
 from io import StringIO
 from pathlib import Path
 from typing import Any, Final
@@ -21,7 +20,9 @@ from chat.conf import ChatSettings
 from chat.store.databases import ENGINES
 from tokens.conf import Flag, TokenSettings, parse, read
 
-BASE_DIR = Path(__file__).resolve().parent.parent
+CHECKOUT = Path(__file__).resolve().parent.parent
+# Installed from a wheel, it has its files where it is run.
+BASE_DIR = CHECKOUT if (CHECKOUT / "manage.py").is_file() else Path.cwd()
 PROBLEMS: list[str] = []  # without values, which may be secrets
 NO_DATABASE: Final = "chatsite.no_database"
 
@@ -88,26 +89,11 @@ DEBUG: bool = flag("DEBUG", False)
 TOKENS: dict[str, object] = {field.name: text(field.name) for field in fields(TokenSettings)}
 TOKENS["DEMO"] = TOKENS["DEMO"] or DEBUG
 CHAT: dict[str, object] = {field.name: text(field.name) for field in fields(ChatSettings)}
-CHAT["PROBLEMS"] = PROBLEMS
+CHAT |= {"PROBLEMS": PROBLEMS, "DATABASE": "default", "BOUND_PAGE_BODIES": True}
 configured, _ = read(ChatSettings, "CHAT", CHAT)
 
 # --- where things are kept ------------------------------------------------------------------
 DATABASES = {"default": database()}
-CHANNEL_LAYERS: dict[str, dict[str, Any]] = {
-    "default": (
-        {
-            "BACKEND": "chat.cluster.redis_layer.RedisLayer",
-            # Redis passes messages on between its databases, too: what keeps two sites apart is
-            # that their keys differ.
-            "CONFIG": {
-                "hosts": [configured.REDIS_URL],
-                "prefix": f"chat-{blake2b(text('SECRET_KEY').encode(), digest_size=8).hexdigest()}",
-            },
-        }
-        if configured.REDIS_URL
-        else {"BACKEND": "channels.layers.InMemoryChannelLayer"}
-    ),
-}
 
 # --- Django ---------------------------------------------------------------------------------
 HTTPS: bool = flag("HTTPS", not DEBUG)
@@ -116,8 +102,9 @@ SECRET_KEY: str = text("SECRET_KEY")
 ALLOWED_HOSTS: list[str] = words("ALLOWED_HOSTS", ["*"] if DEBUG else [])
 CSRF_TRUSTED_ORIGINS: list[str] = words("CSRF_TRUSTED_ORIGINS", [])
 INSTALLED_APPS = [
+    "chatsite",  # before staticfiles: its runserver speaks WebSockets
     "tokens",
-    "chat",  # before staticfiles: its runserver speaks WebSockets
+    "chat",
     # Its tables are there in any case, for other apps and later.
     "django.contrib.admin" if ADMIN else "django.contrib.admin.apps.SimpleAdminConfig",
     "axes",
@@ -127,11 +114,8 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "corsheaders",
-    "channels",
 ]
 MIDDLEWARE = [
-    "chat.http.health.middleware",
-    "chat.http.fast_path.middleware",
     "chatsite.login.middleware",
     "django.middleware.security.SecurityMiddleware",
     "chat.http.staticfiles.middleware",
@@ -187,7 +171,7 @@ APPEND_SLASH = True
 
 STATIC_URL = "/static/"
 STATIC_ROOT = Path(text("STATIC_ROOT") or BASE_DIR / "staticfiles")
-STATICFILES_DIRS = [BASE_DIR / "static"]
+STATICFILES_DIRS = [each for each in [BASE_DIR / "static"] if each.is_dir()]
 STATICFILES_FINDERS = [
     "chat.http.staticfiles.CurrentFinder",
     "django.contrib.staticfiles.finders.AppDirectoriesFinder",
@@ -243,7 +227,7 @@ LOGGING = {
 CORS_ALLOW_ALL_ORIGINS: bool = "*" in configured.ALLOWED_ORIGINS
 CORS_ALLOWED_ORIGINS = () if CORS_ALLOW_ALL_ORIGINS else configured.ALLOWED_ORIGINS
 CORS_ALLOW_HEADERS = ["content-type", "authorization"]
-CORS_URLS_REGEX = r"^/(connection/|(tokens|openapi\.json|asyncapi\.json)$)"
+CORS_URLS_REGEX = r"^/tokens$"  # the API's own: chat/http/fast_path.py
 
 SECURE_CSP = {
     "default-src": [CSP.NONE],

@@ -6,5 +6,6 @@ from django.urls import include, path
 
 urlpatterns = [
     *([path("admin/", admin.site.urls)] if settings.ADMIN else []),
+    path("", include("chat.demo_urls")),
     path("", include("chat.urls")),
 ]

@@ -13,9 +13,8 @@ import threading
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from itertools import batched
-from typing import Final, cast
+from typing import Final
 
-from channels.layers import get_channel_layer
 from msgspec import msgpack
 from redis.exceptions import RedisError
 
@@ -31,7 +30,7 @@ from chat.cluster.messages import (
     first_of,
     message,
 )
-from chat.cluster.redis_layer import RedisLayer
+from chat.cluster.redis_layer import RedisLayer, channel_layer
 from chat.counts import counts
 from chat.fanout.announcements import Announcement
 from chat.fanout.broker import BrokerStatus, Handlers, StartTask
@@ -288,7 +287,7 @@ def _sender() -> _Sender:
 
 async def _send(sent: Sequence[tuple[str, Message]], turn: asyncio.Lock) -> None:
     """Not sent again where the connection breaks: ephemeral messages could arrive twice."""
-    layer = cast("RedisLayer", get_channel_layer()).of_loop()
+    layer = channel_layer().of_loop()
     async with asyncio.timeout(SEND_SECONDS), turn:
         try:
             await layer.renew()

@@ -8,6 +8,8 @@ section 4). And messages to many groups take one round trip together.
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from functools import cache
+from hashlib import blake2b
 from typing import Any, Final
 
 from channels_redis.pubsub import (
@@ -16,7 +18,10 @@ from channels_redis.pubsub import (
     RedisSingleShardConnection,
 )
 from channels_redis.utils import _wrap_close
+from django.conf import settings as django_settings
 from redis import exceptions
+
+from chat.conf import settings
 
 log = logging.getLogger("chat.layer")
 
@@ -39,6 +44,19 @@ class RedisLayer(RedisPubSubChannelLayer):
     def of_loop(self) -> "LoopLayer":
         """The layer of the running event loop."""
         return self._get_layer()
+
+
+def channel_layer() -> RedisLayer:
+    """This process's, to REDIS_URL."""
+    return _layer(settings.REDIS_URL)
+
+
+@cache
+def _layer(url: str) -> RedisLayer:
+    # Redis passes messages on between its databases, too: what keeps two sites apart is that their
+    # keys differ.
+    site = blake2b(django_settings.SECRET_KEY.encode(), digest_size=8).hexdigest()
+    return RedisLayer(hosts=[url], prefix=f"chat-{site}")
 
 
 class LoopLayer(RedisPubSubLoopLayer):

@@ -51,7 +51,7 @@ REACTION: Final = frozenset({"hotsock.messageReaction"})
 Operation = Callable[[Node, Session, str], Awaitable[HttpResponse]]
 
 
-@endpoint("POST", allow="POST, OPTIONS")
+@endpoint("POST", allow="POST, OPTIONS", cross_origin=True)
 async def client_operation(request: Call, operation: str) -> HttpResponse:
     """`POST /connection/<operation>?connectionId=…&connectionSecret=…`."""
     perform = OPERATIONS.get(operation)

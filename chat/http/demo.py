@@ -6,6 +6,7 @@ from typing import Final
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
@@ -25,11 +26,15 @@ _sessions: dict[tuple[str, str], float] = {}  # network, session -> when it last
 @csrf_exempt  # any other method is a 405, not a 403
 @require_safe
 async def page(request: HttpRequest) -> HttpResponse:
-    """The chat page, where it is switched on; its tokens come from `POST /tokens`."""
+    """The chat page, where it is switched on; its tokens come from `POST tokens` beside it."""
     if not settings.DEMO:
         raise Http404
-    files = {"script": built("chat/demo/main.js"), "style": built("chat/demo/demo.css")}
-    shown = render(request, "chat/demo.html", files)
+    said = {
+        "script": built("chat/demo/main.js"),
+        "style": built("chat/demo/demo.css"),
+        "websocket": reverse("chat:websocket"),
+    }
+    shown = render(request, "chat/demo.html", said)
     compress(request, shown)  # it holds no secret, and nothing of what a request says
     return shown
 

@@ -19,7 +19,7 @@ def _view(name: str) -> Callable[[Call], Coroutine[None, None, HttpResponse]]:
     content = (Path(__file__).parent / name).read_bytes()
     etag = f'"{sha256(content).hexdigest()}"'
 
-    @endpoint("GET", "HEAD")
+    @endpoint("GET", "HEAD", cross_origin=True)
     @cache_control(public=True, max_age=FRESH_SECONDS)
     @condition(etag_func=lambda request: etag)
     async def description(request: Call) -> HttpResponse:

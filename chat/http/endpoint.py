@@ -24,25 +24,40 @@ class Call(ASGIRequest):
     """A request as `chat.http.fast_path` passes it on: from its head on, its body under way."""
 
     incoming: Body
+    by_us = False  # past the project's middleware
     refused: BodyError | None = None  # that it is answered by, whatever it asks for
     ack: str | None = None  # of a client's operation, once its body has been read
     until_answered: AsyncExitStack  # ends when the answer has left
 
 
-JSON_LOADS_NOTHING: Final = "default-src 'none'; frame-ancestors 'none'"
-
 type View[**P] = Callable[Concatenate[Call, P], Awaitable[HttpResponse]]
 type Endpoint[**P] = Callable[Concatenate[Call, P], Coroutine[None, None, HttpResponse]]
 
+ENDPOINTS: Final[set[object]] = set()
+"""The views of the API, which `chat.http.fast_path` calls."""
+CROSS_ORIGIN: Final[set[object]] = set()
+"""Those of them that pages of ALLOWED_ORIGINS may call."""
+NEEDS_ASGI: Final = "The server of this address speaks no ASGI: run `manage.py serve`."
 
-def endpoint[**P](*methods: str, allow: str | None = None) -> Callable[[View[P]], Endpoint[P]]:
+
+def of_api[View: Callable[..., object]](view: View) -> View:
+    ENDPOINTS.add(view)
+    return view
+
+
+def endpoint[**P](
+    *methods: str, allow: str | None = None, cross_origin: bool = False
+) -> Callable[[View[P]], Endpoint[P]]:
     """Makes a view an endpoint: no CSRF token, these methods only, ProtocolErrors become answers.
     `allow` is the header Allow where it has more than `methods`."""
 
     def decorate(view: View[P]) -> Endpoint[P]:
+        @of_api
         @csrf_exempt
         @wraps(view)
         async def endpoint(request: Call, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+            if not (isinstance(request, Call) and request.by_us):
+                return refusal(ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, NEEDS_ASGI))
             if request.method not in methods:
                 response = refusal(invalid(f"Use {' or '.join(methods)}."), status=405)
                 response["Allow"] = allow or ", ".join(methods)
@@ -53,9 +68,10 @@ def endpoint[**P](*methods: str, allow: str | None = None) -> Callable[[View[P]]
             except ProtocolError as error:
                 await request.until_answered.aclose()  # a refusal holds up no other call
                 response = refusal(error, ack=request.ack)
-            response["Content-Security-Policy"] = JSON_LOADS_NOTHING  # else the page's, 200 bytes
             return response
 
+        if cross_origin:
+            CROSS_ORIGIN.add(endpoint)
         return endpoint
 
     return decorate

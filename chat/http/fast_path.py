@@ -3,30 +3,34 @@ handled in the event loop. A page of history took 5.0 ms with a thread for each 
 around it, and takes 2.4 without.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
+from http import HTTPStatus
 from io import BytesIO
 from typing import Any, Final, Protocol, cast
 
-from corsheaders.middleware import CorsMiddleware
+from django.conf import settings as django_settings
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
 from django.core.handlers.exception import convert_exception_to_response
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.middleware.common import CommonMiddleware
-from django.middleware.csp import ContentSecurityPolicyMiddleware
 from django.middleware.security import SecurityMiddleware
-from django.urls import resolve, set_script_prefix
-from django.utils.decorators import async_only_middleware
+from django.urls import Resolver404, ResolverMatch, resolve, set_script_prefix, set_urlconf
+from django.utils.cache import patch_vary_headers
+from django.utils.log import log_response
 
+from chat.conf import settings
 from chat.http.bodies import SITE_BYTES, SMALL_BYTES, Body, BodyError, Message, Receive
-from chat.http.endpoint import Call, refusal
+from chat.http.endpoint import CROSS_ORIGIN, ENDPOINTS, Call, refusal
+from chat.http.health import PROBES
 from chat.protocol.frames import MAX_FRAME_BYTES
 
-API: Final = (
-    *("/connection/", "/publish", "/channels", "/schedules/"),
-    *("/openapi.json", "/asyncapi.json"),
-    *("/connections/", "/tokens/", "/bans"),
-)
+JSON_LOADS_NOTHING: Final = "default-src 'none'; frame-ancestors 'none'"
+PREFLIGHT: Final = {
+    "Access-Control-Allow-Headers": "content-type, authorization",
+    "Access-Control-Allow-Methods": "DELETE, GET, OPTIONS, PATCH, POST, PUT",
+    "Access-Control-Max-Age": "86400",
+}
 
 View = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
 Send = Callable[[Message], Awaitable[None]]
@@ -34,26 +38,52 @@ END: Final[Message] = {"type": "http.response.body", "body": b"", "more_body": F
 
 
 class Handler(ASGIHandler):
-    """Django's, with bounds for bodies; for the API without request_started and request_finished,
-    and from a request's head on."""
+    """Django's, with bounds for bodies; for the API and probes, wherever the project's URLs have
+    them, without request_started, request_finished and MIDDLEWARE, and from a request's head on."""
 
     request_class = Call
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._probe = _catching(_view)
+        self._api = _surrounded(_view)
+
     async def handle(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
-        by_api = scope["path"].removeprefix(get_script_prefix(scope).rstrip("/")).startswith(API)
-        with Body(scope, receive, MAX_FRAME_BYTES if by_api else SITE_BYTES) as body:
+        match = match_of(scope)
+        view = match.func if match else None
+        fast = view in ENDPOINTS or view in PROBES
+        if not (fast or settings.BOUND_PAGE_BODIES):
+            await super().handle(scope, receive, send)
+            return
+        with Body(scope, receive, MAX_FRAME_BYTES if fast else SITE_BYTES) as body:
             refused = None
-            if not by_api:
+            if not fast:
                 try:
                     body.check()
                     await super().handle(scope, body.receive, send)
                     return
                 except BodyError as error:
                     refused = error.with_traceback(None)  # it holds what came of the body
-            await self._answer(scope, body, send, refused)
+            await self._answer(scope, match, body, send, refused)
+
+    async def get_response_async(self, request: HttpRequest) -> HttpResponseBase:
+        if not (isinstance(request, Call) and request.by_us):
+            return await super().get_response_async(request)
+        set_urlconf(django_settings.ROOT_URLCONF)
+        probe = request.resolver_match is not None and request.resolver_match.func in PROBES
+        response = await (self._probe if probe else self._api)(request)
+        if response.status_code >= HTTPStatus.BAD_REQUEST:
+            said, whole = (response.reason_phrase, request.path), cast("HttpResponse", response)
+            log_response("%s: %s", *said, response=whole, request=request)
+        return response
 
     async def _answer(
-        self, scope: dict[str, Any], body: Body, send: Send, refused: BodyError | None
+        self,
+        scope: dict[str, Any],
+        match: ResolverMatch | None,
+        body: Body,
+        send: Send,
+        refused: BodyError | None,
     ) -> None:
         """Returns when the answer has left, but for what the server takes without waiting: servers
         wait only with the next message, so that the end of a large one is one of its own."""
@@ -66,6 +96,7 @@ class Handler(ASGIHandler):
         request, answer = self.create_request(scope, BytesIO())
         async with AsyncExitStack() as until_answered:
             if isinstance(request, Call):
+                request.by_us, request.resolver_match = True, match
                 request.incoming, request.refused = body, refused
                 request.until_answered = until_answered
                 answer = await self.run_get_response(request)
@@ -81,31 +112,58 @@ class Handler(ASGIHandler):
             await send(END)
 
 
-@async_only_middleware
-def middleware(get_response: View) -> View:
-    """Answers calls of the API, inside the middlewares that refuse hosts and add headers; other
-    requests go on to the middlewares behind this one."""
-    api = _in_loop(CommonMiddleware, _catching(_view))
-    api = _catching(cast("View", CorsMiddleware(api)))
-    api = _in_loop(SecurityMiddleware, _in_loop(ContentSecurityPolicyMiddleware, api))
+def match_of(scope: Mapping[str, Any]) -> ResolverMatch | None:
+    """What the project has at the address of a scope."""
+    try:
+        return resolve(scope["path"].removeprefix(get_script_prefix(scope).rstrip("/")))
+    except Resolver404:
+        return None
 
+
+async def _view(request: HttpRequest) -> HttpResponseBase:
+    if isinstance(request, Call) and request.refused is not None:
+        return refusal(request.refused)
+    match = cast("ResolverMatch", request.resolver_match)
+    response: HttpResponseBase = await match.func(request, *match.args, **match.kwargs)
+    return response
+
+
+def _surrounded(view: View) -> View:
+    """By the middlewares that refuse hosts and add headers."""
+    inner = _cors(_in_loop(CommonMiddleware, _catching(view)))
+    return _in_loop(SecurityMiddleware, _without_scripts(inner))
+
+
+def _without_scripts(get_response: View) -> View:
     async def respond(request: HttpRequest) -> HttpResponseBase:
-        ours = request.path_info.startswith(API) or _refused(request)
-        return await (api if ours else get_response)(request)
+        response = await get_response(request)
+        response.headers.setdefault("Content-Security-Policy", JSON_LOADS_NOTHING)
+        return response
 
     return respond
 
 
-def _refused(request: HttpRequest) -> BodyError | None:
-    return request.refused if isinstance(request, Call) else None
+def _cors(get_response: View) -> View:
+    """Lets pages of ALLOWED_ORIGINS call what they may; they send no cookies."""
 
+    async def respond(request: HttpRequest) -> HttpResponseBase:
+        match = request.resolver_match
+        if match is None or match.func not in CROSS_ORIGIN:
+            return await get_response(request)
+        asks_first = "access-control-request-method" in request.headers
+        preflight = request.method == "OPTIONS" and asks_first
+        empty = HttpResponse(headers={"content-length": "0"})
+        response = empty if preflight else await get_response(request)
+        patch_vary_headers(response, ["origin"])
+        origin, allowed = request.headers.get("origin"), settings.ALLOWED_ORIGINS
+        if origin and ("*" in allowed or origin in allowed):
+            response["Access-Control-Allow-Origin"] = "*" if "*" in allowed else origin
+            if request.method == "OPTIONS":
+                for name, value in PREFLIGHT.items():
+                    response[name] = value
+        return response
 
-async def _view(request: HttpRequest) -> HttpResponseBase:
-    if (error := _refused(request)) is not None:
-        return refusal(error)
-    request.resolver_match = match = resolve(request.path_info)
-    response: HttpResponseBase = await match.func(request, *match.args, **match.kwargs)
-    return response
+    return respond
 
 
 class _Middleware(Protocol):

@@ -1,19 +1,14 @@
-"""Whether this process is up, and whether it can do its work (protocol.md section 1).
-
-Its middleware is the first: probes and Prometheus come from inside, without TLS and by no
-ALLOWED_HOST.
-"""
+"""Whether this process is up, and whether it can do its work (protocol.md section 1)."""
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import Final, NamedTuple
 
-from channels.layers import get_channel_layer
-from django.http import HttpRequest, HttpResponseBase, JsonResponse
-from django.utils.decorators import async_only_middleware
+from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 
+from chat.conf import settings
 from chat.fanout.broker import BrokerStatus
 from chat.http.metrics import metrics
 from chat.protocol.errors import ProtocolError
@@ -31,16 +26,6 @@ UNHEARD: Final[dict[BrokerStatus | None, str]] = {
     BrokerStatus.DISCONNECTED: "Other processes are not heard yet.",
     BrokerStatus.POLLING: "LISTEN brings nothing: set BROKER_URL to PostgreSQL's own address.",
 }
-
-View = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
-
-
-@async_only_middleware
-def middleware(get_response: View) -> View:
-    async def respond(request: HttpRequest) -> HttpResponseBase:
-        return await VIEWS.get(request.path_info, get_response)(request)
-
-    return respond
 
 
 @require_safe
@@ -67,7 +52,8 @@ async def readyz(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"status": "ok"})
 
 
-VIEWS: Final[dict[str, View]] = {"/healthz": healthz, "/readyz": readyz, "/metrics": metrics}
+PROBES: Final[frozenset[object]] = frozenset({healthz, readyz, metrics})
+"""Probes and Prometheus come from inside, without TLS and by no ALLOWED_HOST."""
 
 
 class Problems(NamedTuple):
@@ -130,11 +116,11 @@ async def _write() -> str:
 
 
 async def _channel_layer() -> str:
-    layer = get_channel_layer()
-    if layer is None:
-        return "There is no channel layer."
-    # A group without members: Redis must answer, and nothing is left behind.
-    await layer.group_send("readyz", {"type": "probe"})
+    if settings.REDIS_URL:
+        from chat.cluster.redis_layer import channel_layer  # with Redis' client
+
+        # A group without members: Redis must answer, and nothing is left behind.
+        await channel_layer().group_send("readyz", {"type": "probe"})
     node = nodes.running()
     status = node.hub.broker.status if node is not None else None
     return UNHEARD.get(status, "")

@@ -25,6 +25,7 @@ from chat.http.endpoint import (
     body_of,
     endpoint,
     invalid,
+    of_api,
     query_of,
     refusal,
     respond,
@@ -66,7 +67,8 @@ async def publish(request: Call) -> HttpResponse:
     return accepted(receipt, with_id=publication.eager)
 
 
-async def below_channels(request: Call) -> HttpResponse:
+@of_api
+async def below_channels(request: Call, rest: str | None = None) -> HttpResponse:
     """A path that is read names a channel, which may have slashes, too."""
     reads = request.method in READING or MESSAGES not in _path(request)
     return await (channel if reads else message)(request)
@@ -75,7 +77,11 @@ async def below_channels(request: Call) -> HttpResponse:
 def _path(request: Call) -> bytes:
     """What follows `/channels/`, percent-encoded: a slash in a name differs from the path's."""
     whole: bytes = request.scope.get("raw_path") or quote(request.path).encode()
-    return whole.partition(b"/channels/")[2]
+    match = request.resolver_match
+    rest = match.kwargs.get("rest") if match else None
+    if rest is None:
+        return b""
+    return whole.split(b"/", request.path.removesuffix(rest).count("/"))[-1]
 
 
 @endpoint(*READING)

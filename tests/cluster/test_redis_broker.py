@@ -177,7 +177,7 @@ async def test_the_first_announcement_of_a_task_after_redis_was_restarted_arrive
 ) -> None:
     """Of all its threads at once, which begin at once."""
     layer = RedisLayer(hosts=[redis_url(redis)])
-    monkeypatch.setattr(redis_broker, "get_channel_layer", lambda: layer)
+    monkeypatch.setattr(redis_broker, "channel_layer", lambda: layer)
     monkeypatch.setattr(redis_broker, "_senders", {})
     server = Process("server", redis)
 

@@ -120,4 +120,7 @@ export class ChatDemo extends HTMLElement {
   }
 }
 
-const createClient = (options) => new HotsockClient(new URL("/v1", location.href), options);
+const createClient = (options) => {
+  const { websocket } = document.querySelector("chat-demo").dataset;
+  return new HotsockClient(new URL(websocket, location.href), options);
+};

@@ -25,7 +25,7 @@ export class Api {
   /** The session `id`, or another where it is missing or no such id: the answer says which. */
   async session(id, signal) {
     const body = { sessionId: id, uid: "jim" };
-    const { sessionId, channel, jim, pam } = await this.#post("/tokens", body, signal);
+    const { sessionId, channel, jim, pam } = await this.#post("tokens", body, signal);
     return { id: sessionId, channel, people: { jim, pam } };
   }
 
@@ -36,7 +36,7 @@ export class Api {
   }
 
   async #token(sessionId, uid) {
-    return (await this.#post("/tokens", { sessionId, uid })).token;
+    return (await this.#post("tokens", { sessionId, uid })).token;
   }
 
   async #post(path, body, signal) {
