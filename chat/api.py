@@ -25,7 +25,7 @@ from typing import Any, Final, TypedDict, Unpack
 import msgspec
 from asgiref.sync import sync_to_async
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db import Error, connection, transaction
+from django.db import Error
 from django.utils.asyncio import async_unsafe
 from msgspec import structs
 
@@ -52,7 +52,13 @@ from chat.protocol.restrictions import (
 )
 from chat.runtime import node as nodes
 from chat.store import outbox, writer
-from chat.store.databases import OUTCOME_UNKNOWN, UNAVAILABLE, DatabaseUnavailable
+from chat.store.databases import (
+    OUTCOME_UNKNOWN,
+    UNAVAILABLE,
+    DatabaseUnavailable,
+    connection,
+    on_commit,
+)
 from chat.store.operations.audit import Actor
 from chat.store.operations.messages import message_not_found
 from chat.store.operations.removal import Asked, RemoveMessages, ShowMessage
@@ -494,7 +500,7 @@ def _looked_up[**P, Found](query: Callable[P, Found], *args: P.args, **kwargs: P
 def _change[Result](operations: Sequence[Operation[Result]]) -> list[Result]:
     """What each gives, in effect here; nothing where a transaction is to commit first."""
     if connection.in_atomic_block:
-        transaction.on_commit(partial(_change, operations))
+        on_commit(partial(_change, operations))
         return []
     done = [_write(operation) for operation in operations]
     node = nodes.of_process()
@@ -576,7 +582,7 @@ def _publish(publication: Publication) -> Receipt:
     if receipt is None:
         receipt = _write(operation)
     elif connection.in_atomic_block:
-        transaction.on_commit(partial(_announce_all, operation.announced))
+        on_commit(partial(_announce_all, operation.announced))
     else:
         _announce_all(operation.announced)
     return receipt

@@ -4,6 +4,7 @@ from contextlib import suppress
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.db import router
 
 
 class ChatConfig(AppConfig):
@@ -14,6 +15,7 @@ class ChatConfig(AppConfig):
         from chat import checks  # noqa: F401  # registers them
         from chat.conf import settings as chat_settings
         from chat.logs import redact_records
+        from chat.store.databases import Router, apart
         from chat.store.reads import close_pool
         from tokens.conf import settings as token_settings
 
@@ -22,4 +24,6 @@ class ChatConfig(AppConfig):
         with suppress(ImproperlyConfigured):  # there is none, which `serve` and the checks say
             keys.append(settings.SECRET_KEY)
         redact_records(keys)
+        if apart():
+            router.routers.insert(0, Router())  # before the project's own
         atexit.register(close_pool)

@@ -4,24 +4,29 @@
 """
 
 from base64 import b64decode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from pathlib import Path
-from typing import Final
+from typing import Final, cast
 from urllib.parse import urlsplit
 
 import psycopg
+from django.apps import apps
 from django.conf import settings as django_settings
+from django.contrib.staticfiles.storage import ManifestFilesMixin, staticfiles_storage
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
-from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection
+from django.core.handlers.asgi import ASGIHandler
+from django.db import DatabaseError, connections
 from django.db.migrations.executor import MigrationExecutor
 from django.db.models.functions import Now
+from django.urls import URLPattern, URLResolver, get_resolver
+from django.utils.module_loading import import_string
 from psycopg.conninfo import conninfo_to_dict
 
 from chat.conf import THIS_MACHINE, conf, settings
 from chat.models import Message
 from chat.protocol.addresses import is_loopback, networks
 from chat.store import search
+from chat.store.databases import APPS, apart, connection
 from tokens.checks import DEMO_IS_OPEN
 from tokens.conf import settings as token_settings
 
@@ -55,9 +60,23 @@ NO_INDEX: Final = Warning(
     hint="Run `manage.py index_messages`, also after a migration that has made the table anew.",
     id="chat.W004",
 )
+REQUESTS_ARE_ATOMIC: Final = Warning(
+    "ATOMIC_REQUESTS is set for the chat's database: what a view publishes is sent when its request"
+    " ends, on SQLite the server waits for each request that writes, and Django refuses async"
+    " views, such as the chat page.",
+    hint="Set it to False, and use transaction.atomic where a view needs it.",
+    id="chat.W011",
+)
+PLAIN_DATABASE: Final = Warning(
+    "The chat's database has Django's own options: on PostgreSQL each read opens a connection, and"
+    " one that hangs is waited for; on SQLite readers and the writer wait for each other.",
+    hint="In the settings: DATABASES[alias] = chat.store.databases.for_server(DATABASES[alias]).",
+    id="chat.W012",
+)
 MIN_SECRET: Final = 24  # bytes, as the Standard Webhooks scheme wants them
 MAX_SECRET: Final = 64
 SECRET_FORM: Final = f"whsec_ and the Base64 of {MIN_SECRET} to {MAX_SECRET} bytes"
+VENDORS: Final = ("sqlite", "postgresql")
 NOT_MIGRATED: Final = "The database is not up to date: run `manage.py migrate`."
 
 
@@ -65,9 +84,10 @@ def environment_problems() -> list[str]:
     """A sentence for each setting that is unknown or malformed, without its value."""
     application = getattr(django_settings, "ASGI_APPLICATION", None)
     named = isinstance(application, str) and "." in application
+    project = str(django_settings.ROOT_URLCONF).partition(".")[0]
     needs = (
         "ASGI_APPLICATION must name the project's ASGI application, such as"
-        " mysite.asgi.application."
+        f" {project}.asgi.application: WSGI has no WebSockets."
     )
     redis = "REDIS_URL must have a port that is a number."
     broker = "BROKER_URL must be an address as PostgreSQL's programs take it; `%` is written %25."
@@ -76,7 +96,52 @@ def environment_problems() -> list[str]:
         redis: _has_valid_port(settings.REDIS_URL),
         broker: _is_postgresql_address(settings.BROKER_URL),
     }
-    return [*settings.PROBLEMS, *conf.problems(), *_unmet(met)]
+    return [*settings.PROBLEMS, *conf.problems(), *_alias_problems(), *_unmet(met)]
+
+
+def _alias_problems() -> list[str]:
+    """Whether the chat can keep its rows in the database that it is to use."""
+    alias = settings.DATABASE
+    if alias not in connections:
+        return [f'CHAT["DATABASE"] must be one of DATABASES: {", ".join(connections)}.']
+    if connection.vendor in VENDORS or settings.PROBLEMS:  # one of these says what is missing
+        return []
+    return [
+        f"The database {alias} is {connection.display_name}, and the chat needs SQLite or"
+        ' PostgreSQL: add one to DATABASES, and name it in CHAT["DATABASE"].'
+    ]
+
+
+def url_problems() -> list[str]:
+    """Whether the chat has an address."""
+    from chat.urls import websocket
+
+    line = 'path("live/", include("chat.urls"))'
+    sentence = f"The chat has no address: add {line} to {django_settings.ROOT_URLCONF}."
+    return _unmet({sentence: _has_view(get_resolver().url_patterns, websocket)})
+
+
+def _has_view(patterns: Iterable[URLPattern | URLResolver], view: object) -> bool:
+    return any(
+        _has_view(each.url_patterns, view)
+        if isinstance(each, URLResolver)
+        else each.callback is view
+        for each in patterns
+    )
+
+
+def application_problems() -> list[str]:
+    """Whether ASGI_APPLICATION is one that serves the chat, as far as that shows."""
+    name = str(django_settings.ASGI_APPLICATION)
+    try:
+        application = import_string(name)
+    except ImportError as error:
+        return [f"ASGI_APPLICATION, {name}, cannot be imported: {error}."]
+    plain = (
+        f"{name} is Django's own, which has no WebSockets: import get_asgi_application from"
+        " chat.asgi instead of django.core.asgi."
+    )
+    return _unmet({plain: type(application) is not ASGIHandler})
 
 
 def webhook_problems() -> list[str]:
@@ -97,10 +162,13 @@ def deployment_problems() -> list[str]:
     """What must be there when DEBUG is off."""
     if django_settings.DEBUG:
         return []
-    manifest = Path(django_settings.STATIC_ROOT) / "staticfiles.json"
+    storage = staticfiles_storage
     hosts = "ALLOWED_HOSTS must name the hosts that this server answers for."
     static = "Static files are not collected: run `manage.py collectstatic --no-input`."
-    return _unmet({hosts: django_settings.ALLOWED_HOSTS, static: manifest.exists()})
+    installed = apps.is_installed("django.contrib.staticfiles")
+    hashed = installed and isinstance(storage, ManifestFilesMixin)
+    collected = not hashed or cast("ManifestFilesMixin", storage).read_manifest()
+    return _unmet({hosts: django_settings.ALLOWED_HOSTS, static: collected})
 
 
 def database_problems() -> list[str]:
@@ -109,7 +177,10 @@ def database_problems() -> list[str]:
     probe.settings_dict["OPTIONS"].pop("pool", None)  # a pool would retry before it reports
     try:
         executor = MigrationExecutor(probe)
-        pending = executor.migration_plan(executor.loader.graph.leaf_nodes())
+        targets = executor.loader.graph.leaf_nodes()
+        if apart():  # the project's own tables need not be there
+            targets = [target for target in targets if target[0] in APPS]
+        pending = executor.migration_plan(targets)
     except DatabaseError as error:
         where = f" ({probe.settings_dict['NAME']})" if probe.vendor == "sqlite" else ""
         return [f"The database cannot be used{where}: {' '.join(str(error).split())}."]
@@ -178,6 +249,26 @@ def environment(**kwargs: object) -> list[CheckMessage]:
     return [Error(problem, id="chat.E001") for problem in environment_problems()]
 
 
+@register(Tags.urls)
+def address(**kwargs: object) -> list[CheckMessage]:
+    return [Error(problem, id="chat.E010") for problem in url_problems()]
+
+
+@register(Tags.compatibility)
+def requests(**kwargs: object) -> list[CheckMessage]:
+    held = settings.DATABASE in connections and connection.settings_dict["ATOMIC_REQUESTS"]
+    return [REQUESTS_ARE_ATOMIC] if held else []
+
+
+@register(Tags.security, deploy=True)
+def database_options(**kwargs: object) -> list[CheckMessage]:
+    """Whether the database is set up as `for_server` does it."""
+    given = connection.settings_dict if settings.DATABASE in connections else {"OPTIONS": {}}
+    options, vendor = given["OPTIONS"], connection.vendor
+    missing = {"sqlite": "init_command", "postgresql": "pool"}.get(vendor, "")
+    return [] if not missing or missing in options else [PLAIN_DATABASE]
+
+
 @register(Tags.security)
 def webhook(**kwargs: object) -> list[CheckMessage]:
     return [Error(problem, id="chat.E002") for problem in webhook_problems()]
@@ -203,7 +294,7 @@ def addresses(**kwargs: object) -> list[CheckMessage]:
 @register(Tags.database)
 def purge_runs(databases: Sequence[str] | None = None, **kwargs: object) -> list[CheckMessage]:
     """Queries the database only under `manage.py check --database default`."""
-    if DEFAULT_DB_ALIAS not in (databases or ()):
+    if settings.DATABASE not in (databases or ()):
         return []
     overdue = Message.objects.filter(expires_at__lt=Now() - PURGE_OVERDUE)
     try:
@@ -215,7 +306,7 @@ def purge_runs(databases: Sequence[str] | None = None, **kwargs: object) -> list
 @register(Tags.database)
 def search_is_built(databases: Sequence[str] | None = None, **kwargs: object) -> list[CheckMessage]:
     """Queries the database only under `manage.py check --database default`."""
-    if DEFAULT_DB_ALIAS not in (databases or ()) or not settings.MESSAGE_SEARCH:
+    if settings.DATABASE not in (databases or ()) or not settings.MESSAGE_SEARCH:
         return []
     try:
         return [] if search.is_built() else [NO_INDEX]

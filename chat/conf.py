@@ -26,6 +26,10 @@ HttpAddress = Annotated[str, _address("http", "https")]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ChatSettings:
+    DATABASE: Text = "default"
+    """The alias, in DATABASES, of the database where the chat keeps its rows."""
+    BOUND_PAGE_BODIES: Flag = False
+    """Whether what is sent to pages that are not the chat's is bounded as well: 1 MiB in 10 s."""
     ALLOWED_ORIGINS: Words = ("*",)
     """The origins whose pages may connect and call; `*`: all."""
     FORWARDED_ALLOW_IPS: Text = THIS_MACHINE

@@ -14,14 +14,14 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any, Final, NamedTuple, Self
 
-from django.db import DatabaseError, connection
+from django.db import DatabaseError
 from django.db.backends.utils import CursorWrapper
 from django.db.models import ManyToOneRel, Model
 from psycopg.errors import DeadlockDetected, LockNotAvailable
 
 from chat.conf import settings
 from chat.models import Channel
-from chat.store.databases import PAGE_COST
+from chat.store.databases import PAGE_COST, connection
 
 MAX_BATCH: Final = 10_000
 WINDOW: Final = 10_000

@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.core.exceptions import ImproperlyConfigured
 
 
 class TokensConfig(AppConfig):
@@ -6,4 +7,9 @@ class TokensConfig(AppConfig):
     verbose_name = "Tokens"
 
     def ready(self) -> None:
-        from tokens import checks  # noqa: F401  # registers them
+        from tokens import checks, conf
+
+        if problem := checks.hidden_problem():  # before anything is imported of the wrong one
+            raise ImproperlyConfigured(problem)
+        # Now: a test runner switches DEBUG off, and a project's tests need its development keys.
+        conf.conf.current()

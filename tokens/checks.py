@@ -5,8 +5,11 @@ key that is set but wrong fails every check.
 """
 
 from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Final
 
+from django.apps import apps
 from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.exceptions import ImproperlyConfigured
@@ -14,6 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 from tokens.conf import KeySettings, conf, settings
 from tokens.keys import METHODS, KeyProblem, is_guessable, load_signing, load_verifying
 
+HERE = Path(__file__).resolve().parent.parent
 MIN_SECRET_LENGTH: Final = 32  # characters
 DEMO_IS_OPEN: Final = (
     "The demo is switched on (DEMO): anybody can read and write every channel whose name begins"
@@ -21,6 +25,19 @@ DEMO_IS_OPEN: Final = (
 )
 SET_IT = "Run `make setup` for development keys, or set it in the environment."
 CORRECT_IT = "Correct it in `.env` or in the environment."
+
+
+def hidden_problem() -> str:
+    """Whether an app `chat` of the project's own hides the server's, which is beside this one."""
+    found = find_spec("chat")
+    folders = found.submodule_search_locations if found else None
+    others = [folder for folder in folders or () if Path(folder).resolve().parent != HERE]
+    if not (others and apps.is_installed("chat")):
+        return ""
+    return (
+        f"The project's own app `chat` ({others[0]}) hides the chat server's: rename the folder and"
+        " its label, or do not name `chat` and `tokens` in INSTALLED_APPS."
+    )
 
 
 def key_problems() -> list[str]:
@@ -69,7 +86,8 @@ def _missing() -> Iterator[str]:
 
 def _wrong() -> Iterator[str]:
     """What is set but does not work, or is no secret."""
-    yield from _weak("SECRET_KEY", _secret_key())
+    if not django_settings.DEBUG:  # else it is `startproject`'s, for this machine alone
+        yield from _weak("SECRET_KEY", _secret_key())
     for name in ("API_SECRET_KEY_1", "API_SECRET_KEY_2"):
         yield from _weak(name, getattr(settings, name))
     for number, key in enumerate(settings.keys, start=1):

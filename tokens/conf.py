@@ -4,13 +4,16 @@ A value has the type of its setting, or is text, as from an environment variable
 the default. A malformed value is replaced by the default, and the system checks report it.
 """
 
-from collections.abc import Mapping
+from base64 import b64encode
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Final, NamedTuple, cast, get_args, get_type_hints
+from typing import Annotated, Any, Final, NamedTuple, cast, get_args, get_type_hints
 
 from django.conf import settings as django_settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
+from django.utils.crypto import salted_hmac
 from msgspec import Meta, ValidationError, convert
 
 Flag = Annotated[bool, Meta(description="true or false")]
@@ -18,6 +21,8 @@ Text = Annotated[str, Meta(description="text")]
 Words = Annotated[tuple[str, ...], Meta(description="a list of words")]
 FromZero = Annotated[int, Meta(ge=0, description="a whole number from 0 up")]
 FromOne = Annotated[int, Meta(ge=1, description="a whole number from 1 up")]
+
+Fill = Callable[[dict[str, Any]], dict[str, Any]]
 
 FLAGS: Final = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 
@@ -29,10 +34,11 @@ class Conf[T]:
     """The settings of one app, with the attributes of `current()`.
 
     Reads the dict `name` of Django's settings at first use, and again when a test has replaced it.
+    `fill` adds to what is set.
     """
 
-    def __init__(self, name: str, kind: type[T]) -> None:
-        self._name, self._kind = name, kind
+    def __init__(self, name: str, kind: type[T], fill: Fill = dict) -> None:
+        self._name, self._kind, self._fill = name, kind, fill
         setting_changed.connect(self._forget)
 
     def __getattr__(self, key: str) -> object:
@@ -50,15 +56,15 @@ class Conf[T]:
     @cached_property
     def _values(self) -> tuple[T, list[str]]:
         given: object = getattr(django_settings, self._name, None)
-        return read(self._kind, self._name, {} if given is None else given)
+        return read(self._kind, self._name, {} if given is None else given, self._fill)
 
     def _forget(self, *, setting: str, **kwargs: object) -> None:
         if setting == self._name:
-            for key in vars(self).keys() - {"_name", "_kind"}:
+            for key in vars(self).keys() - {"_name", "_kind", "_fill"}:
                 del vars(self)[key]
 
 
-def read[T](kind: type[T], name: str, given: object) -> tuple[T, list[str]]:
+def read[T](kind: type[T], name: str, given: object, fill: Fill = dict) -> tuple[T, list[str]]:
     """The settings in the dict `given`, and a sentence for each unknown or malformed key, without
     its value, which may be a secret."""
     if not isinstance(given, Mapping):
@@ -73,7 +79,7 @@ def read[T](kind: type[T], name: str, given: object) -> tuple[T, list[str]]:
                 values[key] = parse(value, types[key])
         except ValueError as error:
             problems.append(f"{key} must be {error}.")
-    return kind(**values), problems
+    return kind(**fill(values)), problems
 
 
 def parse(value: object, kind: object) -> object:
@@ -150,5 +156,27 @@ class TokenSettings:
         return (*private, *(key.encoded for key in self.keys))
 
 
-conf = Conf("TOKENS", TokenSettings)
+def with_development(given: dict[str, Any]) -> dict[str, Any]:
+    """With DEBUG nothing must be set: the demo is on, and keys that are not given are made of
+    SECRET_KEY, the same in each process."""
+    if not django_settings.DEBUG:
+        return given
+    made: dict[str, Any] = {"DEMO": True}
+    try:
+        django_settings.SECRET_KEY  # noqa: B018
+    except ImproperlyConfigured:  # the checks say that there is none
+        return made | given
+    if not any("SIGNING_KEY" in name for name in given):
+        secret = b64encode(_made("tokens.SIGNING_KEY_1")).decode()
+        made |= {"SIGNING_KEY_1_METHOD": "HS256", "SIGNING_KEY_1_ENCODED": secret}
+    if not any("API_SECRET_KEY" in name for name in given):
+        made["API_SECRET_KEY_1"] = _made("tokens.API_SECRET_KEY_1").hex()
+    return made | given
+
+
+def _made(salt: str) -> bytes:
+    return salted_hmac(salt, "", algorithm="sha512").digest()
+
+
+conf = Conf("TOKENS", TokenSettings, with_development)
 settings = cast("TokenSettings", conf)

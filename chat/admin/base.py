@@ -6,14 +6,16 @@ such as `secret_hash__startswith`. This one refuses what its form has no field f
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
+from functools import wraps
 from typing import TYPE_CHECKING, ClassVar, Final, Protocol, cast
 
 from django.contrib import admin
 from django.contrib.admin.helpers import ActionForm
 from django.contrib.admin.models import DELETION, LogEntry
-from django.contrib.admin.options import ActionLocation, IncorrectLookupParameters, ShowFacets
+from django.contrib.admin.options import IncorrectLookupParameters, ShowFacets
 from django.contrib.admin.utils import model_ngettext
 from django.contrib.admin.views.main import IGNORED_PARAMS, ChangeList
 from django.contrib.contenttypes.models import ContentType
@@ -35,9 +37,11 @@ from chat.models import (
     StorageEntry,
     Subscription,
 )
+from chat.store.databases import apart, atomic
 from chat.store.operations.audit import MAX_ADDRESS, MAX_NAME, Actor
 
 from . import render
+from .compat import action
 from .paging import Cursor, Filters, Page, read_page
 
 if TYPE_CHECKING:
@@ -56,16 +60,24 @@ type ChannelRow = Member | Message | Reaction | Schedule | StorageEntry | Subscr
 CURSORS: Final = ("older", "newer")
 
 
+def _atomic[**P, R](act: Callable[P, R]) -> Callable[P, R]:
+    @wraps(act)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        with transaction.atomic(), atomic() if apart() else nullcontext():
+            return act(*args, **kwargs)
+
+    return wrapped
+
+
 def row_action[F: Callable[..., object]](
     description: str, permission: str = "action"
 ) -> Callable[[F], F]:
     """An action in a list and on the page of a row, for users with the list's `action_permission`
     or another of its own; `description` has "{}" in place of the rows."""
-    return admin.action(
-        permissions=[permission],
-        description=description.format("this %(verbose_name)s"),
-        description_plural=description.format("selected %(verbose_name_plural)s"),
-        location=[ActionLocation.CHANGE_LIST, ActionLocation.CHANGE_FORM],
+    return action(
+        description.format("this %(verbose_name)s"),
+        description.format("selected %(verbose_name_plural)s"),
+        permission,
     )
 
 
@@ -172,8 +184,9 @@ class ReadOnlyAdmin[M: Model](ModelAdmin[M]):
         title = capfirst(str(self.opts.verbose_name_plural))
         return super().changelist_view(request, {"title": title, **(extra_context or {})})
 
-    # An action and its log entries are one transaction.
-    response_action = transaction.atomic(ModelAdmin.response_action)
+    # An action and its log entries are one transaction, or two where the chat's rows are in a
+    # database of their own: Django's log is in the default one.
+    response_action = _atomic(ModelAdmin.response_action)
 
     def has_change_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
         return False

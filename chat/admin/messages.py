@@ -14,7 +14,6 @@ from django.contrib import admin
 from django.contrib.admin.models import CHANGE
 from django.contrib.messages import SUCCESS
 from django.core.exceptions import PermissionDenied
-from django.db import connection
 from django.db.models import BigIntegerField, Count, F, Min, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Now
 from django.http import (
@@ -33,6 +32,7 @@ from chat import api
 from chat.models import Channel, Message, Reaction
 from chat.protocol import ids
 from chat.store import search
+from chat.store.databases import connection
 from chat.store.reads import read
 
 from . import bulk, render

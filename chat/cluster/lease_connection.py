@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 import psycopg
-from django.db import connection as database
 from psycopg_pool import ConnectionPool
 
 from chat.store.databases import Connection, DatabaseUnavailable, limit_statements
+from chat.store.databases import connection as database
 
 # In one message: nobody can be stopped while the row is locked, which would keep others from taking
 # it over. PostgreSQL gives up before we do: who only gave up here would still wait for its lock.

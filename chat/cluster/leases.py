@@ -13,7 +13,6 @@ from itertools import batched
 from math import inf
 from typing import Final
 
-from django.db import connection as database
 from django.db.models.functions import Now
 
 from chat.cluster.lease_connection import LeaseConnection
@@ -23,6 +22,7 @@ from chat.fanout.member_throttle import NOBODY, Members, MemberThrottle, too_oft
 from chat.models import Node
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.store.databases import SERVER_SESSION
+from chat.store.databases import connection as database
 from chat.store.operations.connections import CloseConnection, HoldBack, Unsubscribe
 from chat.store.reads import read
 from chat.store.transaction import Operation, Transaction, marks

@@ -19,7 +19,6 @@ from typing import Final
 import psycopg
 from django.conf import settings as django_settings
 from django.db import Error
-from django.db import connection as database
 from msgspec import Raw, json
 from psycopg_pool import ConnectionPool
 
@@ -45,6 +44,7 @@ from chat.counts import counts
 from chat.fanout.announcements import Announcement
 from chat.fanout.broker import BrokerStatus, Handlers, StartTask
 from chat.fanout.hub import Hub
+from chat.store.databases import connection as database
 
 log = logging.getLogger("chat.broker")
 

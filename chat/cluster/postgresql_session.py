@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import Final
 
 import psycopg
-from django.db import connection as database
 from psycopg.conninfo import make_conninfo
 from psycopg.pq.abc import PGresult
 
 from chat.conf import settings
 from chat.store.databases import NETWORK
+from chat.store.databases import connection as database
 
 # What is for sessions of Django's own.
 OF_DJANGO: Final = {"pool", "cursor_factory", "context", "prepare_threshold"}

@@ -10,10 +10,7 @@ import time
 from collections.abc import Awaitable, Coroutine
 from functools import partial
 from math import inf
-from typing import TYPE_CHECKING, Final, cast
-
-from channels.layers import get_channel_layer
-from django.db import connection
+from typing import Final
 
 from chat.cluster.leases import LEASE_SHARE, Lease, Reaper, RemoveNode, alive, marked
 from chat.cluster.messages import CHECK
@@ -41,11 +38,9 @@ from chat.runtime.recurring import (
 )
 from chat.runtime.restrictions import Restrictions
 from chat.store.changes_after import changes_after
+from chat.store.databases import connection
 from chat.store.reads import close_pool, read
 from chat.store.writer import Writer
-
-if TYPE_CHECKING:
-    from chat.cluster.redis_layer import RedisLayer
 
 log = logging.getLogger("chat.runtime.node")
 
@@ -258,8 +253,9 @@ class Node:
 def _broker(node_id: str) -> Broker:
     if settings.REDIS_URL:
         from chat.cluster.redis_broker import RedisBroker  # with Redis' client: a third of a second
+        from chat.cluster.redis_layer import channel_layer
 
-        return RedisBroker(node_id, cast("RedisLayer", get_channel_layer()))
+        return RedisBroker(node_id, channel_layer())
     return PostgresqlBroker(node_id) if connection.vendor == "postgresql" else MemoryBroker()
 
 

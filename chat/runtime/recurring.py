@@ -10,7 +10,7 @@ from functools import partial
 from itertools import batched
 from typing import Final
 
-from django.db import InterfaceError, OperationalError, ProgrammingError, connection
+from django.db import InterfaceError, OperationalError, ProgrammingError
 from django.db.models import Case, Q, When
 from django.db.models.functions import Now
 
@@ -20,7 +20,7 @@ from chat.fanout.hub import Hub
 from chat.models import Channel, Schedule, StorageEntry
 from chat.protocol.errors import ProtocolError
 from chat.protocol.restrictions import IsBanned, nobody_is_banned
-from chat.store.databases import DatabaseUnavailable
+from chat.store.databases import DatabaseUnavailable, connection
 from chat.store.operations.messages import PublishMessage
 from chat.store.operations.schedules import ParkSchedule, RunSchedule
 from chat.store.operations.storage import ReportExpiries, SetStorage

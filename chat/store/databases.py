@@ -1,5 +1,6 @@
-"""What the server needs of each database: options for DATABASES, and a limit on how long it waits
-for PostgreSQL, which may hang, or sit behind a network that drops everything.
+"""The database that CHAT["DATABASE"] names: its connection, and what the server needs of each kind:
+options for DATABASES, and a limit on how long it waits for PostgreSQL, which may hang, or sit
+behind a network that drops everything.
 
 The limits are for the server's own threads: a view, a migration or an export, of the same process
 too, may take as long as it takes.
@@ -9,15 +10,20 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import psycopg
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg.abc import RV, PQGen
 from psycopg.errors import _WaitTimeout
 from psycopg_pool import ConnectionPool
 
 from chat.conf import settings
 from chat.protocol.errors import ErrorCode, ProtocolError
+
+if TYPE_CHECKING:
+    from django.db.models import Model
 
 STATEMENT_TIMEOUT_SECONDS: Final = 5.0  # far more than any statement of the server's takes
 CANCEL_SECONDS: Final = 0.5
@@ -41,6 +47,7 @@ IDENTITIES: Final = (
     " to_regclass('chat_channel')::oid FROM pg_control_system()",
     "SELECT to_regclass('chat_channel')::oid",
 )
+APPS: Final = frozenset({"chat", "tokens"})
 POOL_RETRY_SECONDS: Final = 0.2
 UNAVAILABLE: Final = "The database did not take this; try again."
 READ_ONLY: Final = "The database is read-only."
@@ -66,6 +73,46 @@ NETWORK: Final[dict[str, int]] = {
 }
 
 _thread = threading.local()
+
+
+# --- which one it is ----------------------------------------------------------------------------
+
+
+class _Connection:
+    def __getattr__(self, name: str) -> object:
+        return getattr(connections[settings.DATABASE], name)
+
+
+connection = cast("BaseDatabaseWrapper", _Connection())
+"""As `django.db.connection`: this thread's."""
+
+
+def apart() -> bool:
+    """Whether it is another than Django's own default, where users and sessions are."""
+    return settings.DATABASE != DEFAULT_DB_ALIAS
+
+
+def atomic() -> transaction.Atomic:
+    return transaction.atomic(using=settings.DATABASE)
+
+
+def on_commit(call: Callable[[], object], *, robust: bool = False) -> None:
+    transaction.on_commit(call, using=settings.DATABASE, robust=robust)
+
+
+class Router:
+    """The rows of both apps are there, and nowhere else."""
+
+    def db_for_read(self, model: "type[Model]", **hints: object) -> str | None:
+        return settings.DATABASE if model._meta.app_label in APPS else None
+
+    db_for_write = db_for_read
+
+    def allow_migrate(self, db: str, app_label: str, **hints: object) -> bool | None:
+        return db == settings.DATABASE if app_label in APPS else None
+
+
+# --- what fails ---------------------------------------------------------------------------------
 
 
 class DatabaseUnavailable(ProtocolError):
@@ -189,6 +236,12 @@ def _sqlite(options: Options) -> Options:
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
     }
     return {"OPTIONS": options}
+
+
+def for_server(database: dict[str, Any]) -> dict[str, Any]:
+    """An entry of DATABASES with what the server needs besides."""
+    engine = ENGINES[database["ENGINE"].rpartition(".")[2].removesuffix("3")]
+    return database | engine(dict(database.get("OPTIONS", {})))
 
 
 ENGINES: Final[dict[str, Callable[[Options], Options]]] = {

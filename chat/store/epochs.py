@@ -8,9 +8,7 @@ from base64 import urlsafe_b64encode
 from hashlib import blake2b
 from typing import Final
 
-from django.db import connection
-
-from chat.store.databases import Connection
+from chat.store.databases import Connection, connection
 
 BYTES: Final = 12  # of an epoch, which has 16 characters
 

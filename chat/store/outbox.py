@@ -15,15 +15,14 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
-from django.db import DataError, Error, IntegrityError, connection
-from django.db.transaction import on_commit, set_rollback
+from django.db import DataError, Error, IntegrityError
 
 from chat.conf import settings
 from chat.counts import counts
 from chat.fanout.announcements import Announcement
 from chat.models import OutboxEntry
 from chat.protocol.errors import ProtocolError
-from chat.store.databases import DatabaseUnavailable
+from chat.store.databases import DatabaseUnavailable, connection, on_commit
 from chat.store.operations.deduplication import PublishOnce
 from chat.store.operations.messages import PublishMessage
 from chat.store.operations.work import UnreadableWork, decode, encode
@@ -120,7 +119,7 @@ def add(channel: str, operation: Operation[Any], wake: Callable[[], object]) -> 
             [(xid,)] = cursor.fetchall()
     except Error as error:
         if connection.in_atomic_block:
-            set_rollback(True)
+            connection.set_rollback(True)
         raise DatabaseUnavailable from error
     if connection.in_atomic_block:
         on_commit(partial(_commit, channel, xid, wake), robust=True)

@@ -11,9 +11,14 @@ from typing import Final
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.db import Error, connection, reset_queries
+from django.db import Error, reset_queries
 
-from chat.store.databases import STATEMENT_TIMEOUT_SECONDS, DatabaseUnavailable, limit_statements
+from chat.store.databases import (
+    STATEMENT_TIMEOUT_SECONDS,
+    DatabaseUnavailable,
+    connection,
+    limit_statements,
+)
 
 UNANSWERED: Final = "The database does not answer; try again."
 

@@ -7,12 +7,12 @@ messages for it, both kept by triggers; the greatest number is the latest messag
 
 from typing import Final
 
-from django.db import connection
 from django.db.models import BooleanField, CharField, QuerySet
 from django.db.models.expressions import RawSQL
 
 from chat.conf import settings
 from chat.models import Message
+from chat.store.databases import connection
 
 EDGE: Final = 2**62  # beyond all numbers
 INDEX: Final = "chat_message_text"

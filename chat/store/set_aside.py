@@ -13,10 +13,8 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from django.db import connection
-
 from chat.protocol.errors import ProtocolError
-from chat.store.databases import DatabaseUnavailable, limit_statements
+from chat.store.databases import DatabaseUnavailable, connection, limit_statements
 from chat.store.transaction import Operation
 
 WAIT_SECONDS: Final = 5.0

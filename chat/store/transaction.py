@@ -13,7 +13,6 @@ from functools import cached_property
 from typing import Any, Final, Protocol, cast
 
 import psycopg
-from django.db import connection
 from msgspec import json
 
 from chat.conf import settings
@@ -22,7 +21,7 @@ from chat.protocol import ids
 from chat.protocol.events import Template
 from chat.protocol.presence import Roster
 from chat.protocol.restrictions import Rules
-from chat.store.databases import begin
+from chat.store.databases import begin, connection
 from chat.store.epochs import new_epoch
 from chat.store.reports import Report, Time, listening
 

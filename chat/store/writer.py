@@ -17,8 +17,7 @@ from operator import itemgetter
 from typing import Final, cast
 
 import psycopg
-from django.db import Error, OperationalError, close_old_connections, connection
-from django.db.transaction import atomic, on_commit
+from django.db import Error, OperationalError, close_old_connections
 from psycopg.errors import InvalidParameterValue, LockNotAvailable
 
 from chat.counts import counts
@@ -30,8 +29,11 @@ from chat.store.databases import (
     UNAVAILABLE,
     DatabaseUnavailable,
     StatementTimeout,
+    atomic,
     begin,
+    connection,
     limit_statements,
+    on_commit,
     reason,
 )
 from chat.store.quotas import Quotas

@@ -16,6 +16,8 @@ from tests.support.servers import (
     start_server,
 )
 
+SERVICE = {"DEBUG": "false", "ALLOWED_HOSTS": "chat.example.org"}  # where no key is made
+
 
 def refusal(directory: Path, *arguments: str, **env: str) -> str:
     """What serve says when it refuses to start; also asserts that it does, without a traceback."""
@@ -30,12 +32,15 @@ def refusal(directory: Path, *arguments: str, **env: str) -> str:
     [
         ({"SECRET_KEY": ""}, "SECRET_KEY is empty."),
         (
-            {"SIGNING_KEY_1_METHOD": "", "SIGNING_KEY_1_ENCODED": ""},
+            {"SIGNING_KEY_1_METHOD": "", "SIGNING_KEY_1_ENCODED": "", **SERVICE},
             "SIGNING_KEY_1_METHOD and SIGNING_KEY_1_ENCODED are empty.",
         ),
         ({"SIGNING_KEY_1_ENCODED": "c2hvcnQ="}, "SIGNING_KEY_1_ENCODED "),
-        ({"API_SECRET_KEY_1": "", "API_SECRET_KEY_2": ""}, "API_SECRET_KEY_1 is empty."),
-        ({"SECRET_KEY": "x"}, "SECRET_KEY has 1 characters: use at least 32, drawn at random."),
+        ({"API_SECRET_KEY_1": "", "API_SECRET_KEY_2": "", **SERVICE}, "API_SECRET_KEY_1 is empty."),
+        (
+            {"SECRET_KEY": "x", **SERVICE},
+            "SECRET_KEY has 1 characters: use at least 32, drawn at random.",
+        ),
         ({"API_SECRET_KEY_1": "abc" * 20}, "API_SECRET_KEY_1 is easy to guess: "),
         ({"SIGNING_KEY_1_ENCODED": "YWFh" * 30}, "SIGNING_KEY_1_ENCODED is easy to guess: "),
         (

@@ -8,13 +8,14 @@ from collections.abc import Callable
 from typing import Final
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import DatabaseError, connection
+from django.db import DatabaseError
 from tqdm import tqdm
 
 from chat import checks
 from chat.models import Message
 from chat.purge import MAX_BATCH, Database, Pace
 from chat.store import search
+from chat.store.databases import connection
 
 LAST: Final = "~"  # above all ids
 POLL_SECONDS: Final = 0.5

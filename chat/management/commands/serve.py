@@ -12,11 +12,10 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NoReturn
-from urllib.parse import urljoin
 
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
-from django.db import DatabaseError
+from django.db import DEFAULT_DB_ALIAS, DatabaseError
 from django.urls import NoReverseMatch, reverse
 
 from chat import checks
@@ -73,7 +72,9 @@ class Command(BaseCommand):
             + checks.webhook_problems()
             + checks.deployment_problems()
             + checks.workers_problems(workers)
+            + checks.url_problems()
         )
+        _refuse(checks.application_problems())
         listening = _listen(options["host"], options["port"], options["listening"])
         at = listening.getsockname()[0]
         _refuse(checks.exposure_problems(at, allow_demo=options["allow_demo"]))
@@ -96,22 +97,25 @@ class Command(BaseCommand):
     def _welcome(self, listening: socket.socket) -> None:
         host, port = listening.getsockname()[:2]
         host = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}.get(host, host)  # noqa: S104
-        address = f"http://{host}:{port}/"
-        page = f"The chat page:  {address}\n" if token_settings.DEMO else ""
-        self.stdout.write(f"{page}{_about_admin(address)}Ctrl-C ends the server.")
+        python = sys.executable.removeprefix(f"{Path.cwd()}/")
+        lines = {
+            "The chat page:  {}": token_settings.DEMO and _path("demo"),
+            "The admin:      {}": _path("admin:index"),
+            f"An admin user:  {python} manage.py createsuperuser": _path("admin:index"),
+        }
+        for line, path in lines.items():
+            if path:
+                self.stdout.write(line.format(f"http://{host}:{port}{path}"))
+        self.stdout.write("Ctrl-C ends the server.")
         self.stdout.flush()
 
 
-def _about_admin(address: str) -> str:
+def _path(name: str) -> str:
+    """Where the project has this view, or ""."""
     try:
-        place = reverse("admin:index")
+        return reverse(name)
     except NoReverseMatch:
         return ""
-    python = sys.executable.removeprefix(f"{Path.cwd()}/")
-    return (
-        f"The admin:      {urljoin(address, place)}\n"
-        f"An admin user:  {python} manage.py createsuperuser\n"
-    )
 
 
 @contextmanager
@@ -162,7 +166,8 @@ def _listen(host: str, port: str, descriptor: int | None) -> socket.socket:
 
 def _migrate() -> list[str]:
     try:
-        call_command("migrate", interactive=False, verbosity=0)
+        for alias in dict.fromkeys([DEFAULT_DB_ALIAS, settings.DATABASE]):
+            call_command("migrate", interactive=False, verbosity=0, database=alias)
     except DatabaseError as error:
         return [f"The database cannot be migrated: {error}."]
     return []
