@@ -9,8 +9,8 @@ LINTS := lint-types lint-code lint-site
 SIDE_BY_SIDE := $(MAKE) --no-print-directory --jobs 2 --output-sync
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run build test test-faults test-hostile test-nginx test-scripts fuzz lint \
-	$(LINTS) format audit bench bench-against bench-report profile measure-code clean
+.PHONY: help setup run build test test-faults test-hostile test-nginx test-scripts try-django \
+	fuzz lint $(LINTS) format audit bench bench-against bench-report profile measure-code clean
 
 ifeq ($(firstword $(MAKECMDGOALS)),bench-against)  # its second word, if any, is the commit
 REV ?= $(word 2,$(MAKECMDGOALS))
@@ -51,6 +51,10 @@ test-hostile: setup ## Attack servers at full scale, alone on the machine: tests
 test-nginx: setup ## All wire and browser tests through a real nginx, before two hosts (BROKER=redis)
 	@bin/setup services
 	BROKER=$(or $(BROKER),redis) $(BIN)/python -m tests.nginx.everything
+
+try-django: setup ## From nothing to a chat in two browsers, in a Django project of its own
+	@bin/setup services
+	$(BIN)/python -m tests.install.try_django
 
 fuzz: setup ## Try inputs that nobody sends: SEED=n INPUTS=n (drawn; 200000), REPLAY=file
 	$(BIN)/python -m tests.fuzz $(if $(SEED),--seed $(SEED)) $(if $(INPUTS),--inputs $(INPUTS)) \

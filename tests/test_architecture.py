@@ -137,6 +137,23 @@ def test_the_apps_do_not_name_the_site(module: str) -> None:
     assert not named or room_of(module) == "chatsite"
 
 
+@pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("chat.")])
+def test_no_query_goes_past_the_database_that_is_named(module: str) -> None:
+    """`chat.store.databases` has the connection of the one that CHAT["DATABASE"] names."""
+    names = {
+        f"{node.module}.{alias.name}"
+        for node in ast.walk(tree(module))
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    own = {
+        "django.db.connection",
+        "django.db.transaction.atomic",
+        "django.db.transaction.on_commit",
+    }
+    assert not names & own
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_no_function_is_long(module: str) -> None:
     for function in functions(module):

@@ -17,7 +17,8 @@ import pytest
 from tests.support.servers import ROOT, StartError, free_port, server_environment
 
 TARGETS = [
-    *("help", "setup", "run", "build", "test", "test-faults", "test-hostile", "test-nginx", "fuzz"),
+    *("help", "setup", "run", "build", "test", "test-faults", "test-hostile", "test-nginx"),
+    *("try-django", "fuzz"),
     *(
         "lint",
         "format",

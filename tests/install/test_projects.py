@@ -1,0 +1,172 @@
+"""In projects of somebody else's, with the wheel installed (docs/django.md)."""
+
+import base64
+import json
+import re
+import secrets
+import time
+from pathlib import Path
+
+import jwt
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from tests.install import odd
+from tests.install.projects import Project, build, environment, received, started, with_chat
+from tests.support.servers import Postgres
+
+MOST_CHANGED = 10
+LOOK = """
+from django.contrib.auth import get_user_model
+from django.test import Client
+from django.urls import reverse
+from chat.models import Message
+client = Client(headers={"host": "localhost"})
+client.force_login(get_user_model().objects.create_superuser("root", password="x"))
+message = Message.objects.filter(event="chat").get()
+pages = [reverse(f"admin:chat_{name}_changelist") for name in ("message", "connection", "channel")]
+pages += ["/admin/", reverse("admin:chat_message_change", args=[message.pk])]
+print([client.get(page).status_code for page in pages])
+"""
+TEMPLATES = """
+from django.template.loader import get_template
+print([get_template(name).origin.name for name in ("admin/base_site.html", "chat/demo.html")])
+"""
+COLLECTED = """
+from mysite.settings import *
+STATIC_ROOT = BASE_DIR / "collected"
+ALLOWED_HOSTS = ["localhost"]
+BACKEND = "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"
+STORAGES = {"staticfiles": {"BACKEND": BACKEND}}
+"""
+PAGE = """
+from django.conf import settings
+from django.test import Client
+settings.DEBUG = False
+print(Client(headers={"host": "localhost"}).get("/demo/").content.decode())
+"""
+OTHER = "b.example.org"
+ORIGINS = {"https://app.example.org": "https://app.example.org", f"https://{OTHER}": None}
+KEY = base64.b64encode(secrets.token_bytes(48)).decode()
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="module")
+def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return environment(tmp_path_factory.mktemp("environment") / "venv", wheel)
+
+
+# --- a fresh project ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module", params=[None, "django==5.2.*"], ids=["newest", "5.2"])
+def fresh(
+    request: pytest.FixtureRequest,
+    python: Path,
+    wheel: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Project:
+    """Migrated, on this version of Django."""
+    directory = tmp_path_factory.mktemp("fresh")
+    if request.param:
+        python = environment(directory / "venv", wheel, request.param)
+    project = started(directory / "project", python)
+    assert with_chat(project) <= MOST_CHANGED
+    project.manage("migrate")
+    return project
+
+
+def test_a_fresh_project_chats_under_its_prefix(fresh: Project) -> None:
+    with fresh.serving():
+        issued = fresh.ask("/demo/tokens", {}).json()
+        channel, one, other = issued["channel"], issued["jim"]["token"], issued["pam"]["token"]
+        with fresh.connected("/live/v1", one) as jim, fresh.connected("/live/", other) as pam:
+            for client in (jim, pam):
+                client.send(json.dumps({"event": "hotsock.subscribe", "channel": channel}))
+                received(client, "hotsock.subscribed")
+            jim.send(json.dumps({"event": "chat", "channel": channel, "data": "hello"}))
+            assert received(pam, "chat")["data"] == "hello"
+            fresh.manage("publish", channel, "noted", "by another process")
+            assert received(pam, "noted")["data"] == "by another process"
+        paths = ("/live/readyz", "/static/chat/demo/dist/main.js", "/readyz", "/publish")
+        assert [fresh.ask(path).status_code for path in paths] == [200, 200, 404, 404]
+        said = fresh.directory.joinpath("serve.log").read_text()
+    assert "/demo/\n" in said
+    assert "/admin/\n" in said
+    assert "[200, 200, 200, 200, 200]" in fresh.manage("shell", "-c", LOOK)
+
+
+def test_what_is_not_the_chats_stays_the_projects(fresh: Project) -> None:
+    said = fresh.manage("shell", "-c", TEMPLATES)
+    assert "django/contrib/admin/templates/admin/base_site.html" in said
+    assert "chat/templates/chat/demo.html" in said
+    fresh.write("mysite/collected.py", COLLECTED)
+    fresh.manage("collectstatic", "--no-input", "--settings", "mysite.collected")
+    page = fresh.manage("shell", "--settings", "mysite.collected", "-c", PAGE)
+    assert re.search(r"/static/chat/demo/dist/main\.[0-9a-f]{12}\.js", page)
+    assert "--noreload" in fresh.manage("runserver", "--help")
+    assert "daphne" not in fresh.manage("runserver", "--help").lower()
+
+
+# --- a strange one ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def strange(python: Path, postgres: Postgres, tmp_path: Path) -> Project:
+    """All that a fresh one is not: tests/install/odd.py."""
+    names = {"dbname": "NAME", "user": "USER", "host": "HOST", "port": "PORT"}
+    given = conninfo_to_dict(postgres.database())
+    events = {names[name]: value for name, value in given.items() if name in names}
+    project = Project(tmp_path, python)
+    for file, text in odd.FILES.items():
+        project.write(file, text)
+    settings = odd.FILES["odd/configuration.py"]
+    project.write("odd/configuration.py", f"EVENTS, KEY = {events!r}, {KEY!r}\n{settings}")
+    return project
+
+
+def token() -> str:
+    claims = {"scope": "connect", "exp": time.time() + 300}
+    channels = {"channels": {"news": {"subscribe": True}}}
+    return jwt.encode(claims | channels, base64.b64decode(KEY), "HS256")
+
+
+def test_a_strange_project_chats_from_a_database_of_its_own(strange: Project) -> None:
+    strange.manage("migrate")
+    assert "run `manage.py migrate" in strange.refused("serve", "--port", "0")
+    strange.manage("migrate", "--database", "events")
+    base, bearer = "/of/channels", {"authorization": f"Bearer {KEY}"}
+    with strange.serving(), strange.connected(f"{base}/v1", token()) as client:
+        client.send(json.dumps({"event": "hotsock.subscribe", "channel": "news"}))
+        received(client, "hotsock.subscribed")
+        message = {"channel": "news", "event": "stored", "data": 1, "store": -1}
+        answer = strange.ask(f"{base}/publish", message, **bearer)
+        assert (answer.status_code, "x-marked" in answer.headers) == (202, False)
+        assert received(client, "stored")["data"] == 1
+        assert strange.ask("/page?colour=red&secret=blue").headers["x-marked"] == "yes"
+        assert received(client, "seen")["data"] == "red"
+        strange.manage("publish", "news", "stored", "2")
+        assert received(client, "stored")["data"] == 2
+        with strange.connected("/own", "") as other:
+            assert other.recv() == "own"
+        named = strange.ask(f"{base}/channels/of/channels/a%2Fb", **bearer)
+        assert named.json()["name"] == "of/channels/a/b"
+        for origin, allowed in ORIGINS.items():
+            answer = strange.ask(f"{base}/connection/listMessages", {}, origin=origin)
+            assert answer.headers.get("access-control-allow-origin") == allowed
+        elsewhere = [strange.ask(f"{base}/{name}", host=OTHER) for name in ("publish", "healthz")]
+        assert [answer.status_code for answer in elsewhere] == [400, 200]
+    log = strange.directory.joinpath("own.log").read_text()
+    assert "secret=blue" in log  # the project's own lines are as it writes them
+    assert KEY not in log
+    assert b"chat_" not in strange.directory.joinpath("own.sqlite3").read_bytes()
+
+
+def test_an_app_of_the_projects_that_is_called_chat(strange: Project) -> None:
+    strange.write("chat/__init__.py", "")
+    said = strange.refused("check")
+    assert f"The project's own app `chat` ({strange.directory / 'chat'}) hides" in said
