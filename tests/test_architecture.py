@@ -52,6 +52,7 @@ READS_WALL_CLOCK = {
     *("chat.actions.connections", "chat.runtime.connection"),
     *("chat.actions.publishing", "chat.runtime.node", "chat.store.reports"),  # ids, which no order
     *("chat.store.transaction", "chat.purge"),  # SQLite's clock
+    "chat.testing",  # ids
     "chat.webhooks",  # the signature's
     "chat.admin.messages",  # the name of an export
 }
