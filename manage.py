@@ -11,7 +11,15 @@ from django.conf import settings
 from django.core.management import execute_from_command_line
 
 OPTION = "--env-file"
-NEED_NO_DATABASE = {"check", "collectstatic", "help", "issue_token", "version", "--version"}
+NEED_NO_DATABASE = {
+    "check",
+    "collectstatic",
+    "doctor",
+    "help",
+    "issue_token",
+    "version",
+    "--version",
+}
 HELP = {"-h", "--help"}
 
 

@@ -24,7 +24,7 @@ MODULES["manage"] = ROOT / "manage.py"
 FLOORS = (
     ("chatsite",),
     ("chat.admin", "chat.management"),
-    ("chat",),  # apps, checks, routing, urls, signals: the front doors of the app
+    ("chat",),  # apps, checks, doctor, routing, urls, signals: the front doors of the app
     ("chat.api", "chat.purge", "chat.server"),
     ("chat.connections", "chat.http"),
     ("chat.actions",),
@@ -53,6 +53,7 @@ READS_WALL_CLOCK = {
     *("chat.actions.publishing", "chat.runtime.node", "chat.store.reports"),  # ids, which no order
     *("chat.store.transaction", "chat.purge"),  # SQLite's clock
     "chat.testing",  # ids
+    "chat.doctor.database",  # whose clock it compares with this host's
     "chat.webhooks",  # the signature's
     "chat.admin.messages",  # the name of an export
 }

@@ -53,10 +53,15 @@ def channel_layer() -> RedisLayer:
 
 @cache
 def _layer(url: str) -> RedisLayer:
+    return RedisLayer(hosts=[url], prefix=prefix())
+
+
+def prefix() -> str:
+    """Begins each name of this site's in Redis."""
     # Redis passes messages on between its databases, too: what keeps two sites apart is that their
     # keys differ.
     site = blake2b(django_settings.SECRET_KEY.encode(), digest_size=8).hexdigest()
-    return RedisLayer(hosts=[url], prefix=f"chat-{site}")
+    return f"chat-{site}"
 
 
 class LoopLayer(RedisPubSubLoopLayer):

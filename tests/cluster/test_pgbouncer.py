@@ -103,6 +103,8 @@ async def test_behind_a_pooler_what_is_stored_arrives_and_the_broker_says_what_d
             await jim.publish(channel, number)
         assert [(await pam.receive("chat"))["data"] for _ in range(20)] == list(range(20))
     assert one.log.read_text().count("LISTEN brings nothing") == polls
+    examined = await asyncio.to_thread(manage, one.env, "doctor", "--json")
+    assert ('"broker.' in examined.stdout) == ('"broker.deaf"' in examined.stdout) == polls
     with ExitStack() as stack:  # sessions that the servers have used
         for _ in range(POOL_SIZE // 2):
             session = stack.enter_context(psycopg.connect(one.env["DATABASE_URL"]))
