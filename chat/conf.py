@@ -22,6 +22,10 @@ RedisAddress = Annotated[str, _address("redis", "rediss", "unix")]
 PostgresqlAddress = Annotated[str, _address("postgres", "postgresql")]
 Days = Annotated[int, Meta(ge=1, le=36_500, description="a whole number from 1 to 36500")]
 HttpAddress = Annotated[str, _address("http", "https")]
+LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR")
+Level = Annotated[
+    str, Meta(pattern=f"^({'|'.join(LEVELS)})$", description=f"{', '.join(LEVELS[:-1])} or ERROR")
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -87,6 +91,9 @@ class ChatSettings:
 
     METRICS_KEY: LongKey = ""
     """What `GET /metrics` must bring as its Bearer token; "": there is no such page."""
+
+    LOG_LEVEL: Level = "INFO"
+    """How grave an event must be to be logged: DEBUG, INFO, WARNING or ERROR."""
 
     PROBLEMS: Words = ()
     """What the site found wrong in its own settings, in sentences; system checks repeat them."""

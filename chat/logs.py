@@ -1,7 +1,9 @@
-"""Logs: no token, secret or query string gets into one.
+"""Logs: a line for each event, and no token, secret or query string in one.
 
 The records of our own loggers and of uvicorn's are made without them, whatever formats and keeps
 these; `RedactingFormatter` is for the others of a site. The rest is for Django's LOGGING.
+
+An event is logged as a sentence that is always the same, and a dict of its fields (docs/logs.md).
 """
 
 import logging
@@ -9,8 +11,13 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from math import inf
 from typing import Final
+
+from structlog.processors import JSONRenderer
+from structlog.stdlib import ProcessorFormatter
+from structlog.typing import EventDict
 
 log = logging.getLogger("chat.logs")
 
@@ -62,11 +69,15 @@ def redact_records(keys: Iterable[str]) -> None:
 class RedactingFactory:
     make: Callable[..., logging.LogRecord]
 
-    def __call__(self, name: str, *args: object, **kwargs: object) -> logging.LogRecord:
+    def __call__(self, name: str | None, *args: object, **kwargs: object) -> logging.LogRecord:
         record = self.make(name, *args, **kwargs)
-        if name.partition(".")[0] in OURS:
+        if name is not None and _is_ours(name):  # a copy of a record has no name yet
             _redact(record)
         return record
+
+
+def _is_ours(logger: str) -> bool:
+    return logger.partition(".")[0] in OURS
 
 
 def _redact(record: logging.LogRecord) -> None:
@@ -77,10 +88,10 @@ def _redact(record: logging.LogRecord) -> None:
     except Exception:  # logging would report it with the arguments
         record.msg = said = f"A message could not be formatted: {record.msg}"
         record.args = ()
+    if isinstance(record.args, Mapping):  # fields, which the message need not name
+        record.args = {name: _redacted(value) for name, value in record.args.items()}
     if (message := redact(said)) != said:
-        if isinstance(record.args, Mapping):
-            record.args = {name: _redacted(value) for name, value in record.args.items()}
-        elif record.args:
+        if record.args and not isinstance(record.args, Mapping):
             record.args = tuple(map(_redacted, record.args))
         if record.getMessage() != message:
             record.msg, record.args = message, ()
@@ -101,30 +112,75 @@ def _redacted(value: object) -> object:
     return value if redacted == text else redacted
 
 
+# --- lines --------------------------------------------------------------------------------------
+
+_node = ""
+
+
+def name_process(node: str) -> None:
+    """From now on each line has the id of this process's node."""
+    global _node
+    _node = node
+
+
+class RedactingFormatter(ProcessorFormatter):
+    """A line for each record: a JSON object, or for people. Without secrets; tracebacks are
+    searched, too."""
+
+    def __init__(self, *, as_json: bool = False) -> None:
+        meta, render = self.remove_processors_meta, JSONRenderer(default=str)
+        super().__init__(
+            foreign_pre_chain=[_line],
+            processors=[meta, render if as_json else _readable],
+            pass_foreign_args=True,
+        )
+
+
+def _line(logger: object, method: str, said: EventDict) -> EventDict:
+    """What a line has, in its order: when, how grave, from where, what, its fields, the process."""
+    record: logging.LogRecord = said["_record"]
+    ours, fields = _is_ours(record.name), said["positional_args"]
+    clean = str if ours else redact  # ours are made without secrets
+    time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+    line: EventDict = {
+        "time": time.replace("+00:00", "Z"),
+        "level": record.levelname,
+        "logger": record.name,
+        "event": clean(said["event"]),
+    }
+    if ours and isinstance(fields, Mapping):
+        line.update((name, value) for name, value in fields.items() if value is not None)
+    if _node:
+        line["node"] = _node
+    line["pid"] = record.process
+    if record.exc_text or record.exc_info:
+        line["exception"] = clean(record.exc_text or _text_of(record))
+    if record.stack_info:
+        line["stack"] = clean(record.stack_info)
+    return {**line, "_record": record, "_from_structlog": False}
+
+
+def _text_of(record: logging.LogRecord) -> str:
+    return logging.Formatter().formatException(record.exc_info) if record.exc_info else ""
+
+
+def _readable(logger: object, method: str, line: EventDict) -> str:
+    about = f"{line.pop('time')} {line.pop('level')} {line.pop('logger')}[{line.pop('pid')}]"
+    first = [f"{about}: {line.pop('event')}"]
+    below = [line.pop(name) for name in ("exception", "stack") if name in line]
+    line.pop("node", None)  # the process is enough for people
+    fields = (f"{name}={value!r}" for name, value in line.items())
+    return "\n".join((" ".join((*first, *fields)), *below))
+
+
+# --- fewer lines --------------------------------------------------------------------------------
+
 SUM_SECONDS: Final = 60
 STRANGERS: Final = (  # loggers whose warnings anybody can cause
     *("axes.", "django.security.", "django.request", "uvicorn.error"),
     *("chat.actions.connections", "chat.connections.handshake", "chat.runtime.connection"),
-    *("chat.server.admission", "chat.broker.dropped"),
+    *("chat.server.admission", "chat.broker.dropped", "chat.http.access"),
 )
-
-
-# What a terminal would obey; names of channels and events may hold it.
-CONTROLS: Final = {
-    code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"
-}
-
-
-class RedactingFormatter(logging.Formatter):
-    """Time, level, logger and message, without secrets and control characters; tracebacks are
-    searched, too."""
-
-    def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
-
-    def format(self, record: logging.LogRecord) -> str:
-        text = redact(super().format(record))
-        return text if text.isprintable() else text.translate(CONTROLS)
 
 
 class ThrottleFilter(logging.Filter):
@@ -179,4 +235,5 @@ def _kind(record: logging.LogRecord) -> str:
     """Without what a stranger has sent: so there are few."""
     if record.name.startswith("django."):  # what was sent is in its messages
         return f"{record.name} {getattr(record, 'status_code', '')}".strip()
-    return re.sub(r"%\w", "…", str(record.msg))
+    status = record.args.get("status", "") if isinstance(record.args, Mapping) else ""
+    return f"{re.sub(r'%\w', '…', str(record.msg))} {status}".strip()

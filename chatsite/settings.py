@@ -193,7 +193,7 @@ DEFAULT_EXCEPTION_REPORTER_FILTER = "chatsite.error_pages.ErrorPageFilter"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"plain": {"()": "chat.logs.RedactingFormatter"}},
+    "formatters": {"line": {"()": "chat.logs.RedactingFormatter", "as_json": not DEBUG}},
     "filters": {
         "throttle": {"()": "chat.logs.ThrottleFilter"},
         "strangers": {"()": "chat.logs.StrangersFilter"},
@@ -201,12 +201,15 @@ LOGGING = {
     "handlers": {
         "console": {
             "class": "logging.StreamHandler",
-            "formatter": "plain",
+            "formatter": "line",
+            "level": configured.LOG_LEVEL,
             "filters": [] if DEBUG else ["strangers"],
         }
     },
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {
+        "chat": {"level": configured.LOG_LEVEL},
+        "tokens": {"level": configured.LOG_LEVEL},
         "django": {"level": "INFO"},
         # Its handler and uvicorn's own would print what the root's prints.
         "django.server": {"level": "INFO", "propagate": True},
@@ -220,6 +223,8 @@ LOGGING = {
         "psycopg.pool": {"level": "WARNING", "filters": ["throttle"]},
         # A line for each batch while the database takes nothing.
         "chat.writer": {"filters": ["throttle"]},
+        # A line for each channel, where another process cannot be heard.
+        "chat.hub": {"filters": ["throttle"]},
     },
 }
 

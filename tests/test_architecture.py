@@ -32,7 +32,7 @@ FLOORS = (
     ("chat.cluster", "chat.webhooks"),
     ("chat.store",),
     ("chat.fanout", "chat.models"),
-    ("chat.conf", "chat.counts"),
+    ("chat.conf", "chat.counts", "chat.logs"),
     ("chat.protocol",),
     ("tokens",),
 )

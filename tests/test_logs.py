@@ -202,16 +202,18 @@ def test_what_strangers_cause_is_written_once_and_then_counted(
         return bool(strangers.filter(record))
 
     def refused() -> bool:
-        return written("chat.connections.handshake", "A token from %s was refused", "192.0.2.1")
+        about = {"address": secrets.token_hex(8), "status": 401}
+        return written("chat.connections.handshake", "Connection refused", about)
 
     assert [refused() for _ in range(301)] == [True, *[False] * 300]
+    assert written("chat.connections.handshake", "Connection refused", {"status": 503})
     assert written("django.security.DisallowedHost", "Invalid: 'evil'", status_code=400)
     assert not written("django.security.DisallowedHost", "Invalid: 'worse'", status_code=400)
     assert all(written("chat.writer", "The database is away") for _ in range(2))
     strangers.sum_up()
     [line] = caplog.messages
     assert line == (
-        "301 more warnings in the last minute: 300 x A token from … was refused;"
+        "301 more warnings in the last minute: 300 x Connection refused 401;"
         " 1 x django.security.DisallowedHost 400"
     )
     assert refused()

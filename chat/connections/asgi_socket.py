@@ -13,6 +13,7 @@ from chat.protocol.events import payloads
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
+ABNORMAL: Final = 1006  # without a close frame
 FULL_BYTES: Final = 64 * 1024  # unsent: the send queue pauses until a quarter is left
 
 
@@ -27,6 +28,7 @@ class AsgiSocket:
         self._receive = receive
         self._send = send
         self._any_code = any_code
+        self.received = 0
         self._task = asyncio.current_task()
         self._unsent: deque[tuple[int, str]] = deque()  # bytes that it takes, text
         self._unsent_bytes = 0
@@ -48,17 +50,21 @@ class AsgiSocket:
 
     async def run(self) -> None:
         """Hands over what comes until the connection ends."""
+        code = ABNORMAL
         try:
             while (message := await self._receive())["type"] == "websocket.receive":
                 text = message.get("text")
-                self._receiver.receive((message["bytes"] if text is None else text,))
+                frame = message["bytes"] if text is None else text
+                self.received += len(frame)  # nearly
+                self._receiver.receive((frame,))
                 await self._readable.wait()
+            code = message.get("code") or ABNORMAL
         except asyncio.CancelledError:
             if not self._send_queue.ended:
                 raise
         finally:
             self._send_queue.end()
-            self._receiver.end()
+            self._receiver.end(code)
 
     # --- out --------------------------------------------------------------------------------
 

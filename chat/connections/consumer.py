@@ -32,7 +32,7 @@ class ChatConsumer(AsyncConsumer):
         socket = offered or AsgiSocket(receive, send, any_code=handshake.speaks_http(scope))
         now, address = node.loop.time(), handshake.address_of(scope)
         ends_at, send_queue = now + opened.seconds, SendQueue(socket, node.flusher)
-        connection = LiveConnection(opened.session, send_queue, address, ends_at, now, now)
+        connection = LiveConnection(opened.session, send_queue, address, ends_at, now, now, now)
         frame_loop = FrameLoop(node, connection, socket)
         try:
             await send({"type": "websocket.accept", "subprotocol": handshake.subprotocol(scope)})

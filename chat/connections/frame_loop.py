@@ -8,7 +8,7 @@ the writer, which keeps their order, takes a few of them at once (docs/decisions
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -44,6 +44,25 @@ MAX_STORING: Final = 16  # messages in a row that are not committed yet
 MAX_RUN_BYTES: Final = 16 * 1024
 CHARACTER_BYTES: Final = 4  # of UTF-8, at most
 ABUSE: Final = frozenset({CloseCode.TOO_SLOW, CloseCode.TOO_FAST})
+# Why a connection ended, as the log says it (docs/logs.md).
+CLOSED: Final = {
+    CloseCode.GOING_AWAY: "idle",
+    CloseCode.TOO_LARGE: "a frame was too large",
+    CloseCode.RESTARTING: "the server restarts",
+    CloseCode.TRY_AGAIN_LATER: "the client has to catch up",
+    CloseCode.REVOKED: "revoked",
+    CloseCode.HEARTBEAT_MISSED: "no heartbeat",
+    CloseCode.TOO_SLOW: "read too slowly",
+    CloseCode.TOO_FAST: "sent too much",
+}
+LEFT: Final = {
+    1002: "broke the protocol",
+    1006: "lost",
+    1007: "broke the protocol",
+    1009: "a frame was too large",
+    1011: "answered no ping",
+    1012: "the server restarts",
+}
 FAILED: Final = "The server could not handle this; try again."
 
 
@@ -71,6 +90,8 @@ class FrameLoop:
         """Sends `hotsock.connected`; handles frames once the token's `autoSubscribe` is done."""
         self._node.connections.add(self.connection)
         session = opened.session
+        who = {"connection": session.connection_id, "uid": session.uid}
+        log.info("Connection opened", {**who, "address": self.connection.address})
         self.connection.end_subscription = self.end_subscription
         self._node.restrictions.check(self.connection)  # which may have changed since its commit
         self.connection.send_queue.push(
@@ -78,8 +99,9 @@ class FrameLoop:
         )
         self._await(self._subscribe_at_once())
 
-    def receive(self, sent: Iterable[str | bytes]) -> None:
+    def receive(self, sent: Collection[str | bytes]) -> None:
         """Frames, as one read of the socket gave them; bytes: a binary one."""
+        self.connection.frames += len(sent)
         coming = iter(sent)
         while not self._handling:
             rest = self._handle_read(coming)
@@ -104,10 +126,11 @@ class FrameLoop:
             self._refuse(_too_fast(), *frames.NOTHING_KNOWN)
         return False
 
-    def end(self) -> None:
+    def end(self, code: int) -> None:
         """The connection has ended. Once what came has been handled, it is removed."""
         if not self._ended:
             self._ended = True
+            self.connection.left_with = code
             if not self._handling:
                 self.close()
 
@@ -460,6 +483,25 @@ def _taken_from(waiting: deque[str | bytes]) -> Iterator[str | bytes]:
         yield waiting.popleft()
 
 
+def _log_closed(connection: LiveConnection, now: float) -> None:
+    queue, code = connection.send_queue, connection.send_queue.close_code
+    why = CLOSED.get(code, "") if code else LEFT.get(connection.left_with, "the client left")
+    if code == CloseCode.GOING_AWAY and connection.ends_at <= now:
+        why = "it lasted as long as it may"
+    fields = {
+        "connection": connection.id,
+        "uid": connection.session.uid,
+        "code": code or connection.left_with,
+        "why": why,
+        "seconds": round(now - connection.opened_at, 1),
+        "frames_in": connection.frames,
+        "bytes_in": queue.received,
+        "frames_out": queue.frames,
+        "bytes_out": queue.written,
+    }
+    log.info("Connection closed", fields)
+
+
 async def close_connection(node: Node, connection: LiveConnection) -> None:
     """Ends its subscriptions here and in the database, whatever state it was in."""
     node.connections.remove(connection)
@@ -467,6 +509,7 @@ async def close_connection(node: Node, connection: LiveConnection) -> None:
         counts.left += 1
     else:
         counts.closes[code] += 1
+    _log_closed(connection, node.loop.time())
     if code in ABUSE:
         node.connections.bar((connection.address, connection.session.uid))
     channels = connection.channels() if listening() else connection.presence()

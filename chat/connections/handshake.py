@@ -68,16 +68,18 @@ async def open(scope: Scope) -> tuple[nodes.Node, Opened]:
             with node.connections.arriving(address):
                 async with node.connections.opening:
                     return node, await _opened(node, scope, address)
+    except Refusal as error:
+        refusal, why = error, error.message
     except TimeoutError:
-        sentence = "The database does not answer; try again."
-        raise Refusal(503, ErrorCode.SERVICE_UNAVAILABLE, sentence) from None
+        why = "The database does not answer; try again."
+        refusal = Refusal(503, ErrorCode.SERVICE_UNAVAILABLE, why)
     except TokenError as error:
-        log.warning("A connect token from %s was refused: %s", address, error)
-        raise Refusal from None
+        refusal, why = Refusal(), f"The connect token was refused: {error}"
     except ProtocolError as error:
-        status = 403 if isinstance(error, Banned) else STATUS.get(error.code)
-        log.warning("A connection from %s was refused: %s", address, error.message)
-        raise (Refusal(status, error.code, error.message) if status else Refusal()) from None
+        why, status = error.message, 403 if isinstance(error, Banned) else STATUS.get(error.code)
+        refusal = Refusal(status, error.code, why) if status else Refusal()
+    log.warning("Connection refused", {"address": address, "status": refusal.status, "why": why})
+    raise refusal
 
 
 async def _opened(node: nodes.Node, scope: Scope, address: str) -> Opened:

@@ -83,8 +83,9 @@ class Subscriber:
         for announcement in held or ():
             is_new = isinstance(announcement, Ephemeral) or announcement.number > self.head
             if is_new and (announcement.echo or announcement.origin != self.connection_id):
-                self.send_queue.push_frame(_frames(announcement))
-                counts.held += _number(announcement)
+                number = _number(announcement)
+                self.send_queue.push_frame(_frames(announcement), number)
+                counts.held += number
 
 
 @dataclass(slots=True, eq=False)
@@ -129,19 +130,20 @@ class Broadcast:
         if len(queues) <= MAX_UNBATCHED:
             for connection_id, queue in queues.items():
                 if connection_id != exclude:
-                    queue.push_frame(frames)
+                    queue.push_frame(frames, number)
             return
         if exclude not in queues:  # it does not subscribe, or in another process
             exclude = None
         batch = self._batch
         if batch is not None and batch.open and exclude == self._excluded:
             batch.frames.append(frames)
+            batch.number += number
             return
         audience = queues.copy()
         if exclude is not None:
             del audience[exclude]
         flusher = next(iter(queues.values())).flusher
-        self._batch, self._excluded = flusher.batch(frames, audience.values()), exclude
+        self._batch, self._excluded = flusher.batch(frames, number, audience.values()), exclude
 
     def _close_batch(self) -> None:
         if self._batch is not None:
@@ -403,6 +405,7 @@ class Feed:
         for change in missing:
             self._keep(change)
         self._deliver_waiting(known)
+        log.info("Gap repaired", {"channel": self.channel, "after": last, "changes": len(missing)})
         self._read_on = last < known < head
         if self._last == last:  # nothing is there any more: not to be asked for again and again
             self._head = last

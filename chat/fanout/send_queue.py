@@ -8,7 +8,7 @@ once; what many get at once is joined once for all of them (docs/decisions/0003-
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -43,15 +43,16 @@ class Transport(Protocol):
 class Receiver(Protocol):
     """Hears a connection's frames."""
 
-    def receive(self, frames: Iterable[str | bytes]) -> None:
+    def receive(self, frames: Collection[str | bytes]) -> None:
         """Whole frames in their order; bytes: a binary one."""
 
     def charge(self) -> bool:
         """Counts a frame that is no message: a ping, a pong, a fragment. False: a ping is not
         answered."""
 
-    def end(self) -> None:
-        """No more frames come, and none can be sent."""
+    def end(self, code: int) -> None:
+        """No more frames come, and none can be sent; the close code with which the client or the
+        server ended it."""
 
 
 EXTENSION: Final = "chat.socket"
@@ -63,6 +64,10 @@ class Socket(Protocol):
 
     @property
     def transport(self) -> Transport: ...
+
+    @property
+    def received(self) -> int:
+        """Bytes that have come, in all."""
 
     def open(self, receiver: Receiver, send_queue: "SendQueue") -> None:
         """From now on frames go to `receiver`, and `send_queue` is paused while the transport is
@@ -93,7 +98,8 @@ class Batch:
     While it is `open`, a frame added to `frames` is the next one for each of them.
     """
 
-    frames: list[bytes]
+    frames: list[bytes]  # some of them joined
+    number: int  # of frames
     open: bool = True
     _joined: bytes | None = None
 
@@ -123,10 +129,11 @@ class Flusher:
     _audience: "Collection[SendQueue]" = field(init=False, default=())  # its queues
     _scheduled: bool = field(init=False, default=False)
 
-    def batch(self, frame: bytes, queues: "Collection[SendQueue]") -> Batch:
-        """Pushes a batch to several queues; while it is alone, none of them has to know."""
+    def batch(self, frames: bytes, number: int, queues: "Collection[SendQueue]") -> Batch:
+        """Pushes a batch of so many frames to several queues; while it is alone, none of them has
+        to know."""
         self._schedule()
-        batch = Batch([frame])
+        batch = Batch([frames], number)
         self._batches.append(batch)
         if self._alone is not None:
             self.settle()
@@ -175,7 +182,7 @@ class Flusher:
             self.settle()
         self._scheduled = False
         now, alone, self._alone = self._loop.time(), self._alone, None
-        data = b"" if alone is None else alone.joined()
+        data, number = (b"", 0) if alone is None else (alone.joined(), alone.number)
         queues, self._queues = self._queues if alone is None else self._audience, []
         batches, self._batches, self._audience = self._batches, [], ()
         for queue in queues:
@@ -183,7 +190,7 @@ class Flusher:
                 if alone is None:
                     queue.flush(now)
                 else:
-                    queue.write(data, now)
+                    queue.write(data, number, now)
             except Exception:  # the outermost edge: the other queues come next
                 log.exception("Frames could not be written to a connection")
                 queue.abandon()
@@ -229,6 +236,7 @@ class SendQueue:
     _paused: bool = field(init=False, default=False)
     _room: asyncio.Event | None = field(init=False, default=None)
     _written: int = field(init=False, default=0)  # bytes, in all
+    frames: int = field(init=False, default=0)  # that were pushed or written, in all
     # How many of them had left, and since when no more have.
     _stuck: tuple[int, float] | None = field(init=False, default=None)
 
@@ -240,6 +248,16 @@ class SendQueue:
     def behind(self) -> bool:
         """Whether so much is unsent that broadcasts to many should wait."""
         return self._paused and self._unsent > BEHIND_BYTES
+
+    @property
+    def written(self) -> int:
+        """Bytes of frames, in all."""
+        return self._written
+
+    @property
+    def received(self) -> int:
+        """See Socket."""
+        return self._socket.received
 
     @property
     def unsent(self) -> int:
@@ -257,8 +275,10 @@ class SendQueue:
         counts.replies += 1
         self.push_frame(event.frame)
 
-    def push_frame(self, frame: bytes) -> None:
+    def push_frame(self, frame: bytes, number: int = 1) -> None:
+        """`frame` may be so many, joined."""
         if not self.closing:
+            self.frames += number
             if not self._queued:
                 self._queued = True
                 self.flusher.add(self)
@@ -300,6 +320,9 @@ class SendQueue:
         parts = self._parts
         if not parts:
             return
+        for part in parts:
+            if isinstance(part, Batch):
+                self.frames += part.number
         if self._batch is not None:
             self._seal(self._batch)
         if not self._paused:
@@ -317,10 +340,11 @@ class SendQueue:
         if not self.closing and self._is_too_much(now):
             self._drop()
 
-    def write(self, data: bytes, now: float) -> None:
-        """Writes all that it gets in this turn, at most PORTION_BYTES."""
+    def write(self, data: bytes, number: int, now: float) -> None:
+        """Writes all that it gets in this turn, so many frames, at most PORTION_BYTES."""
         if self.closing:
             return
+        self.frames += number
         if self._paused:
             self._parts.append(data)
             self.flush(now)

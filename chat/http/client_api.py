@@ -23,6 +23,7 @@ from chat.actions.queries import (
 from chat.actions.reactions import react
 from chat.actions.storage import SET_STORAGE, get_storage, list_entries, set_storage
 from chat.conf import settings
+from chat.http.access import MAX_LENGTH
 from chat.http.credentials import session_of
 from chat.http.endpoint import (
     Call,
@@ -68,6 +69,7 @@ async def client_operation(request: Call, operation: str) -> HttpResponse:
     _, channel, ack = frames.outline(body)
     request.ack = ack if operation in CHANGES else None
     session = await session_of(node, connection_id, secret, channel)
+    request.about = {"connection": connection_id, "channel": (channel or "")[:MAX_LENGTH]}
     limit = settings.CLIENT_FRAMES_PER_SECOND
     if not frames.rate_of(connection_id, limit).allows(time.monotonic()):
         raise ProtocolError(ErrorCode.RATE_LIMITED, f"More than {limit} calls a second.")

@@ -2,7 +2,7 @@
 Bodies are JSON whatever their Content-Type says; every refusal has the same shape.
 """
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from functools import wraps
 from typing import Concatenate, Final
@@ -27,6 +27,7 @@ class Call(ASGIRequest):
     by_us = False  # past the project's middleware
     refused: BodyError | None = None  # that it is answered by, whatever it asks for
     ack: str | None = None  # of a client's operation, once its body has been read
+    about: Mapping[str, object] = {}  # what it is about, for the log
     until_answered: AsyncExitStack  # ends when the answer has left
 
 

@@ -20,6 +20,7 @@ from django.utils.cache import patch_vary_headers
 from django.utils.log import log_response
 
 from chat.conf import settings
+from chat.http.access import Access, Send
 from chat.http.bodies import SITE_BYTES, SMALL_BYTES, Body, BodyError, Message, Receive
 from chat.http.endpoint import CROSS_ORIGIN, ENDPOINTS, Call, refusal
 from chat.http.health import PROBES
@@ -33,7 +34,6 @@ PREFLIGHT: Final = {
 }
 
 View = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
-Send = Callable[[Message], Awaitable[None]]
 END: Final[Message] = {"type": "http.response.body", "body": b"", "more_body": False}
 
 
@@ -49,22 +49,31 @@ class Handler(ASGIHandler):
         self._api = _surrounded(_view)
 
     async def handle(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        access = Access(scope)
+        try:
+            await self._handle(scope, receive, send, access)
+        finally:
+            access.write()
+
+    async def _handle(
+        self, scope: dict[str, Any], receive: Receive, send: Send, access: Access
+    ) -> None:
         match = match_of(scope)
         view = match.func if match else None
         fast = view in ENDPOINTS or view in PROBES
         if not (fast or settings.BOUND_PAGE_BODIES):
-            await super().handle(scope, receive, send)
+            await super().handle(scope, receive, access.watched(send))
             return
         with Body(scope, receive, MAX_FRAME_BYTES if fast else SITE_BYTES) as body:
             refused = None
             if not fast:
                 try:
                     body.check()
-                    await super().handle(scope, body.receive, send)
+                    await super().handle(scope, body.receive, access.watched(send))
                     return
                 except BodyError as error:
                     refused = error.with_traceback(None)  # it holds what came of the body
-            await self._answer(scope, match, body, send, refused)
+            await self._answer(scope, match, body, send, refused, access)
 
     async def get_response_async(self, request: HttpRequest) -> HttpResponseBase:
         if not (isinstance(request, Call) and request.by_us):
@@ -84,6 +93,7 @@ class Handler(ASGIHandler):
         body: Body,
         send: Send,
         refused: BodyError | None,
+        access: Access,
     ) -> None:
         """Returns when the answer has left, but for what the server takes without waiting: servers
         wait only with the next message, so that the end of a large one is one of its own."""
@@ -100,7 +110,9 @@ class Handler(ASGIHandler):
                 request.incoming, request.refused = body, refused
                 request.until_answered = until_answered
                 answer = await self.run_get_response(request)
+                access.about = request.about
             response = cast("HttpResponse", answer)
+            access.status = response.status_code
             whole = await body.has_come()
             if whole and not response.streaming and len(response.content) <= SMALL_BYTES:
                 await self.send_response(response, send)

@@ -63,7 +63,10 @@ async def publish(request: Call) -> HttpResponse:
     publication = parse(await body_of(request))
     source = source_of(request, "server.http")
     node = await nodes.current()
+    channel = publication.command.channel
+    request.about = {"channel": channel}
     receipt = await publish_as_server(node.hub, node.writer, publication, source)
+    request.about = {"channel": channel, "message": receipt.id}
     return accepted(receipt, with_id=publication.eager)
 
 

@@ -68,6 +68,7 @@ class BackgroundTasks:
             if pause == inf:
                 return
             await asyncio.sleep(pause)
+            log.warning("Background task restarted", {"task": name, "paused_seconds": pause})
 
 
 async def _fails(name: str, make: Make) -> bool:

@@ -21,6 +21,7 @@ from chat.fanout.broker import Broker, BrokerStatus, Handlers, MemoryBroker
 from chat.fanout.hub import Hub
 from chat.fanout.member_throttle import MemberThrottle
 from chat.fanout.send_queue import Flusher
+from chat.logs import name_process
 from chat.protocol import ids
 from chat.protocol.errors import CloseCode, ProtocolError
 from chat.runtime.background import BackgroundTasks, Make
@@ -56,6 +57,7 @@ class Node:
 
     def __init__(self) -> None:
         self.id = ids.new_id(int(time.time() * 1000))
+        name_process(self.id)
         self.loop = asyncio.get_running_loop()
         self.draining = False
         self.failed = False  # a background task failed too often: `serve` ends this process

@@ -131,7 +131,7 @@ class AsgiConnection:
     def disconnect(self, code: int, reason: str) -> None:
         self.events.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
 
-    def end(self) -> None:
+    def end(self, code: int = 0) -> None:
         """Let go of who waits to send; `disconnect` came before."""
         self.writable.set()
 

@@ -137,6 +137,7 @@ def run(
         ws_max_size=MAX_FRAME_BYTES,
         ws_ping_interval=PING_SECONDS,
         log_config=None,
+        access_log=False,  # chat/http/access.py says more
         server_header=False,
         forwarded_allow_ips=trusted_proxies,
         timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_SECONDS,

@@ -65,7 +65,7 @@ class WebSocket(asyncio.Protocol):
 
     __slots__ = (
         *("_connections", "_held", "_listener", "_max_size", "_outgoing", "_pong", "_reader"),
-        *("_receiver", "_state", "_timer", "_unanswered", "transport"),
+        *("_receiver", "_state", "_timer", "_unanswered", "received", "transport"),
     )
 
     direct: ClassVar[bool] = True  # whether the application is offered the extension
@@ -88,6 +88,7 @@ class WebSocket(asyncio.Protocol):
         self._held = 0  # PAUSED, YIELDED, both
         self._pong: bytes | None = None  # the one that is owed (empty: none) while writing pauses
         self._unanswered = False  # our ping is
+        self.received = 0  # bytes, in all
         self._timer: asyncio.TimerHandle | None = None
 
     # --- from the handshake to the open connection ---------------------------------------------
@@ -146,6 +147,7 @@ class WebSocket(asyncio.Protocol):
     # --- in -------------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
+        self.received += len(data)
         listener, at = self._listener, 0
         if listener is not None:
             texts: list[str] = []
@@ -383,7 +385,7 @@ class WebSocket(asyncio.Protocol):
             self._outgoing.disconnect(code, reason)
         if self._outgoing is not None:
             self._outgoing.end()
-        receiver.end()
+        receiver.end(code)
         if self._held & PAUSED and not self.transport.is_closing():
             self._held &= ~PAUSED
             self._yield()

@@ -47,6 +47,8 @@ MAX_BATCH: Final = 500
 MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
 LOCK_SECONDS: Final = 0.05  # then it is set aside; of 20 ms a busy server takes more by itself
 RESTART_SECONDS: Final = 1.0
+SLOW_SECONDS: Final = 0.5  # of a commit
+SLOW_CHANNELS: Final = 5  # that are named
 FILE_TRIES: Final = 4  # of SQLite's busy_timeout each, 5 s
 LAST_TRY: Final = "PRAGMA busy_timeout = 500"  # milliseconds: the process ends within EXIT_SECONDS
 POLL_SECONDS: Final = 0.02  # between two looks for commits of other processes, on SQLite
@@ -191,8 +193,11 @@ class Writer:
         began = time.monotonic()
         hooks = self._refuse_backlog, self._announce_taken
         outcomes = commit(operations, *hooks, goes_on=self._goes_on)
-        counts.commit_seconds.since(began)
+        seconds = time.monotonic() - began
+        counts.commit_seconds.observe(seconds)
         counts.batch_operations.observe(len(operations))
+        if seconds > SLOW_SECONDS:
+            _log_slow(operations, seconds)
         return outcomes
 
     def _goes_on(self) -> bool:
@@ -283,6 +288,12 @@ def _resolve[Result](future: "asyncio.Future[Result]", outcome: Result | Protoco
         future.set_exception(outcome)
     else:
         future.set_result(outcome)
+
+
+def _log_slow(operations: Sequence[Operation[object]], seconds: float) -> None:
+    channels = sorted({name for operation in operations for name in operation.locks()})
+    fields = {"seconds": round(seconds, 3), "operations": len(operations)}
+    log.warning("Slow commit", {**fields, "channels": channels[:SLOW_CHANNELS]})
 
 
 class OutsideCommits:

@@ -52,7 +52,7 @@ class Socket:
     def charge(self) -> bool:
         return True
 
-    def end(self) -> None:
+    def end(self, code: int) -> None:
         self.ended += 1
 
     def block(self) -> None:

@@ -128,7 +128,7 @@ async def turn() -> None:
 
 
 def listening(flusher: Flusher, frame: bytes, *sockets: Socket) -> Batch:
-    return flusher.batch(frame, [socket.send_queue for socket in sockets])
+    return flusher.batch(frame, 1, [socket.send_queue for socket in sockets])
 
 
 # --- in one turn ---------------------------------------------------------------------------------

@@ -121,6 +121,7 @@ def test_the_check_names_the_variable_and_not_its_value(
         ({"ALLOWED_ORIGINS": ["https://a.example"], "NODE_LEASE_SECONDS": "7"}, []),
         ({"NODE_LEASE": 7}, ["CHAT has an unknown key: NODE_LEASE."]),
         ({"NODE_LEASE_SECONDS": 0}, ["NODE_LEASE_SECONDS must be a whole number from 1 up."]),
+        ({"LOG_LEVEL": "LOUD"}, ["LOG_LEVEL must be DEBUG, INFO, WARNING or ERROR."]),
         ({"WEBHOOK_SECRET": b"hunter2"}, ["WEBHOOK_SECRET must be text."]),
         ({"METRICS_KEY": "hunter2"}, ["METRICS_KEY must be a key of 32 characters or more."]),
         (["hunter2"], ["CHAT must be a dict."]),

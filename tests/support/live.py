@@ -45,8 +45,8 @@ class Recorder:
 class Immediately(SendQueue):
     """Writes each frame as it is pushed."""
 
-    def push_frame(self, frame: bytes) -> None:
-        super().push_frame(frame)
+    def push_frame(self, frame: bytes, number: int = 1) -> None:
+        super().push_frame(frame, number)
         self.flush(self.flusher.now())
 
 
