@@ -6,6 +6,7 @@ these; `RedactingFormatter` is for the others of a site. The rest is for Django'
 An event is logged as a sentence that is always the same, and a dict of its fields (docs/logs.md).
 """
 
+import json
 import logging
 import re
 import threading
@@ -15,6 +16,7 @@ from datetime import UTC, datetime
 from math import inf
 from typing import Final
 
+import msgspec
 from structlog.processors import JSONRenderer
 from structlog.stdlib import ProcessorFormatter
 from structlog.typing import EventDict
@@ -114,6 +116,7 @@ def _redacted(value: object) -> object:
 
 # --- lines --------------------------------------------------------------------------------------
 
+_encoder: Final = msgspec.json.Encoder(enc_hook=str)
 _node = ""
 
 
@@ -128,7 +131,7 @@ class RedactingFormatter(ProcessorFormatter):
     searched, too."""
 
     def __init__(self, *, as_json: bool = False) -> None:
-        meta, render = self.remove_processors_meta, JSONRenderer(default=str)
+        meta, render = self.remove_processors_meta, JSONRenderer(_json)
         super().__init__(
             foreign_pre_chain=[_line],
             processors=[meta, render if as_json else _readable],
@@ -158,6 +161,14 @@ def _line(logger: object, method: str, said: EventDict) -> EventDict:
     if record.stack_info:
         line["stack"] = clean(record.stack_info)
     return {**line, "_record": record, "_from_structlog": False}
+
+
+def _json(line: EventDict, **options: object) -> str:
+    """A fourth of what `json` takes, which is for text with half a character in it."""
+    try:
+        return _encoder.encode(line).decode()
+    except UnicodeEncodeError:
+        return json.dumps(line, default=str)
 
 
 def _text_of(record: logging.LogRecord) -> str:

@@ -44,6 +44,7 @@ MAX_STORING: Final = 16  # messages in a row that are not committed yet
 MAX_RUN_BYTES: Final = 16 * 1024
 CHARACTER_BYTES: Final = 4  # of UTF-8, at most
 ABUSE: Final = frozenset({CloseCode.TOO_SLOW, CloseCode.TOO_FAST})
+LOST: Final = 1006  # without a close frame
 # Why a connection ended, as the log says it (docs/logs.md).
 CLOSED: Final = {
     CloseCode.GOING_AWAY: "idle",
@@ -57,7 +58,7 @@ CLOSED: Final = {
 }
 LEFT: Final = {
     1002: "broke the protocol",
-    1006: "lost",
+    LOST: "lost",
     1007: "broke the protocol",
     1009: "a frame was too large",
     1011: "answered no ping",
@@ -80,7 +81,7 @@ class FrameLoop:
     _expired: dict[str, Subscription] | None = None  # by channel: ended before these are
     _handling: asyncio.Task[None] | bool = True  # until `open`, too
     _paused: bool = False
-    _ended: bool = False
+    _ended: int = 0  # the close code, once it has
     _storing: int = 0  # messages that are not committed yet
     _stored: asyncio.Future[None] | None = None  # done when there are none
 
@@ -129,15 +130,16 @@ class FrameLoop:
     def end(self, code: int) -> None:
         """The connection has ended. Once what came has been handled, it is removed."""
         if not self._ended:
-            self._ended = True
-            self.connection.left_with = code
+            self._ended = code
             if not self._handling:
                 self.close()
 
     def close(self) -> Awaitable[None]:
         """Removes it and its rows, also where nobody waits for that."""
         self.connection.end_subscription = None  # which holds this in turn
-        return self._node.outlast(close_connection(self._node, self.connection))
+        return self._node.outlast(
+            close_connection(self._node, self.connection, self._ended or LOST)
+        )
 
     def _await(self, rest: Awaitable[object]) -> None:
         """Handles what waits once `rest` is done."""
@@ -483,15 +485,15 @@ def _taken_from(waiting: deque[str | bytes]) -> Iterator[str | bytes]:
         yield waiting.popleft()
 
 
-def _log_closed(connection: LiveConnection, now: float) -> None:
+def _log_closed(connection: LiveConnection, now: float, left_with: int) -> None:
     queue, code = connection.send_queue, connection.send_queue.close_code
-    why = CLOSED.get(code, "") if code else LEFT.get(connection.left_with, "the client left")
+    why = CLOSED.get(code, "") if code else LEFT.get(left_with, "the client left")
     if code == CloseCode.GOING_AWAY and connection.ends_at <= now:
         why = "it lasted as long as it may"
     fields = {
         "connection": connection.id,
         "uid": connection.session.uid,
-        "code": code or connection.left_with,
+        "code": code or left_with,
         "why": why,
         "seconds": round(now - connection.opened_at, 1),
         "frames_in": connection.frames,
@@ -502,14 +504,15 @@ def _log_closed(connection: LiveConnection, now: float) -> None:
     log.info("Connection closed", fields)
 
 
-async def close_connection(node: Node, connection: LiveConnection) -> None:
-    """Ends its subscriptions here and in the database, whatever state it was in."""
+async def close_connection(node: Node, connection: LiveConnection, left_with: int = LOST) -> None:
+    """Ends its subscriptions here and in the database, whatever state it was in. `left_with`: the
+    close code of its client, where the server has not closed it."""
     node.connections.remove(connection)
     if (code := connection.send_queue.close_code) is None:
         counts.left += 1
     else:
         counts.closes[code] += 1
-    _log_closed(connection, node.loop.time())
+    _log_closed(connection, node.loop.time(), left_with)
     if code in ABUSE:
         node.connections.bar((connection.address, connection.session.uid))
     channels = connection.channels() if listening() else connection.presence()

@@ -67,7 +67,7 @@ class Socket(Protocol):
 
     @property
     def received(self) -> int:
-        """Bytes that have come, in all."""
+        """Bytes of frames that have come, in all."""
 
     def open(self, receiver: Receiver, send_queue: "SendQueue") -> None:
         """From now on frames go to `receiver`, and `send_queue` is paused while the transport is

@@ -81,7 +81,6 @@ class LiveConnection:
     beat_at: float  # when its last heartbeat came
     opened_at: float = 0.0
     frames: int = 0  # that have come
-    left_with: int = 0  # the close code of its end, where the server has not closed it
     handling: bool = False  # whether a frame is being handled: those behind it wait
     secret_hash: str = ""  # of its secret, once it has called the HTTP API with it here
     joining: tuple[str, ...] = ()  # presence channels of which it is not known whether it is in

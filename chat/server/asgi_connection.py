@@ -72,6 +72,7 @@ class AsgiConnection:
             answer = b"".join(handshake.data_to_send())
             self.socket.refuse(answer or http_response(HTTPStatus.BAD_REQUEST))
         vars(handshake).clear()  # it and its parser hold each other
+        self.socket.received = 0  # of frames
         if rest:
             self.socket.data_received(rest)
 

@@ -88,7 +88,7 @@ class WebSocket(asyncio.Protocol):
         self._held = 0  # PAUSED, YIELDED, both
         self._pong: bytes | None = None  # the one that is owed (empty: none) while writing pauses
         self._unanswered = False  # our ping is
-        self.received = 0  # bytes, in all
+        self.received = 0  # bytes of frames, in all
         self._timer: asyncio.TimerHandle | None = None
 
     # --- from the handshake to the open connection ---------------------------------------------
