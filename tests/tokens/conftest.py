@@ -34,7 +34,7 @@ def signing(
     settings: Settings, set_tokens: Setter, configure: Callable[..., None], signer: Pair
 ) -> None:
     settings.SECRET_KEY = secrets.token_urlsafe(48)
-    settings.DEBUG = True
+    settings.DEBUG = False  # no key is made
     settings.SECURE_SSL_REDIRECT = False
     settings.ALLOWED_HOSTS = ["*"]
     set_tokens(DEMO=True, API_SECRET_KEY_1=secrets.token_urlsafe(32), API_SECRET_KEY_2="")
