@@ -347,10 +347,11 @@ class MessageAdmin(ContentAdmin[Message]):
         """Deletes messages as the server API does (protocol.md section 19), which notifies who
         subscribes. Of those that have expired only the rows are left."""
         rows = list(queryset)
-        expired = {row.id for row in rows if row.expires_at and row.expires_at <= now(row)}
+        expired = [row for row in rows if row.expires_at and row.expires_at <= now(row)]
         if expired:
-            Message.objects.filter(id__in=expired).delete()
-        live = [(row.channel.name, row.id) for row in rows if row.id not in expired]
+            Message.objects.filter(id__in=[row.id for row in expired]).delete()
+            self._record(request, "delete message", expired)
+        live = [(row.channel.name, row.id) for row in rows if row not in expired]
         api.remove_messages(live, actor_of(request))
 
     # --- hiding -----------------------------------------------------------------------------

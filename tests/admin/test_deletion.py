@@ -1,5 +1,6 @@
 """Deleting messages: with their reactions, as many as are ticked, and the log knows of each."""
 
+import json
 import threading
 from typing import Any
 
@@ -8,7 +9,7 @@ from django.db import connection, transaction
 from django.test import Client
 
 from chat.admin.messages import MessageAdmin
-from chat.models import Channel, Deletion, Message, OutboxEntry, Reaction
+from chat.models import AuditEntry, Channel, Deletion, Message, OutboxEntry, Reaction
 from chat.store.outbox import TakeEntries
 from tests.admin import stored
 from tests.admin.conftest import on_both
@@ -105,7 +106,7 @@ def test_what_another_has_deleted_is_no_error(moderator: Client) -> None:
 
 
 def test_of_what_has_expired_the_row_goes(moderator: Client) -> None:
-    """Nobody sees it any more, so nobody hears of it."""
+    """Nobody sees it any more, so nobody hears of it; the audit log does."""
     expired, live = stored.messages(2)
     Message.objects.filter(id=expired.id).update(expires_at=stored.ago(seconds=1))
     stored.reaction(expired)
@@ -114,6 +115,9 @@ def test_of_what_has_expired_the_row_goes(moderator: Client) -> None:
     assert not Message.objects.exists()
     assert list(Deletion.objects.values_list("message_id", flat=True)) == [live.id]
     assert not OutboxEntry.objects.exists()
+    told = AuditEntry.objects.filter(action="delete message", uid="jim", channel="chat-abc")
+    details = [json.loads(entry.detail)["message"] for entry in told]
+    assert sorted(details) == sorted([expired.id, live.id])
 
 
 def test_what_fails_is_not_in_the_log(moderator: Client, monkeypatch: Any) -> None:
