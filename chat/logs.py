@@ -126,9 +126,15 @@ def name_process(node: str) -> None:
     _node = node
 
 
+# What a terminal would obey; names of channels and events may hold it.
+CONTROLS: Final = {
+    code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"
+}
+
+
 class RedactingFormatter(ProcessorFormatter):
-    """A line for each record: a JSON object, or for people. Without secrets; tracebacks are
-    searched, too."""
+    """A line for each record: a JSON object, or for people. Without secrets and control characters;
+    tracebacks are searched, too."""
 
     def __init__(self, *, as_json: bool = False) -> None:
         meta, render = self.remove_processors_meta, JSONRenderer(_json)
@@ -137,6 +143,10 @@ class RedactingFormatter(ProcessorFormatter):
             processors=[meta, render if as_json else _readable],
             pass_foreign_args=True,
         )
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        return text if text.isprintable() else text.translate(CONTROLS)
 
 
 def _line(logger: object, method: str, said: EventDict) -> EventDict:
