@@ -57,7 +57,8 @@ def configuration() -> Iterator[Observed]:
     yield Version("Django", django.get_version())
     found = run_checks(include_deployment_checks=True)
     yield from as_findings(message for message in found if message.id not in SAID)
-    for problem in checks.application_problems():
+    importable = not checks.environment_problems()  # as `serve` looks
+    for problem in checks.application_problems() if importable else ():
         yield error("chat.no-websockets", problem, "`serve` refuses to start.", CORRECT)
     for problem in checks.deployment_problems():
         uncollected = "collectstatic" in problem

@@ -14,10 +14,11 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psycopg
 import pytest
 
-from chat.doctor import host
+from chat.doctor import host, proxy
 from chat.doctor.findings import Finding, Observed, examine
 from tests.support.configuring import Setter
 from tests.support.servers import (
@@ -284,7 +285,6 @@ PROXIES = {
     LINES + UPGRADE + SCHEME + ADDRESS: set[str](),
     UPGRADE + SCHEME + ADDRESS: {"proxy.request-line"},
     LINES + SCHEME + ADDRESS: {"proxy.upgrade"},
-    LINES + UPGRADE + ADDRESS: {"proxy.scheme"},
     LINES + UPGRADE + SCHEME + STATED: {"proxy.address"},
     LINES + UPGRADE + SCHEME + NO_ADDRESS: {"proxy.address"},
     LINES + UPGRADE + SCHEME + ADDRESS + "proxy_read_timeout 1s;": {"proxy.cuts"},
@@ -360,6 +360,15 @@ def test_what_a_proxy_does_not_pass_on_is_found(proxied: Server) -> None:
         reports = threads.map(lambda url: examined(proxied.env, "--url", url), expected)
         found = {url: ids(findings) for url, (_, findings) in zip(expected, reports, strict=True)}
     assert found == expected
+
+
+@pytest.mark.parametrize(("scheme", "found"), [("https", ["proxy.scheme"]), ("http", [])])
+def test_a_page_that_leads_to_itself_is_found(scheme: str, found: list[str]) -> None:
+    """From http to https it leads elsewhere."""
+    asked = httpx.Request("GET", f"{scheme}://chat.example.org/")
+    there = {"location": "https://chat.example.org/"}
+    answer = httpx.Response(301, headers=there, request=asked)
+    assert [finding.id for finding in proxy._redirected(answer)] == found
 
 
 def _listens(port: int) -> bool:
