@@ -1,5 +1,6 @@
 """No log line has a secret in it, wherever the line comes from; no error page has."""
 
+import json
 import logging
 import secrets
 import sys
@@ -56,6 +57,10 @@ def test_query_strings_and_tokens_are_left_out(said: str, written: str) -> None:
 def test_no_terminal_obeys_a_line() -> None:
     """A channel may be named so."""
     obeyed = "room-\x1b[2J\r\x07\x9b1m\x7f"
+    record = logging.LogRecord("n", logging.INFO, "p", 1, obeyed, (), None)
+    written = RedactingFormatter(as_json=True).format(record)
+    assert json.loads(written)["event"] == obeyed
+    assert written.isprintable()
     assert line("%s\n\twaits", obeyed).endswith(r"room-\x1b[2J\x0d\x07\x9b1m\x7f" + "\n\twaits")
 
 

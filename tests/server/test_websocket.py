@@ -82,7 +82,7 @@ class Application:
         self.charged += 1
         return self.allows
 
-    def end(self) -> None:
+    def end(self, code: int) -> None:
         self.ended = True
 
 
