@@ -1,10 +1,10 @@
-"""What a session of the demo may store. Anybody may open one: else anybody could fill the disk."""
+"""What a session of the demo may store where it is public (`serve --allow-demo`). Anybody may open
+one: else anybody could fill the disk."""
 
 from typing import Final
 
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.store.transaction import Transaction
-from tokens.conf import settings
 
 PREFIX: Final = "chat-"  # of the demo's channels
 SESSION_BYTES: Final = 1_000_000
@@ -17,13 +17,14 @@ STORED: Final = (
 )
 SIZES: Final = {True: "octet_length(data)", False: "length(CAST(data AS BLOB))"}  # PostgreSQL's
 
+is_public = False
 _known: dict[str, tuple[int, int]] = {}  # channel -> when it was added up, bytes
 
 
 def charge(transaction: Transaction, channel: str, data: bytes) -> None:
     """What is about to be stored there. Raises RATE_LIMITED where a session of the demo would have
     more than SESSION_BYTES; by what other processes store within KNOWN_MS it may."""
-    if not (settings.DEMO and channel.startswith(PREFIX)):
+    if not (is_public and channel.startswith(PREFIX)):
         return
     since, stored = _known.get(channel, (0, 0))
     if transaction.ms - since > KNOWN_MS:

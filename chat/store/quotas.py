@@ -17,7 +17,7 @@ from chat.store.reads import read
 from chat.store.usage import Quota, Usage, message_bytes, usages
 
 AT_ONCE: Final = 100  # people in one count
-MAX_PEOPLE: Final = 20_000  # whom a process remembers, with half a KB each
+MAX_PEOPLE: Final = 4_000  # whom a process remembers, with a KB each; others are counted at once
 NONE: Final = 1 << 62  # what is left where there is no quota
 LOOK_SECONDS: Final = 1.0
 COUNT_SECONDS: Final = 30.0

@@ -40,6 +40,7 @@ WAY = ["--through-asgi"] if os.environ.get("THROUGH_ASGI") else []
 ASGI_SERVERS = {
     "uvicorn": ["manage.py", "serve", *WAY, "--port", "{port}"],
     "workers": ["manage.py", "serve", *WAY, "--workers", "2", "--port", "{port}"],
+    "public demo": ["manage.py", "serve", *WAY, "--allow-demo", "--port", "{port}"],
     "daphne": ["-m", "daphne", "-b", "127.0.0.1", "-p", "{port}", "chatsite.asgi:application"],
     "runserver": ["manage.py", "runserver", "--noreload", "127.0.0.1:{port}"],
 }

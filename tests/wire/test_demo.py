@@ -1,12 +1,16 @@
 """What bounds the demo, whose sessions anybody may open (protocol.md section 18)."""
 
 import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
 
 from chat.http.demo import SESSIONS
 from chat.store.demo import SESSION_BYTES
 from tests.support.backend import backend
 from tests.support.calls import answer, http_client
-from tests.support.servers import Server
+from tests.support.servers import Server, start_server
 
 PART = "x" * 32_000
 
@@ -34,10 +38,19 @@ async def test_an_address_has_a_few_new_sessions_a_minute(server: Server) -> Non
             assert await ask(f"here-{number}", None) == (200, None)
 
 
-async def test_a_session_stores_a_megabyte(every_server: Server) -> None:
+@pytest.fixture(params=["sqlite", "postgresql"])
+def public(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
+    env = {}
+    if request.param == "postgresql":
+        env["DATABASE_URL"] = request.getfixturevalue("postgres").database()
+    with start_server("public demo", tmp_path, **env) as server:
+        yield server
+
+
+async def test_a_session_of_a_public_one_stores_a_megabyte(public: Server) -> None:
     """Of messages and values; what is not stored is not counted."""
     channel = f"chat-{secrets.token_hex(8)}"
-    async with backend(every_server) as api:
+    async with backend(public) as api:
         stored, refused = 0, (0, "")
         while stored <= SESSION_BYTES:
             kept = await api.publish(channel, data=PART, store=3600)

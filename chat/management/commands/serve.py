@@ -24,6 +24,7 @@ from chat.conf import settings
 from chat.runtime import metrics
 from chat.server import run as server
 from chat.server.workers import Supervisor, ready_callback
+from chat.store import demo
 from chat.store.reads import close_pool
 from tokens.checks import DEMO_IS_OPEN, key_problems
 from tokens.conf import settings as token_settings
@@ -38,6 +39,7 @@ HINTS = {
 
 LISTENING = "--listening"
 THROUGH_ASGI = "--through-asgi"
+ALLOW_DEMO = "--allow-demo"
 
 
 class Command(BaseCommand):
@@ -51,7 +53,7 @@ class Command(BaseCommand):
         add("--port", default="8000", help="port (default: 8000)")
         add("--migrate", action="store_true", help="migrate the database first")
         open_to_all = "serve the demo (DEMO) at an address that others can reach"
-        add("--allow-demo", action="store_true", help=open_to_all)
+        add(ALLOW_DEMO, action="store_true", help=open_to_all)
         add("--workers", type=int, default=1, help=processes)
         # Sends frames through ASGI, as other servers do; for tests and measurements.
         add(THROUGH_ASGI, action="store_true", help=SUPPRESS)
@@ -61,6 +63,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: object, workers: int, through_asgi: bool, **options: Any) -> None:
         proxies, direct = settings.FORWARDED_ALLOW_IPS, not through_asgi
+        demo.is_public = options["allow_demo"]
         if options["as_worker"]:  # the supervisor has checked everything
             shared, pair = (socket.socket(fileno=number) for number in options["as_worker"])
             metrics.shared = options["sharing"]
@@ -91,7 +94,8 @@ class Command(BaseCommand):
         else:
             close_pool()
             with _sharing() as sharing:
-                command = partial(_worker_command, [*sharing, *[THROUGH_ASGI] * through_asgi])
+                said = [*[THROUGH_ASGI] * through_asgi, *[ALLOW_DEMO] * options["allow_demo"]]
+                command = partial(_worker_command, [*sharing, *said])
                 sys.exit(Supervisor(listening, workers, command, welcome).run())
 
     def _welcome(self, listening: socket.socket) -> None:
