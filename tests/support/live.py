@@ -38,6 +38,10 @@ class Recorder:
     def ping(self) -> bool:
         return True
 
+    @property
+    def received(self) -> int:
+        return 0
+
     def pause_frames(self) -> None: ...
     def resume_frames(self) -> None: ...
 
