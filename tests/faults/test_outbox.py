@@ -76,8 +76,8 @@ class Process:
 
     @property
     def said(self) -> list[Any]:
-        lines = self._output.read_text().splitlines()
-        return [json.loads(line) for line in lines if " WARNING " not in line]  # a log's
+        found = [json.loads(line) for line in self._output.read_text().splitlines()]
+        return [said for said in found if not isinstance(said, dict)]  # a line of the log
 
     async def ended(self) -> None:
         await until(lambda: self.program.poll() is not None, "the program has ended")

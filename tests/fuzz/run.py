@@ -29,7 +29,7 @@ ATTACKERS: Final = 8
 WARM_UP: Final = 200_000  # inputs, after which caches and pools are as large as they get
 MAX_GROWTH: Final = 48 * 1024 * 1024
 MAX_FAILURES: Final = 20
-BAD: Final = ("Traceback", " ERROR ", " CRITICAL ", '" 500')
+BAD: Final = ("Traceback", " ERROR ", '"ERROR"', " CRITICAL ", "status=500", '"status":500')
 
 
 class Batch(NamedTuple):
