@@ -500,8 +500,12 @@ def _looked_up[**P, Found](query: Callable[P, Found], *args: P.args, **kwargs: P
 def _change[Result](operations: Sequence[Operation[Result]]) -> list[Result]:
     """What each gives, in effect here; nothing where a transaction is to commit first."""
     if connection.in_atomic_block:
-        on_commit(partial(_change, operations))
+        on_commit(partial(_change_now, operations))
         return []
+    return _change_now(operations)
+
+
+def _change_now[Result](operations: Sequence[Operation[Result]]) -> list[Result]:
     done = [_write(operation) for operation in operations]
     node = nodes.of_process()
     if node is not None:

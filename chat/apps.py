@@ -17,6 +17,7 @@ class ChatConfig(AppConfig):
         from chat.logs import redact_records
         from chat.store.databases import Router, apart
         from chat.store.reads import close_pool
+        from chat.users import watch
         from tokens.conf import settings as token_settings
 
         ours = chat_settings.WEBHOOK_SECRET, chat_settings.METRICS_KEY
@@ -26,4 +27,5 @@ class ChatConfig(AppConfig):
         redact_records(keys)
         if apart():
             router.routers.insert(0, Router())  # before the project's own
+        watch()
         atexit.register(close_pool)

@@ -95,6 +95,15 @@ class ChatSettings:
     LOG_LEVEL: Level = "INFO"
     """How grave an event must be to be logged: DEBUG, INFO, WARNING or ERROR."""
 
+    RULES: Text = ""
+    """The function, as in "shop.live.rules", that gives the channels of a request's user, for
+    `POST token`; "": there is no such address."""
+    USER_METADATA: Text = ""
+    """The function that gives a user's metadata (`umd`), such as a name and an avatar; "": none."""
+    UIDS_ARE_USERS: Flag = True
+    """Whether uids are the primary keys of Django's users, so that who logs out, changes the
+    password, is deactivated or deleted loses connections and tokens."""
+
     PROBLEMS: Words = ()
     """What the site found wrong in its own settings, in sentences; system checks repeat them."""
 

@@ -119,7 +119,7 @@ def recording() -> Iterator[Publications]:
     publications = Publications()
     publish = async_unsafe(api.HOLDS_UP)(publications.record)
     apublish = sync_to_async(publications.record)
-    with patch.multiple(api, _publish=publish, _apublish=apublish):
+    with patch.multiple(api, _publish=publish, _apublish=apublish, _broker=lambda: None):
         yield publications
 
 

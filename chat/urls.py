@@ -7,6 +7,7 @@ from django.urls import path, re_path
 
 from chat.http import client_api, descriptions, health, server_api
 from chat.http.metrics import metrics
+from chat.users import token
 
 app_name = "chat"
 
@@ -18,6 +19,7 @@ async def websocket(request: HttpRequest) -> Never:
 
 urlpatterns = [
     path("v1", websocket, name="websocket"),
+    path("token", token, name="token"),
     re_path(r"^connection/(?P<operation>[\s\S]*)\Z", client_api.client_operation),
     path("publish", server_api.publish),
     re_path(r"^channels(?:/(?P<rest>[\s\S]*))?\Z", server_api.below_channels),

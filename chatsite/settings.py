@@ -90,6 +90,7 @@ TOKENS: dict[str, object] = {field.name: text(field.name) for field in fields(To
 TOKENS["DEMO"] = TOKENS["DEMO"] or DEBUG
 CHAT: dict[str, object] = {field.name: text(field.name) for field in fields(ChatSettings)}
 CHAT |= {"PROBLEMS": PROBLEMS, "DATABASE": "default", "BOUND_PAGE_BODIES": True}
+CHAT |= {"RULES": "", "USER_METADATA": "", "UIDS_ARE_USERS": False}  # its users are moderators
 configured, _ = read(ChatSettings, "CHAT", CHAT)
 
 # --- where things are kept ------------------------------------------------------------------

@@ -54,6 +54,7 @@ READS_WALL_CLOCK = {
     *("chat.store.transaction", "chat.purge"),  # SQLite's clock
     "chat.testing",  # ids
     "chat.doctor.database",  # whose clock it compares with this host's
+    "chat.users",  # how long a logout is remembered
     "chat.webhooks",  # the signature's
     "chat.admin.messages",  # the name of an export
 }

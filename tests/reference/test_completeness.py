@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.urls import URLPattern, get_resolver, resolve
 
-from chat import urls
+from chat import urls, users
 from chat.http import client_api
 from chat.protocol import events
 from chat.protocol.commands import DECODERS
@@ -89,7 +89,7 @@ def test_every_operation_of_the_client_api() -> None:
 
 def test_every_address_of_the_server() -> None:
     described = {resolve(re.sub(r"\{\w+\}", "x", path)).func for path in OPENAPI["paths"]}
-    assert described == views() - {urls.websocket}
+    assert described == views() - {urls.websocket, users.token}
 
 
 def views() -> set[Any]:
