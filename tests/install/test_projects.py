@@ -10,6 +10,7 @@ from pathlib import Path
 import jwt
 import pytest
 from psycopg.conninfo import conninfo_to_dict
+from websockets.exceptions import ConnectionClosed
 
 from tests.install import odd
 from tests.install.projects import Project, build, environment, received, started, with_chat
@@ -44,6 +45,23 @@ from django.conf import settings
 from django.test import Client
 settings.DEBUG = False
 print(Client(headers={"host": "localhost"}).get("/demo/").content.decode())
+"""
+LIVE = """
+def rules(request):
+    return {"news": {"subscribe": True}}
+"""
+SESSION = """
+from django.contrib.auth import get_user_model
+from django.test import Client
+client = Client()
+client.force_login(get_user_model().objects.create_user("jim"))
+print("session", client.session.session_key)
+"""
+DEACTIVATE = """
+from django.contrib.auth import get_user_model
+jim = get_user_model().objects.get(username="jim")
+jim.is_active = False
+jim.save()
 """
 OTHER = "b.example.org"
 ORIGINS = {"https://app.example.org": "https://app.example.org", f"https://{OTHER}": None}
@@ -98,6 +116,29 @@ def test_a_fresh_project_chats_under_its_prefix(fresh: Project) -> None:
     assert "/demo/\n" in said
     assert "/admin/\n" in said
     assert "[200, 200, 200, 200, 200]" in fresh.manage("shell", "-c", LOOK)
+
+
+def test_a_user_of_the_project_connects_until_deactivated(fresh: Project) -> None:
+    settings = fresh.directory / "mysite/settings.py"
+    fresh.write("people/live.py", LIVE)
+    fresh.write(
+        "mysite/settings.py", f'{settings.read_text()}\nCHAT = {{"RULES": "people.live.rules"}}'
+    )
+    session = fresh.manage("shell", "-c", SESSION).split()[-1]
+    csrf = secrets.token_hex(16)
+    cookies = {"Cookie": f"sessionid={session}; csrftoken={csrf}"}
+    with fresh.serving():
+        assert fresh.ask("/live/token", {}, **cookies).status_code == 403
+        answered = fresh.ask("/live/token", {}, **cookies, **{"X-CSRFToken": csrf})
+        with fresh.connected("/live/v1", answered.json()["token"]) as jim:
+            received(jim, "hotsock.connected")
+            fresh.manage("shell", "-c", DEACTIVATE)
+            with pytest.raises(ConnectionClosed) as closed:
+                received(jim, "never")
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == 4403
+        answered = fresh.ask("/live/token", {}, **cookies, **{"X-CSRFToken": csrf})
+        assert answered.status_code == 401
 
 
 def test_what_is_not_the_chats_stays_the_projects(fresh: Project) -> None:
