@@ -36,7 +36,7 @@ test: setup ## Lint, then all tests: JavaScript, wire, browser (brings Redis, Po
 	@bin/setup modules
 	@start=$$(date +%s); $(SIDE_BY_SIDE) $(LINTS) test-scripts; status=$$?; \
 		echo "lint and JavaScript took $$(($$(date +%s) - start)) s"; exit $$status
-	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test-faults: setup ## Break things for real: FAULT=name SCALE=10 SEED=n (all; 1; drawn), tests/faults
 	@bin/setup services
