@@ -274,7 +274,7 @@ def erase_user(
     on_progress: Callable[[str], object] = lambda doing: None,
 ) -> Erased:
     """Erases all that is stored of a person (docs/moderation.md): what others see of it goes as
-    they watch, connections are closed (4403). Revoke the person's tokens before. With `dry_run`
+    they watch, connections are closed (4403). Revoke the person's tokens first. With `dry_run`
     everything stays. Takes a lease of a server or longer, in transactions of its own: raises
     INVALID_REQUEST in another. What it raises later does not undo what is done; do it again."""
     if connection.in_atomic_block:

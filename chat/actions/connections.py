@@ -12,7 +12,7 @@ from typing import Final
 from chat.conf import settings
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.publication import Source
-from chat.protocol.restrictions import Bearer
+from chat.protocol.restrictions import LAST_SECOND, Bearer
 from chat.protocol.session import Session
 from chat.runtime.connection import Connections, seconds_left
 from chat.runtime.restrictions import Restrictions
@@ -36,7 +36,6 @@ LATER_TOKENS: Final = {
     "subscribe": (ErrorCode.INVALID_SUBSCRIBE_TOKEN, "data.token"),
     "umd": (ErrorCode.INVALID_UMD_TOKEN, "The umd token"),
 }
-LAST_SECOND: Final = 253_402_300_799  # of the year 9999, where the databases' times end
 
 
 @dataclass(slots=True, frozen=True)

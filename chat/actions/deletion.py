@@ -18,7 +18,6 @@ from chat.store.operations.audit import Actor
 from chat.store.operations.messages import message_not_found
 from chat.store.operations.removal import Asked, DeleteMessage
 from chat.store.writer import Writer
-from tokens.names import is_uid
 
 BATCH: Final = 100  # messages in a transaction
 PAUSE: Final = 0.05  # seconds between two, so that all who subscribe can read 2,000 a second
@@ -63,10 +62,8 @@ class MessageSelection:
     def __post_init__(self) -> None:
         if self.uid is None and self.channel is None:
             raise ProtocolError(ErrorCode.INVALID_REQUEST, NEITHER)
-        if self.uid is not None and not is_uid(self.uid):
-            raise ProtocolError(
-                ErrorCode.INVALID_REQUEST, "uid must be text of 1 to 128 characters."
-            )
+        if self.uid is not None:
+            commands.valid_uid(self.uid)
         if self.channel is not None:
             commands.valid_channel(self.channel)
 

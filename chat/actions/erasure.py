@@ -33,7 +33,7 @@ from chat.models import (
     StorageEntry,
     Subscription,
 )
-from chat.protocol import events
+from chat.protocol import commands, events
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.store.operations.acknowledgement import sender_of
 from chat.store.operations.audit import Actor, erased_name
@@ -41,13 +41,11 @@ from chat.store.operations.erasure import EraseMarks, FinishErasure
 from chat.store.operations.messages import SetReaction
 from chat.store.operations.storage import SetStorage
 from chat.store.transaction import Operation
-from tokens.names import is_uid
 
 PORTION: Final = 500  # rows read at once
 POLL_SECONDS: Final = 0.1
 CLOSING_SECONDS: Final = 30.0  # for the servers, to close the connections
 REPR_LENGTH: Final = 200  # characters that the admin's log keeps of what a row is called
-NO_UID: Final = "uid must be text of 1 to 128 characters."
 
 Write = Callable[[Operation[Any]], object]
 
@@ -75,8 +73,7 @@ class Erasure:
     """By channel, the storage entries that were cleared."""
 
     def __post_init__(self) -> None:
-        if not self.uid or not is_uid(self.uid):
-            raise ProtocolError(ErrorCode.INVALID_REQUEST, NO_UID)
+        commands.valid_uid(self.uid)
 
     def count(self) -> dict[str, int]:
         """How many rows of each kind there are."""

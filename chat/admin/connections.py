@@ -61,19 +61,8 @@ class ConnectionAdmin(ReadOnlyAdmin[Connection]):
     filters = ConnectionFilters
     list_display = ("id", "user", "since", "address", "browser", "subscribed", "state")
     fields = (
-        *(
-            "id",
-            "user",
-            "holdings",
-            "metadata",
-            "state",
-            "since",
-            "ends",
-            "address",
-            "browser",
-            "user_agent",
-        ),
-        *("node", "rights", "subscriptions"),
+        *("id", "user", "holdings", "metadata", "state", "since", "ends"),
+        *("address", "browser", "user_agent", "node", "rights", "subscriptions"),
     )
     actions = ("close_selected", "revoke_tokens", "ban_uid", "ban_address")
     action_permission = "chat.delete_connection"  # closing ends it as deleting ends a message

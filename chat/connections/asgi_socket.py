@@ -8,12 +8,12 @@ from functools import lru_cache
 from typing import Any, Final
 
 from chat.fanout.send_queue import MAX_STALL_SECONDS, Receiver, SendQueue
+from chat.protocol.errors import LOST
 from chat.protocol.events import payloads
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
-ABNORMAL: Final = 1006  # without a close frame
 FULL_BYTES: Final = 64 * 1024  # unsent: the send queue pauses until a quarter is left
 
 
@@ -50,7 +50,7 @@ class AsgiSocket:
 
     async def run(self) -> None:
         """Hands over what comes until the connection ends."""
-        code = ABNORMAL
+        code = LOST
         try:
             while (message := await self._receive())["type"] == "websocket.receive":
                 text = message.get("text")
@@ -58,7 +58,7 @@ class AsgiSocket:
                 self.received += len(frame)  # nearly
                 self._receiver.receive((frame,))
                 await self._readable.wait()
-            code = message.get("code") or ABNORMAL
+            code = message.get("code") or LOST
         except asyncio.CancelledError:
             if not self._send_queue.ended:
                 raise

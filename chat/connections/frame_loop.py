@@ -25,7 +25,7 @@ from chat.counts import WEBSOCKET, counts
 from chat.fanout.announcements import Change
 from chat.fanout.send_queue import Socket
 from chat.protocol import commands, events, frames
-from chat.protocol.errors import CloseCode, ErrorCode, ProtocolError
+from chat.protocol.errors import LOST, CloseCode, ErrorCode, ProtocolError
 from chat.protocol.frames import About, Frame
 from chat.protocol.publication import Acknowledged
 from chat.protocol.session import Route, Subscription
@@ -44,7 +44,6 @@ MAX_STORING: Final = 16  # messages in a row that are not committed yet
 MAX_RUN_BYTES: Final = 16 * 1024
 CHARACTER_BYTES: Final = 4  # of UTF-8, at most
 ABUSE: Final = frozenset({CloseCode.TOO_SLOW, CloseCode.TOO_FAST})
-LOST: Final = 1006  # without a close frame
 # Why a connection ended, as the log says it (docs/logs.md).
 CLOSED: Final = {
     CloseCode.GOING_AWAY: "idle",

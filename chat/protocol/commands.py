@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from tokens.names import is_channel_name, is_event_name, is_reaction, is_storage_key
+from tokens.names import is_channel_name, is_event_name, is_reaction, is_storage_key, is_uid
 
 from . import schedule
 from .errors import ErrorCode, ProtocolError
@@ -160,6 +160,13 @@ def valid_key(key: str | None, field: str = "key") -> str:
             f"{field} must have 1 to 128 characters, without *, #, commas or white space.",
         )
     return key
+
+
+def valid_uid(uid: str) -> str:
+    """Who is meant by the server API; raises INVALID_REQUEST."""
+    if not uid or not is_uid(uid):
+        raise ProtocolError(ErrorCode.INVALID_REQUEST, "uid must be text of 1 to 128 characters.")
+    return uid
 
 
 # --- events -------------------------------------------------------------------------------------

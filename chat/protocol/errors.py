@@ -79,4 +79,5 @@ class CloseCode:
     TOO_FAST = 4429
 
 
+LOST = 1006  # a connection that ended without a close frame (RFC 6455 section 7.4.1)
 CLOSE_REASONS = {CloseCode.GOING_AWAY: "Going away"}  # protocol.md section 6

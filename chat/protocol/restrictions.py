@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from msgspec import Struct, structs
 
 from tokens.claims import Claims
-from tokens.names import is_storable, is_uid
+from tokens.names import is_storable
 
 from . import addresses, commands
 from .errors import ErrorCode, ProtocolError
@@ -99,7 +99,7 @@ def valid_ban(asked: Ban, proxies: str) -> Ban:
     _check_names(asked.uid, asked.channel)
     _check_time("until", asked.until)
     if asked.reason and not (len(asked.reason) <= MAX_REASON_LENGTH and is_storable(asked.reason)):
-        raise _invalid(f"reason must be a text of at most {MAX_REASON_LENGTH} characters.")
+        raise _invalid(f"reason must be text of at most {MAX_REASON_LENGTH} characters.")
     if asked.address is None:
         return asked
     return structs.replace(asked, address=_bannable(asked.address, proxies))
@@ -123,15 +123,15 @@ def _bannable(address: str, proxies: str) -> str:
 
 
 def _check_names(uid: str | None, channel: str | None) -> None:
-    if uid is not None and not (uid and is_uid(uid)):
-        raise _invalid("uid must be a text of 1 to 128 characters.")
+    if uid is not None:
+        commands.valid_uid(uid)
     if channel is not None:
         commands.valid_channel(channel)
 
 
 def _check_text(field: str, text: str, length: int) -> None:
     if not (0 < len(text) <= length and is_storable(text)):
-        raise _invalid(f"{field} must be a text of 1 to {length} characters.")
+        raise _invalid(f"{field} must be text of 1 to {length} characters.")
 
 
 def _check_time(field: str, seconds: float | None) -> None:

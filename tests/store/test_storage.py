@@ -1,13 +1,18 @@
 """What writing a storage entry does to its row, and what is announced (protocol.md section 12)."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from chat.models import Channel, StorageEntry
 from chat.protocol import events
+from chat.protocol.publication import Acknowledged
 from chat.store.changes_after import changes_after
+from chat.store.operations.acknowledgement import DoOnce, sender_of
+from chat.store.operations.limits import Limit, OverQuota
 from chat.store.operations.storage import SetStorage
+from chat.store.writer import commit
 from tests.support.written import META, do, store
 
 
@@ -46,6 +51,20 @@ def test_only_what_changes_the_value_is_announced(
     ]
     assert (entry(channel).data, entry(channel).number) == ("1", 5)
     assert Channel.objects.get(name=channel).number == 5
+
+
+def test_a_quota_counts_a_uid_once_where_a_batch_also_has_an_ack(
+    database: str, channel: str
+) -> None:
+    limit = Limit(channel, 3, "too many")
+    first, second, third, fourth = (
+        replace(setting(channel, b"1", key), uid=channel, limit=limit) for key in "abcd"
+    )
+    do(first, second)
+    receipt = Acknowledged(channel, "chat", ack="a" * 16)
+    once = DoOnce(third, receipt, "digest", sender_of(channel, "connection"), "connection")
+    outcomes = [type(each) for each in commit([replace(first, data=b"2"), once, fourth])]
+    assert outcomes == [type(None), Acknowledged, OverQuota]
 
 
 def test_a_write_that_changes_nothing_renews_meta_and_expiry(database: str, channel: str) -> None:

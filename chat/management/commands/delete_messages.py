@@ -4,15 +4,13 @@ import json
 import sys
 from argparse import ArgumentParser
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand
 from tqdm import tqdm
 
-from chat import api, checks
-from chat.store.operations.audit import Actor
-
-COMMAND: Final = Actor("command")
+from chat import api
+from chat.management.acts import COMMAND, refused
 
 
 class Command(BaseCommand):
@@ -34,13 +32,11 @@ class Command(BaseCommand):
 
     def handle(self, *args: object, dry_run: bool, **options: Any) -> None:
         asked = {name: options[name] for name in ("uid", "channel", "since", "until")}
-        try:
-            with tqdm(unit=" messages", leave=False, disable=not sys.stderr.isatty()) as bar:
-                count = api.delete_messages(
-                    **asked, dry_run=dry_run, actor=COMMAND, on_progress=_shown_on(bar)
-                )
-        except api.ProtocolError as error:
-            raise CommandError(reason(error)) from None
+        hidden = not sys.stderr.isatty()
+        with refused(), tqdm(unit=" messages", leave=False, disable=hidden) as bar:
+            count = api.delete_messages(
+                **asked, dry_run=dry_run, actor=COMMAND, on_progress=_shown_on(bar)
+            )
         said = f"{count:,} to delete, untouched." if dry_run else f"Deleted {count:,}."
         told = {"dry_run": dry_run, "messages": count}
         self.stdout.write(json.dumps(told) if options["json"] else said)
@@ -57,9 +53,3 @@ def _shown_on(bar: "tqdm[Any]") -> Any:
 def _time(text: str) -> datetime:
     time = datetime.fromisoformat(text)
     return time if time.tzinfo else time.replace(tzinfo=UTC)
-
-
-def reason(error: api.ProtocolError) -> str:
-    """In one sentence; what is wrong with the database, where that is it."""
-    away = error.code is api.ErrorCode.SERVICE_UNAVAILABLE
-    return "\n".join((away and checks.database_problems()) or [error.message])

@@ -6,8 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from chat import api
-from chat.management.commands.publish import refused
-from chat.management.commands.revoke import COMMAND
+from chat.management.acts import COMMAND, refused
 
 
 class Command(BaseCommand):

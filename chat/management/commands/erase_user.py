@@ -9,15 +9,14 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from chat import api
-
-from .delete_messages import COMMAND, reason
+from chat.management.acts import COMMAND, refused
 
 
 class Command(BaseCommand):
     help = (
         "Erases all that is stored of a person: messages, reactions, storage entries, memberships,"
         " connections, schedules, what waits for servers or the webhook, and traces in logs of the"
-        " admin. Others see it go. Revoke the person's tokens before; what others wrote stays."
+        " admin. Others see it go. Revoke the person's tokens first; what others wrote stays."
     )
     requires_system_checks = ()  # a problem is reported in one sentence
 
@@ -28,12 +27,10 @@ class Command(BaseCommand):
         add("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *args: object, uid: str, dry_run: bool, **options: Any) -> None:
-        try:
+        with refused():
             erased = api.erase_user(
                 uid, dry_run=dry_run, actor=COMMAND, on_progress=_progress(sys.stderr.isatty())
             )
-        except api.ProtocolError as error:
-            raise CommandError(reason(error)) from None
         if options["json"]:
             told = {"dry_run": dry_run, "rows": erased.rows, "left": erased.left}
             self.stdout.write(json.dumps(told))

@@ -2,11 +2,10 @@
 
 from argparse import ArgumentParser
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand
 
 from chat import api
-
-from .delete_messages import COMMAND, reason
+from chat.management.acts import COMMAND, refused
 
 
 class Command(BaseCommand):
@@ -24,7 +23,5 @@ class Command(BaseCommand):
 
     def handle(self, *args: object, channel: str, id: str, show: bool, **options: object) -> None:
         act = api.show_message if show else api.hide_message
-        try:
+        with refused():
             act(channel, id, COMMAND)
-        except api.ProtocolError as error:
-            raise CommandError(reason(error)) from None

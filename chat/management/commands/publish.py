@@ -1,17 +1,15 @@
 """`manage.py publish`: publishes from a shell or a script, with or without a running server."""
 
 import json
-import logging
 import sys
 from argparse import ArgumentParser
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 from django.core.management.base import BaseCommand, CommandError
 
-from chat import api, checks
+from chat import api
+from chat.management.acts import refused
 
 OPTIONS = ("key", "store", "at", "timezone", "deduplication_id")
 
@@ -44,16 +42,6 @@ class Command(BaseCommand):
         self.stdout.write(answer or receipt.id or receipt.schedule_arn or "")
 
 
-@contextmanager
-def refused() -> Iterator[None]:
-    """A refusal ends the command, in one sentence."""
-    logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)  # `_reason` reports it
-    try:
-        yield
-    except api.ProtocolError as error:
-        raise CommandError(_reason(error)) from None
-
-
 def _as_json(argument: str) -> str:
     try:
         text = sys.stdin.buffer.read().decode() if argument == "-" else argument
@@ -66,8 +54,3 @@ def _as_json(argument: str) -> str:
     except (msgspec.MsgspecError, UnicodeError):
         return json.dumps(text.removesuffix("\n"), ensure_ascii=False)
     return text
-
-
-def _reason(error: api.ProtocolError) -> str:
-    away = error.code is api.ErrorCode.SERVICE_UNAVAILABLE
-    return "\n".join((away and checks.database_problems()) or [error.message])

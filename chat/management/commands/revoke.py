@@ -6,9 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from chat import api
-from chat.management.commands.publish import refused
-
-COMMAND = api.Actor("command")
+from chat.management.acts import COMMAND, refused
 
 
 class Command(BaseCommand):

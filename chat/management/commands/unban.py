@@ -5,8 +5,7 @@ from argparse import ArgumentParser
 from django.core.management.base import BaseCommand, CommandError
 
 from chat import api
-from chat.management.commands.publish import refused
-from chat.management.commands.revoke import COMMAND
+from chat.management.acts import COMMAND, refused
 
 
 class Command(BaseCommand):

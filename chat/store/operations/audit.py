@@ -1,15 +1,14 @@
 """The audit log: who did what to whom, when and from where."""
 
 from dataclasses import dataclass
-from typing import Final
 
 from django.utils.crypto import salted_hmac
 from msgspec import json
 
+from chat.protocol.restrictions import ERASED
 from chat.store.transaction import Transaction
 
 MAX_NAME, MAX_ADDRESS = 200, 64  # characters that the columns hold
-ERASED: Final = "erased:"
 
 
 @dataclass(frozen=True, slots=True)

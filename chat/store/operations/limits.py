@@ -32,7 +32,8 @@ def load_held(
     uids = sorted({limit.uid for limit in limits if limit is not None})
     if uids:
         rows: list[tuple[str, int]] = transaction.select(sql.format(marks(uids)), [*uids, *rest])
-        transaction.held.update({(kind, uid): number for uid, number in rows})
+        for uid, number in rows:  # may be read twice: plain and with an ack
+            transaction.held[kind, uid] = number
 
 
 def hold(transaction: Transaction, kind: str, limit: Limit | None) -> None:
