@@ -384,6 +384,7 @@ async def test_what_waits_in_a_duplicated_tab_goes_out_once(open_chat: Open) -> 
     await chat.until_live()
     await chat.pam.say("hello")
     await chat.jim.shows("hello")
+    await expect(chat.pam.waiting).to_have_count(0)  # confirmed: it would be offered once more
     await chat.page.route("**/tokens", lambda route: route.abort())
     for socket in sockets:
         await socket.close(code=1012)
