@@ -86,6 +86,7 @@ async def test_a_frame_opens_and_its_secrets_are_masked(chat: Chat) -> None:
     panel = await look(chat.jim)
     line = lines(panel, "hotsock.connected")
     await line.locator("summary").click()
+    await expect(line.locator("pre")).to_contain_text("connectionSecret")
     frame = json.loads(await line.locator("pre").inner_text())
     assert frame["data"]["connectionSecret"] == "•••"
     assert frame["data"]["connectionId"]

@@ -229,7 +229,7 @@ def started(broker: str, postgres: Postgres, directory: Path, stack: ExitStack) 
     redis = stack.enter_context(start_redis(directory)) if broker == "redis" else None
     link = stack.enter_context(Proxy(redis.port if redis else postgres.port).running())
     address, through = postgres.database(), f"127.0.0.1:{link.port}"
-    env = {**production(directory), "CLIENT_FRAMES_PER_SECOND": "0", "DATABASE_URL": address}
+    env = {**production(), "CLIENT_FRAMES_PER_SECOND": "0", "DATABASE_URL": address}
     env |= {"REDIS_URL": redis_url(redis) if redis else ""}
     one = stack.enter_context(start_server("uvicorn", directory, port=lasting_port(), **env))
     env |= keys_of(one)

@@ -73,7 +73,7 @@ def full(disk: Path) -> Iterator[None]:
 async def test_full_disk(
     address: str, disk: Path, tmp_path: Path, fault: Fault, channel: str
 ) -> None:
-    env = {**production(tmp_path), "CLIENT_FRAMES_PER_SECOND": "0", "DATABASE_URL": address}
+    env = {**production(), "CLIENT_FRAMES_PER_SECOND": "0", "DATABASE_URL": address}
     with start_server("uvicorn", tmp_path, **env) as server:
         sentence = "The disk of the database is full."
         await outage(fault, server, channel, lambda: full(disk), sentence)

@@ -173,7 +173,7 @@ async def honest(server: Server, waited: list[float]) -> AsyncIterator[None]:
 
 def served(directory: Path) -> dict[str, str]:
     """The settings of the server that is attacked: as in service, but without limits of rate."""
-    return {**production(directory), **KEYS, "DEMO": "true", "CLIENT_FRAMES_PER_SECOND": "0"}
+    return {**production(), **KEYS, "DEMO": "true", "CLIENT_FRAMES_PER_SECOND": "0"}
 
 
 def memory(server: Server) -> int:

@@ -28,7 +28,7 @@ BROWSER = {"accept-encoding": "gzip, deflate, br"}
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """`manage.py serve` without DEBUG."""
     directory: Path = tmp_path_factory.mktemp("production")
-    with start_server("uvicorn", directory, DEMO="true", **production(directory)) as server:
+    with start_server("uvicorn", directory, DEMO="true", **production()) as server:
         yield server
 
 

@@ -99,7 +99,7 @@ def test_a_host_that_is_not_here(tmp_path: Path) -> None:
 def test_what_is_not_for_other_machines(
     tmp_path: Path, env: dict[str, str], options: list[str], sentence: str
 ) -> None:
-    env = {**production(tmp_path), **env}
+    env = {**production(), **env}
     where = ["--host", "0.0.0.0", "--port", str(free_port())]  # noqa: S104
     said = refusal(tmp_path, *where, *options, **env)
     assert said.startswith(sentence)

@@ -49,7 +49,7 @@ SERVED = {
 
 @pytest.fixture(scope="module")
 def collected(tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    return production(tmp_path_factory.mktemp("collected")) | SERVED
+    return production() | SERVED
 
 
 @pytest.fixture

@@ -239,15 +239,14 @@ def server_environment(directory: Path, **changes: str) -> dict[str, str]:
     }
 
 
-def production(directory: Path) -> dict[str, str]:
+def production() -> dict[str, str]:
     """The settings of a server that serves others, its static files collected."""
-    static = directory / "static"
-    settings = {"DEBUG": "false", "HTTPS": "false", "ALLOWED_HOSTS": "127.0.0.1"}
-    settings["STATIC_ROOT"] = str(static)
-    if not static.exists():
-        collected = manage(server_environment(directory, **settings), "collectstatic", "--no-input")
-        collected.check_returncode()
-    return settings
+    return {
+        "DEBUG": "false",
+        "HTTPS": "false",
+        "ALLOWED_HOSTS": "127.0.0.1",
+        "STATIC_ROOT": str(_collected_files()),
+    }
 
 
 def manage(
@@ -474,6 +473,16 @@ def _migrated_template(cluster: str, directory: Path) -> str:
         database.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
     _migrate_database(f"{cluster}/{name}", directory)
     return name
+
+
+@functools.cache
+def _collected_files() -> Path:
+    """Once, since compressing them takes as long as forty starts of a server."""
+    directory = directory_of(None)
+    directory.chmod(0o755)
+    env = server_environment(directory, DEBUG="false", STATIC_ROOT=str(directory))
+    manage(env, "collectstatic", "--no-input").check_returncode()
+    return directory
 
 
 @functools.cache

@@ -18,7 +18,7 @@ PROCESS = {"time", "level", "logger", "event", "node", "pid"}
 @pytest.fixture(scope="module")
 def logging_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     directory = tmp_path_factory.mktemp("logs")
-    with start_server("uvicorn", directory, **production(directory)) as server:
+    with start_server("uvicorn", directory, **production()) as server:
         yield server
 
 
