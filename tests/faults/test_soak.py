@@ -36,6 +36,7 @@ SETTLING_SHARE = 1 / 2
 MIB_AN_HOUR = 1.0
 WHOLE_SCALE = 180
 POOLED = 8 + 4  # connections to PostgreSQL and Redis that are opened when they are needed
+BUSY = 503, 1013  # a server says to come again later
 LEFT = {
     "connections left": "SELECT id FROM chat_connection",
     "subscriptions left": "SELECT id FROM chat_subscription",
@@ -90,7 +91,7 @@ class Soak:
                 await self._visit(server, room, f"guest{number}-{visit}")
                 self.fault.count("visits")
             except Refused as refused:
-                if refused.status != 503:
+                if refused.status not in BUSY:
                     raise
                 self.fault.count("refused")
                 await asyncio.sleep(pause(1))
