@@ -1,7 +1,8 @@
 """System checks: settings and keys that are missing, malformed or weak, and how to correct them.
 
-A missing key fails `check --deploy` and `serve`, but not `makemigrations` on a fresh checkout; a
-key that is set but wrong fails every check.
+A missing key, and a weak SECRET_KEY, fails `check --deploy` and `serve`, but neither
+`makemigrations` on a fresh checkout nor a project's tests; any other key that is set but wrong
+fails every check.
 """
 
 from collections.abc import Iterator
@@ -42,7 +43,7 @@ def hidden_problem() -> str:
 
 def key_problems() -> list[str]:
     """Why this site cannot serve, one sentence for each problem."""
-    return [*conf.problems(), *_missing(), *_wrong()]
+    return [*conf.problems(), *_missing(), *_weak_site(), *_wrong()]
 
 
 @register(Tags.compatibility)
@@ -53,6 +54,12 @@ def check_settings(app_configs: object, **kwargs: object) -> list[CheckMessage]:
 @register(Tags.security)
 def check_stated_keys(app_configs: object, **kwargs: object) -> list[CheckMessage]:
     return [Error(problem, id="tokens.E001") for problem in _wrong()]
+
+
+@register(Tags.security, deploy=True)
+def check_secret_key(app_configs: object, **kwargs: object) -> list[CheckMessage]:
+    """Not in every check: Django's test runner switches DEBUG off, and then checks."""
+    return [Error(problem, id="tokens.E001") for problem in _weak_site()]
 
 
 @register(Tags.security, deploy=True)
@@ -84,10 +91,13 @@ def _missing() -> Iterator[str]:
         yield f"API_SECRET_KEY_1 is empty. {SET_IT}"
 
 
-def _wrong() -> Iterator[str]:
-    """What is set but does not work, or is no secret."""
+def _weak_site() -> Iterator[str]:
     if not django_settings.DEBUG:  # else it is `startproject`'s, for this machine alone
         yield from _weak("SECRET_KEY", _secret_key())
+
+
+def _wrong() -> Iterator[str]:
+    """What is set but does not work, or is no secret."""
     for name in ("API_SECRET_KEY_1", "API_SECRET_KEY_2"):
         yield from _weak(name, getattr(settings, name))
     for number, key in enumerate(settings.keys, start=1):
