@@ -7,6 +7,7 @@ import pytest
 
 if TYPE_CHECKING:
     from chat.testing import Publications
+    from chat.testserver import Serving
 
 
 @pytest.fixture
@@ -16,3 +17,12 @@ def publications() -> "Iterator[Publications]":
 
     with recording() as publications:
         yield publications
+
+
+@pytest.fixture
+def chat_server(transactional_db: None) -> "Iterator[Serving]":
+    """The project's server, with its `url` and `websocket_url` (`chat/testserver.py`)."""
+    from chat.testserver import serving
+
+    with serving() as server:
+        yield server

@@ -276,6 +276,9 @@ async def current() -> Node:
 
 
 async def _start() -> None:
+    for ended in [loop for loop in _starting if loop.is_closed()]:  # those of tests
+        _nodes.pop(ended, None)
+        del _starting[ended]
     node = Node()
     await node.start()
     _nodes[node.loop] = node

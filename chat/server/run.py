@@ -129,8 +129,19 @@ def run(
     """
     sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
     raise_descriptor_limit()
-    config = uvicorn.Config(
-        ":".join(settings.ASGI_APPLICATION.rsplit(".", 1)),
+    application = ":".join(settings.ASGI_APPLICATION.rsplit(".", 1))
+    server = Server(configured(application, trusted_proxies, direct=direct), on_started)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # before and after the server's own handler
+    server.run([listening])
+    if server.failed:
+        sys.exit(FAILED)
+    return server.kept if server.restarting else None
+
+
+def configured(application: object, trusted_proxies: str, *, direct: bool = True) -> uvicorn.Config:
+    """For an ASGI application, or the address of one; the rest as `run` has it."""
+    return uvicorn.Config(
+        application,  # type: ignore[arg-type]
         http=HttpConnection,
         h11_max_incomplete_event_size=HEAD_BYTES,
         ws=WebSocket if direct else AsgiWebSocket,
@@ -142,9 +153,3 @@ def run(
         forwarded_allow_ips=trusted_proxies,
         timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_SECONDS,
     )
-    server = Server(config, on_started)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # before and after the server's own handler
-    server.run([listening])
-    if server.failed:
-        sys.exit(FAILED)
-    return server.kept if server.restarting else None
