@@ -13,7 +13,7 @@ from psycopg.conninfo import conninfo_to_dict
 from websockets.exceptions import ConnectionClosed
 
 from tests.install import odd
-from tests.install.projects import Project, build, environment, received, started, with_chat
+from tests.install.projects import Project, environment, received, started, with_chat
 from tests.support.servers import Postgres
 
 MOST_CHANGED = 10
@@ -66,16 +66,6 @@ jim.save()
 OTHER = "b.example.org"
 ORIGINS = {"https://app.example.org": "https://app.example.org", f"https://{OTHER}": None}
 KEY = base64.b64encode(secrets.token_bytes(48)).decode()
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(tmp_path_factory.mktemp("wheel"))
-
-
-@pytest.fixture(scope="module")
-def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return environment(tmp_path_factory.mktemp("environment") / "venv", wheel)
 
 
 # --- a fresh project ----------------------------------------------------------------------------
