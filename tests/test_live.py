@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.core import serializers
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection, connections, models, transaction
@@ -15,7 +16,7 @@ from django.db.models.signals import pre_save
 from django.test.utils import override_settings
 
 from chat import api
-from chat.live import publish_rows, publishes
+from chat.live import LIVE, publish_rows, publishes
 from chat.models import Message, OutboxEntry
 from chat.testing import Publications, recording
 
@@ -240,6 +241,12 @@ def test_proxies_that_were_there_before_are_told(published: Publications) -> Non
     assert [what[1] for what in told(published)] == ["note.created", "note.deleted"]
 
 
+def test_the_asynchronous_face(published: Publications) -> None:
+    note = async_to_sync(Note.objects.acreate)()
+    async_to_sync(note.asave)()
+    assert [what[1] for what in told(published)] == ["note.created", "note.changed"]
+
+
 def test_fixtures_tell_nothing(published: Publications) -> None:
     text = serializers.serialize("json", [Order(pk=7)])
     for each in serializers.deserialize("json", text):
@@ -296,6 +303,18 @@ def test_what_cannot_be_published_is_not_done(
     ):
         act(order)
     assert Order.objects.get().where == "orders"
+
+
+def test_sqlite_refuses_what_is_not_stored_and_does_not_save(
+    tables: None, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Note, LIVE, publishes(channel="notes", store=0))
+    if database == "sqlite":
+        with pytest.raises(api.ProtocolError, match="Note 1 cannot be published: On SQLite"):
+            Note.objects.create()
+    else:
+        Note.objects.create()
+    assert Note.objects.count() == (database != "sqlite")
 
 
 def test_it_is_stored_in_the_rows_transaction(tables: None, channel: str) -> None:
