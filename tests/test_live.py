@@ -242,8 +242,11 @@ def test_proxies_that_were_there_before_are_told(published: Publications) -> Non
 
 
 def test_the_asynchronous_face(published: Publications) -> None:
-    note = async_to_sync(Note.objects.acreate)()
-    async_to_sync(note.asave)()
+    async def act() -> None:
+        note = await Note.objects.acreate()
+        await note.asave()
+
+    async_to_sync(act)()
     assert [what[1] for what in told(published)] == ["note.created", "note.changed"]
 
 
