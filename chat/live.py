@@ -51,8 +51,9 @@ class publishes:
         for field in self.fields:
             if not hasattr(model, field):
                 raise ImproperlyConfigured(f"{model.__name__} has no field {field!r} to publish.")
+        if not hasattr(model, LIVE):  # else its parent's does it
+            model.save = _in_transaction(model.save)  # type: ignore[method-assign]
         setattr(model, LIVE, self)
-        model.save = _in_transaction(model.save)  # type: ignore[method-assign]
         _watch(model)
         return model
 

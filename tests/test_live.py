@@ -1,5 +1,6 @@
 """`chat.live`: what becomes of a model's rows, published (docs/django-models.md)."""
 
+import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
@@ -13,7 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connection, connections, models, transaction
 from django.db.models import F
 from django.db.models.signals import pre_save
-from django.test.utils import override_settings
+from django.test.utils import CaptureQueriesContext, override_settings
 
 from chat import api
 from chat.live import LIVE, publish_rows, publishes
@@ -73,6 +74,12 @@ class Letter(Paper):
         abstract = False
 
 
+@publishes(channel=lambda gift: "gifts", fields=["status"])
+class Gift(Order):
+    class Meta:
+        app_label = APP
+
+
 class Note(models.Model):
     text = models.TextField(default="")
     seen = models.BooleanField(default=False)
@@ -90,7 +97,7 @@ class Draft(Note):
 
 publishes(channel="notes", fields=["text", "author"])(Note)  # as for a model of somebody else's
 
-MODELS = [Shop, Order, Subscription, Letter, Note]
+MODELS = [Shop, Order, Subscription, Gift, Letter, Note]
 NEW = {"status": "new", "total": 0, "shop": None, "label": "new: 0"}
 TEMPLATES = [
     {
@@ -233,6 +240,21 @@ def test_proxies_and_children_are_told_once_as_the_model(
         ("order.created", id),
         ("order.changed", id),
         ("order.deleted", id),
+    ]
+
+
+def test_a_child_may_be_published_in_its_own_way(published: Publications) -> None:
+    gift = Gift.objects.create()
+    with CaptureQueriesContext(connection) as queries:
+        gift.save()
+    reads = [query for query in queries if re.match('SELECT .*"status"', query["sql"])]
+    assert len(reads) == 2  # where it was, and what it is
+    gift.delete()
+    assert [what[:2] for what in told(published)] == [
+        ("gifts", "gift.created"),
+        ("gifts", "gift.changed"),
+        ("gifts", "gift.deleted"),
+        ("orders", "order.deleted"),
     ]
 
 

@@ -153,7 +153,9 @@ def page(shop: Project) -> Iterator[Page]:
 def test_a_page_follows_the_rows_of_a_model(shop: Project, page: Page) -> None:
     rows = page.locator("#orders tr")
     with shop.serving():
-        page.goto(f"http://127.0.0.1:{shop.port}/shops/1")
+        answer = page.goto(f"http://127.0.0.1:{shop.port}/shops/1")
+        assert answer
+        assert answer.headers["content-security-policy"] == "default-src 'self'"
         shop.manage("shell", "-c", NEW)
         expect(rows).to_have_text([re.compile(r"Ada <script>\s*new")])
         button = page.get_by_role("button", name="Ship")
@@ -172,8 +174,8 @@ def test_a_worker_publishes(shop: Project) -> None:
 
 
 def test_a_project_tests_against_a_real_server(shop: Project) -> None:
-    assert "\nOK" in shop.manage("test", "shop")
-    settings = ["--ds", "mysite.settings", "-p", "chat.pytest_plugin", "-p", "no:cacheprovider"]
+    assert "\nOK" in shop.manage("test", "shop", "--keepdb")
+    settings = ["--ds", "mysite.settings", "-p", "chat.pytest_plugin", "--reuse-db"]
     said = run(shop.python, "-m", "pytest", *settings, "shop/test_pages.py", cwd=shop.directory)
     assert "1 passed" in said
 
