@@ -10,8 +10,9 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, Self, cast
 
+import django
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -160,6 +161,13 @@ class Connection(psycopg.Connection[tuple[object, ...]]):
     is_set_up = False
     identity = ""  # which database this is, as far as PostgreSQL tells
 
+    @classmethod
+    def connect(cls, *args: Any, **kwargs: Any) -> Self:
+        connection = super().connect(*args, **kwargs)
+        if not CHECKS:
+            _set_up(connection)
+        return connection
+
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         limit: float | None = getattr(_thread, "timeout", None)
         if timeout is not None or limit is None:
@@ -187,13 +195,17 @@ def check(connection: Connection) -> None:
         if connection.is_set_up:
             ConnectionPool.check_connection(connection)
         else:
-            connection.execute(PAGE_COST)
-            connection.commit()
-            connection.identity = _identity(connection)
-            connection.is_set_up = True
+            _set_up(connection)
     except psycopg.Error:
         cast("ConnectionPool[Connection]", connection._pool).drain()
         raise
+
+
+def _set_up(connection: Connection) -> None:
+    connection.execute(PAGE_COST)
+    connection.commit()
+    connection.identity = _identity(connection)
+    connection.is_set_up = True
 
 
 def _identity(connection: Connection) -> str:
@@ -210,6 +222,10 @@ def _identity(connection: Connection) -> str:
     return ""
 
 
+# Django 5.2 has the pool check connections by a function of its own.
+CHECKS: Final = {"check": check} if django.VERSION >= (6, 0) else {}
+
+
 def _postgresql(options: Options) -> Options:
     # A small pool for the threads that read and write; it waits 2 s at most, and never hands out a
     # broken connection. Left alone it retries after 1 s, then after twice as long each time; here
@@ -220,7 +236,7 @@ def _postgresql(options: Options) -> Options:
             **{"min_size": 1, "max_size": 10},
             **{"timeout": 2, "reconnect_timeout": POOL_RETRY_SECONDS},
             "reconnect_failed": ConnectionPool.check,  # begins to connect where nothing is open
-            **{"connection_class": Connection, "check": check},
+            **{"connection_class": Connection, **CHECKS},
         },
         **NETWORK,
     }

@@ -72,7 +72,7 @@ print(list(Message.objects.of(f"order-{pk}").order_by("id").values_list("event",
 """
 # What a client sent, and what the server published, as the page gets it.
 FORGED = """async () => {
-  const { showRows } = await import("/static/chat/live/rows.js");
+  const { showRows } = await import("/static/chat/rows/rows.js");
   const bound = new Map();
   const channel = { bind: (event, heard) => bound.set(event, heard) };
   const list = document.createElement("ul");

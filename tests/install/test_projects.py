@@ -46,6 +46,17 @@ from django.test import Client
 settings.DEBUG = False
 print(Client(headers={"host": "localhost"}).get("/demo/").content.decode())
 """
+POOLED = """
+from mysite.settings import *
+from chat.store.databases import for_server
+address = {"NAME": %r, "USER": %r, "HOST": %r, "PORT": %r}
+DATABASES = {"default": for_server({"ENGINE": "django.db.backends.postgresql", **address})}
+"""
+STORED = """
+from chat.models import Message
+from chat.store.databases import connection
+print(Message.objects.get().data, bool(connection.connection.identity))
+"""
 LIVE = """
 def rules(request):
     return {"news": {"subscribe": True}}
@@ -129,6 +140,15 @@ def test_a_user_of_the_project_connects_until_deactivated(fresh: Project) -> Non
             assert closed.value.rcvd.code == 4403
         answered = fresh.ask("/live/token", {}, **cookies, **{"X-CSRFToken": csrf})
         assert answered.status_code == 401
+
+
+def test_it_goes_on_a_pool_of_postgresql(fresh: Project, postgres: Postgres) -> None:
+    at = conninfo_to_dict(postgres.database())
+    fresh.write("mysite/pooled.py", POOLED % (at["dbname"], at["user"], at["host"], at["port"]))
+    pooled = "--settings", "mysite.pooled"
+    fresh.manage("migrate", *pooled)
+    fresh.manage("publish", "news", "noted", "hello", "--store", "60", *pooled)
+    assert fresh.manage("shell", "--no-imports", "-c", STORED, *pooled) == '"hello" True\n'
 
 
 def test_what_is_not_the_chats_stays_the_projects(fresh: Project) -> None:

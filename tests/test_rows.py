@@ -1,4 +1,4 @@
-"""`chat.live`: what becomes of a model's rows, published (docs/django-models.md)."""
+"""`chat.rows`: what becomes of a model's rows, published (docs/django-models.md)."""
 
 import re
 import sqlite3
@@ -17,8 +17,8 @@ from django.db.models.signals import pre_save
 from django.test.utils import CaptureQueriesContext, override_settings
 
 from chat import api
-from chat.live import LIVE, publish_rows, publishes
 from chat.models import Message, OutboxEntry
+from chat.rows import PUBLISHES, publish_rows, publishes
 from chat.testing import Publications, recording
 
 # Django follows relations of the models of installed apps alone; this app has none of its own.
@@ -333,7 +333,7 @@ def test_what_cannot_be_published_is_not_done(
 def test_sqlite_refuses_what_is_not_stored_and_does_not_save(
     tables: None, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Note, LIVE, publishes(channel="notes", store=0))
+    monkeypatch.setattr(Note, PUBLISHES, publishes(channel="notes", store=0))
     if database == "sqlite":
         with pytest.raises(api.ProtocolError, match="Note 1 cannot be published: On SQLite"):
             Note.objects.create()

@@ -1,6 +1,6 @@
 """Rows of a project's models that publish what becomes of them (docs/django-models.md).
 
-from chat.live import publishes
+from chat.rows import publishes
 
 @publishes(channel=lambda order: f"shop-{order.shop_id}", fields=["status", "total"])
 class Order(models.Model): ...
@@ -21,7 +21,7 @@ from chat import api
 from chat.conf import settings
 
 STORE_SECONDS: Final = 3600
-LIVE: Final = "_chat_live"  # of a model: how it publishes
+PUBLISHES: Final = "_chat_rows"  # of a model: how it publishes
 CHANNELS: Final = "_chat_channels"  # of an instance that is being saved: where its row was
 
 Change = Literal["created", "changed", "deleted"]
@@ -51,9 +51,9 @@ class publishes:
         for field in self.fields:
             if not hasattr(model, field):
                 raise ImproperlyConfigured(f"{model.__name__} has no field {field!r} to publish.")
-        if not hasattr(model, LIVE):  # else its parent's does it
+        if not hasattr(model, PUBLISHES):  # else its parent's does it
             model.save = _in_transaction(model.save)  # type: ignore[method-assign]
-        setattr(model, LIVE, self)
+        setattr(model, PUBLISHES, self)
         _watch(model)
         return model
 
@@ -92,10 +92,10 @@ def publish_rows(rows: Iterable[Model], change: Change = "changed") -> None:
     """Publishes rows, as they are given, for which Django sends no signals: after `bulk_create`,
     `bulk_update`, `QuerySet.update` or SQL. Raises ProtocolError as a save does."""
     for row in rows:
-        live: publishes | None = getattr(type(row), LIVE, None)
-        if live is None:
+        how: publishes | None = getattr(type(row), PUBLISHES, None)
+        if how is None:
             raise TypeError(f"Rows of {row._meta.label} are not published: it has no `publishes`.")
-        live.publish(row, change, live.channels_of(row), row._state.db or settings.DATABASE)
+        how.publish(row, change, how.channels_of(row), row._state.db or settings.DATABASE)
 
 
 def _in_transaction(save: Callable[..., None]) -> Callable[..., None]:
@@ -114,11 +114,11 @@ def _in_transaction(save: Callable[..., None]) -> Callable[..., None]:
 
 def _stored_channels(row: Model, using: str) -> list[str] | None:
     """None where they are not known, or the same for all rows."""
-    live: publishes = getattr(type(row), LIVE)
-    if row._state.adding or row.pk is None or not callable(live.channel):
+    how: publishes = getattr(type(row), PUBLISHES)
+    if row._state.adding or row.pk is None or not callable(how.channel):
         return None
     stored = type(row)._base_manager.using(using).filter(pk=row.pk).first()
-    return live.channels_of(stored) if stored else None
+    return how.channels_of(stored) if stored else None
 
 
 def _saved(
@@ -131,31 +131,31 @@ def _saved(
     **kwargs: object,
 ) -> None:
     """Publishes the row as it is stored: the instance may have expressions, or older values."""
-    live: publishes = getattr(sender, LIVE)
+    how: publishes = getattr(sender, PUBLISHES)
     row = None if raw else sender._base_manager.using(using).filter(pk=instance.pk).first()
-    if row is None or not live.is_touched(sender, update_fields):
+    if row is None or not how.is_touched(sender, update_fields):
         return
-    now, known = live.channels_of(row), vars(instance).pop(CHANNELS, None)
+    now, known = how.channels_of(row), vars(instance).pop(CHANNELS, None)
     before = [] if created else now if known is None else known
-    live.publish(row, "changed", [name for name in now if name in before], using)
-    live.publish(row, "created", [name for name in now if name not in before], using)
-    live.publish(row, "deleted", [name for name in before if name not in now], using)
+    how.publish(row, "changed", [name for name in now if name in before], using)
+    how.publish(row, "created", [name for name in now if name not in before], using)
+    how.publish(row, "deleted", [name for name in before if name not in now], using)
 
 
 def _deleted(sender: type[Model], instance: Model, using: str, **kwargs: object) -> None:
-    live: publishes = getattr(sender, LIVE)
-    live.publish(instance, "deleted", live.channels_of(instance), using)
+    how: publishes = getattr(sender, PUBLISHES)
+    how.publish(instance, "deleted", how.channels_of(instance), using)
 
 
 def _root(model: type[Model]) -> type[Model]:
     """The topmost model that has the same rows and publishes them the same way."""
-    concrete, live = model._meta.concrete_model or model, getattr(model, LIVE)
+    concrete, how = model._meta.concrete_model or model, getattr(model, PUBLISHES)
     parents = concrete._meta.get_parent_list()
-    return [concrete, *(each for each in parents if getattr(each, LIVE, None) is live)][-1]
+    return [concrete, *(each for each in parents if getattr(each, PUBLISHES, None) is how)][-1]
 
 
 def _watch(sender: type[Model], **kwargs: object) -> None:
-    if not hasattr(sender, LIVE):
+    if not hasattr(sender, PUBLISHES):
         return
     if not sender._meta.abstract:
         post_save.connect(_saved, sender=sender)
