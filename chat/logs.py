@@ -10,11 +10,12 @@ import json
 import logging
 import re
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import inf
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 from structlog.processors import JSONRenderer
@@ -75,6 +76,8 @@ class RedactingFactory:
         record = self.make(name, *args, **kwargs)
         if name is not None and _is_ours(name):  # a copy of a record has no name yet
             _redact(record)
+            if record.levelno >= logging.WARNING:
+                warnings.note(record)
         return record
 
 
@@ -151,9 +154,8 @@ def _line(logger: object, method: str, said: EventDict) -> EventDict:
     record: logging.LogRecord = said["_record"]
     ours, fields = _is_ours(record.name), said["positional_args"]
     clean = str if ours else redact  # ours are made without secrets
-    time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
     line: EventDict = {
-        "time": time.replace("+00:00", "Z"),
+        "time": _time_of(record),
         "level": record.levelname,
         "logger": record.name,
         "event": clean(said["event"]),
@@ -168,6 +170,11 @@ def _line(logger: object, method: str, said: EventDict) -> EventDict:
     if record.stack_info:
         line["stack"] = clean(record.stack_info)
     return {**line, "_record": record, "_from_structlog": False}
+
+
+def _time_of(record: logging.LogRecord) -> str:
+    time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+    return time.replace("+00:00", "Z")
 
 
 def _json(line: EventDict, **options: object) -> str:
@@ -196,6 +203,8 @@ def _readable(logger: object, method: str, line: EventDict) -> str:
 # --- fewer lines --------------------------------------------------------------------------------
 
 SUM_SECONDS: Final = 60
+MAX_WARNINGS: Final = 20
+MAX_WARNING: Final = 300
 STRANGERS: Final = (  # loggers whose warnings anybody can cause
     *("axes.", "django.security.", "django.request", "uvicorn.error"),
     *("chat.actions.connections", "chat.connections.handshake", "chat.runtime.connection"),
@@ -249,6 +258,44 @@ class StrangersFilter(logging.Filter):
         if more:
             total = sum(counts.values())
             log.warning("%d more warnings in the last minute: %s", total, "; ".join(more))
+
+
+class Warned(NamedTuple):
+    time: str
+    level: str
+    logger: str
+    said: str
+    times: int
+
+
+class LastWarnings:
+    """What our own loggers have warned of last, however often: MAX_WARNINGS kinds, of each the last
+    one, cut to MAX_WARNING characters, so that a flood of one kind hides no other. Records come
+    without secrets, from any thread."""
+
+    def __init__(self) -> None:
+        self._kinds: OrderedDict[str, Warned] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def note(self, record: logging.LogRecord) -> None:
+        fields = record.args if isinstance(record.args, Mapping) else {}
+        words = record.getMessage(), *(f"{name}={value!r}" for name, value in fields.items())
+        said, kind = " ".join(words)[:MAX_WARNING], f"{record.name} {_kind(record)}"[:MAX_WARNING]
+        about = _time_of(record), record.levelname, record.name, said
+        with self._lock:
+            before = self._kinds.pop(kind, None)
+            self._kinds[kind] = Warned(*about, before.times + 1 if before else 1)
+            if len(self._kinds) > MAX_WARNINGS:
+                self._kinds.popitem(last=False)
+
+    def last(self) -> list[Warned]:
+        """The latest first."""
+        with self._lock:
+            return [*reversed(self._kinds.values())]
+
+
+warnings: Final = LastWarnings()
+"""Of this process, for the live page."""
 
 
 def _kind(record: logging.LogRecord) -> str:

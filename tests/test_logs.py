@@ -14,7 +14,16 @@ from django.views.debug import ExceptionReporter
 from pytest_django import Settings
 from uvicorn.logging import AccessFormatter
 
-from chat.logs import RedactingFormatter, StrangersFilter, ThrottleFilter, redact
+from chat.logs import (
+    MAX_WARNING,
+    MAX_WARNINGS,
+    LastWarnings,
+    RedactingFormatter,
+    StrangersFilter,
+    ThrottleFilter,
+    redact,
+    warnings,
+)
 from tests.support import disclosure
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjF9.c2lnbmF0dXJl"
@@ -222,3 +231,32 @@ def test_what_strangers_cause_is_written_once_and_then_counted(
         " 1 x django.security.DisallowedHost 400"
     )
     assert refused()
+
+
+# --- for the live page --------------------------------------------------------------------------
+
+
+def test_the_last_warnings_of_our_own_loggers_are_kept_without_secrets() -> None:
+    logging.getLogger("chat.tested").warning("Connection refused", {"why": f"no {JWT}"})
+    logging.getLogger("elsewhere").warning("not ours")
+    logging.getLogger("chat.tested").info("no warning")
+    [first, *_] = warnings.last()
+    assert first[1:] == ("WARNING", "chat.tested", "Connection refused why='no '", 1)
+
+
+def test_a_flood_of_one_kind_of_warning_hides_no_other() -> None:
+    kept = LastWarnings()
+
+    def warn(message: str, *arguments: object) -> None:
+        kept.note(logging.LogRecord("chat", logging.WARNING, "p", 1, message, arguments, None))
+
+    warn("rare")
+    for number in range(1000):
+        warn("often: %s", number)
+    assert [(each.said, each.times) for each in kept.last()] == [("often: 999", 1000), ("rare", 1)]
+    for number in range(MAX_WARNINGS + 1):
+        warn(f"kind {number} " + "x" * 1000)
+    assert [each.said[:7].strip() for each in kept.last()] == [
+        f"kind {number}"[:7].strip() for number in range(MAX_WARNINGS, 0, -1)
+    ]
+    assert max(len(each.said) for each in kept.last()) == MAX_WARNING

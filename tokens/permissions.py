@@ -11,6 +11,7 @@ from typing import Literal
 from weakref import WeakValueDictionary
 
 from tokens.claims import Claims, Entry
+from tokens.names import is_channel_name
 from tokens.patterns import Kind
 
 # Bytes of memory that one `Grants` remembers of channels, events and storage keys; then it starts
@@ -97,7 +98,8 @@ class Grants:
                     self._patterns.append(entry)
                     continue
                 named[entry.pattern.key] = entry
-                if "alias" in entry.directives:
+                # No name leads to what is no channel's: one such is the server's own (chat.live).
+                if "alias" in entry.directives and is_channel_name(entry.pattern.key):
                     self._aliases.setdefault(str(entry.directives["alias"]), entry.pattern.key)
         self._patterns.sort(key=lambda entry: entry.pattern.rank)
         self._auto_channels = tuple(

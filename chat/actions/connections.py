@@ -7,8 +7,10 @@ import time
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import inf
 from typing import Final
 
+from chat.actions import live
 from chat.conf import settings
 from chat.protocol.errors import ErrorCode, ProtocolError
 from chat.protocol.publication import Source
@@ -56,13 +58,13 @@ async def open_connection(
     writer: Writer,
     restrictions: Restrictions,
 ) -> Opened:
-    """Verifies a connect token and registers its connection.
+    """Verifies a connect token, or a ticket of the live page, and registers its connection.
 
     Raises TokenError where the token is refused, ProtocolError where it was used before or is
     revoked, where its bearer is banned (Banned), must wait or has too many connections
     (RATE_LIMITED), or where the database did not take the connection (SERVICE_UNAVAILABLE).
     """
-    claims = verify(token, scope="connect", now=time.time())
+    claims, longest = _claims_of(token)
     bearer = Bearer((claims,), claims.uid, ErrorCode.INVALID_CONNECTION, address)
     bearer.check(restrictions.rules, restrictions.now)
     if connections.is_barred(address, claims.uid):
@@ -71,7 +73,7 @@ async def open_connection(
     session = Session(id, claims, restrictions.is_banned)
     session.source = Source("client.websocket", id, address, user_agent[:MAX_USER_AGENT_LENGTH])
     secret = secrets.token_urlsafe(SECRET_BYTES)
-    seconds = min(settings.CONNECTION_MAX_SECONDS, seconds_left(claims))
+    seconds = min(settings.CONNECTION_MAX_SECONDS, seconds_left(claims), longest)
     operation = OpenConnection(
         *(id, node_id, secret_hash(secret), claims.payload, claims.uid, claims.umd, address),
         user_agent=session.source.user_agent,
@@ -87,6 +89,14 @@ async def open_connection(
         if error.code is ErrorCode.RATE_LIMITED and not isinstance(error, OverQuota):
             connections.note_full(address)
         raise
+
+
+def _claims_of(token: str) -> tuple[Claims, float]:
+    """And how many seconds its connection may last because of what it is."""
+    now = time.time()
+    if live.is_ticket(token):
+        return live.claims_of(token, now), live.LOOK_SECONDS
+    return verify(token, scope="connect", now=now), inf
 
 
 def verified(token: str, scope: str) -> Claims:

@@ -2,6 +2,6 @@
 connections, revoke tokens, ban, cancel schedules and deliver backend events again; nothing else
 changes here."""
 
-from . import audit, channels, connections, messages, restrictions, waiting
+from . import audit, channels, connections, live, messages, restrictions, waiting
 
-__all__ = ["audit", "channels", "connections", "messages", "restrictions", "waiting"]
+__all__ = ["audit", "channels", "connections", "live", "messages", "restrictions", "waiting"]

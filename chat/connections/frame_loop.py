@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from chat.actions import publishing
 from chat.actions.connections import Opened
+from chat.actions.live import LiveClaims
 from chat.actions.metadata import update_umd
 from chat.actions.reactions import react
 from chat.actions.storage import get_storage, set_storage
@@ -377,9 +378,11 @@ class FrameLoop:
 
     async def _subscribe_at_once(self) -> None:
         node, connection = self._node, self.connection
+        of_server = isinstance(connection.session.claims, LiveClaims)  # whose channel's name is not
         for channel in connection.session.grants.auto_channels():
             try:
-                command = commands.Subscribe(commands.valid_channel(channel))
+                name = channel if of_server else commands.valid_channel(channel)
+                command = commands.Subscribe(name)
                 await _subscribe_to(node, connection, command, auto=True)
             except ProtocolError as error:
                 self._refuse(error, "hotsock.subscribe", channel, None)

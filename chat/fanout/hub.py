@@ -164,6 +164,7 @@ class Feed:
     _read_changes: ReadChanges
     _patience: Callable[[], float]  # seconds in which a broker may still bring what is missing
     subscribers: dict[str, Subscriber] = field(default_factory=dict)
+    delivered: int = 0  # messages and changes, since `Hub.busiest` was asked last
     _broadcast: Broadcast = field(default_factory=Broadcast)  # to those released
     _holding: list[Subscriber] = field(default_factory=list)  # the others
     _last: int = UNKNOWN  # the number last delivered
@@ -252,6 +253,7 @@ class Feed:
         else:
             self._last = announcement.number
             key, frames, number = announcement.key, announcement.event.frame, 1
+        self.delivered += number
         if key is None:
             exclude = None if announcement.echo else announcement.origin
             self._broadcast.send(frames, number, exclude)
@@ -473,6 +475,24 @@ class Hub:
     def subscriptions(self) -> int:
         """How many this process holds."""
         return sum(len(feed.subscribers) for feed in self._feeds.values())
+
+    def subscribers(self, channel: str) -> frozenset[str]:
+        """The ids of its connections in this process."""
+        feed = self._feeds.get(channel)
+        return frozenset(feed.subscribers if feed is not None else ())
+
+    def busiest(self, most: int) -> list[tuple[str, int, int]]:
+        """The channels in which most was delivered since the last call, the busiest first, each
+        with how much that was and its subscribers here. 0.1 µs for each channel."""
+        found = [
+            (feed.delivered, name, len(feed.subscribers))
+            for name, feed in self._feeds.items()
+            if feed.delivered
+        ]
+        for feed in self._feeds.values():
+            feed.delivered = 0
+        largest = heapq.nlargest(most, found)
+        return [(name, delivered, subscribers) for delivered, name, subscribers in largest]
 
     @property
     def waiting_bytes(self) -> int:

@@ -3,7 +3,7 @@
 from .audit import AuditEntry
 from .backend_events import BackendEvent
 from .channels import Acknowledgement, Channel, Deduplication, Member, Schedule, StorageEntry
-from .connections import Connection, Node, Subscription
+from .connections import Connection, Live, Node, Subscription
 from .messages import Deletion, Message, Reaction
 from .outbox import OutboxEntry
 from .restrictions import Restriction
@@ -16,6 +16,7 @@ __all__ = [
     "Connection",
     "Deduplication",
     "Deletion",
+    "Live",
     "Member",
     "Message",
     "Node",

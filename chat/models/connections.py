@@ -28,6 +28,16 @@ class Node(models.Model):
         return f"{self.host}:{self.pid}"
 
 
+class Live(Node):
+    """The processes as the live page shows them: for the admin, whose pages are those of models.
+    Who may see connections may look; it has no rights of its own."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ()
+        verbose_name = verbose_name_plural = "live page"
+
+
 class ConnectionQuerySet(models.QuerySet["Connection"]):
     def live(self, now: datetime | None = None, asker: str = "") -> Self:
         """The connections below their maximum age and not revoked, on a node whose lease lasts.

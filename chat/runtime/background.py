@@ -45,6 +45,16 @@ class BackgroundTasks:
                 sentences.append(f"The {name} does not run; {then}.")
         return sentences
 
+    def states(self) -> list[tuple[str, int, float | None]]:
+        """Each task by its name, with how often it has failed, and the seconds until it starts
+        again; 0: it runs, None: it failed too often."""
+        now = asyncio.get_running_loop().time()
+        states: list[tuple[str, int, float | None]] = []
+        for name, failures in counts.task_failures.items():
+            pause = max(0.0, self._next.get(name, 0.0) - now)
+            states.append((name, failures, None if pause == inf else pause))
+        return states
+
     def note_failure(self, name: str) -> float:
         """What `name` is has failed, and that is logged. Gives the seconds until it is to start
         again."""

@@ -27,6 +27,7 @@ from chat.protocol.errors import CloseCode, ProtocolError
 from chat.runtime.background import BackgroundTasks, Make
 from chat.runtime.backlogs import Backlogs
 from chat.runtime.connection import BAR, Connections
+from chat.runtime.live import LOOKED_AT, LivePage
 from chat.runtime.metadata import READ_AGAIN, Metadata
 from chat.runtime.occupancy import Occupancy
 from chat.runtime.order import FOLLOW, FOLLOWS, Order
@@ -85,6 +86,10 @@ class Node:
         self.occupancy = Occupancy(self.hub.followers)
         self.lease = Lease(self.id, self.writer, settings.NODE_LEASE_SECONDS * LEASE_SHARE)
         self.backlogs = Backlogs()
+        self.live = LivePage(
+            *(self.id, self.hub, self.connections, self.writer),
+            *(self.background, self._broker.notify),
+        )
         self.reaper = Reaper(self.lease, self.writer, self.member_throttle, self._check_everywhere)
         self._check_due = inf  # of connections, by the monotonic clock
         self._outlasting: set[asyncio.Task[None]] = set()
@@ -109,6 +114,7 @@ class Node:
             MARKED: self._marked.set,
             FOLLOW: self.order.follow,
             FOLLOWS: self.order.follows,
+            LOOKED_AT: self.live.look,
         }
         await self._broker.start(self.hub, self._check_heads.set, handlers, self.background.start)
 
@@ -196,6 +202,9 @@ class Node:
             "quotas": partial(repeat, "Counting what people hold", writer.quotas.count),
             "occupancy": self.occupancy.run,
             "storage expiry": partial(repeat, "Reporting expiries", expiries),
+            "live page": partial(
+                repeat, "Telling the live page", self.live.check, sooner=self.live.asked
+            ),
         }
         if connection.vendor == "postgresql":
             work["outbox"] = partial(take_from_outbox, writer, self.outbox_filled)
