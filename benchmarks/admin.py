@@ -58,6 +58,7 @@ LISTS: Final[dict[str, str]] = {
     "… of a channel": "reaction/?channel=c1",
     "subscriptions": "subscription/",
     "nodes": "node/",
+    "the live page": "live/",
 }
 
 

@@ -77,7 +77,7 @@ class RedactingFactory:
         if name is not None and _is_ours(name):  # a copy of a record has no name yet
             _redact(record)
             if record.levelno >= logging.WARNING:
-                warnings.note(record)
+                last_warnings.note(record)
         return record
 
 
@@ -294,7 +294,7 @@ class LastWarnings:
             return [*reversed(self._kinds.values())]
 
 
-warnings: Final = LastWarnings()
+last_warnings: Final = LastWarnings()
 """Of this process, for the live page."""
 
 

@@ -21,8 +21,8 @@ from chat.logs import (
     RedactingFormatter,
     StrangersFilter,
     ThrottleFilter,
+    last_warnings,
     redact,
-    warnings,
 )
 from tests.support import disclosure
 
@@ -240,7 +240,7 @@ def test_the_last_warnings_of_our_own_loggers_are_kept_without_secrets() -> None
     logging.getLogger("chat.tested").warning("Connection refused", {"why": f"no {JWT}"})
     logging.getLogger("elsewhere").warning("not ours")
     logging.getLogger("chat.tested").info("no warning")
-    [first, *_] = warnings.last()
+    [first, *_] = last_warnings.last()
     assert first[1:] == ("WARNING", "chat.tested", "Connection refused why='no '", 1)
 
 

@@ -10,7 +10,6 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
 from chat.actions.live import ticket
@@ -48,7 +47,7 @@ class LiveAdmin(ReadOnlyAdmin[Live]):
                 raise PermissionDenied
             return view(request)
 
-        return self.admin_site.admin_view(never_cache(guarded))
+        return self.admin_site.admin_view(guarded)
 
     def _page(self, request: HttpRequest) -> HttpResponse:
         rows = self.get_queryset(request)[:PROCESSES]

@@ -20,7 +20,7 @@ from chat.cluster.leases import HOST
 from chat.counts import SECONDS, counts
 from chat.fanout.announcements import Ephemeral
 from chat.fanout.hub import Hub
-from chat.logs import warnings
+from chat.logs import last_warnings
 from chat.protocol import events
 from chat.runtime.background import BackgroundTasks
 from chat.runtime.connection import Connections
@@ -165,7 +165,7 @@ class LivePage:
             "samples": samples,
             "tasks": self._background.states(),
             "channels": self._busiest,
-            "warnings": warnings.last(),
+            "warnings": last_warnings.last(),
         }
         event = events.encoded(json.encode({"event": EVENT, "channel": LIVE, "data": data}))
         self._hub.announce(Ephemeral(LIVE, 0, [event.frame]))

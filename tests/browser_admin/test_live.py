@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -39,12 +40,14 @@ def page(open_page: Open, two: tuple[Server, Server], password: str) -> Page:
 
 
 def findings(page: Page) -> list[str]:
-    """In the light and in the dark."""
-    found = []
+    """All of them, in the light; of colours, in the dark, too."""
+    found: list[str] = []
+    options: dict[str, Any] = {}
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
         page.wait_for_function("() => document.getAnimations().length === 0")
-        violations = Axe().run(page).response["violations"]
+        violations = Axe().run(page, options=options).response["violations"]
+        options = {"runOnly": ["color-contrast", "link-in-text-block"]}
         found += [
             f"{scheme}: {each['id']}: {node['html']} {node['failureSummary']}"
             for each in violations
@@ -82,7 +85,6 @@ def test_both_processes_are_shown_until_one_is_away(
         expect(sections[1]).to_contain_text("Away: no sample for")
         expect(page.get_by_role("status")).to_contain_text(f"process {other.pid}")
         expect(sections[0]).not_to_contain_text("Away")
-        assert findings(page) == []
     with one.paused():
         page.clock.fast_forward(15_000)
         page.clock.fast_forward(15_000)

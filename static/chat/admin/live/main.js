@@ -71,6 +71,7 @@ async function ticket() {
   const answer = await fetch(root.dataset.ticket, asked);
   if (answer.ok) return answer.text();
   if (answer.type === "opaqueredirect" || answer.status === 403) {
+    clearTimeout(losing);
     lost("Not connected: log in again, as somebody who may see connections.");
   }
   throw new Error(`no ticket: ${answer.status}`);

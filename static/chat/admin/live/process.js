@@ -12,13 +12,13 @@ const milliseconds = (value) => `${number(value)} ms`;
 const NUMBERS = [
   ["Connections", number],
   ["Subscriptions", number],
-  ["Messages in a second", number],
-  ["Frames out a second", number],
+  ["Messages in, per second", number],
+  ["Frames out, per second", number],
   ["Publish to handed over, p99", milliseconds],
   ["Unsent to slow clients", size],
   ["Not committed yet", size],
   ["Waits for the broker", size],
-  ["Refusals a minute", number],
+  ["Refusals per minute", number],
   ["Event loop lag, p99", milliseconds],
 ];
 
