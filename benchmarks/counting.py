@@ -20,7 +20,7 @@ from typing import Any, Final
 MOST_NS: Final = 200
 RUNS: Final = 60
 CALLS: Final = 2_000
-COUNTING: Final = ("counts", "fan_out", "audience_size")  # what such statements name
+COUNTING: Final = ("counts", "fan_out", "audience_size", "delivered")  # what such statements name
 WIDTH: Final = 48
 
 
@@ -31,7 +31,7 @@ def main() -> None:
 
     django.setup()
     costs = asyncio.run(measured())
-    path = costs["Broadcast.send"]
+    path = costs["Feed._deliver"] + costs["Broadcast.send"]
     costs["an ephemeral message, alone in its read"] = path + costs["publishing.broadcast"]
     costs["a stored message, beside its batch"] = path + costs["publishing.store"]
     for what, cost in costs.items():
@@ -43,7 +43,8 @@ async def measured() -> dict[str, float]:
     """What counting adds, in nanoseconds."""
     from chat.actions import publishing
     from chat.counts import counts
-    from chat.fanout.hub import Broadcast
+    from chat.fanout.announcements import Ephemeral
+    from chat.fanout.hub import Broadcast, Feed, Waiting
 
     nothing: Any = lambda *_, **__: None  # noqa: E731
     session: Any = SimpleNamespace(last_numbers={}, connection_id="c", source=None)
@@ -57,6 +58,7 @@ async def measured() -> dict[str, float]:
     quotas = SimpleNamespace(take=nothing)
     writer: Any = SimpleNamespace(put=nothing, quotas=quotas)
     audience, run = Broadcast(), [b"1"]
+    feed, passing = Feed("c", Waiting(), nothing, nothing), Ephemeral("c", 0, run)
 
     def a_batch() -> None:
         counts.commit_seconds.since(time.monotonic())
@@ -68,6 +70,7 @@ async def measured() -> dict[str, float]:
         "publishing.store": added(
             publishing.store, writer, session, route, b"1", nothing, None, None
         ),
+        "Feed._deliver": added(Feed._deliver, feed, passing),
         "Broadcast.send": added(Broadcast.send, audience, b"1", 1, None),
         "a batch of the writer's, whatever is in it": cost(a_batch),
     }
