@@ -1,13 +1,14 @@
 """The live page's channel: a ticket opens it, and nothing else does (docs/admin.md)."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from django.core import signing
 from websockets.asyncio.client import ClientConnection
 
-from chat.actions.live import PREFIX, SALT
+from chat.actions.live import LOOK_SECONDS, PREFIX, SALT
 from chat.runtime.live import LIVE
 from tests.support.backend import backend
 from tests.support.connecting import Refused, connect, handshake
@@ -45,9 +46,12 @@ async def told(viewer: ClientConnection) -> dict[str, Any]:
             return data
 
 
-async def test_a_ticket_opens_it(any_server: Server) -> None:
+async def test_a_ticket_opens_it_for_a_while(any_server: Server) -> None:
     async with await look(any_server) as viewer:
+        connected = json.loads(await viewer.recv())
         data = await told(viewer)
+    ends = datetime.fromisoformat(connected["data"]["connectionExpiresAt"])
+    assert ends - datetime.now(UTC) <= timedelta(seconds=LOOK_SECONDS)
     assert data.keys() == {"id", "host", "pid", "samples", "tasks", "channels", "warnings"}
     assert data["samples"][-1][1] >= 1
     assert ["scheduler", 0, 0] in data["tasks"]
