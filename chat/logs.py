@@ -279,8 +279,9 @@ class LastWarnings:
 
     def note(self, record: logging.LogRecord) -> None:
         fields = record.args if isinstance(record.args, Mapping) else {}
-        words = record.getMessage(), *(f"{name}={value!r}" for name, value in fields.items())
-        said, kind = " ".join(words)[:MAX_WARNING], f"{record.name} {_kind(record)}"[:MAX_WARNING]
+        words = record.getMessage(), *(f"{name}={value}" for name, value in fields.items())
+        said = " ".join(words)[:MAX_WARNING].encode(errors="replace").decode()  # half a character
+        kind = f"{record.name} {_kind(record)}"[:MAX_WARNING]
         about = _time_of(record), record.levelname, record.name, said
         with self._lock:
             before = self._kinds.pop(kind, None)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from django.test import RequestFactory
 from django.views.debug import ExceptionReporter
@@ -241,7 +242,12 @@ def test_the_last_warnings_of_our_own_loggers_are_kept_without_secrets() -> None
     logging.getLogger("elsewhere").warning("not ours")
     logging.getLogger("chat.tested").info("no warning")
     [first, *_] = last_warnings.last()
-    assert first[1:] == ("WARNING", "chat.tested", "Connection refused why='no '", 1)
+    assert first[1:] == ("WARNING", "chat.tested", "Connection refused why=no ", 1)
+
+
+def test_a_warning_with_half_a_character_can_be_sent() -> None:
+    logging.getLogger("chat.tested").warning("Connection refused", {"why": "\ud83d"})
+    assert json.loads(msgspec.json.encode(last_warnings.last()))[0][3].endswith("why=?")
 
 
 def test_a_flood_of_one_kind_of_warning_hides_no_other() -> None:
