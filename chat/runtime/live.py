@@ -7,6 +7,7 @@ connection that a ticket has opened is subscribed to it (`chat/actions/live.py`)
 """
 
 import asyncio
+import logging
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -25,6 +26,8 @@ from chat.protocol import events
 from chat.runtime.background import BackgroundTasks
 from chat.runtime.connection import Connections
 from chat.store.writer import Writer
+
+log = logging.getLogger("chat.live")
 
 LIVE: Final = "live page"
 EVENT: Final = "process"
@@ -104,6 +107,14 @@ class LivePage:
     async def check(self) -> float:
         """Takes the sample that is due, and sends what somebody looks at. Returns the seconds until
         it is to be called again; before, once `asked` is set."""
+        try:
+            self._check()
+        except Exception:  # the outermost edge: a page for people must not end the process
+            log.exception("The live page could not be told")
+            return SAMPLE_SECONDS
+        return CHECK_SECONDS
+
+    def _check(self) -> None:
         now = _now()
         self._see_viewers(now)
         totals = _totals(now)
@@ -119,7 +130,6 @@ class LivePage:
                 self._send([*self._kept, Raw(json.encode(self._sample(totals)))])
             elif is_due:
                 self._send([self._kept[-1]])
-        return CHECK_SECONDS
 
     def _see_viewers(self, now: float) -> None:
         viewers = self._hub.subscribers(LIVE)

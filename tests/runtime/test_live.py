@@ -168,6 +168,15 @@ async def test_the_busiest_channels_are_told_without_the_page_s_own(process: Pro
     assert data(sent[-1])["channels"] == []
 
 
+async def test_where_it_fails_the_process_goes_on(
+    process: Process, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    process.subscribe(LIVE, "jim")
+    monkeypatch.setattr(process.hub, "announce", None)
+    assert await process.page.check() == SAMPLE_SECONDS
+    assert caplog.messages == ["The live page could not be told"]
+
+
 async def test_tasks_are_told_with_their_failures(
     process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
