@@ -38,8 +38,8 @@ def fill() -> None:
         row = stored.schedule()
         row.uid = uid
         row.save()
-    for number, (uid, minutes) in enumerate((("jim", 5), ("jim", 5), ("jim", -5), ("pam", 5))):
-        acked(str(number), sender_of(uid, ""), minutes=minutes)
+    for number, (uid, hours) in enumerate((("jim", 5), ("jim", 5), ("jim", -5), ("pam", 5))):
+        acked(str(number), sender_of(uid, ""), hours=hours)
 
 
 def test_a_page_says_what_a_person_holds_and_may(
