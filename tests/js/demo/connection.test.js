@@ -2,13 +2,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ApiError } from "../../../static/chat/demo/model/api.js";
 import { Connection } from "../../../static/chat/demo/model/connection.js";
-import { Inside } from "../../../static/chat/demo/model/inside.js";
 import { fakeWorld, makeClient, newest, pass, settle, sockets } from "../client/harness.js";
 import { CHANNEL } from "./harness.js";
 
-async function connect(t, { token = async () => "token", isOnline = () => true } = {}) {
+async function connect(t, { token = async () => "token", offline = () => null } = {}) {
   fakeWorld(t);
-  const connection = new Connection({ channel: CHANNEL, token, createClient: makeClient, isOnline });
+  const connection = new Connection({ channel: CHANNEL, token, createClient: makeClient, offline });
   const events = [];
   for (const type of ["subscribed", "lost", "typing", "refused"]) {
     connection.addEventListener(type, ({ detail }) => events.push(detail ? [type, detail] : type));
@@ -100,10 +99,10 @@ test("Try again does not wait for the next turn", async (t) => {
 });
 
 test("a device without a network is told as offline", async (t) => {
-  let isOnline = true;
-  const { connection } = await connect(t, { isOnline: () => isOnline });
+  let words = null;
+  const { connection } = await connect(t, { offline: () => words });
   subscribe();
-  isOnline = false;
+  words = "This device is offline.";
   assert.equal(connection.phase, "live"); // a server on this very device is still there
   newest().end();
   assert.equal(connection.phase, "offline");
@@ -120,7 +119,7 @@ test("refusals are handed on", async (t) => {
 test("of a frame that was sent to be refused, and of other channels, nothing is handed on", async (t) => {
   const { connection, events } = await connect(t);
   subscribe();
-  newest().refuse("hotsock.messageReaction", CHANNEL, "REACT_PERMISSION_DENIED", new Inside().newAck());
+  newest().refuse("hotsock.messageReaction", CHANNEL, "REACT_PERMISSION_DENIED", "look-inside-1");
   newest().refuse("hotsock.subscribe", "another", "SUBSCRIBE_PERMISSION_DENIED");
   newest().end();
   assert.deepEqual([events, connection.phase], [["subscribed", "lost"], "reconnecting"]);

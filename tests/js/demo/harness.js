@@ -117,7 +117,7 @@ export async function makeConversation(
     channel: CHANNEL,
     token,
     createClient: makeClient,
-    isOnline: () => true,
+    offline: () => null,
     ...more,
   });
   const conversation = new Conversation({ uid: "jim", connection, kept });

@@ -67,8 +67,7 @@ test("offline stays offline, also for a client that comes later", async (t) => {
 test("a trial carries an ack by which its answer is known", async (t) => {
   const { inside } = await look(t);
   newest().connect();
-  const ack = inside.newAck();
-  inside.try({ event: "announcement", channel: CHANNEL }, ack);
+  const ack = inside.try({ event: "announcement", channel: CHANNEL });
   assert.deepEqual(newest().frames.at(-1), { event: "announcement", channel: CHANNEL, ack });
   assert.match(ack, /^[A-Za-z0-9_-]{16,64}$/);
   assert.ok(isTrial(ack));

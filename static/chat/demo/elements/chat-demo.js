@@ -1,13 +1,17 @@
 // The page around the two windows: which session they are in, New chat, Copy link, How it works.
 
-import { HotsockClient } from "../../client/index.js";
-import { Api, ApiError } from "../model/api.js";
 import { Opening } from "../model/opening.js";
-import { keepSession, wantedSession } from "../model/session.js";
-import { LINK_NOT_VALID, NOT_LOADED, NO_LINK } from "../model/words.js";
+import { HotsockClient } from "../../client/index.js";
 import { copyText } from "./clipboard.js";
-import { countInTitle } from "./unread-title.js";
+import { Api, ApiError } from "../model/api.js";
+import { keepSession, wantedSession } from "../model/session.js";
 import { keepInSight } from "./visible-height.js";
+import { countInTitle } from "./unread-title.js";
+import { offerInside } from "./inside-button.js";
+import { Connection, offlineWords } from "../model/connection.js";
+import {
+  DRAFT_KEPT, LINK_NOT_VALID, NOT_LOADED, NO_LINK, SWITCHED_OFF, TRYING,
+} from "../model/words.js";
 
 const TOAST_MS = 8000;
 
@@ -30,10 +34,13 @@ export class ChatDemo extends HTMLElement {
       button.addEventListener("click", () => this.#actions[button.dataset.action]());
     }
     this.addEventListener("trouble", ({ detail }) => this.#say(detail));
-    this.addEventListener("news", ({ target, detail }) => this.#tabs.count(target.uid, detail));
+    this.addEventListener("news", ({ target }) => this.#tabs.count(target.uid));
     this.addEventListener("summary", ({ target, detail }) =>
       this.#tabs.summarize(target.uid, detail),
     );
+    for (const each of this.#windows) {
+      each.inside = offerInside(each, (words) => this.#say(words));
+    }
     countInTitle(this);
     this.addEventListener("reopen", () => this.#opening.retry());
     // Whatever it has in hand may have gone out meanwhile from another page of this tab.
@@ -59,7 +66,7 @@ export class ChatDemo extends HTMLElement {
     this.#enter(null);
     for (const each of this.#windows) each.wait(wanted);
     const session = await this.#opening.ask(wanted, (words) => {
-      for (const each of this.#windows) each.fail(words);
+      for (const each of this.#windows) each.fail(`${words} ${TRYING} ${DRAFT_KEPT}`);
     });
     if (!session) return;
     this.#open(session);
@@ -84,7 +91,7 @@ export class ChatDemo extends HTMLElement {
     keepSession(session.id, this.#session !== null);
     this.#enter(session);
     this.#tabs.reset();
-    for (const each of this.#windows) each.open(session, this.#api, createClient);
+    for (const each of this.#windows) each.open(session.id, connect(each, session, this.#api));
   }
 
   #enter(session) {
@@ -118,6 +125,20 @@ export class ChatDemo extends HTMLElement {
     toast.textContent = words;
     this.#toastTimer = setTimeout(() => toast.replaceChildren(), TOAST_MS);
   }
+}
+
+/** The connection of a window, which the reader may look into. */
+function connect(window, session, api) {
+  const { inside, uid } = window;
+  const { channel } = session;
+  inside.chat = { channel, messageId: () => window.newestId };
+  const token = api.tokens(session, uid);
+  return new Connection({
+    channel,
+    token: async () => inside.sees(await token()),
+    createClient: (options) => inside.watch(createClient(options)),
+    offline: () => (inside.isOffline ? SWITCHED_OFF : offlineWords()),
+  });
 }
 
 const createClient = (options) => {

@@ -1,17 +1,15 @@
 // One person's window: shows what the conversation says, and tells it what the person does.
-// Events, which bubble: "news" (detail: how many messages of others arrived), "summary" (detail:
+// Events, which bubble: "news" (a message of somebody else arrived), "summary" (detail:
 // {state, line}: the connection's state, and what is newest, in words), "trouble" (detail: a
 // sentence), "reopen" (there is no session to try again with).
 
-import { Connection } from "../model/connection.js";
 import { Conversation } from "../model/conversation.js";
-import { Inside } from "../model/inside.js";
 import { nameOf, namesOf } from "../model/people.js";
 import { isChat } from "../model/rows.js";
 import { Kept, Owned, ofTab } from "../model/storage.js";
-import { DRAFT_KEPT, KEPT, NOT_OPEN, PHASES, SWITCHED_OFF, TRYING } from "../model/words.js";
+import { NOT_OPEN, PHASES } from "../model/words.js";
 import { Announcer } from "./announcer.js";
-import { offerInside } from "./inside-button.js";
+import { focusNear } from "./focus-near.js";
 
 const TOUCH = matchMedia("(pointer: coarse)");
 
@@ -19,11 +17,12 @@ export class ChatWindow extends HTMLElement {
   #conversation = null;
   #announcer;
   #newest = null; // the last message
-  #inside = new Inside();
+  #left = new AbortController(); // the page
 
   connectedCallback() {
     const notice = this.querySelector(".notice");
-    this.#announcer = new Announcer(this.querySelector(".announcer"), nameOf(this.uid));
+    const name = this.querySelector("h2").textContent;
+    this.#announcer = new Announcer(this.querySelector(".announcer"), name);
     this.addEventListener("click", ({ target }) => this.#clicked(target));
     this.#log.addEventListener("react", ({ detail: { entry, reaction } }) =>
       this.#conversation.reacting.choose(entry, reaction),
@@ -31,36 +30,40 @@ export class ChatWindow extends HTMLElement {
     this.#log.addEventListener("left", () => this.#composer.focus());
     this.#composer.addEventListener("send", (event) => this.#send(event));
     this.#composer.addEventListener("typed", ({ detail }) => this.#conversation?.typed(detail));
-    addEventListener("pagehide", () => this.#conversation?.sending.release());
+    const { signal } = this.#left;
+    addEventListener("pagehide", () => this.#conversation?.sending.release(), { signal });
     new ResizeObserver(() => this.#log.pushDown(notice.offsetHeight)).observe(notice);
-    for (const type of ["online", "offline"]) addEventListener(type, () => this.#showPhase());
-    this.#inside.addEventListener("switched", () => this.#switched());
-    offerInside(this, this.#inside, (words) => this.#tell("trouble", words));
+    for (const type of ["online", "offline"]) {
+      addEventListener(type, () => this.showPhase(), { signal });
+    }
+  }
+
+  disconnectedCallback() {
+    this.#left.abort();
   }
 
   get uid() {
     return this.dataset.uid;
   }
 
-  open(session, api, createClient) {
-    const { id, channel } = session;
+  /** The id of the newest message, if there is one. */
+  get newestId() {
+    return this.#newest?.id;
+  }
+
+  /**
+   * @param {string} id under which drafts, and what waits, are kept
+   * @param {import("../model/connection.js").Connection} connection closed with the window
+   */
+  open(id, connection) {
     this.#openDraft(id);
     this.#close();
-    const inside = this.#inside;
-    inside.chat = { channel, messageId: () => this.#newest?.id };
-    const token = api.tokens(session, this.uid);
-    const connection = new Connection({
-      channel,
-      token: async () => inside.sees(await token()),
-      createClient: (options) => inside.watch(createClient(options)),
-      isOnline: () => navigator.onLine && !inside.isOffline,
-    });
     const kept = new Owned(ofTab, `hotsock-chat-outbox:${id}:${this.uid}`);
     const conversation = new Conversation({ uid: this.uid, connection, kept });
     this.#conversation = conversation;
     this.#listen(conversation);
     this.#log.open(conversation, this.uid);
-    this.#showPhase();
+    this.showPhase();
   }
 
   /** There is no session yet: what is written meanwhile is for the one that is wanted, if any. */
@@ -71,7 +74,7 @@ export class ChatWindow extends HTMLElement {
 
   /** Still none, for the reason that the words tell. */
   fail(words) {
-    this.#show("failed", `${words} ${TRYING} ${DRAFT_KEPT}`);
+    this.#show("failed", words);
   }
 
   #close() {
@@ -96,10 +99,10 @@ export class ChatWindow extends HTMLElement {
       conversation.addEventListener(type, ({ detail }) => {
         if (conversation === this.#conversation) act(detail);
       });
-    on("phase", () => this.#showPhase());
+    on("phase", () => this.showPhase());
     on("typing", () => this.#showTyping(conversation.typingUids));
     on("trouble", (words) => this.#tell("trouble", words));
-    on("arrived", ({ uid }) => uid !== this.uid && this.#tell("news", 1));
+    on("arrived", ({ uid }) => uid !== this.uid && this.#tell("news"));
     on("changed", () => this.#showNewest(conversation.timeline));
   }
 
@@ -125,20 +128,12 @@ export class ChatWindow extends HTMLElement {
   #clicked(target) {
     if (!target.closest('[data-action="retry"]')) return;
     if (!this.#conversation) this.#tell("reopen");
-    else if (this.#inside.isOffline) this.#inside.setOffline(false);
     else this.#conversation.retry();
   }
 
-  #showPhase() {
-    if (!this.#conversation) return;
-    const notice = this.#inside.isOffline ? `${SWITCHED_OFF} ${KEPT}` : this.#conversation.notice;
-    this.#show(this.#conversation.phase, notice);
-  }
-
-  #switched() {
-    const words = this.#inside.isOffline ? "Go online" : "Try again";
-    this.querySelector('.notice [data-action="retry"]').textContent = words;
-    this.#showPhase();
+  /** Says where the connection stands. */
+  showPhase() {
+    if (this.#conversation) this.#show(this.#conversation.phase, this.#conversation.notice);
   }
 
   #show(phase, notice) {
@@ -152,7 +147,7 @@ export class ChatWindow extends HTMLElement {
 
   #showNotice(words) {
     const notice = this.querySelector(".notice");
-    const isLeft = !words && notice.contains(document.activeElement);
+    const isLeft = !words && notice.contains(focusNear(notice));
     if (isLeft && !TOUCH.matches) this.#composer.focus(); // a finger would get a keyboard
     notice.hidden = !words;
     notice.querySelector("p").textContent = words;

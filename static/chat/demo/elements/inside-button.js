@@ -1,15 +1,23 @@
 // The button in a window's header that opens its drawer. The drawer is loaded when it is first
 // wanted, so it imports nothing that the page has: what it needs of that, it is given.
 
+import { Inside } from "../model/inside.js";
 import { NOT_LOADED } from "../model/words.js";
 import { StickyScroll } from "./sticky-scroll.js";
 
 /**
- * @param {HTMLElement} window of one person
- * @param {import("../model/inside.js").Inside} inside
+ * @param {import("./chat-window.js").ChatWindow} window
  * @param {function(string): void} trouble told in a sentence why there is no drawer
+ * @returns {Inside} of that window
  */
-export function offerInside(window, inside, trouble) {
+export function offerInside(window, trouble) {
+  const inside = new Inside();
+  const retry = window.querySelector('.notice [data-action="retry"]');
+  retry.addEventListener("click", () => inside.isOffline && inside.setOffline(false));
+  inside.addEventListener("switched", () => {
+    retry.textContent = inside.isOffline ? "Go online" : "Try again";
+    window.showPhase();
+  });
   const button = window.querySelector('[data-action="inside"]');
   let drawer = null;
   button.addEventListener("click", async () => {
@@ -22,6 +30,7 @@ export function offerInside(window, inside, trouble) {
       trouble(NOT_LOADED);
     }
   });
+  return inside;
 }
 
 async function load(window, parts) {

@@ -35,9 +35,8 @@ export class InsideTrials extends HTMLElement {
     const frame = trial.frame(this.#inside.chat);
     if (!frame) return say(answer, "There is no message yet.");
     say(answer, "Sent; no answer yet.");
-    this.#asked = { ...frame, answer, ack: this.#inside.newAck() };
+    this.#asked = { ...frame, answer, ack: this.#inside.try(frame) };
     this.#show(true);
-    this.#inside.try(frame, this.#asked.ack);
   }
 
   #heard({ kind, text }) {

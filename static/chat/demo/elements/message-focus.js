@@ -1,6 +1,8 @@
 // Which message the reader is at, by pointer, finger or keyboard: there the reactions are offered.
 // One message at a time is in the tab order, the arrow keys go to the others.
 
+import { focusNear } from "./focus-near.js";
+
 const HOVER_MS = 100; // a pointer that only passes by opens nothing
 const LONG_PRESS_MS = 450;
 
@@ -41,7 +43,7 @@ export class MessageFocus {
 
   /** The message that has the focus, or whose reactions have it. */
   get held() {
-    const focused = document.activeElement;
+    const focused = focusNear(this.#content);
     if (this.#picker.contains(focused)) return this.#offered;
     return this.#content.contains(focused) ? this.#itemOf(focused) : null;
   }
@@ -54,7 +56,7 @@ export class MessageFocus {
   /** The reader is done with the reactions that are open. */
   dismiss() {
     this.#dismissed = this.#offered;
-    if (this.#picker.contains(document.activeElement)) this.#offered?.focus();
+    if (this.#picker.contains(focusNear(this.#content))) this.#offered?.focus();
     this.#hide();
   }
 
@@ -150,7 +152,7 @@ export class MessageFocus {
   }
 
   get #holdsFocus() {
-    return this.#content.contains(document.activeElement);
+    return this.#content.contains(focusNear(this.#content));
   }
 
   #itemOf(target) {

@@ -4,6 +4,7 @@
 
 import { nameOf, namesOf } from "../model/people.js";
 import { fill } from "./fill.js";
+import { focusNear } from "./focus-near.js";
 import { showText } from "./message-text.js";
 import { renameDays, showSince, showWhen } from "./message-time.js";
 
@@ -68,7 +69,7 @@ export class MessageList {
   #detachFirst(row) {
     const first = this.#list.firstElementChild;
     if (!first || first === this.#items.get(row?.key)) return;
-    if (!first.contains(document.activeElement)) first.remove();
+    if (!first.contains(focusNear(first))) first.remove();
   }
 
   #neighbour(item, keys) {
@@ -115,9 +116,10 @@ export class MessageList {
 
   #showReactions(item, { reactions }) {
     const chips = item.querySelector(".chips") ?? item.appendChild(make("div", "chips"));
-    const focused = chips.contains(document.activeElement) && document.activeElement.dataset;
+    const focused = focusNear(chips);
+    const chosen = chips.contains(focused) && focused.dataset;
     chips.replaceChildren(...[...reactions].map((each) => this.#chip(item, ...each)));
-    if (focused) this.#refocus(item, focused.reaction);
+    if (chosen) this.#refocus(item, chosen.reaction);
     if (!reactions.size) chips.remove();
   }
 

@@ -3,14 +3,14 @@
 // {entry, reaction}), "unread" (detail: how many messages the reader has not seen),
 // "left" (the button that had the focus has done its work and is gone).
 
-import { activeOf } from "../model/reactions.js";
+import { Unread } from "../model/unread.js";
+import { MessageList } from "./message-list.js";
 import { nextWords, rowsOf } from "../model/rows.js";
 import { MOST } from "../model/timeline.js";
-import { Unread } from "../model/unread.js";
-import { fitBubbles } from "./bubble-width.js";
 import { MessageFocus } from "./message-focus.js";
-import { MessageList } from "./message-list.js";
+import { activeOf } from "../model/reactions.js";
 import { StickyScroll } from "./sticky-scroll.js";
+import { fitBubbles } from "./bubble-width.js";
 
 const FRAME_MS = 16;
 const FORWARD = new Set(["newer", "newest", "again"]); // what the reader reads towards the end
@@ -27,6 +27,7 @@ export class MessageLog extends HTMLElement {
   #isBusy = true;
   #renderedAt = 0;
   #wordsTimer;
+  #left = new AbortController(); // the page
 
   connectedCallback() {
     const list = this.querySelector(".messages");
@@ -45,8 +46,13 @@ export class MessageLog extends HTMLElement {
     this.#picker.addEventListener("pick", ({ detail }) => this.#picked(detail));
     this.querySelector(".content").addEventListener("click", ({ target }) => this.#clicked(target));
     this.querySelector(".newer").addEventListener("click", (event) => this.#goToEnd(event));
-    document.addEventListener("visibilitychange", () => this.#moved());
+    const { signal } = this.#left;
+    document.addEventListener("visibilitychange", () => this.#moved(), { signal });
     new ResizeObserver(() => this.#keepPicker()).observe(this);
+  }
+
+  disconnectedCallback() {
+    this.#left.abort();
   }
 
   open(conversation, uid) {

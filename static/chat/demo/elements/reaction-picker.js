@@ -1,5 +1,7 @@
 // The pill of four reactions beside a message. Event: "pick" (detail: {item, reaction}).
 
+import { focusNear } from "./focus-near.js";
+
 const GAP = 8; // px
 const STEPS = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 };
 
@@ -43,7 +45,7 @@ export class ReactionPicker extends HTMLElement {
 
   #key(event) {
     const buttons = this.#buttons;
-    const to = buttons.indexOf(document.activeElement) + STEPS[event.key];
+    const to = buttons.indexOf(focusNear(this)) + STEPS[event.key];
     if (!buttons[to]) return;
     event.preventDefault();
     buttons[to].focus();

@@ -1,5 +1,4 @@
 // On a narrow page one window at a time, with a tab for each; on a wide one both, and no tabs.
-// Event: "shown" (detail: uid).
 
 const NARROW = matchMedia("(width < 700px)");
 
@@ -26,10 +25,10 @@ export class WindowTabs extends HTMLElement {
     this.#render();
   }
 
-  /** News in a window that is hidden are counted on its tab. */
-  count(uid, news) {
+  /** A message that arrives in a window that is hidden is counted on its tab. */
+  count(uid) {
     if (!NARROW.matches || uid === this.#shown) return;
-    this.#unread.set(uid, (this.#unread.get(uid) ?? 0) + news);
+    this.#unread.set(uid, (this.#unread.get(uid) ?? 0) + 1);
     this.#render();
   }
 
@@ -49,7 +48,6 @@ export class WindowTabs extends HTMLElement {
     this.#shown = tab.dataset.uid;
     this.#unread.delete(this.#shown);
     this.#render();
-    this.dispatchEvent(new CustomEvent("shown", { detail: this.#shown }));
   }
 
   #key(event) {

@@ -9,10 +9,13 @@ import { DENIED, KEPT, LOST, OFFLINE, REFUSED, TRYING } from "./words.js";
 // Of the client's errors, those that end a try to connect.
 const FAILED_TRIES = new Set(["SOCKET_FAILED", "SOCKET_SILENT", "HANDSHAKE_TIMEOUT"]);
 
+/** Why the device has no network, in words; null: it has one. */
+export const offlineWords = () => (navigator.onLine ? null : OFFLINE);
+
 export class Connection extends EventTarget {
   #client;
   #channel;
-  #isOnline;
+  #offline;
   #wasLive = false;
   #problem = null; // why the last try failed, in words; null while there is none
 
@@ -21,11 +24,11 @@ export class Connection extends EventTarget {
    * @param {string} parts.channel its name
    * @param {function(): Promise<string>} parts.token gives a fresh connect token
    * @param {function(object): object} parts.createClient takes the client's options
-   * @param {function(): boolean} [parts.isOnline] whether the device has a network
+   * @param {function(): ?string} [parts.offline] why there is no network, in words; null: there is
    */
-  constructor({ channel, token, createClient, isOnline = () => navigator.onLine }) {
+  constructor({ channel, token, createClient, offline = offlineWords }) {
     super();
-    this.#isOnline = isOnline;
+    this.#offline = offline;
     this.#client = createClient({
       connectTokenFn: () => this.#token(token),
       connectTokenFnMaxAttempts: Infinity, // tokens and sockets come from one server: both return
@@ -37,14 +40,14 @@ export class Connection extends EventTarget {
 
   get phase() {
     if (this.#channel.subscribed) return "live";
-    if (!this.#isOnline()) return "offline";
+    if (this.#offline()) return "offline";
     if (this.#problem) return "failed";
     return this.#wasLive ? "reconnecting" : "connecting";
   }
 
   /** What to tell where it is not live; null: nothing. */
   get notice() {
-    const words = { offline: OFFLINE, failed: this.#problem, reconnecting: LOST }[this.phase];
+    const words = { offline: this.#offline(), failed: this.#problem, reconnecting: LOST }[this.phase];
     return words ? `${words} ${KEPT}` : null;
   }
 

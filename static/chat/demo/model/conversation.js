@@ -5,11 +5,11 @@
 //   "typing" "phase"
 //   "trouble"    detail: a sentence to tell once
 
-import { PAGE, Reader } from "./reader.js";
-import { REACTION, Reacting } from "./reacting.js";
-import { isChat, keyOf } from "./rows.js";
-import { Sending } from "./sending.js";
 import { Timeline } from "./timeline.js";
+import { isChat, keyOf } from "./rows.js";
+import { PAGE, Reader } from "./reader.js";
+import { Sending } from "./sending.js";
+import { REACTION, Reacting } from "./reacting.js";
 
 export class Conversation extends EventTarget {
   timeline = new Timeline();

@@ -3,6 +3,8 @@
 // was. Secrets are masked where they are shown: inside-mask.js. No DOM. Events: "entry" (one was
 // added, old ones may be gone), "switched".
 
+import { newAck } from "../../client/acknowledgement.js";
+
 const MAX_ENTRIES = 500;
 const MAX_BYTES = 256 * 1024;
 const MAX_LENGTH = 64 * 1024; // UTF-16 units of one frame; the rest of a longer one is not kept
@@ -12,7 +14,7 @@ const encoder = new TextEncoder();
 const bytesOf = (text) => encoder.encode(text).length;
 
 /** Whether an answer with this `ack` is about a frame that was sent to be refused. */
-export const isTrial = (ack) => typeof ack === "string" && ack.startsWith(TRIAL);
+export const isTrial = (ack) => String(ack).startsWith(TRIAL);
 
 /** What failed in the client's own eyes, and is no end of a connection. */
 const TOLD = new Set(["SOCKET_FAILED", "SOCKET_SILENT", "HANDSHAKE_TIMEOUT", "INVALID_FRAME"]);
@@ -70,13 +72,11 @@ export class Inside extends EventTarget {
     this.dispatchEvent(new Event("switched"));
   }
 
-  /** Sends a frame that the server is to refuse, with an `ack` of newAck(). */
-  try(frame, ack) {
+  /** Sends a frame that the server is to refuse. Returns the `ack` that its answer has. */
+  try(frame) {
+    const ack = TRIAL + newAck();
     this.#client.sendRawMessage(JSON.stringify({ ...frame, ack }));
-  }
-
-  newAck() {
-    return TRIAL + crypto.getRandomValues(new Uint32Array(4)).join("-");
+    return ack;
   }
 
   #add(kind, data) {

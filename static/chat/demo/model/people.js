@@ -1,6 +1,9 @@
-// The demo's two people, and what to call anyone else who writes into their channel.
+// What to call whom: the demo's two people, whoever has been named since, and anyone else.
 
 const NAMES = new Map([["jim", "Jim"], ["pam", "Pam"]]);
+
+/** From now on this uid goes by that name. */
+export const callBy = (uid, name) => NAMES.set(uid, name);
 
 /** A message that the server's own API published has no uid. */
 export const nameOf = (uid) => NAMES.get(uid) ?? uid ?? "Server";
