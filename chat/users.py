@@ -23,14 +23,22 @@ from django.views.decorators.csrf import csrf_protect
 
 from chat import api
 from chat.conf import settings
+from tokens import strict_json
 from tokens.api import issue
+from tokens.claims import parse_claims
 from tokens.conf import settings as token_settings
+from tokens.names import is_channel_name
+from tokens.permissions import grants
 
 LIFETIME_SECONDS: Final = 300
 LOGOUT_SECONDS: Final = 86_400  # so long tokens from before it are refused
 ENDS: Final = "_chat_ends"  # noted on an instance that is being saved
 USERS: Final = api.Actor("users")
 NOBODY: Final = "Nobody is logged in."
+DENIED: Final = "This user may not read that channel."
+MESSAGE: Final = "chat"  # the events of a chat window
+TYPING: Final = "is-typing"
+BOTH: Final = "connect subscribe"  # the windows of a page share one connection
 WATCHED: Final = frozenset({"is_active", "password"})
 
 
@@ -63,7 +71,8 @@ def tokens_for(
 @csrf_protect
 def token(request: HttpRequest) -> JsonResponse:
     """`{"token": …}` for whoever is logged in, to the channels that the function named by
-    CHAT["RULES"] gives for the request."""
+    CHAT["RULES"] gives for the request. With a field `channel`: of these only what concerns that
+    one, to connect and to subscribe with, and beside it what a window of it may do (`_room`)."""
     if not settings.RULES:
         raise Http404
     if request.method != "POST":
@@ -71,12 +80,40 @@ def token(request: HttpRequest) -> JsonResponse:
         return _refusal(status, "INVALID_REQUEST", "Use POST.", headers)
     if not getattr(request, "user", None) or not request.user.is_authenticated:
         return _refusal(HTTPStatus.UNAUTHORIZED, "INVALID_CONNECTION", NOBODY)
-    return JsonResponse({"token": tokens_for(request, channels=_channels(request))})
+    try:
+        name, channels = request.POST.get("channel"), _channels(request)
+        if name is None:
+            return JsonResponse({"token": tokens_for(request, channels=channels)})
+        channels, may = _room(channels, name)
+        token = tokens_for(request, channels=channels, scope=BOTH)
+        return JsonResponse({"token": token, **may})
+    except PermissionDenied as error:
+        return _refusal(HTTPStatus.FORBIDDEN, "SUBSCRIBE_PERMISSION_DENIED", str(error) or DENIED)
 
 
 def _channels(request: HttpRequest) -> Mapping[str, object]:
     channels: Mapping[str, object] = import_string(settings.RULES)(request)
     return channels
+
+
+def _room(
+    channels: Mapping[str, object], name: str
+) -> tuple[Mapping[str, object], dict[str, object]]:
+    """The entries that match this channel, and what they allow there: `mayWrite`, `mayType`, and
+    `reactions`: true for any, or a list. Raises PermissionDenied where it may not be read."""
+    document = strict_json.dumps({"scope": "connect", "exp": 0, "channels": channels})
+    claims = parse_claims(document.encode(), scope="connect")
+    rights = grants(claims)
+    if not is_channel_name(name) or not rights.channel(name).subscribe:
+        raise PermissionDenied(DENIED)
+    matching = {each.pattern.key for each in claims.channels if each.pattern.matches(name)}
+    message, typing = rights.message(name, MESSAGE), rights.message(name, TYPING)
+    reactions = rights.reactions(name, MESSAGE)
+    return {key: value for key, value in channels.items() if key in matching}, {
+        "mayWrite": bool(message.publish or message.broadcast),
+        "mayType": bool(typing.publish or typing.broadcast),
+        "reactions": reactions if reactions is True else sorted(reactions),
+    }
 
 
 def _refusal(
