@@ -12,7 +12,11 @@ from typing import Final
 DIST: Final = "dist"
 DIGEST: Final = "digest"
 # Of each folder with a build: the folders whose scripts and style sheets are in it.
-SOURCES: Final = {"chat/client": ("chat/client",), "chat/demo": ("chat/demo", "chat/client")}
+SOURCES: Final = {
+    "chat/client": ("chat/client",),
+    "chat/demo": ("chat/demo", "chat/client"),
+    "chat/room": ("chat/room", "chat/demo", "chat/client"),
+}
 
 
 def digest(root: Path, folder: str) -> str:

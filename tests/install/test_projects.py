@@ -39,6 +39,7 @@ STATIC_ROOT = BASE_DIR / "collected"
 ALLOWED_HOSTS = ["localhost"]
 BACKEND = "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"
 STORAGES = {"staticfiles": {"BACKEND": BACKEND}}
+CHAT = {"RULES": "people.live.rules"}
 """
 PAGE = """
 from django.conf import settings
@@ -56,6 +57,17 @@ STORED = """
 from chat.models import Message
 from chat.store.databases import connection
 print(Message.objects.get().data, bool(connection.connection.identity))
+"""
+TAGS = """
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.template import RequestContext, Template
+from django.test import RequestFactory
+settings.DEBUG = False
+request = RequestFactory().get("/")
+request.user = get_user_model()(pk=1)
+tags = Template('{% load chat %}{% chat_scripts %}{% chat_room "news" %}')
+print(tags.render(RequestContext(request)))
 """
 LIVE = """
 def rules(request):
@@ -151,6 +163,11 @@ def test_it_goes_on_a_pool_of_postgresql(fresh: Project, postgres: Postgres) -> 
     assert fresh.manage("shell", "--no-imports", "-c", STORED, *pooled) == '"hello" True\n'
 
 
+def unescaped(script: str) -> str:
+    """With the characters that JSON has as a code."""
+    return re.sub(r"\\u([0-9A-F]{4})", lambda found: chr(int(found[1], 16)), script)
+
+
 def test_what_is_not_the_chats_stays_the_projects(fresh: Project) -> None:
     said = fresh.manage("shell", "-c", TEMPLATES)
     assert "django/contrib/admin/templates/admin/base_site.html" in said
@@ -159,6 +176,11 @@ def test_what_is_not_the_chats_stays_the_projects(fresh: Project) -> None:
     fresh.manage("collectstatic", "--no-input", "--settings", "mysite.collected")
     page = fresh.manage("shell", "--settings", "mysite.collected", "-c", PAGE)
     assert re.search(r"/static/chat/demo/dist/main\.[0-9a-f]{12}\.js", page)
+    tags = fresh.manage("shell", "--settings", "mysite.collected", "-c", TAGS)
+    for file in ("client/dist/index.js", "room/dist/room.js", "room/dist/room.css"):
+        name, _, kind = file.rpartition(".")
+        assert re.search(rf"/static/chat/{name}\.[0-9a-f]{{12}}\.{kind}", unescaped(tags)), file
+    assert 'token="/live/token"' in tags
     assert "--noreload" in fresh.manage("runserver", "--help")
     assert "daphne" not in fresh.manage("runserver", "--help").lower()
 
