@@ -164,6 +164,11 @@ def test_rooms_of_a_page_share_one_connection(open_page: Open) -> None:
     expect(rooms.last.locator(".bubble")).to_have_count(0)
 
 
+def test_modules_of_the_page_import_the_client_by_name(open_page: Open) -> None:
+    kind = "import('chatsite-client').then(({ HotsockClient }) => typeof HotsockClient)"
+    assert open_page("").evaluate(kind) == "function"
+
+
 def test_a_room_may_be_put_into_a_page_moved_and_taken_out(open_page: Open) -> None:
     jim, pam = open_page("jim", "two", expecting="setHTMLUnsafe"), open_page("pam")
     live = jim.locator("[data-phase=live]")
