@@ -162,7 +162,8 @@ class Erasure:
         entries = StorageEntry.objects.filter(uid=self.uid).select_related("channel").defer("data")
         for found in _portions(entries):
             for row in found:
-                self.write(SetStorage(row.channel.name, row.key, None, None, "null", None))
+                cleared = row.channel.name, row.key, None, None, "null", None
+                self.write(SetStorage(*cleared, owner=self.uid))
                 self._entries[row.channel.name].append(row.id)
                 yield 0.0
 

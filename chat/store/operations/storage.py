@@ -40,7 +40,8 @@ TAKE_EXPIRED: Final = (
 @dataclass(slots=True)
 class SetStorage(ChannelOperation[None]):
     """Sets an entry, or clears it where `data` is None; only a change of its value is announced.
-    `meta` None: by the server API; `source` None: no backend event is wanted, nor of its expiry."""
+    `meta` None: by the server API; `source` None: no backend event is wanted, nor of its expiry.
+    With an `owner`, an entry that somebody else wrote meanwhile stays."""
 
     key: str
     data: bytes | None
@@ -50,6 +51,7 @@ class SetStorage(ChannelOperation[None]):
     store: int = FOR_EVER  # seconds
     source: Source | None = None
     limit: Limit | None = None  # of its uid's entries
+    owner: str | None = None
 
     @property
     def size(self) -> int:
@@ -75,7 +77,7 @@ class SetStorage(ChannelOperation[None]):
         place = head.id, self.key
         number, current, owner = transaction.entries.get(place, (0, None, None))
         changes = not _same(self.data, current)
-        if self.data is None and not changes:
+        if (self.data is None and not changes) or self.owner not in (None, owner):
             return
         if self.data is not None:
             demo.charge(transaction, self.channel, self.data)
