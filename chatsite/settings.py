@@ -164,6 +164,8 @@ AXES_FAILURE_LIMIT = 10  # within AXES_COOLOFF_TIME
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # nor is anything written then
 AXES_ENABLE_ADMIN = AXES_VERBOSE = False
+# What is not stored of a failure: `next` may name a person in a filter of the admin.
+AXES_SENSITIVE_PARAMETERS = ["username", "ip_address", "next", "csrfmiddlewaretoken"]
 SESSION_COOKIE_AGE = 8 * 3600
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"

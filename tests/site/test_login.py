@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Iterator
 
 import pytest
+from axes.models import AccessAttempt
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import User
 from django.http import HttpResponse
@@ -78,6 +79,15 @@ def test_an_address_is_closed_to_other_names(
     for _ in range(settings.AXES_FAILURE_LIMIT):
         status(owner, "a guess", f"{home}::3")
     assert status(owner, "the right one", f"{home}::1") == 429
+
+
+def test_a_failure_keeps_nothing_of_the_page_that_was_wanted(database: str) -> None:
+    """Its filters may name somebody who is erased later."""
+    name, wanted = f"name-{secrets.token_hex(4)}", "/admin/chat/message/?uid=eve"
+    form = {"username": name, "password": "a guess", "next": wanted}
+    Client(REMOTE_ADDR="192.0.2.9").post(LOGIN, form, query_params={"next": wanted})
+    attempt = AccessAttempt.objects.get(username=name)
+    assert "eve" not in f"{attempt.get_data} {attempt.post_data} {attempt.path_info}"
 
 
 def test_one_password_is_hashed_at_a_time(
