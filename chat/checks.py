@@ -45,8 +45,8 @@ NO_PROXY_NAMED: Final = Warning(
     id="chat.W002",
 )
 ALL_TRUSTED: Final = Warning(
-    "CONNECTIONS_PER_ADDRESS is set, and FORWARDED_ALLOW_IPS believes everybody: a client can"
-    " choose the address that counts for it.",
+    "FORWARDED_ALLOW_IPS believes everybody: a client can choose the address that is banned,"
+    " limited and written down for it.",
     hint="Set FORWARDED_ALLOW_IPS to the address or network of the proxy.",
     id="chat.W003",
 )
@@ -281,13 +281,13 @@ def origins(**kwargs: object) -> list[CheckMessage]:
 
 @register(Tags.security, deploy=True)
 def addresses(**kwargs: object) -> list[CheckMessage]:
-    """Whether the addresses that CONNECTIONS_PER_ADDRESS counts are those of clients."""
+    """Whether the addresses that are banned, limited and written down are those of clients."""
     proxies = settings.FORWARDED_ALLOW_IPS
-    if not settings.CONNECTIONS_PER_ADDRESS:
-        return []
     named = networks(proxies)
     if proxies == "*" or any(each.prefixlen == 0 for each in named):
         return [ALL_TRUSTED]
+    if not settings.CONNECTIONS_PER_ADDRESS:
+        return []
     return [NO_PROXY_NAMED] if proxies == THIS_MACHINE or not named else []
 
 

@@ -32,7 +32,7 @@ WHY: Final = {
     "chat.E010": "`serve` refuses to start.",
     "chat.W001": "The tables grow without end, and what has expired is still on the disk.",
     "chat.W002": "One client can keep all others out.",
-    "chat.W003": "The limit keeps nobody out.",
+    "chat.W003": "Limits and bans of addresses keep nobody out.",
     "chat.W004": "Moderators see no search, though it is switched on.",
     "chat.W011": "What a view publishes comes late, and pages fail.",
     "chat.W012": "A database that is slow or hangs keeps all clients waiting.",

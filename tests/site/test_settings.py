@@ -248,6 +248,13 @@ def test_a_limit_for_each_address_needs_a_proxy_that_is_named(
     assert manage(server_environment(tmp_path, **env), "check").stderr == ""
 
 
+def test_whoever_believes_everybody_is_warned_without_a_limit(tmp_path: Path) -> None:
+    """Bans, and the throttles of logins and API keys, go by addresses, too."""
+    env = {"DEBUG": "false", "ALLOWED_HOSTS": "chat.example.org", "FORWARDED_ALLOW_IPS": "*"}
+    outcome = manage(server_environment(tmp_path, **env), "check", "--deploy")
+    assert re.findall(r"chat\.W\d+", outcome.stderr) == ["chat.W003"]
+
+
 def test_missing_keys_do_not_keep_from_importing_or_migrating(tmp_path: Path) -> None:
     keyless = server_environment(
         tmp_path, SECRET_KEY="", SIGNING_KEY_1_METHOD="", SIGNING_KEY_1_ENCODED=""
