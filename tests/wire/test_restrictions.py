@@ -1,5 +1,6 @@
 """Revoked tokens, closed connections and bans (protocol.md section 19, "Revocation")."""
 
+import json
 import time
 from contextlib import suppress
 from typing import Any
@@ -81,6 +82,10 @@ async def test_a_revoked_token_closes_what_it_opened_and_opens_nothing_more(
             pass
         [item] = [each for each in await listed(api, "/tokens/revoked") if each["jti"] == channel]
         assert item == {**item, "uid": None, "issuedBefore": None, "expiresAt": None}
+        sql = "SELECT detail FROM chat_auditentry WHERE action = ? AND detail LIKE ?"
+        [[detail]] = rows(every_server, sql, "revoke tokens", f"%{channel}%")
+        about = {"id": item["id"], "jti": channel, "issuedBefore": None, "expiresAt": None}
+        assert json.loads(detail) == about
 
 
 async def test_of_a_uid_those_issued_before(every_server: Server, channel: str) -> None:

@@ -85,7 +85,7 @@ class AddRevocation(RestrictionOperation[int]):
         row = what.jti or "", what.uid, issued_before, "", "", ""
         id = _add(transaction, row, until)
         about: dict[str, Any] = {"issuedBefore": issued_before, "expiresAt": ends_at}
-        record(transaction, self.actor, "revoke tokens", uid=what.uid, id=id, **about)
+        record(transaction, self.actor, "revoke tokens", uid=what.uid, id=id, jti=what.jti, **about)
         return id
 
 
