@@ -30,7 +30,7 @@ from chat.store.operations.work import AddSchedule, CancelSchedule
 from chat.store.quotas import Quotas
 from chat.store.reports import listening
 from chat.store.transaction import Operation
-from chat.store.usage import Quota
+from chat.store.usage import Quota, stored_bytes
 from chat.store.writer import Writer
 
 log = logging.getLogger("chat.publishing")
@@ -115,11 +115,11 @@ async def carry_out(
 def _charge(quotas: Quotas, uid: str | None, operation: Work, ack: Ack | None) -> None:
     """Raises RATE_LIMITED where the uid would hold too much, or lets the commit do so."""
     match operation:
-        case PublishMessage(data=data):
-            quotas.take(uid, Quota.STORED_BYTES, len(data))
-        case SetStorage(data=bytes(data)):
+        case PublishMessage(data=data, umd=umd):
+            quotas.take(uid, Quota.STORED_BYTES, stored_bytes(data, umd))
+        case SetStorage(data=bytes(data), umd=umd):
             operation.limit = quotas.limit(uid, Quota.STORAGE_KEYS)
-            quotas.take(uid, Quota.STORED_BYTES, len(data))
+            quotas.take(uid, Quota.STORED_BYTES, stored_bytes(data, umd))
         case AddSchedule():
             operation.limit = quotas.limit(uid, Quota.SCHEDULES)
     if ack is not None:
@@ -170,7 +170,7 @@ def store[About](
     RATE_LIMITED (a quota)."""
     message: Any = _message(session, route, data)
     uid, quotas = message.uid, writer.quotas
-    quotas.take(uid, Quota.STORED_BYTES, len(data))
+    quotas.take(uid, Quota.STORED_BYTES, stored_bytes(data, message.umd))
     counts.stored += 1
     if ack is not None:
         quotas.take(uid, Quota.ACKS)

@@ -16,6 +16,7 @@ from chat.store.operations.acknowledgement import sender_of
 
 ROWS: Final = 10_000  # messages that one query reads
 MOST_QUERIES: Final = 100  # for a page
+ROW_BYTES: Final = 100  # of a row, beside its data and its sender's metadata
 
 
 class Quota(IntEnum):
@@ -54,6 +55,14 @@ class Bytes(Func):
         return self.as_sql(compiler, connection, template=template)
 
 
+def stored_bytes(data: bytes, umd: str) -> int:
+    """What a message or a storage entry counts."""
+    return len(data) + len(umd) + ROW_BYTES
+
+
+STORED: Final = Bytes("data") + Bytes("umd") + ROW_BYTES
+
+
 def usages(uids: Sequence[str]) -> dict[str, Usage]:
     """What each of these people holds, but for the bytes of messages: `message_bytes`."""
     found = {uid: [0] * len(Quota) for uid in uids}
@@ -61,7 +70,7 @@ def usages(uids: Sequence[str]) -> dict[str, Usage]:
     for uid, count in connections.values_list("uid").annotate(Count("id")):
         found[uid][Quota.CONNECTIONS] = count
     entries = StorageEntry.objects.live().filter(uid__in=uids, by_server=False).order_by()
-    sizes = entries.values_list("uid").annotate(Count("id"), size=Sum(Bytes("data")))
+    sizes = entries.values_list("uid").annotate(Count("id"), size=Sum(STORED))
     for uid, count, size in sizes:
         found[uid][Quota.STORAGE_KEYS], found[uid][Quota.STORED_BYTES] = count, size
     schedules = Schedule.objects.filter(uid__in=uids).order_by()
@@ -75,10 +84,10 @@ def usages(uids: Sequence[str]) -> dict[str, Usage]:
 
 
 def message_bytes(uid: str, after: str = "") -> tuple[int, str]:
-    """The bytes of the data of a person's messages, of ROWS above the id `after` those that live;
+    """The bytes of a person's messages, of ROWS above the id `after` those that live;
     and the last one's id, "" where there are no more."""
     counts = Q(by_server=False) & (Q(expires_at__isnull=True) | Q(expires_at__gt=Now()))
-    size = Case(When(counts, then=Bytes("data")), default=0)
+    size = Case(When(counts, then=STORED), default=0)
     rows = Message.objects.filter(uid=uid, id__gt=after).order_by("id").annotate(size=size)[:ROWS]
     found = rows.aggregate(count=Count("id"), total=Sum("size"), last=Max("id"))
     return found["total"] or 0, found["last"] if found["count"] == ROWS else ""

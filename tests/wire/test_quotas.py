@@ -21,7 +21,7 @@ QUOTAS = {
     "QUOTA_SCHEDULES": "2",
     "QUOTA_ACKS": "2",
 }
-TEXT = "x" * 998  # 1,000 bytes of JSON
+TEXT = "x" * 894  # with its quotes, `null` as metadata and its row it counts 1,000 bytes
 Two = tuple[Server, Server]
 
 
@@ -98,6 +98,15 @@ async def test_stored_bytes(two: Two, channel: str) -> None:
             return not await refused()
 
         await eventually(taken)
+
+
+async def test_small_messages_count_with_their_rows_and_metadata(two: Two, channel: str) -> None:
+    granted = room(channel, {"chat": STORED})
+    message = {"channel": channel, "event": "chat", "data": ""}
+    stated = {"channels": granted, "uid": channel, "umd": "m" * 896}  # 1,000 bytes each
+    async with subscribed(two[0], channel, **stated) as jim:
+        accepted = await until_full(jim, "QUOTA_STORED_BYTES", "publishMessage", **message)
+        assert 8 <= accepted <= 13
 
 
 async def test_storage_keys(two: Two, channel: str) -> None:
