@@ -88,6 +88,15 @@ async def test_hiding_and_showing_in_every_process(processes: Two, channel: str)
             assert [message["id"] for message in await client.history(channel)] == [later]
 
 
+async def test_one_message_is_deleted_by_a_command(server: Server, channel: str) -> None:
+    async with subscribed(server, channel, uid="jim") as jim:
+        [id] = await jim.fill(channel, 1)
+        await command(server, "delete_message", channel, id)
+        assert (await jim.receive(DELETED))["data"] == {"messageId": id}
+        sql = "SELECT actor, action, uid FROM chat_auditentry WHERE channel = ?"
+        assert rows(server, sql, channel) == [("command", "delete message", "jim")]
+
+
 # --- many ---------------------------------------------------------------------------------------
 
 
