@@ -4,6 +4,7 @@ No secret gets here: its hash and the tokens have no column, no field and no fil
 """
 
 import re
+from collections.abc import Collection
 from functools import partial
 from typing import Final, Protocol
 
@@ -17,6 +18,7 @@ from django.utils.html import format_html, format_html_join
 
 from chat import api
 from chat.models import Connection, Node, Subscription
+from chat.protocol.addresses import network
 from tokens.claims import TokenError, parse_claims
 from tokens.explain import explain
 
@@ -100,17 +102,18 @@ class ConnectionAdmin(ReadOnlyAdmin[Connection]):
 
     @row_action("Ban the uid of {} \N{HORIZONTAL ELLIPSIS}", "restrict")
     def ban_uid(self, request: HttpRequest, rows: QuerySet[Connection]) -> HttpResponse | None:
-        return self._ban(request, rows, "uid")
+        return self._ban(request, "uid", {row.uid for row in rows})
 
     @row_action("Ban the address of {} \N{HORIZONTAL ELLIPSIS}", "restrict")
     def ban_address(self, request: HttpRequest, rows: QuerySet[Connection]) -> HttpResponse | None:
-        return self._ban(request, rows, "address")
+        """Of IPv6 the /64, in which a client can take any other."""
+        return self._ban(request, "address", {network(row.address) for row in rows})
 
     def _ban(
-        self, request: HttpRequest, rows: QuerySet[Connection], what: str
+        self, request: HttpRequest, what: str, chosen: Collection[str | None]
     ) -> HttpResponse | None:
         """To the form, which says what it will do and is sent by hand."""
-        found = {getattr(row, what) for row in rows} - {None, ""}
+        found = {*chosen} - {None, ""}
         if len(found) == 1:
             form = reverse("admin:chat_restriction_add", query={what: found.pop()})
             return HttpResponseRedirect(form)

@@ -102,7 +102,7 @@ def test_from_connections(moderator: Client) -> None:
     assert "of one uid" in Page(moderator, answer["Location"]).words
     chosen = {"CHANGE_FORM-action": "ban_address", "_selected_action": pam.pk, "index": "0"}
     form = moderator.post(page_url("connection", pam.pk), chosen)["Location"]
-    assert 'value="2001:db8::1"' in Page(moderator, form).html
+    assert 'value="2001:db8::/64"' in Page(moderator, form).html
 
 
 def test_who_may_close_connections_may_not_ban(rows: str) -> None:
