@@ -98,7 +98,9 @@ class Erasure:
         """Does some of it, and gives for how many seconds to wait before the next step; `doing`
         says what is next. Raises SERVICE_UNAVAILABLE."""
         self.rows = self.count()
+        self.doing = "connections"  # first: who is connected writes more
         self._close()
+        yield from self._until_closed()
         self._cancel()
         deleting = Deleting(MessageSelection(uid=self.uid), self.remove)
         for name, steps in (
@@ -106,7 +108,6 @@ class Erasure:
             ("messages", self._delete_expired()),
             ("reactions", self._take_back()),
             ("storage entries", self._clear()),
-            ("connections", self._until_closed()),
             ("marks", self._marks()),
         ):
             self.doing = name

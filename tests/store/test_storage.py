@@ -2,20 +2,16 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
-from chat.actions.erasure import Erasure
 from chat.models import Channel, StorageEntry
 from chat.protocol import events
 from chat.protocol.publication import Acknowledged
 from chat.store.changes_after import changes_after
 from chat.store.operations.acknowledgement import DoOnce, sender_of
-from chat.store.operations.audit import Actor
 from chat.store.operations.limits import Limit, OverQuota
 from chat.store.operations.storage import SetStorage
-from chat.store.transaction import Operation
 from chat.store.writer import commit
 from tests.support.written import META, do, store
 
@@ -101,22 +97,6 @@ def test_a_cleared_entry_stays_as_a_mark_that_has_expired(database: str, channel
     assert row.expires_at is not None
     assert row.expires_at <= datetime.now(UTC)
     assert not StorageEntry.objects.live().of(channel).exists()
-
-
-def test_what_others_write_while_a_person_is_erased_stays(database: str, channel: str) -> None:
-    do(*(replace(setting(channel, b"1", key), uid=channel) for key in "ab"))
-
-    def write(operation: Operation[Any]) -> None:
-        if isinstance(operation, SetStorage) and operation.key == "a":
-            do(setting(channel, b"2", "a"))  # between the look and the commit
-        do(operation)
-
-    erasure = Erasure(channel, Actor("command"), write, lambda ids, asked: len(ids))
-    for _ in erasure.steps():
-        if erasure.doing == "marks":  # which waits for servers, where other tests have left some
-            break
-    left = StorageEntry.objects.live().of(channel).values_list("key", "data", "uid")
-    assert list(left) == [("a", "2", "jim")]
 
 
 def test_keys_and_channels_are_apart(database: str, channel: str) -> None:
