@@ -11,7 +11,7 @@ import hypothesis
 import pytest
 from pytest_django import DjangoDbBlocker, Settings
 
-from tests.support import servers
+from tests.support import servers, shared
 from tests.support.configuring import Setter, setter
 from tests.support.databases import default_database, migrated
 from tests.support.disclosure import disclosed
@@ -28,6 +28,10 @@ sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]
 SLOW = [hypothesis.HealthCheck.too_slow]
 hypothesis.settings.register_profile("busy", deadline=None, suppress_health_check=SLOW)
 hypothesis.settings.load_profile("busy")
+
+
+def pytest_configure() -> None:
+    shared.directory()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,17 +1,20 @@
-"""The wheel, and an environment that has it: once for all projects."""
+"""The wheel, and environments that have it: once for all projects."""
 
 from pathlib import Path
 
 import pytest
 
 from tests.install.projects import build, environment
+from tests.support.shared import once
 
 
 @pytest.fixture(scope="session")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(tmp_path_factory.mktemp("wheel"))
+def wheel() -> Path:
+    [wheel] = once("wheel", build).glob("*.whl")
+    return wheel
 
 
 @pytest.fixture(scope="session")
-def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return environment(tmp_path_factory.mktemp("environment") / "venv", wheel)
+def python(wheel: Path) -> Path:
+    made = once("environment", lambda directory: environment(directory / "venv", wheel))
+    return made / "venv" / "bin" / "python"

@@ -31,6 +31,7 @@ import jwt
 import psycopg
 
 from tests.support import disclosure, forked
+from tests.support.shared import once
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 START_SECONDS = 20
@@ -245,7 +246,7 @@ def production() -> dict[str, str]:
         "DEBUG": "false",
         "HTTPS": "false",
         "ALLOWED_HOSTS": "127.0.0.1",
-        "STATIC_ROOT": str(_collected_files()),
+        "STATIC_ROOT": str(once("static", _collect)),
     }
 
 
@@ -448,7 +449,7 @@ def migrate(database_url: str, directory: Path) -> None:
     if scheme != "sqlite":
         _migrate_postgres(database_url, directory)
     elif not Path(path).exists():
-        shutil.copyfile(_migrated_file(), path)
+        shutil.copyfile(once("migrated", _migrate_file) / "db.sqlite3", path)
 
 
 @functools.cache
@@ -475,23 +476,14 @@ def _migrated_template(cluster: str, directory: Path) -> str:
     return name
 
 
-@functools.cache
-def _collected_files() -> Path:
-    """Once, since compressing them takes as long as forty starts of a server."""
-    directory = directory_of(None)
-    directory.chmod(0o755)
+def _collect(directory: Path) -> None:
+    """Compressing static files takes as long as forty starts of a server."""
     env = server_environment(directory, DEBUG="false", STATIC_ROOT=str(directory))
     manage(env, "collectstatic", "--no-input").check_returncode()
-    return directory
 
 
-@functools.cache
-def _migrated_file() -> Path:
-    directory = Path(tempfile.mkdtemp(prefix="chatsite-migrated-"))
-    atexit.register(shutil.rmtree, directory, ignore_errors=True)
-    path = directory / "db.sqlite3"
-    _migrate_database(f"sqlite:///{path}", directory)
-    return path
+def _migrate_file(directory: Path) -> None:
+    _migrate_database(f"sqlite:///{directory / 'db.sqlite3'}", directory)
 
 
 @functools.cache
