@@ -83,6 +83,9 @@ class Counts:
 
     # --- this process and the others --------------------------------------------------------
     broker_failures: int = 0
+    broker_dropped: Counter[str] = field(
+        default_factory=partial(_zeros, "full", "unsent", "version", "checksum", "malformed")
+    )
     lease_losses: int = 0
     takeovers: int = 0
     task_failures: Counter[str] = field(default_factory=partial(_zeros, "writer"))  # by name

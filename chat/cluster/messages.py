@@ -131,22 +131,26 @@ class Inbox:
                 if self.probed_at is not None and PROBE.encode() in message["body"]:
                     self.note_probe()
                 return
-            body, made = message["body"], message["checksum"]
-            if message["v"] != VERSION or not hmac.compare_digest(made, checksum(body)):
-                raise ValueError
-            entries = self.decode(body)
+            if message["v"] != VERSION:
+                self.drop("version")
+                return
+            if not hmac.compare_digest(message["checksum"], checksum(message["body"])):
+                self.drop("checksum")
+                return
+            entries = self.decode(message["body"])
         except Exception:  # the outermost edge
-            self.drop()
+            self.drop("malformed")
         else:
             for entry in entries:
                 self._take(entry)
 
-    def drop(self) -> None:
+    def drop(self, reason: str = "malformed") -> None:
         """A message is passed over; what it may have told of is looked for in the database, once
         for all of DROPPED_SECONDS: who sends many costs no more."""
         if not self._dropped:
             asyncio.get_running_loop().call_later(DROPPED_SECONDS, self._tell_dropped)
         self._dropped += 1
+        counts.broker_dropped[reason] += 1
 
     def _tell_dropped(self) -> None:
         dropped.warning(DROPPED, self._dropped)
@@ -173,8 +177,10 @@ class Inbox:
             if handler is not None:
                 handler(*fields)
             else:  # such as "ask umd" of a server of commit 6a94d71, which then goes on by itself
+                counts.broker_dropped["version"] += 1
                 log.info("An entry of the kind %r, of another version, was ignored", kind)
         except Exception:  # the outermost edge: the next one is read all the same
+            counts.broker_dropped["malformed"] += 1
             log.exception("An entry of another process could not be read")
 
     def _deliver_change(
@@ -224,6 +230,7 @@ class Announcer:
         self._failures = failures
         self._queue: deque[tuple[str, list[Entry], int]] = deque()
         self._bytes = 0
+        self._under_way = 0  # of those that were queued
         self._queued = asyncio.Event()
         self._dropped = False  # since the others were last asked to check
         self.has_lost = False  # the same, or it could not be sent
@@ -242,6 +249,7 @@ class Announcer:
             self._bytes += size
         else:
             self.has_lost = self._dropped = True
+            counts.broker_dropped["full"] += 1
         self._queued.set()
         self.all_sent.clear()
 
@@ -255,6 +263,7 @@ class Announcer:
                     await self._send(self._messages())
             except Exception as error:
                 counts.broker_failures += 1
+                counts.broker_dropped["unsent"] += self._under_way + len(self._queue)
                 if not self.has_lost:
                     why = str(error) or repr(error)
                     log.warning("Nothing can be sent to other processes: %s", why)
@@ -275,9 +284,11 @@ class Announcer:
     def _messages(self) -> list[tuple[str, Message]]:
         by_group: dict[str, list[Entry]] = {EVERYBODY: [[CHECK]]} if self.has_lost else {}
         left = self._bytes - MAX_SENT_BYTES
+        self._under_way = 0
         while self._queue and self._bytes > left:
             group, entries, size = self._queue.popleft()
             self._bytes -= size
+            self._under_way += 1
             by_group.setdefault(group, []).extend(entries)
         if EVERYBODY in by_group:  # behind what was announced before (runtime/order.py)
             by_group[EVERYBODY] = by_group.pop(EVERYBODY)

@@ -164,6 +164,11 @@ METRICS: Final = (
         lambda node: counts.broker_failures,
     ),
     Metric(
+        *("chat_broker_dropped_total", "counter", "Dropped between processes, by reason."),
+        lambda node: counts.broker_dropped,
+        ("reason",),
+    ),
+    Metric(
         *("chat_gap_repairs_total", "counter", "Reads of what no announcement brought."),
         lambda node: counts.gap_repairs,
     ),

@@ -1,5 +1,7 @@
 """The link between processes, two of them in one: what every broker promises."""
 
+import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,7 @@ from chat.cluster.messages import EVERYBODY
 from chat.cluster.postgresql_broker import PostgresqlBroker
 from chat.cluster.redis_broker import RedisBroker
 from chat.cluster.redis_layer import RedisLayer
+from chat.counts import counts
 from chat.fanout.announcements import Change, Ephemeral
 from chat.protocol.events import encoded
 from tests.cluster.end import EVENT, End, change, running, shown
@@ -64,6 +67,13 @@ def over_postgresql(postgres_default: None) -> Between:
 def between(request: pytest.FixtureRequest) -> Between:
     between: Between = request.getfixturevalue(f"over_{request.param}")
     return between
+
+
+@pytest.fixture
+def dropped() -> Callable[[], Counter[str]]:
+    """How many were dropped since, by reason."""
+    before = counts.broker_dropped.copy()
+    return lambda: counts.broker_dropped - before
 
 
 async def test_what_is_announced_reaches_the_others_as_it_was(between: Between) -> None:
@@ -157,6 +167,23 @@ async def test_what_has_not_the_sites_checksum_is_dropped(
     assert "3 messages were dropped" in caplog.text
 
 
+async def test_what_comes_and_is_dropped_is_counted_by_reason(
+    between: Between, dropped: Callable[[], Counter[str]]
+) -> None:
+    one, other = between.process("one"), between.process("other")
+    async with running(one, other):
+        encode, send = one.broker._announcer._encode, one.broker._announcer._send
+        genuine = messages.message(encode([["new kind"], ["change"]]), "somebody")
+        wrong: list[Any] = [
+            {**genuine, "v": messages.VERSION + 1},
+            {**genuine, "checksum": "0" * 32},
+            messages.message(b"{", "somebody"),
+        ]
+        await send([(EVERYBODY, each) for each in [genuine, *wrong]])
+        each = {"version": 2, "checksum": 1, "malformed": 2}
+        await other.until(lambda: dropped() == {name: 2 * count for name, count in each.items()})
+
+
 async def test_a_link_that_was_cut_begins_anew_with_a_head_check(between: Between) -> None:
     one, other = between.process("one"), between.process("other")
 
@@ -184,8 +211,27 @@ async def test_what_was_announced_leaves_before_it_stops(between: Between) -> No
         await other.until(lambda: len(other.got) == 1)
 
 
+async def test_what_the_broker_does_not_take_is_counted(
+    dropped: Callable[[], Counter[str]],
+) -> None:
+    tried = asyncio.Event()
+
+    async def send(_: object) -> None:
+        announcer.put(EVERYBODY, [["more"]])
+        tried.set()
+        raise ConnectionError
+
+    announcer = messages.Announcer("one", send, lambda _: b"", (ConnectionError,))
+    for _ in range(3):
+        announcer.put(EVERYBODY, [["change"]])
+    task = asyncio.create_task(announcer.run())
+    await tried.wait()
+    task.cancel()
+    assert dropped() == {"unsent": 4}
+
+
 async def test_what_waits_is_bounded_in_bytes(
-    between: Between, monkeypatch: pytest.MonkeyPatch
+    between: Between, monkeypatch: pytest.MonkeyPatch, dropped: Callable[[], Counter[str]]
 ) -> None:
     one, other = between.process("one"), between.process("other")
     async with running(one, other):
@@ -196,6 +242,7 @@ async def test_what_waits_is_bounded_in_bytes(
         for number in range(100):
             one.broker.announce(change(number))
         one.broker.announce(Ephemeral("c", 0, [EVENT.frame] * 10))
+        assert dropped()["full"] >= 90
         await other.until(lambda: other.checks > before)  # they are asked to look
         await one.until(lambda: one.connected)
         one.broker.announce(change(100))
