@@ -108,7 +108,7 @@ def test_it_says_to_people_what_is_wrong_why_and_what_to_do(site: Environment) -
     assert outcome.stdout.startswith("ERROR tokens.E005: The demo is switched on")
     assert "\n  Why: Strangers can write to your database" in outcome.stdout
     assert "\n  Do:  " in outcome.stdout
-    assert outcome.stdout.endswith("\n\n1 errors, 0 warnings.\n")
+    assert outcome.stdout.endswith("\n\n1 error, 0 warnings.\n")
 
 
 # --- settings -----------------------------------------------------------------------------------

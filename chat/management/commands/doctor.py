@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Final
 
 from django.core.management.base import BaseCommand, CommandError
+from django.template.defaultfilters import pluralize
 
 from chat.doctor.broker import broker
 from chat.doctor.database import database
@@ -76,9 +77,15 @@ def _as_json(level: Level, findings: Sequence[Finding], versions: dict[str, str]
 def _as_text(level: Level, findings: Sequence[Finding], versions: dict[str, str]) -> str:
     parts = [_paragraph(finding) for finding in sorted(findings, key=lambda each: -each.level)]
     parts.append(", ".join(f"{program} {version}" for program, version in versions.items()))
-    counts = [sum(each.level == kind for each in findings) for kind in (Level.ERROR, Level.WARNING)]
-    parts.append("{} errors, {} warnings.".format(*counts) if findings else "Nothing is wrong.")
+    counts = [_counted(findings, kind) for kind in (Level.ERROR, Level.WARNING)]
+    parts.append(f"{', '.join(counts)}." if findings else "Nothing is wrong.")
     return "\n\n".join(parts)
+
+
+def _counted(findings: Sequence[Finding], level: Level) -> str:
+    """Such as "1 error" and "0 warnings"."""
+    count = sum(each.level == level for each in findings)
+    return f"{count} {level.name.lower()}{pluralize(count)}"
 
 
 def _paragraph(finding: Finding) -> str:
