@@ -5,18 +5,19 @@ such as `secret_hash__startswith`. This one refuses what its form has no field f
 """
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
-from functools import wraps
+from functools import partial, wraps
+from operator import attrgetter
 from typing import TYPE_CHECKING, ClassVar, Final, Protocol, cast
 
 from django.contrib import admin
-from django.contrib.admin.helpers import ActionForm
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME, ActionForm
 from django.contrib.admin.models import DELETION, LogEntry
 from django.contrib.admin.options import IncorrectLookupParameters, ShowFacets
-from django.contrib.admin.utils import model_ngettext
+from django.contrib.admin.utils import label_for_field, model_ngettext
 from django.contrib.admin.views.main import IGNORED_PARAMS, ChangeList
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
@@ -25,7 +26,10 @@ from django.db.models import Model, QuerySet
 from django.db.models.functions import Left, Now
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.urls import reverse
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
 from django.utils.text import capfirst
+from django.utils.translation import gettext
 
 from chat.models import (
     AuditEntry,
@@ -58,6 +62,11 @@ type UserRow = Connection | Member | Message | Reaction | StorageEntry
 type ChannelRow = Member | Message | Reaction | Schedule | StorageEntry | Subscription
 
 CURSORS: Final = ("older", "newer")
+CHECKBOX: Final = "action_checkbox"  # Django's name of a column
+BOX: Final = (
+    '<td class="action-checkbox"><input type="checkbox" class="action-select"'
+    f' name="{ACTION_CHECKBOX_NAME}" value="{{}}" aria-label="{{}}"></td>'
+)
 
 
 def _atomic[**P, R](act: Callable[P, R]) -> Callable[P, R]:
@@ -113,11 +122,14 @@ class KeysetChangeList(ChangeList):
     filters: Filters[Model]
     cursor: Cursor
     page: Page[Model]
+    way_back: str  # to this list, in the address of a row's page
 
     def get_queryset(
         self, request: HttpRequest, exclude_parameters: object = None
     ) -> QuerySet[Model]:
         """All rows: an action applies to the selected ones, whatever the filters."""
+        back = self.model_admin.get_preserved_filters(request)
+        self.way_back = f"?{back}" if back else ""
         self.filters = self.model_admin.filters(request.GET)
         newer = request.GET.get("newer")
         self.cursor = Cursor(newer or request.GET.get("older", ""), back=bool(newer))
@@ -139,6 +151,44 @@ class KeysetChangeList(ChangeList):
         self.result_count = self.full_result_count = len(self.result_list)
         self.show_admin_actions = bool(self.result_list)
         self.multi_page, self.can_show_all = False, True
+
+    # --- the table --------------------------------------------------------------------------
+
+    @property
+    def has_boxes(self) -> bool:
+        """Whether rows can be selected."""
+        return CHECKBOX in self.list_display
+
+    @property
+    def headings(self) -> list[tuple[str, object]]:
+        """The name and the label of each column."""
+        label = partial(label_for_field, model=self.model, model_admin=self.model_admin)
+        return [(name, label(name)) for name in self._columns]
+
+    @property
+    def rows(self) -> SafeString:
+        """As HTML: a link to each row's page, and its other columns. Django's tag `result_list`
+        asks of each cell again what its column is, and takes three times as long."""
+        first, *others = self._columns
+        cells = "".join(f'<td class="field-{name}">{{}}</td>' for name in others)
+        linked = f'<th class="field-{first}"><a href="{{}}">{{}}</a></th>'
+        box = BOX if self.has_boxes else ""
+        return format_html_join("\n", f"<tr>{box}{linked}{cells}</tr>", self._values())
+
+    @property
+    def _columns(self) -> list[str]:
+        return [str(name) for name in self.list_display if name != CHECKBOX]
+
+    def _values(self) -> Iterator[list[object]]:
+        """What each row shows, as `rows` has it."""
+        admin, model = self.model_admin, str(self.opts.model_name)
+        columns = [getattr(admin, name, None) or attrgetter(name) for name in self._columns]
+        label = gettext("Select this object for an action - {}")
+        for row in self.result_list:
+            box = [row.pk, label.format(row)] if self.has_boxes else []
+            address = f"{render.page_address(model, row.pk)}{self.way_back}"
+            values = [column(row) for column in columns]
+            yield [*box, address, *(render.EMPTY if it in {None, ""} else it for it in values)]
 
 
 class SelectedOnlyForm(ActionForm):

@@ -119,12 +119,14 @@ class ScheduleAdmin(ParkableAdmin[Schedule], ChannelRowAdmin[Schedule]):
 
 
 def _work(row: Schedule) -> Message | Storage | None:
-    """None: it cannot be read."""
-    with contextlib.suppress(UnreadableWork):
-        work = read(row.work)
-        if isinstance(work, Message | Storage):
-            return work
-    return None
+    """None: it cannot be read. Read once for all columns of a row."""
+    kept = vars(row)
+    if "said" not in kept:
+        kept["said"] = None
+        with contextlib.suppress(UnreadableWork):
+            kept["said"] = read(row.work)
+    said = kept["said"]
+    return said if isinstance(said, Message | Storage) else None
 
 
 def _kind(work: Message | Storage | None) -> str:
