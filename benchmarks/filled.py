@@ -58,6 +58,11 @@ class Sqlite:
         os.sync()
         return f"sqlite:///{path}"
 
+    @property
+    def pids(self) -> list[int]:
+        """The processes that it has."""
+        return []
+
     def stop(self) -> None:
         self._filled.unlink()
 
@@ -87,6 +92,10 @@ class Postgresql:
         """The address of a new copy."""
         self._copies += 1
         return self._database(f"copy{self._copies}", "filled")
+
+    @property
+    def pids(self) -> list[int]:
+        return [self._postgres.pid]
 
     def stop(self) -> None:
         self._postgres.stop()
