@@ -247,7 +247,12 @@ def _others() -> "Iterator[list[Model]]":
     ]
     yield [
         models.Schedule(
-            id=ids.new_id(n), channel_id=channel, uid=uid, due_at=until, work=work, created_at=now
+            id=ids.new_id(n),
+            channel_id=channel,
+            uid=uid,
+            due_at=until + timedelta(seconds=n),
+            work=work,
+            created_at=now,
         )
         for n, channel, uid in numbers
     ]
