@@ -68,6 +68,21 @@ def test_a_filter_stays_from_page_to_page(viewer: Client) -> None:
     assert len(Page(viewer, f"{list_url('message')[:-1]}{onward}").rows) == 9
 
 
+def test_a_row_leads_to_its_page_and_back_to_what_was_asked(viewer: Client) -> None:
+    stored.message()
+    asked = list_url("message", channel="chat-abc", uid="jim")
+    way = Page(viewer, asked).link(f"{stored.NOW:%Y-%m-%d %H:%M:%S}")
+    assert way is not None
+    assert Page(viewer, way).link("Back to the list") == asked
+
+
+def test_a_row_can_be_ticked_by_whoever_may_act(viewer: Client, moderator: Client) -> None:
+    id = stored.message().id
+    name = f'value="{id}" aria-label="Select this object for an action - {id}"'
+    assert name in Page(moderator, list_url("message")).html
+    assert name not in Page(viewer, list_url("message")).html
+
+
 def test_what_cannot_be_asked_is_refused_not_ignored(viewer: Client) -> None:
     stored.message()
     for asked in ({"data__contains": "x"}, {"channel__name": "c"}, {"chanel": "c"}):
