@@ -54,7 +54,7 @@ async def lifespan(scope: LifespanScope, receive: Receive, send: Send) -> None:
     try:
         await nodes.current()
     except ProtocolError as error:
-        log.warning("Started without a database: %s", error.message)
+        log.warning("Started without a database: %s", error.in_full)
     await send({"type": "lifespan.startup.complete"})
     await receive()  # lifespan.shutdown
     if (node := nodes.running()) is not None:

@@ -212,7 +212,7 @@ class Webhook:
             streams = {stream: self._candidates.pop(stream) for stream in self._next()}
             return await self._writer.submit(Claim(streams)) if streams else []
         except ProtocolError as error:
-            log.warning("The webhook's queue cannot be read: %s", error.message)
+            log.warning("The webhook's queue cannot be read: %s", error.in_full)
             return []
 
     async def _poll(self) -> None:

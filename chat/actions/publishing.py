@@ -198,7 +198,7 @@ async def _report(writer: Writer, message: PublishMessage) -> None:
     try:
         await writer.submit(message)
     except ProtocolError as error:
-        log.error("The backend event of message %s is lost: %s", message.id, error.message)
+        log.error("The backend event of message %s is lost: %s", message.id, error.in_full)
 
 
 # --- by the server ------------------------------------------------------------------------------

@@ -265,7 +265,8 @@ class Announcer:
                 counts.broker_failures += 1
                 counts.broker_dropped["unsent"] += self._under_way + len(self._queue)
                 if not self.has_lost:
-                    why = str(error) or repr(error)
+                    late = f"no answer within {SEND_SECONDS:g} s"
+                    why = late if isinstance(error, TimeoutError) else str(error) or repr(error)
                     log.warning("Nothing can be sent to other processes: %s", why)
                 self.has_lost = True
                 self._queue.clear()  # ephemeral messages would come late

@@ -76,8 +76,8 @@ async def open(scope: Scope) -> tuple[nodes.Node, Opened]:
     except TokenError as error:
         refusal, why = Refusal(), f"The connect token was refused: {error}"
     except ProtocolError as error:
-        why, status = error.message, 403 if isinstance(error, Banned) else STATUS.get(error.code)
-        refusal = Refusal(status, error.code, why) if status else Refusal()
+        why, status = error.in_full, 403 if isinstance(error, Banned) else STATUS.get(error.code)
+        refusal = Refusal(status, error.code, error.message) if status else Refusal()
     log.warning("Connection refused", {"address": address, "status": refusal.status, "why": why})
     raise refusal
 

@@ -372,7 +372,7 @@ class Feed:
                     await self._catch_up()
                 except Exception as error:  # the outermost edge: try again
                     if isinstance(error, ProtocolError):  # the database is away
-                        log.warning("A gap in a channel could not be read yet: %s", error.message)
+                        log.warning("A gap in a channel could not be read yet: %s", error.in_full)
                     else:
                         log.exception("A gap in a channel could not be closed yet")
                     await asyncio.sleep(RETRY_AFTER_SECONDS)

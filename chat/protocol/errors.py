@@ -47,6 +47,15 @@ class ProtocolError(Exception):
         self.message = message
         self.channel = channel
 
+    @property
+    def in_full(self) -> str:
+        """For the log: the message with what the driver or the system says."""
+        cause = self.__cause__
+        if cause is None:
+            return self.message
+        said = " ".join(str(cause).split())
+        return f"{self.message} ({said or type(cause).__name__})"
+
 
 HTTP_STATUS = {  # protocol.md section 14; every other code is a 403
     ErrorCode.INVALID_MESSAGE: 400,

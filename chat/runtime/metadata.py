@@ -66,7 +66,7 @@ class Metadata:
                 update = UpdateUmd(id, operation.umd, tuple(later), own=False)
                 await self._change_marked(session, update)
         except ProtocolError as error:
-            log.warning("Subscriptions that began meanwhile keep their metadata: %s", error.message)
+            log.warning("Subscriptions that began meanwhile keep their metadata: %s", error.in_full)
 
     async def _change_marked(self, session: Session, operation: UpdateUmd) -> None:
         operation.stale = True
@@ -101,4 +101,4 @@ class Metadata:
                 for channel, umd in subscribed:
                     session.take_on(umd, (channel,), own=False)
         except ProtocolError as error:  # its mark stays
-            log.warning("Changed metadata cannot be read yet: %s", error.message)
+            log.warning("Changed metadata cannot be read yet: %s", error.in_full)

@@ -65,7 +65,7 @@ async def repeat(
         try:
             pause = await do()
         except ProtocolError as error:
-            log.warning("%s failed, next try in %g s: %s", name, retry_seconds, error.message)
+            log.warning("%s failed, next try in %g s: %s", name, retry_seconds, error.in_full)
             await asyncio.sleep(retry_seconds)
         else:
             with contextlib.suppress(TimeoutError):
@@ -199,7 +199,7 @@ def _done_late(late: set[str], channel: str, task: "asyncio.Task[None]") -> None
     """The next look finds what was refused."""
     late.discard(channel)
     if not task.cancelled() and isinstance(error := task.exception(), ProtocolError):
-        log.warning("What is due on %s waits: %s", channel, error.message)
+        log.warning("What is due on %s waits: %s", channel, error.in_full)
 
 
 def _look(late: Collection[str]) -> tuple[list[RunSchedule], list[tuple[str, str]], float]:

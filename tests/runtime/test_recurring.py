@@ -3,14 +3,17 @@
 import asyncio
 from collections.abc import Iterator
 
-from chat.protocol.errors import ErrorCode, ProtocolError
+import pytest
+
 from chat.runtime.recurring import repeat
+from chat.store.databases import DatabaseUnavailable
 
 
-async def test_it_goes_on_after_a_failure_and_sooner_where_it_is_told_to() -> None:
-    outcomes: Iterator[float | Exception | None] = iter(
-        [ProtocolError(ErrorCode.SERVICE_UNAVAILABLE, "Away."), 0.0, 3600.0, None]
-    )
+async def test_it_goes_on_after_a_failure_and_sooner_where_it_is_told_to(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    away = DatabaseUnavailable("Away.", cause=OSError("no route to host"))
+    outcomes: Iterator[float | Exception | None] = iter([away, 0.0, 3600.0, None])
     calls: asyncio.Queue[float | None] = asyncio.Queue()
     sooner = asyncio.Event()
 
@@ -27,3 +30,4 @@ async def test_it_goes_on_after_a_failure_and_sooner_where_it_is_told_to() -> No
         sooner.set()
         assert await calls.get() is None
     repeating.cancel()
+    assert caplog.messages == ["work failed, next try in 0 s: Away. (no route to host)"]
