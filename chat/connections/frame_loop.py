@@ -184,7 +184,7 @@ class FrameLoop:
             try:
                 await (self._behind(end) if self._storing else end())
             except ProtocolError as error:  # it is tried again at the next check
-                log.warning("A subscription could not be ended: %s", error.message)
+                log.warning("A subscription could not be ended: %s", error.in_full)
             except Exception:  # the outermost edge
                 log.exception("A subscription could not be ended")
 
@@ -516,7 +516,7 @@ async def close_connection(node: Node, connection: LiveConnection, left_with: in
         counts.closes[code] += 1
     _log_closed(connection, node.loop.time(), left_with)
     if code in ABUSE:
-        node.connections.bar((connection.address, connection.session.uid))
+        node.connections.bar((connection.address, connection.session.uid), CLOSED[code])
     channels = connection.channels() if listening() else connection.presence()
     for channel in connection.session.subscriptions:
         node.hub.unsubscribe(channel, connection.id)

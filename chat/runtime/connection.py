@@ -274,10 +274,11 @@ class Connections:
         if not self._networks[place]:
             del self._networks[place]
 
-    def bar(self, person: Person) -> None:
+    def bar(self, person: Person, why: str) -> None:
         """Whoever was closed for sending too fast or reading too slowly is refused for a moment, in
         all processes, so that its client slows down (protocol.md section 6)."""
-        log.warning("A client at %s was closed, and is refused for %g s", person[0], BAR_SECONDS)
+        sentence = "A client at %s %s: it was closed, and is refused for %g s"
+        log.warning(sentence, person[0], why, BAR_SECONDS)
         self.bar_here(*person)
         self._notify(BAR, *person)
 

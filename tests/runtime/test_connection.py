@@ -185,7 +185,7 @@ def test_who_was_closed_for_abuse_is_barred_alone_and_for_a_moment(
     notified: list[tuple[object, ...]] = []
     entrance, now = Connections(lambda *bar: notified.append(bar), 600, 570), 1000.0
     monkeypatch.setattr("time.monotonic", lambda: now)
-    entrance.bar(("a", None))
+    entrance.bar(("a", None), "sent too much")
     assert notified == [("bar", "a", None)]  # the other processes
     assert entrance.is_barred("a", None)
     assert not entrance.is_barred("a", "jim")
