@@ -38,6 +38,7 @@ LEASE_SHARE: Final = 2 / 3  # of NODE_LEASE_SECONDS (design.md section 4, "Nodes
 LOOK_SECONDS: Final = 0.1
 REAP_SECONDS: Final = 1.0
 AT_ONCE: Final = 500
+MAX_NAMED: Final = 10  # in a line of the log
 
 REMOVE_NODE: Final = (
     "DELETE FROM chat_subscription WHERE connection_id IN"
@@ -60,7 +61,8 @@ MARKED: Final = """
 # PostgreSQL forgets `idle_in_transaction_session_timeout` where a Flush follows its last answer, as
 # psycopg sends it with `executemany`; and amid a pipeline it takes nobody for idle.
 END_BLOCKERS: Final = """
-    SELECT pg_terminate_backend(holder.pid)
+    SELECT holder.pid || ' of ' || coalesce(host(holder.client_addr), 'its host'),
+    pg_terminate_backend(holder.pid)
     FROM pg_stat_activity waiting, unnest(pg_blocking_pids(waiting.pid)) AS blocking
     JOIN pg_stat_activity holder ON holder.pid = blocking
     WHERE waiting.datname = current_database() AND waiting.wait_event_type = 'Lock'
@@ -157,7 +159,10 @@ class Reaper:
             # channels, nor announce that its members are gone.
             ended = await read(end_blockers, self.lease.seconds / 2)
             if ended:
-                log.error("%d sessions were ended that held locks and did nothing", ended)
+                log.error(
+                    "A process stood still in a transaction, and held locks: ended its session %s",
+                    ", ".join(ended),
+                )
         await self.take_over()
         return REAP_SECONDS
 
@@ -254,8 +259,12 @@ class Reaper:
     async def take_over(self) -> None:
         """From processes whose lease has run out; exactly one of the others gets each."""
         others = Node.objects.filter(lease_until__lte=Now()).exclude(id=self.lease.node_id)
-        if self.lease.judges and await read(others.exists):
+        if self.lease.judges and (gone := await read(list, others[:MAX_NAMED])):
             counts.takeovers += 1
+            log.warning(
+                "Taken for dead, as their leases ran out: %s",
+                ", ".join(f"{each} (node {each.id})" for each in gone),
+            )
             self.backlog.update(await self.writer.submit(TakeOver(self.lease.node_id)))
             self.on_taken()
 
@@ -378,14 +387,15 @@ def marked(node_id: str) -> tuple[int, list[str], list[str]]:
     return int(number[0]), revoked, stale
 
 
-def end_blockers(seconds: float) -> int:
+def end_blockers(seconds: float) -> list[str]:
     """Ends sessions of servers that keep others waiting for a lock while their client has sent
-    nothing for so long: of a process that was stopped within a transaction. Returns how many.
+    nothing for so long: of a process that was stopped within a transaction. Returns the number of
+    each at PostgreSQL, and the address of its client.
 
     On PostgreSQL alone."""
     with database.cursor() as cursor:
         cursor.execute(END_BLOCKERS, [SERVER_SESSION, seconds])
-        return len(cursor.fetchall())
+        return sorted({str(session) for session, _ in cursor.fetchall()})
 
 
 # --- other servers, where there may be none -----------------------------------------------------

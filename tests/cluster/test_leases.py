@@ -40,8 +40,9 @@ def test_servers_alone_lose_what_they_hold(
                 cursor.execute(WAITS, [waiter.info.backend_pid])
                 if cursor.fetchone()[0]:
                     break
-        assert end_blockers(3600) == 0
-        assert end_blockers(0) == ended
+        assert end_blockers(3600) == []
+        session = f"{holder.info.backend_pid} of 127.0.0.1"
+        assert end_blockers(0) == [session] * ended
         if not ended:
             holder.rollback()
         assert waiting.result(10).fetchone() is not None

@@ -93,11 +93,14 @@ async def grow_old(lease: Lease) -> None:
             lease.note(renewed=True)
 
 
-async def test_what_an_expired_node_held_is_removed_and_told(process: Process, dead: Dead) -> None:
+async def test_what_an_expired_node_held_is_removed_and_told(
+    process: Process, dead: Dead, caplog: pytest.LogCaptureFixture
+) -> None:
     process.lease.note(renewed=True)
     await grow_old(process.lease)
     await reap(process.reaper)
     assert await in_thread(lambda: left(dead)) == (False, set(), 0)
+    assert f"(node {dead.id})" in caplog.text
     assert process.checks  # it may have committed what it did not announce any more
     assert [each.channel for each in process.announced] == [dead.channel]
     assert b"memberRemoved" in process.announced[0].event.payload
