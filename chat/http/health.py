@@ -79,7 +79,7 @@ def _look() -> "asyncio.Task[Problems]":
 
 async def _find_problems() -> Problems:
     database, broker = await asyncio.gather(
-        _probe("database", _write()), _probe("channel layer", _channel_layer())
+        _probe("The database", "take a write", _write()), _probe("Redis", "answer", _redis())
     )
     _said.intersection_update({database, broker})
     node = nodes.running()
@@ -87,19 +87,19 @@ async def _find_problems() -> Problems:
     return Problems([*filter(None, [database])], [*filter(None, [broker]), *background])
 
 
-async def _probe(part: str, probe: Awaitable[str]) -> str:
+async def _probe(part: str, does: str, probe: Awaitable[str]) -> str:
     """What is wrong, or "". The log says it once, with the cause: an address may be in it."""
     try:
         return await asyncio.wait_for(probe, PROBE_SECONDS)
     except TimeoutError as error:
-        cause: BaseException | None = error
-        problem = f"The {part} did not answer within {PROBE_SECONDS} s."
+        cause: BaseException = error
+        problem = f"{part} did not {does} within {PROBE_SECONDS} s."
     except ProtocolError as error:
-        cause = error.__cause__
-        problem = reason(cause) or f"The {part} does not answer."
+        cause = error.__cause__ or error
+        problem = reason(cause) or f"{part} does not answer."
     except Exception as error:  # drivers raise whatever they like
         cause = error
-        problem = f"The {part} does not answer."
+        problem = f"{part} does not answer."
     if problem not in _said:
         _said.add(problem)
         log.warning("Not ready: %s (%s)", problem, str(cause) or type(cause).__name__)
@@ -115,7 +115,8 @@ async def _write() -> str:
     return node.writer.refused_for if recent else ""
 
 
-async def _channel_layer() -> str:
+async def _redis() -> str:
+    """And what the broker says of itself, whichever it is."""
     if settings.REDIS_URL:
         from chat.cluster.redis_layer import channel_layer  # with Redis' client
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -36,7 +37,7 @@ def parts(tmp_path: Path) -> Iterator[Parts]:
     """What a server leans on, by the name that /readyz calls it."""
     redis, postgres = start_redis(tmp_path), start_postgres(tmp_path)
     with redis, postgres:
-        yield {"database": postgres, "channel layer": redis}
+        yield {"The database": postgres, "Redis": redis}
 
 
 READY = (200, "ok", [])
@@ -45,9 +46,9 @@ READY = (200, "ok", [])
 @pytest.fixture
 def leaning(parts: Parts, tmp_path: Path) -> Iterator[Server]:
     """A server on `parts`."""
-    postgres = parts["database"]
+    postgres = parts["The database"]
     assert isinstance(postgres, Postgres)
-    env = {"DATABASE_URL": postgres.database(), "REDIS_URL": redis_url(parts["channel layer"])}
+    env = {"DATABASE_URL": postgres.database(), "REDIS_URL": redis_url(parts["Redis"])}
     with start_server("uvicorn", tmp_path, **env) as server:
         yield server
 
@@ -87,15 +88,15 @@ def test_both_answer_those_who_ask_from_inside(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("part", "status", "word"),
-    [("database", 503, "unavailable"), ("channel layer", 200, "degraded")],
+    ("part", "does", "status", "word"),
+    [("The database", "take a write", 503, "unavailable"), ("Redis", "answer", 200, "degraded")],
 )
 def test_a_part_that_hangs_is_named(
-    parts: Parts, leaning: Server, part: str, status: int, word: str
+    parts: Parts, leaning: Server, part: str, does: str, status: int, word: str
 ) -> None:
     until_ready(leaning)
     with parts[part].paused():
-        named = (status, word, [f"The {part} did not answer within 2 s."])
+        named = (status, word, [f"{part} did not {does} within 2 s."])
         until_says(leaning, lambda said: said == named)
         assert leaning.healthy()
     until_ready(leaning)
@@ -103,12 +104,12 @@ def test_a_part_that_hangs_is_named(
 
 def test_without_redis_it_works_on_and_says_so(parts: Parts, leaning: Server) -> None:
     until_ready(leaning)
-    parts["channel layer"].kill()
+    parts["Redis"].kill()
     status, _, problems = until_says(leaning, lambda said: said[1] == "degraded")
     assert (status, len(problems)) == (200, 1)
-    assert problems[0].startswith("The channel layer d")
-    assert str(parts["channel layer"].port) not in problems[0]
-    redis = parts["channel layer"]
+    assert problems[0].startswith("Redis d")
+    assert str(parts["Redis"].port) not in problems[0]
+    redis = parts["Redis"]
     redis.start(lambda: True)
     until_ready(leaning)
     said = leaning.log.read_text()
@@ -135,6 +136,9 @@ def test_parts_that_are_gone_are_named_without_their_addresses(
     assert any(problem.startswith("The database d") for problem in problems), problems
     assert not any(str(part.port) in " ".join(problems) for part in parts.values())
     assert leaning.healthy()
+    causes = re.findall(r"Not ready: .* \((.*)", leaning.log.read_text())
+    assert causes
+    assert "None)" not in causes
 
 
 @pytest.fixture
