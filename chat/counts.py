@@ -78,7 +78,9 @@ class Counts:
     # --- the database -----------------------------------------------------------------------
     batch_operations: Histogram = field(default_factory=partial(Histogram, OPERATIONS))
     commit_seconds: Histogram = field(default_factory=_seconds)
-    refused: Counter[str] = field(default_factory=partial(_zeros, "unavailable", "locked", "full"))
+    refused: Counter[str] = field(
+        default_factory=partial(_zeros, "unavailable", "locked", "full", "failed")
+    )
     parked: Counter[str] = field(default_factory=partial(_zeros, "scheduled", "outbox", "webhook"))
 
     # --- this process and the others --------------------------------------------------------

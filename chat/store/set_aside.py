@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from chat.protocol.errors import ProtocolError
@@ -165,7 +166,7 @@ class SetAside:
                 self._try_in_turn(waiting)
             return bool(waiting)
         except Exception as error:  # the outermost edge
-            self._refuse(self._waiting)
+            self._refuse(self._waiting, partial(DatabaseUnavailable, cause=error))
             self._on_crash(error)
             time.sleep(LOCK_SECONDS)
             return True
@@ -192,9 +193,8 @@ class SetAside:
         now = time.monotonic()
         if old := [each for each in self._waiting if each.until <= now]:
             found = sorted({name for each in old for name in each.names})[:MAX_NAMED]
-            log.warning(
-                "Refused %d operations: their rows are locked; of channels %s", len(old), found
-            )
+            where = f"the channels {found}" if found else "a table, or rows of no channel"
+            log.warning("Refused %d operations: somebody else has locked %s", len(old), where)
             self._refuse(old, Busy)
         self._tried = []
 
@@ -221,7 +221,7 @@ class SetAside:
         return not self._stopping
 
     def _refuse(
-        self, waiting: Iterable[Waiting], refusal: type[DatabaseUnavailable] = DatabaseUnavailable
+        self, waiting: Iterable[Waiting], refusal: Callable[[], object] = DatabaseUnavailable
     ) -> None:
         self._finish({each: refusal() for each in waiting}, busy=True)
 

@@ -184,7 +184,7 @@ class Writer:
                 self._refuse_backlog()
             return again
         except Exception as error:  # the outermost edge
-            self._refuse(batch + self._take(sys.maxsize))
+            self._refuse(batch + self._take(sys.maxsize), error)
             self._crashed(error)
             time.sleep(RESTART_SECONDS)
             return []
@@ -225,9 +225,9 @@ class Writer:
         self._refuse(self._take(sys.maxsize))
         return not self._stopping
 
-    def _refuse(self, batch: list[Pending]) -> None:
+    def _refuse(self, batch: list[Pending], cause: Exception | None = None) -> None:
         if batch:
-            self._call(self._settle, batch, [DatabaseUnavailable() for _ in batch])
+            self._call(self._settle, batch, [DatabaseUnavailable(cause=cause) for _ in batch])
 
     def _crashed(self, error: Exception) -> None:
         log.error("The writer failed, and goes on", exc_info=error)
@@ -266,9 +266,18 @@ class Writer:
 
     def _note_refusal(self, refusal: ProtocolError) -> None:
         if refusal.code is ErrorCode.SERVICE_UNAVAILABLE:
-            counts.refused["locked" if isinstance(refusal, Busy) else "unavailable"] += 1
+            counts.refused[_kind(refusal)] += 1
         if why := reason(refusal):
             self.refused_at, self.refused_for = self._loop.time(), why
+
+
+def _kind(refusal: ProtocolError) -> str:
+    """As chat_writer_refused_total has it."""
+    if isinstance(refusal, Busy):
+        return "locked"
+    cause = refusal.__cause__
+    foreseen = cause is None or isinstance(cause, Error | psycopg.Error | sqlite3.Error | OSError)
+    return "unavailable" if foreseen else "failed"
 
 
 def _without_later(

@@ -221,8 +221,14 @@ async def test_one_that_needs_another_row_too_is_refused_alone(
 @pytest.mark.usefixtures("short")
 @pytest.mark.parametrize("table", ["chat_channel", "chat_message"])
 async def test_while_a_whole_table_is_locked_connections_and_leases_go_on(
-    writing: Writing, postgres_database: str, channel: str, table: str
+    writing: Writing,
+    postgres_database: str,
+    channel: str,
+    table: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    logged: list[str] = []  # the log itself is throttled
+    monkeypatch.setattr(set_aside.log, "warning", lambda said, *of: logged.append(said % of))
     process = node()
     await writing.submit(process)
     with holding(postgres_database, f"LOCK TABLE {table}"):
@@ -232,6 +238,7 @@ async def test_while_a_whole_table_is_locked_connections_and_leases_go_on(
         assert not any(each.done() for each in waiting)
         outcomes = await asyncio.gather(*waiting, return_exceptions=True)
         assert all(map(refused, outcomes))
+    assert any(said.endswith("has locked a table, or rows of no channel") for said in logged)
     await asyncio.gather(*(writing.submit(store(f"{channel}-{at}")) for at in range(5)))
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from chat.counts import counts
 from chat.fanout.announcements import Change
 from chat.models import Channel, Message
 from chat.protocol.errors import ErrorCode, ProtocolError
@@ -177,7 +178,7 @@ async def test_a_database_that_is_away_refuses_all_and_ends_nothing(
     def away() -> Any:
         raise OSError("away")
 
-    announced: list[Change] = []
+    announced, before = list[Change](), counts.refused.copy()
     async with started(announced.append) as writer:
         with monkeypatch.context() as patch:
             patch.setattr("chat.store.writer._cursor", away)
@@ -186,6 +187,7 @@ async def test_a_database_that_is_away_refuses_all_and_ends_nothing(
             )
         codes = [outcome.code for outcome in outcomes if isinstance(outcome, ProtocolError)]
         assert codes == [ErrorCode.SERVICE_UNAVAILABLE] * 3
+        assert counts.refused - before == {"unavailable": 3}
         assert announced == []
         assert await writer.submit(store(channel))
 
@@ -215,7 +217,7 @@ async def test_an_exception_that_nothing_expects_refuses_who_waits_and_is_told(
     def crash(*arguments: object, **hooks: object) -> Any:
         raise crashed
 
-    crashed, crashes = MemoryError(), list[Exception]()
+    crashed, crashes, before = MemoryError(), list[Exception](), counts.refused.copy()
     monkeypatch.setattr(writers, "RESTART_SECONDS", 0.0)
     async with started(lambda change: None, crashes.append) as writer:
         with monkeypatch.context() as patch:
@@ -223,6 +225,7 @@ async def test_an_exception_that_nothing_expects_refuses_who_waits_and_is_told(
             with pytest.raises(ProtocolError) as refused:
                 await writer.submit(store(channel))
         assert refused.value.code is ErrorCode.SERVICE_UNAVAILABLE
+        assert counts.refused - before == {"failed": 1}
         assert await writer.submit(store(channel))
         assert crashes == [crashed]
 
