@@ -80,10 +80,11 @@ def _little_room(client: Redis) -> Iterator[Finding]:
     limits = str(client.config_get("client-output-buffer-limit")["client-output-buffer-limit"])
     *_, soft, _ = limits.partition("pubsub ")[2].split()[:3]
     if 0 < int(soft) < MIN_PUBSUB_BYTES:
+        times = client.info("stats").get("client_output_buffer_limit_disconnections", "unknown")
         yield warning(
             "broker.little-room",
             f"Redis cuts off a process that has {int(soft) / 1024**2:g} MiB to read for a while"
-            " (client-output-buffer-limit).",
+            f" (client-output-buffer-limit). Times since it started: {times}.",
             "A process that is busy for seconds loses what is not stored.",
             f'redis-cli CONFIG SET client-output-buffer-limit "{PUBSUB_LIMIT}", and the same in'
             " redis.conf",

@@ -18,7 +18,7 @@ from chat.conf import settings
 from chat.doctor.findings import Finding, Observed, Version, error, sentence, warning
 from chat.doctor.settings import as_findings
 from chat.store import search
-from chat.store.databases import connection, reason
+from chat.store.databases import FULL, READ_ONLY, connection, reason
 
 MIN_POSTGRESQL: Final = 15
 SESSIONS: Final = 13  # of a process at most (docs/deploy.md, "PostgreSQL")
@@ -26,7 +26,17 @@ SKEW_SECONDS: Final = 2.0
 LOW_BYTES: Final = 1024**3
 FULL_BYTES: Final = 128 * 1024**2
 
-BEGIN: Final = {"postgresql": "BEGIN", "sqlite": "BEGIN IMMEDIATE"}
+HELD_SECONDS: Final = 2.0
+BEGIN: Final = {
+    "postgresql": f"BEGIN; SET LOCAL lock_timeout = {HELD_SECONDS * 1000:.0f}",
+    "sqlite": "BEGIN IMMEDIATE",
+}
+MENDS: Final = {
+    READ_ONLY: "End that (default_transaction_read_only, how its file system is mounted), or let"
+    " DATABASE_URL name the primary.",
+    FULL: "Make its disk larger, or let messages live less long and run `manage.py purge_expired`.",
+}
+OTHERWISE: Final = "End what holds the lock, or give this user the permission to write."
 WRITE: Final = (
     "INSERT INTO chat_channel (name, number, last_message_id, changed_at, epoch)"
     " VALUES ('#doctor', 0, '', CURRENT_TIMESTAMP, '')"
@@ -40,9 +50,25 @@ INVALID: Final = (
     "SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid"
     " AND pg_table_is_visible(indrelid) ORDER BY 1"
 )
-# NULL: this role may not know where the rows are, or they are not on this host.
-DIRECTORY: Final = (
-    "SELECT setting FROM pg_settings WHERE name = 'data_directory'"
+# Transactions that may keep the server from writing: of other roles only locks are to be seen.
+HOLDERS: Final = """
+    SELECT pid, virtualtransaction, string_agg(DISTINCT relname::text, ', ' ORDER BY relname::text)
+    FROM pg_locks JOIN pg_class ON pg_class.oid = relation AND pg_table_is_visible(relation)
+    WHERE granted AND locktype = 'relation' AND relkind IN ('r', 'p') AND relname LIKE 'chat\\_%'
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND mode NOT IN ('AccessShareLock', 'ShareUpdateExclusiveLock') AND pid <> pg_backend_pid()
+    AND relname <> 'chat_outboxentry'
+    GROUP BY pid, virtualtransaction ORDER BY pid
+"""
+HOLDER: Final = (
+    "SELECT concat_ws(', ', usename, nullif(application_name, ''), state) FROM pg_stat_activity"
+    " WHERE pid = {}"
+)
+# No row: this role may not know where the rows are, or they are not on this host.
+DIRECTORIES: Final = (
+    "SELECT place FROM (SELECT setting AS place FROM pg_settings WHERE name = 'data_directory'"
+    " UNION SELECT pg_tablespace_location(dattablespace) FROM pg_database"
+    " WHERE datname = current_database()) AS places WHERE place <> ''"
     " AND coalesce(host(inet_server_addr()), '127.0.0.1') IN ('127.0.0.1', '::1')"
 )
 
@@ -56,6 +82,8 @@ def database() -> Iterator[Observed]:
     probe = connection.copy()
     probe.settings_dict["OPTIONS"].pop("pool", None)
     with closing(probe):
+        if probe.vendor == "postgresql":
+            yield from _locked(probe)
         yield from _unwritable(probe)
         yield from _missing_indexes(probe)
         yield from _postgresql(probe) if probe.vendor == "postgresql" else _sqlite(probe)
@@ -98,7 +126,7 @@ def _unwritable(probe: BaseDatabaseWrapper) -> Iterator[Finding]:
             "database.not-writable",
             f"A row cannot be written. {reason(failure) or sentence(failure) + '.'}",
             "What is published with `store` is refused, and nobody is let in.",
-            "Make room, end what holds the lock, or give this user the permission to write.",
+            MENDS.get(reason(failure), OTHERWISE),
         )
 
 
@@ -148,8 +176,26 @@ def _postgresql(probe: BaseDatabaseWrapper) -> Iterator[Observed]:
                 "PostgreSQL does not use it, and keeps it up to date all the same.",
                 f"manage.py dbshell -- -c 'REINDEX INDEX CONCURRENTLY {name}'",
             )
-    for [directory] in _select(probe, DIRECTORY):
+    for [directory] in _select(probe, DIRECTORIES):
         yield from _short_of_room(Path(directory))
+
+
+def _locked(probe: BaseDatabaseWrapper) -> Iterator[Finding]:
+    """By transactions that are there HELD_SECONDS later, too."""
+    before = {holder[:2] for holder in _select(probe, HOLDERS)}
+    if before:
+        time.sleep(HELD_SECONDS)
+    for pid, transaction, tables in _select(probe, HOLDERS) if before else ():
+        if (pid, transaction) in before:
+            [[who]] = _select(probe, HOLDER.format(pid)) or [("ended",)]
+            yield warning(
+                "database.locked",
+                f"Session {pid} of PostgreSQL ({who}) has been in one transaction for more than"
+                f" {HELD_SECONDS:g} s, and holds locks on {tables}.",
+                "Writes that need these rows or tables wait for 5 s, and are refused.",
+                f"End its transaction, or: manage.py dbshell -- -c 'SELECT"
+                f" pg_terminate_backend({pid})'",
+            )
 
 
 def _too_few_sessions(sessions: int, needed: int) -> Iterator[Finding]:

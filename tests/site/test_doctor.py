@@ -217,6 +217,22 @@ def test_a_database_that_is_away_or_stands_still_is_found(
     assert "database.hangs" in ids(findings)
 
 
+def test_whoever_holds_a_table_or_a_row_is_named(site: Environment, postgres: Postgres) -> None:
+    site = migrated(site, DATABASE_URL=postgres.database())
+    assert manage(site, "publish", "news", "note").returncode == 0
+    with psycopg.connect(site["DATABASE_URL"], application_name="a migration") as holder:
+        pid = holder.info.backend_pid
+        holder.execute("SELECT 1 FROM chat_channel FOR UPDATE")
+        [row] = examined(site)[1]
+        holder.execute("LOCK TABLE chat_channel")
+        table, unwritable = examined(site)[1]
+    assert unwritable["id"] == "database.not-writable"
+    for found in (row, table):
+        assert found["id"] == "database.locked"
+        assert f"Session {pid} of PostgreSQL (postgres, a migration, idle" in found["problem"]
+        assert found["problem"].endswith("locks on chat_channel.")
+
+
 # --- Redis, and this host -----------------------------------------------------------------------
 
 
