@@ -229,7 +229,8 @@ class ThrottleFilter(logging.Filter):
 class StrangersFilter(logging.Filter):
     """What any stranger can cause: the first line of a kind is written at once, those that follow
     within SUM_SECONDS are counted, and one line says how many. They are no errors of ours: Django's
-    about a Host that is not allowed is a warning, without a traceback."""
+    about a Host that is not allowed, or about an answer of /readyz, are warnings, the first without
+    a traceback."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -240,6 +241,8 @@ class StrangersFilter(logging.Filter):
         if record.name.startswith("django.security."):
             record.levelno, record.levelname = logging.WARNING, "WARNING"
             record.exc_info = None
+        if getattr(record, "status_code", None) == 503:  # of a probe; the log has the reason
+            record.levelno, record.levelname = logging.WARNING, "WARNING"
         if record.levelno != logging.WARNING or not record.name.startswith(STRANGERS):
             return True
         kind = _kind(record)

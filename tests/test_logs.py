@@ -216,6 +216,10 @@ def test_what_strangers_cause_is_written_once_and_then_counted(
         vars(record).update(fields)
         return bool(strangers.filter(record))
 
+    def unready() -> bool:
+        error = {"levelno": logging.ERROR, "status_code": 503}
+        return written("django.request", "Service Unavailable: /readyz", **error)
+
     def refused() -> bool:
         about = {"address": secrets.token_hex(8), "status": 401}
         return written("chat.connections.handshake", "Connection refused", about)
@@ -224,12 +228,13 @@ def test_what_strangers_cause_is_written_once_and_then_counted(
     assert written("chat.connections.handshake", "Connection refused", {"status": 503})
     assert written("django.security.DisallowedHost", "Invalid: 'evil'", status_code=400)
     assert not written("django.security.DisallowedHost", "Invalid: 'worse'", status_code=400)
+    assert [unready() for _ in range(3)] == [True, False, False]
     assert all(written("chat.writer", "The database is away") for _ in range(2))
     strangers.sum_up()
     [line] = caplog.messages
     assert line == (
-        "301 more warnings in the last minute: 300 x Connection refused 401;"
-        " 1 x django.security.DisallowedHost 400"
+        "303 more warnings in the last minute: 300 x Connection refused 401;"
+        " 1 x django.security.DisallowedHost 400; 2 x django.request 503"
     )
     assert refused()
 
