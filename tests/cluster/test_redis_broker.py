@@ -136,7 +136,7 @@ async def test_it_begins_without_redis_and_links_when_it_is_there(redis: Program
 
 
 async def test_a_link_that_goes_deaf_begins_anew(
-    redis: Program, monkeypatch: pytest.MonkeyPatch
+    redis: Program, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(messages, "PROBE_SECONDS", 0.2)
     monkeypatch.setattr(messages, "SEND_SECONDS", 0.2)
@@ -145,6 +145,7 @@ async def test_a_link_that_goes_deaf_begins_anew(
         before = one.checks
         with redis.paused():
             await one.until(lambda: not one.connected)
+            await one.until(lambda: "other processes: no answer within 0.2 s" in caplog.text)
         await one.until(lambda: one.connected and one.checks > before)
 
 

@@ -180,13 +180,14 @@ async def test_who_has_gone_is_not_pinged() -> None:
 
 
 def test_who_was_closed_for_abuse_is_barred_alone_and_for_a_moment(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     notified: list[tuple[object, ...]] = []
     entrance, now = Connections(lambda *bar: notified.append(bar), 600, 570), 1000.0
     monkeypatch.setattr("time.monotonic", lambda: now)
     entrance.bar(("a", None), "sent too much")
     assert notified == [("bar", "a", None)]  # the other processes
+    assert caplog.messages == ["A client at a sent too much: it was closed, and is refused for 1 s"]
     assert entrance.is_barred("a", None)
     assert not entrance.is_barred("a", "jim")
     assert not entrance.is_barred("b", None)

@@ -19,6 +19,7 @@ import psycopg
 import pytest
 
 from chat.doctor import host, proxy
+from chat.doctor.database import DIRECTORIES
 from chat.doctor.findings import Finding, Observed, examine
 from tests.support.configuring import Setter
 from tests.support.servers import (
@@ -26,6 +27,7 @@ from tests.support.servers import (
     Postgres,
     Program,
     Server,
+    directory_of,
     find_program,
     free_port,
     manage,
@@ -233,6 +235,20 @@ def test_whoever_holds_a_table_or_a_row_is_named(site: Environment, postgres: Po
         assert found["problem"].endswith("locks on chat_channel.")
 
 
+def test_the_disk_of_a_tablespace_is_looked_at(postgres: Postgres) -> None:
+    directory, url = directory_of(no_root()), postgres.database()
+    name = url.rpartition("/")[2]
+    with psycopg.connect(postgres.url("postgres"), autocommit=True) as rows:
+        rows.execute(f"CREATE TABLESPACE {name} LOCATION '{directory}'".encode())
+        rows.execute(f"ALTER DATABASE {name} SET TABLESPACE {name}".encode())
+        try:
+            with psycopg.connect(url) as own:
+                assert (str(directory),) in own.execute(DIRECTORIES.encode()).fetchall()
+        finally:
+            rows.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+            rows.execute(f"DROP TABLESPACE {name}".encode())
+
+
 # --- Redis, and this host -----------------------------------------------------------------------
 
 
@@ -241,7 +257,9 @@ def test_a_redis_that_is_hung_or_has_little_room_is_found(
 ) -> None:
     with start_redis(tmp_path) as redis:
         site["REDIS_URL"] = redis_url(redis)
-        assert ids(examined(site)[1]) == {"broker.little-room"}
+        [found] = examined(site)[1]
+        assert found["id"] == "broker.little-room"
+        assert found["problem"].endswith("Times since it started: 0.")
         with redis.paused():
             assert ids(examined(site)[1]) == {"broker.unusable"}
 
