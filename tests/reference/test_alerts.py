@@ -63,8 +63,11 @@ ALL_IS_WELL = {
     "chat_client_num_server_disconnects_total{code='4410'}": "1x320",
     "chat_client_num_server_disconnects_total{code='4429'}": "1x320",
 }
-# Known from four minutes ago on: of a process that found its predecessor dead when it started.
-SUCCEEDED = ALL_IS_WELL | {"chat_takeovers_total": "_x300 1x20"}
+# Of a process that started four minutes ago: it found its predecessor dead, and a task failed.
+STARTED = ALL_IS_WELL | {
+    "chat_takeovers_total": "_x300 1x20",
+    "chat_background_task_failures_total{task='lease'}": "_x300 2x20",
+}
 NOTHING_IS_WELL = ALL_IS_WELL | {
     "up{job='chat'}": "0x320",
     "process_start_time_seconds{job='chat'}": f"{MINUTES * 60 - 200}x320",
@@ -130,10 +133,10 @@ def test_promtool_takes_what_the_dashboard_asks(tmp_path: Path) -> None:
     ("series", "firing"),
     [
         (ALL_IS_WELL, []),
-        (SUCCEEDED, ["ChatProcessDied"]),
+        (STARTED, ["ChatProcessDied", "ChatTaskFailed"]),
         (NOTHING_IS_WELL, [rule["alert"] for rule in ALERTS]),
     ],
-    ids=["none", "predecessor", "all"],
+    ids=["none", "before it was scraped", "all"],
 )
 def test_what_fires(series: dict[str, str], firing: list[str], tmp_path: Path) -> None:
     fires = [{"labels": f'{{alertname="{name}"}}', "value": 1} for name in firing]
