@@ -10,6 +10,7 @@ from typing import Final
 
 from django.apps import apps
 from django.contrib.auth import get_user_model
+from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.signals import user_logged_out
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied
@@ -67,6 +68,7 @@ def tokens_for(
     return issue(own | claims, lifetime=min(lifetime, longest))
 
 
+@login_not_required  # for LoginRequiredMiddleware, which would send scripts to a page
 @never_cache
 @csrf_protect
 def token(request: HttpRequest) -> JsonResponse:

@@ -100,6 +100,12 @@ def test_the_view_issues_by_the_projects_rules(jim: User, set_chat: Setter) -> N
     assert asked(client).status_code == 404
 
 
+def test_a_project_that_sends_who_is_not_logged_in_to_a_page_gets_json(settings: Settings) -> None:
+    required = "django.contrib.auth.middleware.LoginRequiredMiddleware"
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, required]
+    assert asked(Client()).json()["error"]["message"] == "Nobody is logged in."
+
+
 def test_pages_of_others_get_none(jim: User) -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(jim)
