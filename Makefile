@@ -52,7 +52,7 @@ test-nginx: setup ## All wire and browser tests through a real nginx, before two
 	@bin/setup services
 	BROKER=$(or $(BROKER),redis) $(BIN)/python -m tests.nginx.everything
 
-try-django: setup ## From nothing to a chat in two browsers, in a Django project of its own
+try-django: setup ## From nothing to a live list in two browsers, in a Django project of its own
 	@bin/setup services
 	$(BIN)/python -m tests.install.try_django
 

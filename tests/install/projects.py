@@ -6,6 +6,8 @@ import difflib
 import json
 import os
 import re
+import secrets
+import shlex
 import shutil
 import subprocess
 import sys
@@ -23,7 +25,12 @@ from tests.support.servers import ROOT, Program, free_port
 
 LIMIT_SECONDS = 120
 UV = shutil.which("uv", path=ROOT / ".uv" / "bin") or shutil.which("uv") or "uv"
-CLEAN = {"PATH": os.environ["PATH"], "HOME": str(Path.home()), "LANG": "C.UTF-8"}
+NAME, PASSWORD = "ada", secrets.token_hex(8)  # of whom `createsuperuser` makes
+SUPERUSER = {"USERNAME": NAME, "EMAIL": "ada@example.org", "PASSWORD": PASSWORD}
+CLEAN = {
+    **{"PATH": os.environ["PATH"], "HOME": str(Path.home()), "LANG": "C.UTF-8"},
+    **{f"DJANGO_SUPERUSER_{key}": value for key, value in SUPERUSER.items()},
+}
 
 # The project before it has heard of the chat: as `startproject` makes it, and a user model.
 PERSON = """
@@ -37,22 +44,16 @@ USERS = """
 INSTALLED_APPS += ["people"]
 AUTH_USER_MODEL = "people.Person"
 """
-# What docs/django.md tells to change: in each file, each text becomes another.
-CHANGES = {
-    "mysite/settings.py": {
-        USERS: f"""{USERS}INSTALLED_APPS += ["tokens", "chat"]
-ASGI_APPLICATION = "mysite.asgi.application"
+CALL = """
+from django.core.management import call_command
+for call in {calls!r}:
+    call_command(*call)
 """
-    },
-    "mysite/asgi.py": {"django.core.asgi": "chat.asgi"},
-    "mysite/urls.py": {
-        "import path\n": "import include, path\n",
-        "    path('admin/', admin.site.urls),\n": """    path('admin/', admin.site.urls),
-    path("live/", include("chat.urls")),
-    path("demo/", include("chat.demo_urls")),
-""",
-    },
-}
+# How a page shows a file: a block whose first line names it. One of settings goes to their end, one
+# "instead of" a text takes the place of that line, any other is the whole file.
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+NAMED = re.compile(r"^(?:#|//|\{#) ([\w/]+\.\w+)(?:: instead of ([\w.]+))?(?: #\})?\n")
+COMMAND = re.compile(r"^python manage\.py (.+)$", re.MULTILINE)
 
 
 def uv(*arguments: str | Path) -> None:
@@ -115,6 +116,10 @@ class Project:
         """What a command says; AssertionError where it fails."""
         return run(self.python, "manage.py", *arguments, cwd=self.directory)
 
+    def call(self, calls: list[list[str]]) -> str:
+        """What these commands say, in one process: to start one takes longer than most work."""
+        return self.manage("shell", "--no-imports", "-c", CALL.format(calls=calls))
+
     def refused(self, *arguments: str) -> str:
         """What a command says that fails."""
         try:
@@ -170,14 +175,67 @@ def started(directory: Path, python: Path) -> Project:
     return project
 
 
-def with_chat(project: Project) -> int:
-    """Makes CHANGES. Gives how many lines they have changed."""
+def shown(name: str, section: str = "") -> str:
+    """A page of docs, or what stands below this heading of it."""
+    text = (ROOT / "docs" / name).read_text("utf-8")
+    return text.partition(f"\n## {section}\n")[2].partition("\n## ")[0] if section else text
+
+
+def blocks(text: str) -> list[tuple[str, str]]:
+    """The language and the text of each."""
+    return BLOCK.findall(text)
+
+
+def commands(text: str) -> list[list[str]]:
+    """The arguments of `manage.py`, in order."""
+    shells = [block for language, block in blocks(text) if language == "sh"]
+    return [shlex.split(said) for shell in shells for said in COMMAND.findall(shell)]
+
+
+def write(project: Project, text: str) -> int:
+    """What a page shows as files. Gives how many lines it has changed of those that were there."""
     count = 0
-    for file, changes in CHANGES.items():
-        before = (project.directory / file).read_text()
-        for old, new in changes.items():
-            project.change(file, old, new)
-        after = (project.directory / file).read_text()
-        lines = difflib.ndiff(before.splitlines(), after.splitlines())
-        count += sum(bool(re.match(r"\+ .", line)) for line in lines)
+    for _, block in blocks(text):
+        if named := NAMED.match(block):
+            file, instead = named.groups()
+            path = project.directory / file
+            before = path.read_text() if path.exists() else None
+            project.write(file, _changed(file, before or "", instead, block))
+            if before is not None:
+                count += _new_lines(before, path.read_text())
     return count
+
+
+def _changed(file: str, before: str, instead: str | None, block: str) -> str:
+    if file == "mysite/settings.py":
+        return before + block
+    if instead is None:
+        return block
+    [line] = [line for line in before.splitlines() if f" {instead} " in line]
+    return before.replace(line, block.partition("\n")[2].rstrip())
+
+
+def _new_lines(before: str, after: str) -> int:
+    """Without comments and blank ones, and whatever quotes `startproject` has."""
+    lines = difflib.ndiff(*(text.replace("'", '"').splitlines() for text in (before, after)))
+    return sum(bool(re.match(r"\+ +[^ #]", line)) for line in lines)
+
+
+def with_chat(project: Project) -> None:
+    """Makes the changes of docs/django.md."""
+    write(project, shown("django.md", "Installing"))
+
+
+def follow(project: Project, section: str) -> int:
+    """Does all that a section of docs/django.md shows, but to install and to serve. Gives how many
+    lines it has changed of files that were there."""
+    text = shown("django.md", section)
+    assert all(language == "sh" or NAMED.match(block) for language, block in blocks(text))
+    changed = write(project, text)
+    calls = [
+        [name, *arguments, *["--no-input"] * (name == "createsuperuser")]
+        for name, *arguments in commands(text)
+        if name != "serve"
+    ]
+    project.call(calls)
+    return changed

@@ -12,17 +12,13 @@ import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 from websockets.sync.client import connect
 
-from tests.install.projects import Project, run, started, with_chat
+from tests.install.projects import NAMED, Project, blocks, run, shown, started, with_chat, write
 from tests.support.chromium import launching
 from tests.support.servers import ROOT
 
 PATIENCE = 30_000  # ms
 HTMX = ROOT / "node_modules/htmx.org/dist/htmx.min.js"
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-NAMED = re.compile(r"^(?:#|//|\{#) ([\w/]+\.\w+)(?: #\})?\n")
 SETTINGS = """
-INSTALLED_APPS += ["shop"]
-CHAT = {"RULES": "shop.live.rules"}
 CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 SECURE_CSP = {"default-src": ["'self'"]}
 MIDDLEWARE += ["django.middleware.csp.ContentSecurityPolicyMiddleware"]
@@ -86,26 +82,11 @@ FORGED = """async () => {
 }"""
 
 
-def blocks(page: str) -> list[tuple[str, str]]:
-    """The language and the text of each."""
-    return BLOCK.findall((ROOT / "docs" / page).read_text("utf-8"))
-
-
-def write(project: Project, page: str) -> None:
-    """What the page shows as a file."""
-    for _, text in blocks(page):
-        if named := NAMED.match(text):
-            file = named[1]
-            if file == "mysite/settings.py":
-                text = (project.directory / file).read_text() + text
-            project.write(file, text)
-
-
-def unnamed(page: str) -> str:
+def unnamed(name: str) -> str:
     """The functions that the page shows without saying where."""
     return "\n\n".join(
         text
-        for language, text in blocks(page)
+        for language, text in blocks(shown(name))
         if language == "python" and "\ndef " in text and not NAMED.match(text)
     )
 
@@ -117,8 +98,9 @@ def shop(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
     with_chat(project)
     project.write("shop/__init__.py", "")
     project.write("celery.py", CELERY)
-    for page in ("models", "tasks", "tests", "channels", "deploy"):
-        write(project, f"django-{page}.md")
+    write(project, shown("django.md", "A live list"))
+    for name in ("models", "tasks", "tests", "channels", "deploy"):
+        write(project, shown(f"django-{name}.md"))
     functions = unnamed("django-models.md"), unnamed("django-tasks.md")
     project.write("shop/elsewhere.py", "\n\n".join(functions))
     for file, text in (("settings", SETTINGS), ("urls", URLS)):
@@ -186,7 +168,9 @@ def test_consumers_of_ones_own_are_served_beside_it(shop: Project) -> None:
 
 
 def test_a_proxy_takes_what_the_page_shows(tmp_path: Path) -> None:
-    [locations] = [text for language, text in blocks("django-deploy.md") if language == "nginx"]
+    [locations] = [
+        text for language, text in blocks(shown("django-deploy.md")) if language == "nginx"
+    ]
     map_ = "map $http_upgrade $connection_upgrade { default upgrade; '' ''; }"
     server = f"server {{ listen 127.0.0.1:1; access_log off; {locations} }}"
     own = f"pid {tmp_path}/pid; error_log stderr; events {{}}"

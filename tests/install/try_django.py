@@ -1,13 +1,21 @@
-"""`make try-django`: from nothing to a message in two browsers, in a project of somebody else's."""
+"""`make try-django`: docs/django.md from nothing to a live list in two browsers, in a project of
+somebody else's."""
 
-import re
 import tempfile
 import time
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.install.projects import Project, build, environment, started, with_chat
+from tests.install.projects import (
+    NAME,
+    PASSWORD,
+    Project,
+    build,
+    environment,
+    follow,
+    started,
+)
 from tests.support.chromium import launching
 
 LIMIT_SECONDS = 180
@@ -27,35 +35,38 @@ def main() -> None:
         python = environment(directory / "environment", wheel, empty=True)
         say("installed it into an empty environment")
         project = started(directory / "project", python)
-        say(f"made a project, and changed {with_chat(project)} lines of it")
-        project.manage("migrate")
-        say("migrated")
+        say("made a project")
+        say(f"changed {follow(project, 'Installing')} lines of it, and migrated")
+        say(f"gave it a live list, and changed {follow(project, 'A live list')} lines more")
         with project.serving():
             say("served")
-            chat(project)
-    say("a message of the one browser is in the other")
+            look(project)
+    say("an order that the one browser adds is in the lists of both")
     assert time.monotonic() - began < LIMIT_SECONDS
 
 
-def chat(project: Project) -> None:
+def look(project: Project) -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(**launching())
-        jim = opened(browser, f"http://127.0.0.1:{project.port}/demo/")
-        pam = opened(browser, jim.url)
-        written = jim.get_by_label("Message as Jim")
-        written.fill("Hello from the other browser")
-        written.press("Enter")
-        log = pam.get_by_label("Messages in Pam’s window")
-        expect(log).to_contain_text("Hello from the other browser", timeout=PATIENCE)
+        one, other = (opened(browser, project) for _ in range(2))
+        add = one.context.new_page()
+        add.goto(f"http://127.0.0.1:{project.port}/admin/shop/order/add/")
+        add.get_by_label("Customer").fill("Eve")
+        add.get_by_role("button", name="Save", exact=True).click()
+        for page in (one, other):
+            expect(page.locator("#orders li")).to_have_text("Eve: new", timeout=PATIENCE)
         browser.close()
 
 
-def opened(browser: Browser, url: str) -> Page:
-    """A page in a context of its own: another browser, as the server sees it."""
+def opened(browser: Browser, project: Project) -> Page:
+    """The list, in a context of its own: another browser, as the server sees it."""
     page = browser.new_context().new_page()
     page.set_default_timeout(PATIENCE)
-    page.goto(url)
-    page.wait_for_url(re.compile("#.+"))
+    page.goto(f"http://127.0.0.1:{project.port}/orders/")
+    page.get_by_label("Username").fill(NAME)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    expect(page.locator("#orders")).to_be_attached(timeout=PATIENCE)
     return page
 
 
