@@ -11,10 +11,11 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page
 
+from tests.install.conftest import python, wheel
 from tests.support.browser import browser, open_page
 from tests.support.servers import Program, Server, free_port
 
-__all__ = ["browser", "open_page"]
+__all__ = ["browser", "open_page", "python", "wheel"]
 
 HERE = Path(__file__).parent
 

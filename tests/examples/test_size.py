@@ -23,6 +23,13 @@ def test_all_code_of_an_example_is_under_150_lines(name: str) -> None:
     assert sum(len(lines(path)) for path in code) < 150
 
 
+def test_the_shop_has_at_most_400_lines() -> None:
+    """Without blank ones and migrations."""
+    files = [path for path in (EXAMPLES / "shop").rglob("*") if path.suffix in CODE]
+    written = [line for path in files if path.parent.name != "migrations" for line in lines(path)]
+    assert sum(bool(line.strip()) for line in written) <= 400
+
+
 def test_each_file_that_they_share_is_under_100_lines() -> None:
     shared = [path for path in EXAMPLES.iterdir() if path.suffix in CODE]
     assert {path.name: len(lines(path)) for path in shared if len(lines(path)) >= 100} == {}

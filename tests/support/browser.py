@@ -50,4 +50,4 @@ async def open_page(browser: Browser) -> AsyncIterator[Callable[..., Awaitable[P
     yield open_page
     for context in contexts:
         await context.close()
-    assert problems == []
+    assert problems == [], problems
