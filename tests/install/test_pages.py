@@ -66,17 +66,19 @@ remind_later(pk)
 tell(pk, "default")
 print(list(Message.objects.of(f"order-{pk}").order_by("id").values_list("event", flat=True)))
 """
-# What a client sent, and what the server published, as the page gets it.
+# As the page gets it: what a client sent, what the server published of a row that is not in the list,
+# and of a new one.
 FORGED = """async () => {
   const { showRows } = await import("/static/chat/rows/rows.js");
   const bound = new Map();
   const channel = { bind: (event, heard) => bound.set(event, heard) };
   const list = document.createElement("ul");
   showRows(channel, list, { name: "order" });
-  const created = bound.get("order.created");
+  const [created, changed] = ["order.created", "order.changed"].map((event) => bound.get(event));
   const data = (id) => ({ id, html: `<li id="order-${id}"></li>` });
   created({ event: "order.created", data: data(1), meta: { uid: null } });
-  created({ event: "order.created", data: data(2) });
+  changed({ event: "order.changed", data: data(2) });
+  created({ event: "order.created", data: data(3) });
   while (!list.children.length) await new Promise((go) => setTimeout(go));
   return [...list.children].map((row) => row.id);
 }"""
@@ -144,7 +146,7 @@ def test_a_page_follows_the_rows_of_a_model(shop: Project, page: Page) -> None:
         button.press("Enter")
         expect(rows).to_have_text([re.compile(r"Ada <script>\s*shipped")])
         expect(button).to_be_focused()
-        assert page.evaluate(FORGED) == ["order-2"]
+        assert page.evaluate(FORGED) == ["order-3"]
     shop.manage("shell", "-c", ELSEWHERE)
     with shop.serving():
         expect(rows).to_have_text([re.compile(r"Bob\s*shipped")])

@@ -24,7 +24,7 @@ export function showRows(channel, list, { name, place = "prepend", url = locatio
     const focused = old?.contains(document.activeElement) && document.activeElement.id;
     if (!row) old?.remove();
     else if (old) old.replaceWith(row);
-    else list[place](row);
+    else if (event === `${name}.created`) list[place](row); // else it is none that the page lists
     if (row) settle(row, focused);
   };
   const bindings = CHANGES.map((change) =>
