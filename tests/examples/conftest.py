@@ -8,14 +8,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Page
 
-from tests.install.conftest import python, wheel
 from tests.support.browser import browser, open_page
 from tests.support.servers import Program, Server, free_port
 
-__all__ = ["browser", "open_page", "python", "wheel"]
+__all__ = ["browser", "open_page"]
 
 HERE = Path(__file__).parent
 
@@ -61,14 +58,3 @@ def has_page(url: str) -> bool:
 
 def address(program: Program, path: str = "/") -> str:
     return f"http://127.0.0.1:{program.port}{path}"
-
-
-PHONE = {"viewport": {"width": 375, "height": 700}}
-
-
-async def findings(page: Page) -> list[str]:
-    """What stands in the way of some readers, of whatever weight."""
-    found = await Axe().run(page)
-    wide = await page.evaluate("document.documentElement.scrollWidth > innerWidth")
-    violations = [f"{one['id']}: {one['help']}" for one in found.response["violations"]]
-    return [*violations, *["scrolls sideways"] * wide]

@@ -4,7 +4,8 @@ from collections.abc import Awaitable, Callable
 
 from playwright.async_api import Page, expect
 
-from tests.examples.conftest import PHONE, address, findings
+from tests.examples.conftest import address
+from tests.support.browser import PHONE, findings
 from tests.support.servers import Program
 
 EXAMPLE = "dashboard"

@@ -7,7 +7,8 @@ import httpx
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.examples.conftest import PHONE, address, findings
+from tests.examples.conftest import address
+from tests.support.browser import PHONE, findings
 from tests.support.servers import Program
 
 EXAMPLE = "notifications"

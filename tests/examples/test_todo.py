@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable, Iterator
 import pytest
 from playwright.async_api import Locator, Page, expect
 
-from tests.examples.conftest import PHONE, address, findings
+from tests.examples.conftest import address
+from tests.support.browser import PHONE, findings
 from tests.support.servers import Program, Server, start_server
 
 EXAMPLE = "todo"

@@ -1,11 +1,14 @@
-"""The wheel, and environments that have it: once for all projects."""
+"""The wheel, and an environment that has it: once for all projects; and a browser."""
 
 from pathlib import Path
 
 import pytest
 
 from tests.install.projects import build, environment
+from tests.support.browser import browser, open_page
 from tests.support.shared import once
+
+__all__ = ["browser", "open_page"]
 
 
 @pytest.fixture(scope="session")

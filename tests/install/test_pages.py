@@ -66,8 +66,8 @@ remind_later(pk)
 tell(pk, "default")
 print(list(Message.objects.of(f"order-{pk}").order_by("id").values_list("event", flat=True)))
 """
-# As the page gets it: what a client sent, what the server published of a row that is not in the list,
-# and of a new one.
+# As the page gets it: what a client sent, what the server published of a row that is not in the
+# list, and of a new one.
 FORGED = """async () => {
   const { showRows } = await import("/static/chat/rows/rows.js");
   const bound = new Map();

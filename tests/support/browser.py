@@ -5,12 +5,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest_asyncio
+from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, async_playwright, expect
 
 from tests.support.chromium import launching
 
 LIMIT = 30_000  # ms: for whatever is waited for; a busy machine fails nothing
 LOUD = {"error", "warning", "assert"}
+PHONE = {"viewport": {"width": 375, "height": 700}}
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -51,3 +53,11 @@ async def open_page(browser: Browser) -> AsyncIterator[Callable[..., Awaitable[P
     for context in contexts:
         await context.close()
     assert problems == [], problems
+
+
+async def findings(page: Page) -> list[str]:
+    """What stands in the way of some readers, of whatever weight."""
+    found = await Axe().run(page)
+    wide = await page.evaluate("document.documentElement.scrollWidth > innerWidth")
+    violations = [f"{one['id']}: {one['help']}" for one in found.response["violations"]]
+    return [*violations, *["scrolls sideways"] * wide]

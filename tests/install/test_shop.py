@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Locator, Page, expect
 
-from tests.examples.conftest import PHONE, findings
 from tests.install.projects import Project, commands
+from tests.support.browser import PHONE, findings
 from tests.support.servers import ROOT
 
 SHOP = ROOT / "examples" / "shop"
 PASSWORD = "a-password"
+in_the_browsers_loop = pytest.mark.asyncio(loop_scope="session")
 OFFLINE = ("ERR_INTERNET_DISCONNECTED", "[hotsock]")
 AXE = ("inline style",)  # its own
 
@@ -73,6 +74,7 @@ def test_its_own_tests_pass(shop: Project) -> None:
     assert "\nOK" in shop.manage("test")
 
 
+@in_the_browsers_loop
 async def test_staff_see_an_order_at_once_and_both_chat_on_it(
     open_page: OpenPage, served: Project
 ) -> None:
@@ -90,6 +92,7 @@ async def test_staff_see_an_order_at_once_and_both_chat_on_it(
     assert await ada.get_by_role("button", name="Packed").count() == 0
 
 
+@in_the_browsers_loop
 async def test_a_list_is_whole_again_after_it_was_offline(
     open_page: OpenPage, served: Project
 ) -> None:
@@ -105,6 +108,7 @@ async def test_a_list_is_whole_again_after_it_was_offline(
     await expect(bob.locator("#connection")).to_have_text("")
 
 
+@in_the_browsers_loop
 async def test_every_reader_can_use_it(open_page: OpenPage, served: Project) -> None:
     ada = await enter(open_page, served, "ada", expecting=AXE)
     bob = await enter(open_page, served, "bob", expecting=AXE)
