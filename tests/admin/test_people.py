@@ -1,11 +1,9 @@
 """What a person holds of each quota: a page, reached from what the person did."""
 
 import pytest
-from django.db import connection
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
 
-from chat.models import Acknowledgement, Message
+from chat.models import Acknowledgement
 from chat.store import usage
 from chat.store.operations.acknowledgement import sender_of
 from tests.admin import stored
@@ -67,17 +65,3 @@ def test_a_page_says_what_a_person_holds_and_may(
 
 def test_it_is_for_those_who_may_see_connections(rows: str) -> None:
     assert staff("mod", "view_message").get("/admin/chat/connection/person/").status_code == 403
-
-
-def test_messages_are_counted_by_their_index(viewer: Client) -> None:
-    channel = stored.channel()
-    Message.objects.bulk_create(
-        Message(id=f"{n:026}", channel=channel, number=n, uid=f"person {n}", data="1", event="chat")
-        for n in range(2_000)
-    )
-    with CaptureQueriesContext(connection) as asked:
-        usage.message_bytes("jim")
-    explain = "EXPLAIN QUERY PLAN" if connection.vendor == "sqlite" else "EXPLAIN"
-    with connection.cursor() as cursor:
-        cursor.execute(f"{explain} {asked.captured_queries[-1]['sql']}")
-        assert "chat_message_uid" in str(cursor.fetchall())

@@ -18,6 +18,7 @@ from chat.admin.messages import MessageAdmin, MessageFilters, ReactionFilters, r
 from chat.admin.paging import Cursor, read_page
 from chat.admin.waiting import ScheduleFilters
 from chat.models import Channel, Member, Message, Reaction, Schedule, StorageEntry
+from chat.store import usage
 from tests.admin import stored
 from tests.admin.conftest import on_both
 
@@ -121,6 +122,13 @@ def test_an_index_answers(filled: str, asked: dict[str, Any], index: str) -> Non
     if older:
         _, about = queries(asked, Cursor(older))
         PLANS[filled](about, index or KEY[filled])
+
+
+def test_the_messages_of_a_person_are_counted_by_theirs(filled: str) -> None:
+    with CaptureQueriesContext(connection) as asked:
+        usage.message_bytes("user-3")
+    how = "EXPLAIN QUERY PLAN" if filled == "sqlite" else "EXPLAIN (FORMAT JSON)"
+    assert UID in str(explained(how, asked.captured_queries[-1]["sql"]))
 
 
 def explained(how: str, sql: str) -> list[Any]:
