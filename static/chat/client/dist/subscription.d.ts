@@ -24,6 +24,7 @@ export class Subscription {
     subscribeTokenFn: null;
     asks: Asks;
     sessions: Sessions;
+    joining: any[];
     name: string;
     /** Whether a message for the channel should wait. */
     get isAwaited(): boolean;
