@@ -115,7 +115,7 @@ def _measure(directory: Path, database: Sqlite | Postgresql) -> int:
     """How many pages were too slow."""
     url = database.copy()
     middle = _step("prepare", server_environment(directory, DATABASE_URL=url))
-    settings = production(directory) | {"DATABASE_URL": url}
+    settings = production() | {"DATABASE_URL": url}
     with start_server("uvicorn", directory, **settings) as server, _client(server.url) as client:
         _step("connect", server.env)
         medians = [

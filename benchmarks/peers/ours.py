@@ -43,7 +43,7 @@ class Ours(Peer):
     def _server(directory: Path, env: dict[str, Any]) -> Server:
         if (checkout := CHECKOUT.get()) is not None:
             return checkout.start(directory, **env)
-        return start_server("uvicorn", directory, **production(directory) | env)
+        return start_server("uvicorn", directory, **production() | env)
 
     def target(self, running: Running, room: str, who: str, role: Role) -> str:
         return self.connect(running, uid=who, channels={room: self.directives})
