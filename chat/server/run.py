@@ -1,6 +1,7 @@
 """How uvicorn runs here: its limits and its shutdown (design.md section 5)."""
 
 import contextlib
+import gc
 import os
 import resource
 import signal
@@ -28,6 +29,9 @@ GRACEFUL_SHUTDOWN_SECONDS: Final = 2
 EXIT_SECONDS: Final = 9  # a supervisor that asked has 10
 FAILED: Final = 1  # the exit code
 DESCRIPTORS: Final = 1 << 20  # what Linux gives a process at most, unless it is told otherwise
+# Messages of a batch are under way together: with Python's 2,000 they were looked through again
+# and again.
+YOUNG_OBJECTS: Final = 20_000
 SWITCH_INTERVAL_SECONDS: Final = 0.0005  # of a busy thread's hold on the interpreter (design.md 4)
 
 
@@ -128,6 +132,8 @@ def run(
     whether applications are offered the WebSocket extension, or ASGI alone as on other servers.
     """
     sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
+    gc.freeze()  # what is loaded by now stays
+    gc.set_threshold(YOUNG_OBJECTS)
     raise_descriptor_limit()
     application = ":".join(settings.ASGI_APPLICATION.rsplit(".", 1))
     server = Server(configured(application, trusted_proxies, direct=direct), on_started)
