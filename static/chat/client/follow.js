@@ -66,14 +66,7 @@ export class Follow {
     this.#binding = channel.bind(/^/, (frame) => this.#received(frame));
     this.#binding.ended = () => this.#ended();
     // Where it is subscribed already; not before the application has what we return.
-    queueMicrotask(() => this.#join());
-  }
-
-  #join() {
-    const { subscription } = this.#parts;
-    if (this.#session !== null) return;
-    if (subscription.status === "leaving") subscription.joining.push(() => this.#join());
-    else this.#subscribed(false);
+    queueMicrotask(() => this.#session === null && this.#subscribed(false));
   }
 
   #ended() {

@@ -29,7 +29,6 @@ export class Subscription {
   subscribeTokenFn = null;
   asks = new Asks();
   sessions = new Sessions();
-  joining = []; // calls of those who came while it was leaving, for where it stays
   #calls;
   #tokenRequest = new TokenRequest();
   #timer;
@@ -115,7 +114,6 @@ export class Subscription {
   ended() {
     if (this.status === "pending") return; // said before the server saw our request
     this.membership = new Membership();
-    this.joining = [];
     this.#startAfresh();
   }
 
@@ -126,9 +124,7 @@ export class Subscription {
 
   /** The server did not unsubscribe us. */
   kept() {
-    if (this.status !== "leaving") return;
-    this.#enter("subscribed");
-    for (const join of this.joining.splice(0)) join();
+    if (this.status === "leaving") this.#enter("subscribed");
   }
 
   /** The server did not subscribe us; one of the codes of protocol.md section 17. */

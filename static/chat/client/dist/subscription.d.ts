@@ -24,7 +24,6 @@ export class Subscription {
     subscribeTokenFn: null;
     asks: Asks;
     sessions: Sessions;
-    joining: any[];
     name: string;
     /** Whether a message for the channel should wait. */
     get isAwaited(): boolean;
