@@ -66,7 +66,8 @@ export class Follow {
     this.#binding = channel.bind(/^/, (frame) => this.#received(frame));
     this.#binding.ended = () => this.#ended();
     // Where it is subscribed already; not before the application has what we return.
-    queueMicrotask(() => this.#session === null && this.#subscribed(false));
+    const join = () => this.#session === null && this.#subscribed(false);
+    queueMicrotask(() => subscription.whenKept(join));
   }
 
   #ended() {

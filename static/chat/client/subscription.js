@@ -29,6 +29,7 @@ export class Subscription {
   subscribeTokenFn = null;
   asks = new Asks();
   sessions = new Sessions();
+  #joining = []; // calls of those who came while it was leaving
   #calls;
   #tokenRequest = new TokenRequest();
   #timer;
@@ -114,6 +115,7 @@ export class Subscription {
   ended() {
     if (this.status === "pending") return; // said before the server saw our request
     this.membership = new Membership();
+    this.#joining = [];
     this.#startAfresh();
   }
 
@@ -122,9 +124,17 @@ export class Subscription {
     if (this.status === "subscribed" || this.status === "leaving") this.ended();
   }
 
+  /** Calls it now or, while the server has the request to end it, where that is refused. */
+  whenKept(join) {
+    if (this.status === "leaving") this.#joining.push(join);
+    else join();
+  }
+
   /** The server did not unsubscribe us. */
   kept() {
-    if (this.status === "leaving") this.#enter("subscribed");
+    if (this.status !== "leaving") return;
+    this.#enter("subscribed");
+    for (const join of this.#joining.splice(0)) join();
   }
 
   /** The server did not subscribe us; one of the codes of protocol.md section 17. */

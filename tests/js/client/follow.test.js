@@ -478,6 +478,30 @@ test("stop() ends it at once, also within a callback, and unsubscribes", async (
   assert.deepEqual(said(), []);
 });
 
+test("who follows while the channel is being left asks for nothing before its end", async (t) => {
+  const { client, history } = await live(t);
+  client.channels("c").unbind();
+  const { told } = follow(client, { limit: 0 });
+  await settle();
+  assert.deepEqual([history.asked.length, said().at(-1)], [1, "hotsock.unsubscribe c"]);
+  newest().say({ event: "hotsock.unsubscribed", channel: "c", data: {} });
+  newest().subscribed("c", at(3));
+  await settle();
+  say(4);
+  assert.deepEqual(told.slice(1), ["message 4"]);
+});
+
+test("who follows while the channel is being left goes on where it is kept", async (t) => {
+  const { client } = await live(t);
+  client.channels("c").unbind();
+  const { told } = follow(client, { limit: 0 });
+  await settle();
+  newest().refuse("hotsock.unsubscribe", "c", "RATE_LIMITED");
+  await settle();
+  say(4);
+  assert.deepEqual(told.slice(1), ["message 4"]);
+});
+
 const ENDS = [
   ["its channel's unbind()", (client) => client.channels("c").unbind()],
   ["unbind() of its RegExp", (client) => client.channels("c").unbind(/^/)],

@@ -47,6 +47,8 @@ export class Subscription {
     ended(): void;
     /** `NOT_SUBSCRIBED`: we took it for granted, or wanted to end what was not there. */
     missed(): void;
+    /** Calls it now or, while the server has the request to end it, where that is refused. */
+    whenKept(join: any): void;
     /** The server did not unsubscribe us. */
     kept(): void;
     /** The server did not subscribe us; one of the codes of protocol.md section 17. */
