@@ -6,8 +6,10 @@ these; `RedactingFormatter` is for the others of a site. The rest is for Django'
 An event is logged as a sentence that is always the same, and a dict of its fields (docs/logs.md).
 """
 
+import contextlib
 import json
 import logging
+import os
 import re
 import threading
 from collections import OrderedDict
@@ -15,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import inf
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TextIO
 
 import msgspec
 from structlog.processors import JSONRenderer
@@ -93,13 +95,10 @@ def _redact(record: logging.LogRecord) -> None:
     except Exception:  # logging would report it with the arguments
         record.msg = said = f"A message could not be formatted: {record.msg}"
         record.args = ()
-    if isinstance(record.args, Mapping):  # fields, which the message need not name
-        record.args = {name: _redacted(value) for name, value in record.args.items()}
-    if (message := redact(said)) != said:
-        if record.args and not isinstance(record.args, Mapping):
-            record.args = tuple(map(_redacted, record.args))
-        if record.getMessage() != message:
-            record.msg, record.args = message, ()
+    values = record.args.values() if isinstance(record.args, Mapping) else ()
+    whole = "\n".join((said, *[str(value) for value in values if not _is_harmless(value)]))
+    if redact(whole) != whole:  # hardly ever; to search each takes several times as long
+        _redact_message(record, said)
     if record.exc_info:
         text = logging.Formatter().formatException(record.exc_info)
         if (traceback := redact(text)) != text:
@@ -108,9 +107,23 @@ def _redact(record: logging.LogRecord) -> None:
         record.stack_info = redact(record.stack_info)
 
 
+def _redact_message(record: logging.LogRecord, said: str) -> None:
+    if isinstance(record.args, Mapping):  # fields, which the message need not name
+        record.args = {name: _redacted(value) for name, value in record.args.items()}
+    if (message := redact(said)) != said:
+        if record.args and not isinstance(record.args, Mapping):
+            record.args = tuple(map(_redacted, record.args))
+        if record.getMessage() != message:
+            record.msg, record.args = message, ()
+
+
+def _is_harmless(value: object) -> bool:
+    return value is None or isinstance(value, int | float)
+
+
 def _redacted(value: object) -> object:
     """Itself, or its text where that holds something secret."""
-    if value is None or isinstance(value, int | float):
+    if _is_harmless(value):
         return value
     text = str(value)
     redacted = redact(text)
@@ -118,6 +131,9 @@ def _redacted(value: object) -> object:
 
 
 # --- lines --------------------------------------------------------------------------------------
+
+GATHER_SECONDS: Final = 0.1
+GATHER_LINES: Final = 1000
 
 _encoder: Final = msgspec.json.Encoder(enc_hook=str)
 _node = ""
@@ -198,6 +214,36 @@ def _readable(logger: object, method: str, line: EventDict) -> str:
     fields = (f"{name}={value!r}" for name, value in line.items())
     text = "\n".join((" ".join((*first, *fields)), *below))
     return text if text.isprintable() else text.translate(CONTROLS)
+
+
+class GatheringHandler(logging.StreamHandler[TextIO]):
+    """Writes lines together, GATHER_SECONDS after the first of them at the latest; a warning, and
+    what came before it, at once. To write gives up Python's lock: with two lines for a connection,
+    each written alone, the writer's batches were small, and a connection took a third longer."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        super().__init__(stream)
+        self._lines: list[str] = []
+        os.register_at_fork(before=self.flush)  # else both processes would write them
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._lines.append(self.format(record) + self.terminator)
+        except Exception:  # as every handler: what cannot be logged must stop nobody
+            self.handleError(record)
+        if record.levelno >= logging.WARNING or len(self._lines) >= GATHER_LINES:
+            self.flush()
+        elif len(self._lines) == 1:
+            timer = threading.Timer(GATHER_SECONDS, self.flush)
+            timer.daemon = True  # logging.shutdown writes the last ones
+            timer.start()
+
+    def flush(self) -> None:
+        with self.lock or contextlib.nullcontext():
+            lines, self._lines = self._lines, []
+            if lines:
+                self.stream.write("".join(lines))
+            super().flush()
 
 
 # --- fewer lines --------------------------------------------------------------------------------

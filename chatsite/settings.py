@@ -203,7 +203,7 @@ LOGGING = {
     },
     "handlers": {
         "console": {
-            "class": "logging.StreamHandler",
+            "class": "logging.StreamHandler" if DEBUG else "chat.logs.GatheringHandler",
             "formatter": "line",
             "level": configured.LOG_LEVEL,
             "filters": [] if DEBUG else ["strangers"],

@@ -22,6 +22,11 @@ from tokens.claims import Claims
 from tokens.conf import settings as token_settings
 from tokens.names import is_presence
 
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None
+
 log = logging.getLogger("chat.runtime.connection")
 
 PING_SECONDS: Final = 10
@@ -46,22 +51,25 @@ Person = tuple[str, str | None]
 
 def reserved_descriptors() -> int:
     """How many of this process's descriptors its connections leave free; half of few."""
-    return min(max(RESERVED, _descriptors() // RESERVED_SHARE), _descriptors() // 2)
+    return _reserved(_descriptors())
 
 
 def max_connections() -> int:
     """How many connections this process may have, as its descriptors allow."""
-    allowed = _descriptors() - reserved_descriptors()
-    return min(settings.CONNECTIONS_MAX or MAX_CONNECTIONS, allowed)
+    descriptors = _descriptors()
+    return min(settings.CONNECTIONS_MAX or MAX_CONNECTIONS, descriptors - _reserved(descriptors))
+
+
+def _reserved(descriptors: int) -> int:
+    return min(max(RESERVED, descriptors // RESERVED_SHARE), descriptors // 2)
 
 
 def _descriptors() -> int:
-    try:
-        from resource import RLIM_INFINITY, RLIMIT_NOFILE, getrlimit
-    except ImportError:  # Windows
+    """Asked each time: somebody may change it while the process runs."""
+    if resource is None:
         return sys.maxsize
-    limit = getrlimit(RLIMIT_NOFILE)[0]
-    return sys.maxsize if limit == RLIM_INFINITY else limit
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return sys.maxsize if limit == resource.RLIM_INFINITY else limit
 
 
 def seconds_left(claims: Claims) -> float:

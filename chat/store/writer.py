@@ -101,6 +101,7 @@ class Writer:
         self._outside = OutsideCommits(lambda: self._call(notice))
         self.quotas = Quotas()  # of those for whom it is asked to write
         self._queue: queue.SimpleQueue[Pending | None] = queue.SimpleQueue()  # None ends it
+        self._coming: list[Pending] = []  # of this turn of the loop
         self._bytes = 0  # of what is not settled yet
         self._oldest_at = 0.0  # when the first was put of those that wait; 0: nothing waits
         self._stopping = False
@@ -139,7 +140,16 @@ class Writer:
         size = operation.size
         self._bytes += size
         self._oldest_at = self._oldest_at or time.monotonic()
-        self._queue.put((operation, on_done, size))
+        self._coming.append((operation, on_done, size))
+        if len(self._coming) == 1:
+            self._loop.call_soon(self._hand_over)
+
+    def _hand_over(self) -> None:
+        """Once what the loop is about to do has been done: all that it put is in one batch, and
+        the thread does not compete with it for Python's lock."""
+        coming, self._coming = self._coming, []
+        for pending in coming:
+            self._queue.put(pending)
 
     @property
     def waiting_bytes(self) -> int:
@@ -150,6 +160,7 @@ class Writer:
         """Returns when all that was submitted before is committed or refused, and the threads have
         ended."""
         self._stopping = True
+        self._hand_over()
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
 
