@@ -1,9 +1,12 @@
 """No log line has a secret in it, wherever the line comes from; no error page has."""
 
+import io
 import json
 import logging
 import secrets
+import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,8 +19,10 @@ from pytest_django import Settings
 from uvicorn.logging import AccessFormatter
 
 from chat.logs import (
+    GATHER_LINES,
     MAX_WARNING,
     MAX_WARNINGS,
+    GatheringHandler,
     LastWarnings,
     RedactingFormatter,
     StrangersFilter,
@@ -271,3 +276,74 @@ def test_a_flood_of_one_kind_of_warning_hides_no_other() -> None:
         f"kind {number}"[:7].strip() for number in range(MAX_WARNINGS, 0, -1)
     ]
     assert max(len(each.said) for each in kept.last()) == MAX_WARNING
+
+
+class Written(io.StringIO):
+    """What was written, and how often."""
+
+    writes = 0
+
+    def write(self, text: str) -> int:
+        self.writes += 1
+        return super().write(text)
+
+    def wait_for(self, text: str) -> bool:
+        """Within 5 s."""
+        until = time.monotonic() + 5
+        while text not in self.getvalue() and time.monotonic() < until:
+            time.sleep(0.01)
+        return self.getvalue() == text
+
+
+def records(*levels: int) -> Iterator[logging.LogRecord]:
+    for number, level in enumerate(levels):
+        yield logging.LogRecord("n", level, "p", 1, f"{number}", (), None)
+
+
+def gathered(written: Written, *levels: int) -> None:
+    handler = GatheringHandler(written)
+    for record in records(*levels):
+        handler.handle(record)
+
+
+def test_lines_that_come_together_are_written_together_and_soon() -> None:
+    written = Written()
+    gathered(written, logging.INFO, logging.INFO, logging.INFO)
+    assert written.wait_for("0\n1\n2\n")
+    assert written.writes == 1
+
+
+def test_a_warning_is_written_at_once_behind_what_came_before() -> None:
+    written = Written()
+    gathered(written, logging.INFO, logging.WARNING)
+    assert written.getvalue() == "0\n1\n"
+
+
+def test_many_lines_do_not_wait() -> None:
+    written = Written()
+    gathered(written, *[logging.INFO] * GATHER_LINES)
+    assert written.getvalue().count("\n") == GATHER_LINES
+
+
+ENDING = """
+import logging, os
+from chat.logs import GatheringHandler
+logging.basicConfig(handlers=[GatheringHandler()], level="INFO")
+logging.info("before")
+if os.fork():
+    os.wait()
+    logging.info("parent")
+else:
+    logging.info("child")
+"""
+
+
+def test_nothing_is_lost_or_doubled_where_a_process_forks_and_ends() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", ENDING],
+        stderr=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    said = [line.rpartition(":")[2] for line in ended.stderr.splitlines()]
+    assert said == ["before", "child", "parent"]

@@ -25,7 +25,7 @@ from tokens.names import is_presence
 try:
     import resource
 except ImportError:  # Windows
-    resource = None
+    resource = None  # type: ignore[assignment]
 
 log = logging.getLogger("chat.runtime.connection")
 
