@@ -8,6 +8,7 @@ storage entries and schedules, the commit counts those of whoever may be near th
 """
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
@@ -30,6 +31,7 @@ MAX_REST_SECONDS: Final = 5.0
 # not exceed a limit that the commit then looks at.
 SHARES: Final = {Quota.STORED_BYTES: 2, Quota.ACKS: 2}
 PROCESSES: Final = 8
+OF_LISTENERS: Final = frozenset(Quota) - {Quota.STORED_BYTES}
 
 
 @dataclass(slots=True, eq=False)
@@ -39,15 +41,27 @@ class Person:
 
     left: Usage
     alarm: Usage
-    due: float = 0.0
+    counted: int  # what was left of its bytes by the last count
+    due: float = field(default_factory=lambda: time.monotonic() + COUNT_SECONDS)
     rested: float = 0.0
+    alarmed: bool = False  # since the last count
 
-    def found(self, usage: Usage, limits: Usage, before: Usage, took: float) -> None:
+    def to_count(self) -> Collection[Quota]:
+        """Its messages only where it has stored some since: most people listen."""
+        stores = self.alarmed or self.left[Quota.STORED_BYTES] != self.counted
+        self.alarmed = False
+        return Quota if stores else OF_LISTENERS
+
+    def found(
+        self, quotas: Collection[Quota], usage: Usage, limits: Usage, before: Usage, took: float
+    ) -> None:
         """`before` is what was left when counting began; what was taken since is not in `usage`."""
-        for quota in Quota:
+        for quota in quotas:
             left = limits[quota] - usage[quota]
             self.alarm[quota] = max(left - left // SHARES.get(quota, PROCESSES), 0)
             self.left[quota] += left - before[quota]
+            if quota is Quota.STORED_BYTES:
+                self.counted = left
         now = time.monotonic()
         self.due = now + max(COUNT_SECONDS, REST * took)
         self.rested = now + max(LOOK_SECONDS, REST_AT_LIMIT * took)
@@ -79,8 +93,9 @@ class Quotas:
         """Gives what is left then; where that is less than nothing, it is not taken."""
         person = self._used.get(uid) or self._use(uid)
         left = person.left[quota] - amount
-        if left < person.alarm[quota]:
-            person.due = person.rested
+        # Connecting does not hurry: until the next count each commit counts the connections.
+        if left < person.alarm[quota] and quota is not Quota.CONNECTIONS:
+            person.due, person.alarmed = person.rested, True
         if left >= 0:
             person.left[quota] = left
         return left
@@ -95,7 +110,9 @@ class Quotas:
     def _use(self, uid: str) -> Person:
         person = self._people.get(uid)
         if person is None:
-            person = self._people[uid] = Person(self._limits.copy(), self._limits.copy())
+            limits = self._limits
+            counted = limits[Quota.STORED_BYTES]
+            person = self._people[uid] = Person(limits.copy(), limits.copy(), counted)
             if len(self._people) > MAX_PEOPLE:
                 first = next(iter(self._people))
                 self._used.pop(first, None)
@@ -111,12 +128,15 @@ class Quotas:
         people = {uid: self._used.pop(uid) for uid in list(islice(due, AT_ONCE))}
         if not people:
             return LOOK_SECONDS
+        quotas = {uid: person.to_count() for uid, person in people.items()}
         before = {uid: person.left.copy() for uid, person in people.items()}
         for uid, usage in (await read(usages, list(people))).items():
             start, person = time.monotonic(), people[uid]
-            before[uid][Quota.STORED_BYTES] = person.left[Quota.STORED_BYTES]
-            await self._add_messages(uid, usage)
-            person.found(usage, self._limits, before[uid], time.monotonic() - start)
+            if Quota.STORED_BYTES in quotas[uid]:
+                before[uid][Quota.STORED_BYTES] = person.left[Quota.STORED_BYTES]
+                await self._add_messages(uid, usage)
+            took = time.monotonic() - start
+            person.found(quotas[uid], usage, self._limits, before[uid], took)
         took = time.monotonic() - began
         return max(LOOK_SECONDS, min(REST * took, MAX_REST_SECONDS))
 
