@@ -3,8 +3,7 @@ lifespan. What a project's `asgi.py` takes is `chat/asgi.py`."""
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from functools import lru_cache
-from typing import Any, Final
+from typing import Any
 
 from asgiref.typing import ASGIReceiveCallable as Receive
 from asgiref.typing import ASGISendCallable as Send
@@ -25,8 +24,6 @@ Application = Callable[[Any, Receive, Send], Awaitable[None]]
 
 log = logging.getLogger("chat.runtime.node")
 
-MAX_REMEMBERED: Final = 128  # characters of an address: strangers send any
-
 consumer = ChatConsumer.as_asgi()
 
 
@@ -45,15 +42,8 @@ websocket = websockets(not_found)
 def is_ours(scope: Mapping[str, Any]) -> bool:
     """Whether its address is `v1` or `v1/` where the project includes `chat.urls`, or the prefix
     itself."""
-    path, prefix = scope["path"], scope.get("root_path", "")
-    look = _is_ours if len(path) < MAX_REMEMBERED else _is_ours.__wrapped__
-    return look(path, prefix)
-
-
-@lru_cache(64)  # a project has few addresses for WebSockets; to look takes 15 µs
-def _is_ours(path: str, prefix: str) -> bool:
-    base = path.removesuffix("/").removesuffix("/v1")
-    match = match_of({"path": f"{base}/v1", "root_path": prefix})
+    path = scope["path"].removesuffix("/").removesuffix("/v1")
+    match = match_of({**scope, "path": f"{path}/v1"})
     return match is not None and match.func is urls.websocket
 
 

@@ -5,6 +5,7 @@ around it, and takes 2.4 without.
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
+from functools import lru_cache
 from http import HTTPStatus
 from io import BytesIO
 from typing import Any, Final, Protocol, cast
@@ -32,6 +33,9 @@ PREFLIGHT: Final = {
     "Access-Control-Allow-Methods": "DELETE, GET, OPTIONS, PATCH, POST, PUT",
     "Access-Control-Max-Age": "86400",
 }
+
+REMEMBERED: Final = 256  # addresses; strangers send any
+MAX_REMEMBERED: Final = 128  # characters
 
 View = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
 END: Final[Message] = {"type": "http.response.body", "body": b"", "more_body": False}
@@ -126,8 +130,15 @@ class Handler(ASGIHandler):
 
 def match_of(scope: Mapping[str, Any]) -> ResolverMatch | None:
     """What the project has at the address of a scope."""
+    path = scope["path"].removeprefix(get_script_prefix(scope).rstrip("/"))
+    look = _match if len(path) <= MAX_REMEMBERED else _match.__wrapped__
+    return look(path, django_settings.ROOT_URLCONF)
+
+
+@lru_cache(REMEMBERED)  # looking takes 40 µs
+def _match(path: str, urlconf: str) -> ResolverMatch | None:
     try:
-        return resolve(scope["path"].removeprefix(get_script_prefix(scope).rstrip("/")))
+        return resolve(path, urlconf)
     except Resolver404:
         return None
 
@@ -142,7 +153,7 @@ async def _view(request: HttpRequest) -> HttpResponseBase:
 
 def _surrounded(view: View) -> View:
     """By the middlewares that refuse hosts and add headers."""
-    inner = _cors(_in_loop(CommonMiddleware, _catching(view)))
+    inner = _cors(_in_loop(_Common, _catching(view)))
     return _in_loop(SecurityMiddleware, _without_scripts(inner))
 
 
@@ -183,6 +194,12 @@ class _Middleware(Protocol):
     def process_response(
         self, request: HttpRequest, response: HttpResponse, /
     ) -> HttpResponseBase: ...
+
+
+class _Common(CommonMiddleware):
+    def should_redirect_with_slash(self, request: HttpRequest) -> bool:
+        """An address of ours is whole; Django would look it up again."""
+        return False
 
 
 def _in_loop(middleware: Callable[[View], _Middleware], get_response: View) -> View:
