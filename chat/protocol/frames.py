@@ -127,17 +127,28 @@ def read[S: Struct](text: str, decoder: msgspec.json.Decoder[S], what: str) -> S
         shape = decoder.decode(text)
     except UNDECODED as error:
         raise _undecoded(error, what) from None
+    _check(text, shape, what)
+    return shape
+
+
+def _check(text: str, shape: Struct, what: str) -> None:
     if "\\u0000" in text and jsontext.holds_nul(text):
         raise malformed(f"{what} holds the character NUL (\\u0000), which cannot be stored.")
     long = len(text) > SURELY_SHALLOW
     if long and isinstance(shape, Fields) and jsontext.too_deep(bytes(shape.data)):
         raise malformed(f"data is nested more than {jsontext.MAX_DEPTH} levels deep.")
-    return shape
 
 
 def parse(text: str) -> Frame:
-    """The fields of a frame, each of the right type; raises INVALID_MESSAGE."""
-    return read(text, _frame_decoder, "The frame")
+    """The fields of a frame, each of the right type; raises INVALID_MESSAGE. As `read`, in one
+    step: each message takes it."""
+    try:
+        frame = _frame_decoder.decode(text)
+    except UNDECODED as error:
+        raise _undecoded(error, "The frame") from None
+    if len(text) > SURELY_SHALLOW or "\\u0000" in text:
+        _check(text, frame, "The frame")
+    return frame
 
 
 def valid_data(raw: Raw, what: str = "data") -> bytes:
