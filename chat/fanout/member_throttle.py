@@ -90,9 +90,13 @@ class MemberThrottle:
         """Within it, an operation that may change these members, or others of `channels`, may be
         submitted; it is quiet where they have changed too often. What it does not change does not
         count."""
+        names = [*members, *channels]
+        if not names:  # most channels have no members
+            yield
+            return
         operation.quiet = not self._take(members, leaving=leaving)
         try:
-            async with self.passing([*members, *channels]):
+            async with self.passing(names):
                 yield
         finally:
             changed = {each.channel for each in operation.announced}

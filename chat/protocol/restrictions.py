@@ -295,6 +295,8 @@ class Bearer:
 
     def check(self, rules: Rules, now: float) -> None:
         """Raises ProtocolError."""
+        if not rules:
+            return
         if any(rules.revoke(token, now) for token in self.tokens):
             raise ProtocolError(self.revoked, "The token was revoked.")
         if rules.ban(self.uid, self.channel, now):

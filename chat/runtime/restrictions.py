@@ -98,6 +98,8 @@ class Restrictions:
         self._check(connection, self.rules)
 
     def _check(self, connection: LiveConnection, rules: Rules) -> None:
+        if not rules:
+            return
         session, now = connection.session, self.now
         if self._excludes(session, connection.address, rules):
             connection.send_queue.close(CloseCode.REVOKED)

@@ -295,12 +295,12 @@ class Transaction:
 
     def flush(self) -> None:
         """Writes all that was collected."""
-        for table, sql in INSERTS.items():
-            rows = self.rows.get(table, ())
+        for table in filter(self.rows.__contains__, INSERTS):
+            rows = self.rows[table]
             if table == "message" and self.postgresql and len(rows) > 1:
                 self._copy_messages(rows)
             elif rows:
-                self.cursor.executemany(self._sql(sql), rows)
+                self.cursor.executemany(self._sql(INSERTS[table]), rows)
         self._move_heads()
 
     def _copy_messages(self, rows: Iterable[Row]) -> None:
