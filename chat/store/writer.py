@@ -139,17 +139,16 @@ class Writer:
             raise DatabaseUnavailable
         size = operation.size
         self._bytes += size
-        self._oldest_at = self._oldest_at or time.monotonic()
-        self._coming.append((operation, on_done, size))
-        if len(self._coming) == 1:
+        if not self._coming:
+            self._oldest_at = self._oldest_at or time.monotonic()
             self._loop.call_soon(self._hand_over)
+        self._coming.append((operation, on_done, size))
 
     def _hand_over(self) -> None:
         """Once what the loop is about to do has been done: all that it put is in one batch, and
         the thread does not compete with it for Python's lock."""
         coming, self._coming = self._coming, []
-        for pending in coming:
-            self._queue.put(pending)
+        [*map(self._queue.put, coming)]
 
     @property
     def waiting_bytes(self) -> int:
