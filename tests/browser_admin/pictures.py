@@ -6,17 +6,20 @@ them a palette, which makes them a third as large.
 """
 
 import json
+import math
 import secrets
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Browser, sync_playwright
 
+from tests.browser_admin.chat import Chat
 from tests.support.chromium import launching
 from tests.support.servers import ROOT, Server, manage, start_server
 
@@ -25,6 +28,7 @@ PHONE: dict[str, Any] = {
     **{"viewport": {"width": 375, "height": 812}, "device_scale_factor": 2},
     **{"is_mobile": True, "has_touch": True, "color_scheme": "dark"},
 }
+LIVE_SECONDS = 150  # of talk, for its charts
 # By name: how the screen is, whether all of the page is shown, and which link of which list leads
 # to it.
 PICTURES: dict[str, tuple[dict[str, Any], bool, str, str]] = {
@@ -32,6 +36,7 @@ PICTURES: dict[str, tuple[dict[str, Any], bool, str, str]] = {
     "message": (DESK, True, "message", "tr:has-text('bring the cake') th a"),
     "connection": (DESK, True, "connection", "tr:has-text('pam') th a"),
     "phone": (PHONE, False, "message", ""),
+    "live": (DESK, True, "live", ""),
 }
 
 # Minutes ago, channel, uid ("": the server's API), what was said, reactions with who gave them.
@@ -155,6 +160,8 @@ def main(to: Path) -> None:
         browser = playwright.chromium.launch(**launching())
         cookies = log_in(browser, server, password)
         for name in PICTURES:
+            if name == "live":
+                talk(browser, server)
             draw(browser, server, cookies, name, to / f"admin-{name}.png")
         browser.close()
 
@@ -170,6 +177,19 @@ def log_in(browser: Browser, server: Server, password: str) -> Any:
     state = context.storage_state()
     context.close()
     return state
+
+
+def talk(browser: Browser, server: Server) -> None:
+    """On three pages of the demo, in waves; they stay open."""
+    context = browser.new_context(base_url=server.url)
+    chats = [Chat(context.new_page()) for _ in range(3)]
+    began = time.monotonic()
+    while (at := time.monotonic() - began) < LIVE_SECONDS:
+        for number in range(1 + round(4 + 4 * math.sin(at / 12))):
+            composer = chats[number % 3].window("jim").get_by_label("Message as")
+            composer.fill("Hello")
+            composer.press("Enter")
+        time.sleep(0.5)
 
 
 def draw(browser: Browser, server: Server, cookies: Any, name: str, path: Path) -> None:
