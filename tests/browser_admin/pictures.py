@@ -180,9 +180,8 @@ def log_in(browser: Browser, server: Server, password: str) -> Any:
 
 
 def talk(browser: Browser, server: Server) -> None:
-    """On three pages of the demo, in waves; they stay open."""
-    context = browser.new_context(base_url=server.url)
-    chats = [Chat(context.new_page()) for _ in range(3)]
+    """In three sessions of the demo, in waves; their pages stay open."""
+    chats = [Chat(browser.new_page(base_url=server.url)) for _ in range(3)]
     began = time.monotonic()
     while (at := time.monotonic() - began) < LIVE_SECONDS:
         for number in range(1 + round(4 + 4 * math.sin(at / 12))):
@@ -203,6 +202,8 @@ def draw(browser: Browser, server: Server, cookies: Any, name: str, path: Path) 
         page.locator(link).first.click()
         page.get_by_role("button", name="Back to the list").wait_for()
     page.wait_for_load_state()
+    if name == "live":
+        page.get_by_role("listitem").filter(has_text="Connections").wait_for()
     page.screenshot(path=path, full_page=whole)
     context.close()
     if pngquant := shutil.which("pngquant"):
