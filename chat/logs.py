@@ -230,14 +230,20 @@ class GatheringHandler(logging.StreamHandler[TextIO]):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             self._lines.append(self.format(record) + self.terminator)
-        except Exception:  # as every handler: what cannot be logged must stop nobody
+            if record.levelno >= logging.WARNING or len(self._lines) >= GATHER_LINES:
+                self.flush()
+            elif len(self._lines) == 1:
+                self._flush_soon()
+        except Exception:  # as every handler: what cannot be logged stops nobody
             self.handleError(record)
-        if record.levelno >= logging.WARNING or len(self._lines) >= GATHER_LINES:
-            self.flush()
-        elif len(self._lines) == 1:
-            timer = threading.Timer(GATHER_SECONDS, self.flush)
-            timer.daemon = True  # logging.shutdown writes the last ones
+
+    def _flush_soon(self) -> None:
+        timer = threading.Timer(GATHER_SECONDS, self.flush)
+        timer.daemon = True  # logging.shutdown writes the last ones
+        try:
             timer.start()
+        except RuntimeError:  # there is no thread to be had, as at the end of the process
+            self.flush()
 
     def flush(self) -> None:
         with self.lock or contextlib.nullcontext():

@@ -325,6 +325,15 @@ def test_many_lines_do_not_wait() -> None:
     assert written.getvalue().count("\n") == GATHER_LINES
 
 
+def test_where_nothing_can_be_written_who_logs_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging, "raiseExceptions", False)  # to standard error
+    written = Written()
+    handler = GatheringHandler(written)
+    written.close()
+    [warning] = records(logging.WARNING)
+    assert handler.handle(warning)
+
+
 ENDING = """
 import logging, os
 from chat.logs import GatheringHandler
