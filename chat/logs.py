@@ -6,7 +6,6 @@ these; `RedactingFormatter` is for the others of a site. The rest is for Django'
 An event is logged as a sentence that is always the same, and a dict of its fields (docs/logs.md).
 """
 
-import contextlib
 import json
 import logging
 import os
@@ -131,8 +130,8 @@ def _redacted(value: object) -> object:
 
 # --- lines --------------------------------------------------------------------------------------
 
-GATHER_SECONDS: Final = 0.1
-GATHER_LINES: Final = 1000
+BUFFER_SECONDS: Final = 0.1
+BUFFER_CHARACTERS: Final = 64 * 1024
 
 _encoder: Final = msgspec.json.Encoder(enc_hook=str)
 _node = ""
@@ -217,20 +216,24 @@ def _readable(logger: object, method: str, line: EventDict) -> str:
     return text if text.isprintable() else text.translate(CONTROLS)
 
 
-class GatheringHandler(logging.StreamHandler[TextIO]):
-    """Writes lines together, GATHER_SECONDS after the first of them at the latest; a warning, and
-    what came before it, at once. To write gives up Python's lock: with two lines for a connection,
-    each written alone, the writer's batches were small, and a connection took a third longer."""
+class BufferedStreamHandler(logging.StreamHandler[TextIO]):
+    """Writes lines together, BUFFER_SECONDS after the first of them or with BUFFER_CHARACTERS of
+    them; a warning, and what came before it, at once. Each write gives up Python's lock: with two
+    lines for a connection, each written alone, the writer's batches were small, and a connection
+    took a third longer (docs/decisions/0014)."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         super().__init__(stream)
         self._lines: list[str] = []
+        self._size = 0  # characters
         os.register_at_fork(before=self.flush)  # else both processes would write them
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            self._lines.append(self.format(record) + self.terminator)
-            if record.levelno >= logging.WARNING or len(self._lines) >= GATHER_LINES:
+            line = self.format(record) + self.terminator
+            self._lines.append(line)
+            self._size += len(line)
+            if record.levelno >= logging.WARNING or self._size >= BUFFER_CHARACTERS:
                 self.flush()
             elif len(self._lines) == 1:
                 self._flush_soon()
@@ -238,19 +241,22 @@ class GatheringHandler(logging.StreamHandler[TextIO]):
             self.handleError(record)
 
     def _flush_soon(self) -> None:
-        timer = threading.Timer(GATHER_SECONDS, self.flush)
-        timer.daemon = True  # logging.shutdown writes the last ones
+        timer = threading.Timer(BUFFER_SECONDS, self.flush)
+        timer.daemon = True  # logging.shutdown writes the last lines
         try:
             timer.start()
         except RuntimeError:  # there is no thread to be had, as at the end of the process
             self.flush()
 
     def flush(self) -> None:
-        with self.lock or contextlib.nullcontext():
-            lines, self._lines = self._lines, []
+        self.acquire()
+        try:
+            lines, self._lines, self._size = self._lines, [], 0
             if lines:
                 self.stream.write("".join(lines))
-            super().flush()
+                super().flush()
+        finally:
+            self.release()
 
 
 # --- fewer lines --------------------------------------------------------------------------------

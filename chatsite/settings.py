@@ -206,7 +206,7 @@ LOGGING = {
     },
     "handlers": {
         "console": {
-            "class": "logging.StreamHandler" if DEBUG else "chat.logs.GatheringHandler",
+            "class": "logging.StreamHandler" if DEBUG else "chat.logs.BufferedStreamHandler",
             "formatter": "line",
             "level": configured.LOG_LEVEL,
             "filters": [] if DEBUG else ["strangers"],

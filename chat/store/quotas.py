@@ -31,6 +31,7 @@ MAX_REST_SECONDS: Final = 5.0
 # not exceed a limit that the commit then looks at.
 SHARES: Final = {Quota.STORED_BYTES: 2, Quota.ACKS: 2}
 PROCESSES: Final = 8
+# Of people who have stored nothing since: most listen, and need no query of their own.
 OF_LISTENERS: Final = frozenset(Quota) - {Quota.STORED_BYTES}
 
 
@@ -41,16 +42,9 @@ class Person:
 
     left: Usage
     alarm: Usage
-    counted: int  # what was left of its bytes by the last count
     due: float = field(default_factory=lambda: time.monotonic() + COUNT_SECONDS)
     rested: float = 0.0
-    alarmed: bool = False  # since the last count
-
-    def to_count(self) -> Collection[Quota]:
-        """Its messages only where it has stored some since: most people listen."""
-        stores = self.alarmed or self.left[Quota.STORED_BYTES] != self.counted
-        self.alarmed = False
-        return Quota if stores else OF_LISTENERS
+    stores: bool = False  # bytes, or wanted to, since its messages were last counted
 
     def found(
         self, quotas: Collection[Quota], usage: Usage, limits: Usage, before: Usage, took: float
@@ -60,8 +54,6 @@ class Person:
             left = limits[quota] - usage[quota]
             self.alarm[quota] = max(left - left // SHARES.get(quota, PROCESSES), 0)
             self.left[quota] += left - before[quota]
-            if quota is Quota.STORED_BYTES:
-                self.counted = left
         now = time.monotonic()
         self.due = now + max(COUNT_SECONDS, REST * took)
         self.rested = now + max(LOOK_SECONDS, REST_AT_LIMIT * took)
@@ -95,7 +87,9 @@ class Quotas:
         left = person.left[quota] - amount
         # Connecting does not hurry: until the next count each commit counts the connections.
         if left < person.alarm[quota] and quota is not Quota.CONNECTIONS:
-            person.due, person.alarmed = person.rested, True
+            person.due = person.rested
+        if quota is Quota.STORED_BYTES:
+            person.stores = True
         if left >= 0:
             person.left[quota] = left
         return left
@@ -110,9 +104,7 @@ class Quotas:
     def _use(self, uid: str) -> Person:
         person = self._people.get(uid)
         if person is None:
-            limits = self._limits
-            counted = limits[Quota.STORED_BYTES]
-            person = self._people[uid] = Person(limits.copy(), limits.copy(), counted)
+            person = self._people[uid] = Person(self._limits.copy(), self._limits.copy())
             if len(self._people) > MAX_PEOPLE:
                 first = next(iter(self._people))
                 self._used.pop(first, None)
@@ -128,15 +120,15 @@ class Quotas:
         people = {uid: self._used.pop(uid) for uid in list(islice(due, AT_ONCE))}
         if not people:
             return LOOK_SECONDS
-        quotas = {uid: person.to_count() for uid, person in people.items()}
         before = {uid: person.left.copy() for uid, person in people.items()}
         for uid, usage in (await read(usages, list(people))).items():
             start, person = time.monotonic(), people[uid]
-            if Quota.STORED_BYTES in quotas[uid]:
+            quotas: Collection[Quota] = OF_LISTENERS
+            if person.stores:
+                quotas, person.stores = Quota, False
                 before[uid][Quota.STORED_BYTES] = person.left[Quota.STORED_BYTES]
                 await self._add_messages(uid, usage)
-            took = time.monotonic() - start
-            person.found(quotas[uid], usage, self._limits, before[uid], took)
+            person.found(quotas, usage, self._limits, before[uid], time.monotonic() - start)
         took = time.monotonic() - began
         return max(LOOK_SECONDS, min(REST * took, MAX_REST_SECONDS))
 

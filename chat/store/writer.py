@@ -140,13 +140,13 @@ class Writer:
         size = operation.size
         self._bytes += size
         if not self._coming:
-            self._oldest_at = self._oldest_at or time.monotonic()
-            self._loop.call_soon(self._hand_over)
+            self._loop.call_soon(self._hand_over, time.monotonic())
         self._coming.append((operation, on_done, size))
 
-    def _hand_over(self) -> None:
-        """Once what the loop is about to do has been done: all that it put is in one batch, and
-        the thread does not compete with it for Python's lock."""
+    def _hand_over(self, put_at: float) -> None:
+        """At the end of a turn of the loop: what it put, from `put_at` on, becomes one batch, and
+        the thread does not compete with it for Python's lock (docs/decisions/0014)."""
+        self._oldest_at = self._oldest_at or put_at
         coming, self._coming = self._coming, []
         [*map(self._queue.put, coming)]
 
@@ -159,7 +159,7 @@ class Writer:
         """Returns when all that was submitted before is committed or refused, and the threads have
         ended."""
         self._stopping = True
-        self._hand_over()
+        self._hand_over(time.monotonic())
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
 

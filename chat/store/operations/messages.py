@@ -58,7 +58,7 @@ class PublishMessage(ChannelOperation[str]):
         """With a number, also where it is ephemeral: nothing stored later overtakes it (P4)."""
         id = self.id
         if not id:
-            if self.store and demo.is_public:
+            if self.store:
                 demo.charge(transaction, self.channel, self.data)
             head = transaction.heads[self.channel]
             previous, number = head.number, head.advance()
