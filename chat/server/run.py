@@ -1,6 +1,7 @@
 """How uvicorn runs here: its limits and its shutdown (design.md section 5)."""
 
 import contextlib
+import ctypes
 import gc
 import os
 import resource
@@ -32,6 +33,9 @@ DESCRIPTORS: Final = 1 << 20  # what Linux gives a process at most, unless it is
 # Messages of a batch are under way together: with Python's 2,000 they were looked through again
 # and again.
 YOUNG_OBJECTS: Final = 20_000
+M_MMAP_THRESHOLD: Final = -3  # as in glibc's malloc.h
+M_ARENA_MAX: Final = -8
+MAPPED_BYTES: Final = 128 * 1024  # glibc's own bound, until the first such block is freed
 SWITCH_INTERVAL_SECONDS: Final = 0.0005  # of a busy thread's hold on the interpreter (design.md 4)
 
 
@@ -104,6 +108,20 @@ def raise_descriptor_limit() -> None:
     if soft != resource.RLIM_INFINITY and soft < most:
         with contextlib.suppress(ValueError, OSError):  # macOS has a lower limit of its own
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+def limit_malloc() -> None:
+    """Keep the memory that threads and large blocks leave behind small, where malloc is glibc's.
+    For a process that has no threads yet.
+
+    Otherwise each thread gets an arena of its own, up to eight a core, each with room for the most
+    that it ever held; and once a block of some size was freed, blocks of that size are taken from
+    the heap, which keeps their room, instead of being mapped (mallopt(3)).
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(M_ARENA_MAX, 1)  # who allocates holds Python's lock, nearly always
+        mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES)
 
 
 def listen(host: str, port: int) -> socket.socket:

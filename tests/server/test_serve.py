@@ -2,6 +2,7 @@
 
 import resource
 import socket
+from itertools import pairwise
 from pathlib import Path
 
 import httpx
@@ -9,6 +10,7 @@ import pytest
 
 from chat.server.run import raise_descriptor_limit
 from tests.support.servers import (
+    Server,
     free_port,
     manage,
     production,
@@ -16,6 +18,7 @@ from tests.support.servers import (
     start_server,
 )
 
+ARENA = 64 * 2**20  # glibc's HEAP_MAX_SIZE
 SERVICE = {"DEBUG": "false", "ALLOWED_HOSTS": "chat.example.org"}  # where no key is made
 
 
@@ -155,3 +158,24 @@ def test_it_may_open_as_many_files_as_it_is_allowed() -> None:
         assert resource.getrlimit(resource.RLIMIT_NOFILE) == (min(before[1], 1 << 20), before[1])
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_threads_share_one_malloc_arena(server: Server) -> None:
+    assert httpx.get(f"{server.url}/readyz").is_success  # by way of the writer's thread
+    assert arenas_of_threads(server.pid) == []
+
+
+def arenas_of_threads(pid: int) -> list[str]:
+    """Where glibc's begin: 64 MiB that begin at a multiple of as much, the first part in use."""
+    found = []
+    ranges = [line.split() for line in Path(f"/proc/{pid}/maps").read_text().splitlines()]
+    for (used, rights, *_), (unused, other_rights, *_) in pairwise(ranges):
+        begin, _ = (int(end, 16) for end in used.split("-"))
+        _, end = (int(end, 16) for end in unused.split("-"))
+        if (
+            begin % ARENA == 0
+            and end - begin == ARENA
+            and (rights, other_rights) == ("rw-p", "---p")
+        ):
+            found.append(used)
+    return found

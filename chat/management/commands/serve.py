@@ -62,6 +62,7 @@ class Command(BaseCommand):
         add(LISTENING, type=int, help=SUPPRESS)  # a descriptor of the process before
 
     def handle(self, *args: object, workers: int, through_asgi: bool, **options: Any) -> None:
+        server.limit_malloc()
         proxies, direct = settings.FORWARDED_ALLOW_IPS, not through_asgi
         demo.is_public = options["allow_demo"]
         if options["as_worker"]:  # the supervisor has checked everything
