@@ -28,7 +28,7 @@ from chat.protocol.events import Event, encoded, payloads
 log = logging.getLogger("chat.broker")
 dropped = logging.getLogger("chat.broker.dropped")  # of whoever can reach the broker
 
-VERSION: Final = 2  # raised when processes of the version before could not read it
+VERSION: Final = 3  # raised when processes of the version before could not read it
 EVERYBODY: Final = "everybody"  # the group of all processes
 
 # Kinds of entries; these literals are on the wire.
@@ -73,16 +73,13 @@ def _key() -> bytes:
     return hmac.digest(django_settings.SECRET_KEY.encode(), b"chat.broker", "sha256")
 
 
-def encode(item: Announcement, form: Callable[[bytes], object] = bytes) -> list[Entry]:
-    """An entry for a change, or for each ephemeral message, their payloads in this form."""
+def encode(item: Announcement, form: Callable[[bytes], object] = bytes) -> Entry:
+    """An entry for a change, or for ephemeral messages of one sender; payloads in this form."""
     where, sender = (item.channel, item.previous), (item.origin, item.echo)
     if isinstance(item, Change):
-        return [[CHANGE, *where, form(item.event.payload), *sender, item.number, item.key]]
-    return [
-        [EPHEMERAL, *where, form(payload), *sender]
-        for frame in item.frames
-        for _, payload in payloads(frame)
-    ]
+        return [CHANGE, *where, form(item.event.payload), *sender, item.number, item.key]
+    sent = [form(payload) for frame in item.frames for _, payload in payloads(frame)]
+    return [EPHEMERAL, *where, sent, *sender]
 
 
 async def first_of(*awaited: Awaitable[object]) -> None:
@@ -197,9 +194,15 @@ class Inbox:
         self.hub.deliver(Change(channel, previous, number, event, origin, echo, key))
 
     def _deliver_ephemeral(
-        self, channel: str, previous: int, payload: bytes | str, origin: str | None, echo: bool
+        self,
+        channel: str,
+        previous: int,
+        sent: list[bytes | str],
+        origin: str | None,
+        echo: bool,
     ) -> None:
-        self.hub.deliver(Ephemeral(channel, previous, [_event(payload).frame], origin, echo))
+        frames = [_event(payload).frame for payload in sent]
+        self.hub.deliver(Ephemeral(channel, previous, frames, origin, echo))
 
 
 def _event(payload: bytes | str) -> Event:

@@ -189,8 +189,8 @@ class PostgresqlBroker:
 
     def announce(self, announcement: Announcement) -> None:
         if not self._alone:
-            entries = encode(announcement, bytes.decode)
-            self._announcer.put(EVERYBODY, entries, announcement.size)
+            entry = encode(announcement, bytes.decode)
+            self._announcer.put(EVERYBODY, [entry], announcement.size)
 
     def notify(self, kind: str, *fields: object) -> None:
         """Calls the handler of this kind in every other process; never waits."""
@@ -394,7 +394,7 @@ async def _notify(session: Session, sent: Message) -> None:
 def announce_from_outside(announcements: Sequence[Announcement]) -> None:
     """From a task or a command to the servers, after its commit. Where this fails, they find by
     themselves what is stored."""
-    _send_from_outside([entry for item in announcements for entry in encode(item, bytes.decode)])
+    _send_from_outside([encode(item, bytes.decode) for item in announcements])
 
 
 def notify_from_outside(kind: str, *fields: object) -> None:

@@ -89,8 +89,8 @@ class RedisBroker:
     # --- what goes out ----------------------------------------------------------------------
 
     def announce(self, announcement: Announcement) -> None:
-        entries = encode(announcement)
-        self._announcer.put(group_of(announcement.channel), entries, announcement.size)
+        group = group_of(announcement.channel)
+        self._announcer.put(group, [encode(announcement)], announcement.size)
 
     def notify(self, kind: str, *fields: object) -> None:
         """Calls the handler of this kind in every other process; never waits."""
@@ -243,7 +243,10 @@ def announce_from_outside(announcements: Sequence[Announcement]) -> None:
     Not on an event loop: it waits, SEND_SECONDS at most.
     """
     _send_from_outside(
-        [(group_of(item.channel), message(msgpack.encode(encode(item)))) for item in announcements]
+        [
+            (group_of(item.channel), message(msgpack.encode([encode(item)])))
+            for item in announcements
+        ]
     )
 
 
