@@ -82,7 +82,22 @@ class Two:
 
 
 @pytest.fixture
-async def two(here: nodes.Node, channel: str) -> Two:
+def looked(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """A node looks for what others changed when it starts, and then only when a test says so."""
+    read_marks, looked = nodes.Node._read_marks, asyncio.Event()
+
+    async def look(node: nodes.Node) -> float:
+        await read_marks(node)
+        looked.set()
+        return 3600.0
+
+    monkeypatch.setattr(nodes.Node, "_read_marks", look)
+    return looked
+
+
+@pytest.fixture
+async def two(looked: asyncio.Event, here: nodes.Node, channel: str) -> Two:
+    await looked.wait()
     row = opening(here.id, umd=OLD)
     await here.writer.submit(row)
     await here.writer.submit(subscribing(row.id, channel, umd=OLD))
