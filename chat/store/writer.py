@@ -51,7 +51,7 @@ SLOW_SECONDS: Final = 0.5  # of a commit
 SLOW_CHANNELS: Final = 5  # that are named
 FILE_TRIES: Final = 4  # of SQLite's busy_timeout each, 5 s
 LAST_TRY: Final = "PRAGMA busy_timeout = 500"  # milliseconds: the process ends within EXIT_SECONDS
-POLL_SECONDS: Final = 0.02  # between two looks for commits of other processes, on SQLite
+POLL_SECONDS: Final = 0.01  # between two looks for commits of other processes, on SQLite
 INTEGRITY: Final = (sqlite3.IntegrityError, psycopg.IntegrityError)
 STATUS_POLL_SECONDS: Final = 0.05
 UNDECIDED_SECONDS: Final = 20.0  # idle_in_transaction_session_timeout ends it long before
