@@ -111,12 +111,12 @@ def raise_descriptor_limit() -> None:
 
 
 def limit_malloc() -> None:
-    """Keep the memory that threads and large blocks leave behind small, where malloc is glibc's.
-    For a process that has no threads yet.
+    """Give freed memory back sooner, where malloc is glibc's (docs/decisions/0015). To be called
+    before the process has threads.
 
-    Otherwise each thread gets an arena of its own, up to eight a core, each with room for the most
-    that it ever held; and once a block of some size was freed, blocks of that size are taken from
-    the heap, which keeps their room, instead of being mapped (mallopt(3)).
+    By default each thread gets an arena of its own, up to eight a core, which keeps what was freed
+    in it. And once a large block has been freed, blocks of its size are no longer mapped and given
+    back, but taken from the heap (mallopt(3)).
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
