@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -162,22 +163,24 @@ class Attacker:
 
 
 async def response(reader: asyncio.StreamReader, request: bytes) -> tuple[int, bytes, bytes]:
-    """The status, the head in lower case and the body of the next answer."""
+    """The status, the head in lower case and the body of the next answer, decompressed."""
     head = b""
     while head[9:12] in (b"", b"100"):
         head = (await reader.readuntil(b"\r\n\r\n")).lower()
     status, (_, found, length) = int(head[9:12]), head.partition(b"\r\ncontent-length: ")
     if status in (101, 204, 304) or request.startswith(b"HEAD "):
         return status, head, b""
-    if found:
-        return status, head, await reader.readexactly(int(length.partition(b"\r\n")[0]))
-    if b"\r\ntransfer-encoding: chunked" not in head:
-        return status, head, await reader.read()
     body, size = b"", 1
-    while size:
-        size = int(await reader.readline(), 16)
-        body += (await reader.readexactly(size + 2))[:size]
-    return status, head, body
+    if found:
+        body = await reader.readexactly(int(length.partition(b"\r\n")[0]))
+    elif b"\r\ntransfer-encoding: chunked" not in head:
+        body = await reader.read()
+    else:
+        while size:
+            size = int(await reader.readline(), 16)
+            body += (await reader.readexactly(size + 2))[:size]
+    gzipped = b"\r\ncontent-encoding: gzip\r\n" in head
+    return status, head, gzip.decompress(body) if gzipped else body
 
 
 def is_whole(data: bytes) -> bool:
