@@ -33,9 +33,11 @@ DESCRIPTORS: Final = 1 << 20  # what Linux gives a process at most, unless it is
 # Messages of a batch are under way together: with Python's 2,000 they were looked through again
 # and again.
 YOUNG_OBJECTS: Final = 20_000
+LIBC: Final = ctypes.CDLL(None)
 M_MMAP_THRESHOLD: Final = -3  # as in glibc's malloc.h
 M_ARENA_MAX: Final = -8
 MAPPED_BYTES: Final = 128 * 1024  # glibc's own bound, until the first such block is freed
+TRIM_TICKS: Final = 600  # of 0.1 s
 SWITCH_INTERVAL_SECONDS: Final = 0.0005  # of a busy thread's hold on the interpreter (design.md 4)
 
 
@@ -88,6 +90,8 @@ class Server(uvicorn.Server):
         if node is not None and node.failed and not self.should_exit:
             self.failed = True
             self.handle_exit(signal.SIGTERM, None)
+        if counter % TRIM_TICKS == 0:
+            trim_malloc()
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -118,10 +122,18 @@ def limit_malloc() -> None:
     in it. And once a large block has been freed, blocks of its size are no longer mapped and given
     back, but taken from the heap (mallopt(3)).
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    mallopt = getattr(LIBC, "mallopt", None)
     if mallopt is not None:
         mallopt(M_ARENA_MAX, 1)  # who allocates holds Python's lock, nearly always
         mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES)
+
+
+def trim_malloc() -> None:
+    """Give back the pages that are free within the heap, where malloc is glibc's (malloc_trim(3)):
+    what waited in a burst, for one."""
+    malloc_trim = getattr(LIBC, "malloc_trim", None)
+    if malloc_trim is not None:
+        malloc_trim(0)
 
 
 def listen(host: str, port: int) -> socket.socket:

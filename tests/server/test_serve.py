@@ -7,8 +7,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+import uvicorn
 
-from chat.server.run import raise_descriptor_limit
+from chat.server import run
 from tests.support.servers import (
     Server,
     free_port,
@@ -18,6 +19,7 @@ from tests.support.servers import (
     start_server,
 )
 
+BLOCK = 32 * 1024
 ARENA = 64 * 2**20  # glibc's HEAP_MAX_SIZE
 SERVICE = {"DEBUG": "false", "ALLOWED_HOSTS": "chat.example.org"}  # where no key is made
 
@@ -154,7 +156,7 @@ def test_it_may_open_as_many_files_as_it_is_allowed() -> None:
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
     try:
-        raise_descriptor_limit()
+        run.raise_descriptor_limit()
         assert resource.getrlimit(resource.RLIMIT_NOFILE) == (min(before[1], 1 << 20), before[1])
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
@@ -163,6 +165,28 @@ def test_it_may_open_as_many_files_as_it_is_allowed() -> None:
 def test_threads_share_one_malloc_arena(server: Server) -> None:
     assert httpx.get(f"{server.url}/readyz").is_success  # by way of the writer's thread
     assert arenas_of_threads(server.pid) == []
+
+
+async def test_free_pages_of_the_heap_are_given_back() -> None:
+    kept = [bytes(BLOCK) for _ in range(2_000)]  # none is mapped on its own
+    del kept[::2]
+    before = anonymous_bytes()
+    await serving().on_tick(0)
+    assert before - anonymous_bytes() > BLOCK * len(kept) / 2
+
+
+def serving() -> run.Server:
+    config = uvicorn.Config(lambda: None, log_config=None)
+    config.load()
+    server = run.Server(config, lambda: None)
+    return server
+
+
+def anonymous_bytes() -> int:
+    [line] = [
+        line for line in Path("/proc/self/status").read_text().splitlines() if "RssAnon" in line
+    ]
+    return int(line.split()[1]) * 1024
 
 
 def arenas_of_threads(pid: int) -> list[str]:

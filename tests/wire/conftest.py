@@ -17,6 +17,15 @@ def postgres_server(
         yield server
 
 
+@pytest.fixture(scope="session")
+def daphne_postgres_server(
+    postgres: Postgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    directory = tmp_path_factory.mktemp("daphne-postgres")
+    with start_server("daphne", directory, DATABASE_URL=postgres.database()) as server:
+        yield server
+
+
 @pytest.fixture(scope="session", params=["redis", "postgresql"])
 def processes(
     request: pytest.FixtureRequest, postgres: Postgres, tmp_path_factory: pytest.TempPathFactory
@@ -34,10 +43,11 @@ def processes(
 
 
 @pytest.fixture(
-    params=["server", "daphne_server", "postgres_server"],
-    ids=["uvicorn", "daphne", "postgres"],
+    params=["server", "daphne_postgres_server"],
+    ids=["uvicorn-sqlite", "daphne-postgres"],
 )
 def every_server(request: pytest.FixtureRequest) -> Server:
-    """Each test that takes it runs on uvicorn and daphne with SQLite, and with PostgreSQL."""
+    """Each test that takes it runs on each server and on each database, in two runs. uvicorn with
+    PostgreSQL is behind nginx (tests/nginx) and in tests/wire/test_processes.py."""
     running: Server = request.getfixturevalue(request.param)
     return running

@@ -28,13 +28,14 @@ class Reporting:
     receiver: Receiver
 
 
-@pytest.fixture(scope="module", params=["uvicorn", "daphne", "postgres"])
+@pytest.fixture(scope="module", params=["uvicorn", "daphne"])
 def reporting(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Reporting]:
+    """On each server and on each database."""
     kind, env = request.param, {}
-    if kind == "postgres":
-        kind, env = "uvicorn", {"DATABASE_URL": request.getfixturevalue("postgres").database()}
+    if kind == "daphne":
+        env["DATABASE_URL"] = request.getfixturevalue("postgres").database()
     with Receiver().listening() as receiver:
         directory = tmp_path_factory.mktemp("reporting")
         with start_server(kind, directory, **env, **receiver.environment) as server:

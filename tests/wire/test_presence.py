@@ -406,13 +406,13 @@ async def test_a_server_that_stops_leaves_no_member(
         assert rows(server, "SELECT id FROM chat_subscription") == []
 
 
-@pytest.mark.parametrize("kind", ["uvicorn", "daphne", "postgres"])
+@pytest.mark.parametrize("kind", ["uvicorn", "daphne"])
 async def test_members_of_a_killed_process_are_removed(
     kind: str, tmp_path: Any, request: pytest.FixtureRequest, channel: str
 ) -> None:
     env = {}
-    if kind == "postgres":
-        kind, env = "uvicorn", {"DATABASE_URL": request.getfixturevalue("postgres").database()}
+    if kind == "daphne":
+        env = {"DATABASE_URL": request.getfixturevalue("postgres").database()}
     channels = room(channel, getInfo=True)
     with start_server(kind, tmp_path, **env, **SHORT_LEASE) as server:
         lost = [

@@ -19,17 +19,17 @@ from tests.support.stored import rows
 SETTINGS = {"DJANGO_SETTINGS_MODULE": "tests.wire.application.settings"}
 
 
-@pytest.fixture(scope="module", params=["uvicorn", "daphne", "postgres"])
+@pytest.fixture(scope="module", params=["uvicorn", "daphne"])
 def application(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
+    """On each server and on each database."""
     env = dict(SETTINGS)
-    if request.param == "postgres":
+    if request.param == "daphne":
         postgres: Postgres = request.getfixturevalue("postgres")
         env["DATABASE_URL"] = postgres.database()
-    kind = "daphne" if request.param == "daphne" else "uvicorn"
     directory = tmp_path_factory.mktemp(f"application-{request.param}")
-    with start_server(kind, directory, **env) as server:
+    with start_server(request.param, directory, **env) as server:
         yield server
 
 
