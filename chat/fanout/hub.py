@@ -32,7 +32,7 @@ fan_out: Final = counts.fan_out
 ReadChanges = Callable[[str, int], Awaitable[tuple[list[Change], int]]]
 
 REPAIR_AFTER_SECONDS: Final = 0.05
-OWN_REPAIR_AFTER_SECONDS: Final = 0.003  # what this process itself has just committed comes sooner
+OWN_REPAIR_AFTER_SECONDS: Final = 0.003  # what this process has just committed comes by then
 # Where the broker works, hardly anything is lost; 1 to 8 % arrives before its predecessor, by less
 # than 5 ms, by more under load, and a repair would overtake the ephemeral messages behind it (P4).
 CONNECTED_REPAIR_AFTER_SECONDS: Final = 0.25
