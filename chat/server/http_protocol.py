@@ -17,6 +17,7 @@ from chat.server.websocket import WebSocket
 SLICE_BYTES: Final = 1024  # parsed at once
 LENGTH_SLICE_BYTES: Final = 4 * 1024  # of a body with a length
 HEAD_SECONDS: Final = 10
+LAST_HEAD_SECONDS: Final = 0.5  # once the server ends
 HEAD_LINES: Final = 200
 LENGTHS: Final = frozenset({b"content-length", b"transfer-encoding"})
 CHUNKED: Final = (b"transfer-encoding", b"chunked")
@@ -56,6 +57,7 @@ class HttpConnection(H11Protocol):
     _chunking = 0  # bytes of the current body
     _dropped = 0  # bytes
     _place: str | None = None  # among the sockets of its address
+    _ends: bool = False  # behind the next answer
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(cast("asyncio.Transport", transport))
@@ -100,6 +102,15 @@ class HttpConnection(H11Protocol):
         self._leave()
         super().connection_lost(exc)
 
+    def shutdown(self) -> None:
+        """The request of who has come just before may be on its way: it is answered, as the last
+        one."""
+        if self.cycle is None:
+            self._ends = True
+            self._start_timer(LAST_HEAD_SECONDS)
+        else:
+            super().shutdown()
+
     def pause_writing(self) -> None:
         super().pause_writing()
         self._expect_reading(inf)
@@ -142,6 +153,7 @@ class HttpConnection(H11Protocol):
         super().data_received(data)
         if first and self.cycle is not None:
             self._limit_kernel()
+            self.cycle.keep_alive = self.cycle.keep_alive and not self._ends
         self._lines += data.count(b"\n")
         if self.conn.their_state is not h11.IDLE:
             self._lines = self._chunking = 0
@@ -203,8 +215,9 @@ class HttpConnection(H11Protocol):
         admission.leave(self._place)
         self._place = None
 
-    def _start_timer(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(HEAD_SECONDS, self.transport.close)
+    def _start_timer(self, seconds: float = HEAD_SECONDS) -> None:
+        self._stop_timer()
+        self._timer = asyncio.get_running_loop().call_later(seconds, self.transport.close)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

@@ -58,6 +58,26 @@ async def test_it_ends_cleanly_when_asked(ending: Server, signum: signal.Signals
     assert "Traceback" not in ending.log.read_text()
 
 
+def test_who_came_just_before_is_answered(tmp_path: Path) -> None:
+    with start_server("uvicorn", tmp_path) as server:
+        early = socket.create_connection(("127.0.0.1", server.port), LIMIT_SECONDS)
+        assert server.healthy()  # behind it
+        server.send_signal(signal.SIGTERM)
+        while listens(server.port):
+            pass
+        with early:
+            early.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            answer = b"".join(iter(partial(early.recv, 4096), b""))  # to the end of the connection
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert server.wait() == 0
+
+
+def listens(port: int) -> bool:
+    with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
+        return True
+    return False
+
+
 async def test_connections_are_closed_one_after_another_with_1012(ending: Server) -> None:
     async with AsyncExitStack() as stack:
         connections = await connected(ending, stack, 20)
