@@ -101,19 +101,19 @@ class Batch:
     frames: list[bytes]  # some of them joined
     number: int  # of frames
     open: bool = True
-    _joined: bytes | None = None
+    data: bytes | None = None  # its frames as one, once it is joined
 
     def joined(self) -> bytes:
         """Its frames as one; it is closed."""
-        if self._joined is None:
+        if self.data is None:
             self.open = False
-            self._joined = self.frames[0] if len(self.frames) == 1 else b"".join(self.frames)
-        return self._joined
+            self.data = self.frames[0] if len(self.frames) == 1 else b"".join(self.frames)
+        return self.data
 
     def clear(self) -> None:
         """Everyone has it."""
         self.open = False
-        self.frames, self._joined = [], None
+        self.frames, self.data = [], None
 
 
 @dataclass(slots=True, eq=False)
@@ -290,7 +290,7 @@ class SendQueue:
         """The batch's frames, and those that it gets while nothing else is pushed."""
         if not self.closing:
             if self._batch is not None:
-                self._batch.open = False
+                self._seal(self._batch)
             self._batch = batch
             self._parts.append(batch)
             if not self._queued:
@@ -299,6 +299,7 @@ class SendQueue:
 
     def _seal(self, batch: Batch) -> None:
         batch.open = False
+        self.frames += batch.number
         self._batch = None
 
     async def room(self) -> None:
@@ -320,9 +321,6 @@ class SendQueue:
         parts = self._parts
         if not parts:
             return
-        for part in parts:
-            if isinstance(part, Batch):
-                self.frames += part.number
         if self._batch is not None:
             self._seal(self._batch)
         if not self._paused:
@@ -481,4 +479,4 @@ class SendQueue:
 
 
 def _joined(part: bytes | Batch) -> bytes:
-    return part.joined() if isinstance(part, Batch) else part
+    return part.data or part.joined() if isinstance(part, Batch) else part
