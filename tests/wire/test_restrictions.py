@@ -402,7 +402,7 @@ def command(server: Server, *arguments: str) -> tuple[int, str]:
     return outcome.returncode, said.strip()
 
 
-def commands(server: Server) -> list[str]:
+def audited(server: Server) -> list[str]:
     """What has been done by commands so far, as the audit log has it."""
     sql = "SELECT action FROM chat_auditentry WHERE actor = 'command' ORDER BY id"
     return [action for (action,) in rows(server, sql)]
