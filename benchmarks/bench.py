@@ -133,6 +133,7 @@ UNITS: Final = {
     "p50_ms": "p50 {:.2f} ms",
     "p99_ms": "p99 {:.2f} ms",
     "max_ms": "most {:.2f} ms",
+    "once_stored_ms": "p99 {:.2f} ms once stored",
     **{f"server_us_{count}": f"{count}: {{:,.2f}} µs" for count in UNDER_WAY},
 }
 QUIET: Final = {

@@ -33,6 +33,7 @@ COLUMNS: Final = {
     "p50_ms": ("p50 ms", "{:,.2f}"),
     "p99_ms": ("p99 ms", "{:,.2f}"),
     "max_ms": ("most ms", "{:,.2f}"),
+    "once_stored_ms": ("p99 ms once stored", "{:,.2f}"),
     "server_us": ("CPU µs each", "{:,.2f}"),
     "server_us_message": ("CPU µs a message", "{:,.1f}"),
     "redis_us_message": ("of it Redis", "{:,.1f}"),
