@@ -231,7 +231,7 @@ class Announcer:
         self._send = send
         self._encode = encode
         self._failures = failures
-        self._queue: deque[tuple[str, list[Entry], int]] = deque()
+        self._queue: deque[tuple[str, Entry, int]] = deque()
         self._bytes = 0
         self._under_way = 0  # of those that were queued
         self._queued = asyncio.Event()
@@ -245,10 +245,10 @@ class Announcer:
         """Bytes that are queued."""
         return self._bytes
 
-    def put(self, group: str, entries: list[Entry], size: int = BYTES_OF_ANNOUNCEMENT) -> None:
-        """`size` is about their bytes of memory."""
+    def put(self, group: str, entry: Entry, size: int = BYTES_OF_ANNOUNCEMENT) -> None:
+        """`size` is about its bytes of memory."""
         if self._bytes + size <= MAX_QUEUED_BYTES:
-            self._queue.append((group, entries, size))
+            self._queue.append((group, entry, size))
             self._bytes += size
         else:
             self.has_lost = self._dropped = True
@@ -290,10 +290,10 @@ class Announcer:
         left = self._bytes - MAX_SENT_BYTES
         self._under_way = 0
         while self._queue and self._bytes > left:
-            group, entries, size = self._queue.popleft()
+            group, entry, size = self._queue.popleft()
             self._bytes -= size
             self._under_way += 1
-            by_group.setdefault(group, []).extend(entries)
+            by_group.setdefault(group, []).append(entry)
         if EVERYBODY in by_group:  # behind what was announced before (runtime/order.py)
             by_group[EVERYBODY] = by_group.pop(EVERYBODY)
         return [
@@ -308,7 +308,7 @@ class Announcer:
         while missed < MISSED_PROBES:
             returned = inbox.returned
             inbox.probed_at = inbox.probed_at or time.monotonic()
-            self.put(group, [[PROBE]])
+            self.put(group, [PROBE])
             await asyncio.sleep(PROBE_SECONDS)
             missed = missed + 1 if inbox.returned == returned else 0
         raise ConnectionError("what this process sends itself does not come back")

@@ -190,12 +190,12 @@ class PostgresqlBroker:
     def announce(self, announcement: Announcement) -> None:
         if not self._alone:
             entry = encode(announcement, bytes.decode)
-            self._announcer.put(EVERYBODY, [entry], announcement.size)
+            self._announcer.put(EVERYBODY, entry, announcement.size)
 
     def notify(self, kind: str, *fields: object) -> None:
         """Calls the handler of this kind in every other process; never waits."""
         if not self._alone:
-            self._announcer.put(EVERYBODY, [[kind, *fields]])
+            self._announcer.put(EVERYBODY, [kind, *fields])
 
     async def _send(self, messages: Sequence[tuple[str, Message]]) -> None:
         if self._sender is None or self._sender.lost.done():
@@ -260,14 +260,14 @@ class PostgresqlBroker:
         self._have_company()
         self._answers.add(node_id)  # it may have begun to listen after this one's hello
         self._news.set()
-        self._announcer.put(EVERYBODY, [[HERE, node_id, self._node_id]])
+        self._announcer.put(EVERYBODY, [HERE, node_id, self._node_id])
         self._inbox.check()
 
     def _have_company(self) -> None:
         """It is not alone any more, if it was: nobody has heard of what it did meanwhile."""
         if self._alone:
             self._alone = False
-            self._announcer.put(EVERYBODY, [[CHECK]])
+            self._announcer.put(EVERYBODY, [CHECK])
 
     def _is_here(self, asked: str, node_id: str) -> None:
         if asked == self._node_id:

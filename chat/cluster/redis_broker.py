@@ -90,11 +90,11 @@ class RedisBroker:
 
     def announce(self, announcement: Announcement) -> None:
         group = group_of(announcement.channel)
-        self._announcer.put(group, [encode(announcement)], announcement.size)
+        self._announcer.put(group, encode(announcement), announcement.size)
 
     def notify(self, kind: str, *fields: object) -> None:
         """Calls the handler of this kind in every other process; never waits."""
-        self._announcer.put(EVERYBODY, [[kind, *fields]])
+        self._announcer.put(EVERYBODY, [kind, *fields])
 
     # --- which channels ---------------------------------------------------------------------
 

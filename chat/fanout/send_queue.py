@@ -479,4 +479,6 @@ class SendQueue:
 
 
 def _joined(part: bytes | Batch) -> bytes:
-    return part.data or part.joined() if isinstance(part, Batch) else part
+    if isinstance(part, Batch):
+        return part.data or part.joined()
+    return part

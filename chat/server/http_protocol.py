@@ -57,7 +57,7 @@ class HttpConnection(H11Protocol):
     _chunking = 0  # bytes of the current body
     _dropped = 0  # bytes
     _place: str | None = None  # among the sockets of its address
-    _ends: bool = False  # behind the next answer
+    _ends = False  # after the next answer
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(cast("asyncio.Transport", transport))
@@ -103,8 +103,8 @@ class HttpConnection(H11Protocol):
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
-        """The request of who has come just before may be on its way: it is answered, as the last
-        one."""
+        """The first request of a connection just accepted may be on its way: it is answered, as the
+        last one."""
         if self.cycle is None:
             self._ends = True
             self._start_timer(LAST_HEAD_SECONDS)

@@ -216,13 +216,13 @@ async def test_what_the_broker_does_not_take_is_counted(
     tried = asyncio.Event()
 
     async def send(_: object) -> None:
-        announcer.put(EVERYBODY, [["more"]])
+        announcer.put(EVERYBODY, ["more"])
         tried.set()
         raise ConnectionError
 
     announcer = messages.Announcer("one", send, lambda _: b"", (ConnectionError,))
     for _ in range(3):
-        announcer.put(EVERYBODY, [["change"]])
+        announcer.put(EVERYBODY, ["change"])
     task = asyncio.create_task(announcer.run())
     await tried.wait()
     task.cancel()

@@ -170,23 +170,19 @@ def test_threads_share_one_malloc_arena(server: Server) -> None:
 async def test_free_pages_of_the_heap_are_given_back() -> None:
     kept = [bytes(BLOCK) for _ in range(2_000)]  # none is mapped on its own
     del kept[::2]
-    before = anonymous_bytes()
+    before = resident_bytes()
     await serving().on_tick(0)
-    assert before - anonymous_bytes() > BLOCK * len(kept) / 2
+    assert before - resident_bytes() > BLOCK * len(kept) / 2
 
 
 def serving() -> run.Server:
     config = uvicorn.Config(lambda: None, log_config=None)
     config.load()
-    server = run.Server(config, lambda: None)
-    return server
+    return run.Server(config, lambda: None)
 
 
-def anonymous_bytes() -> int:
-    [line] = [
-        line for line in Path("/proc/self/status").read_text().splitlines() if "RssAnon" in line
-    ]
-    return int(line.split()[1]) * 1024
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 def arenas_of_threads(pid: int) -> list[str]:
